@@ -1,0 +1,262 @@
+"""The dataset: one frozen object over one table, a row per image file, and its card.
+
+Every importer yields an :class:`Imported`: the dataset and the list of problems met on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mad_core.errors import InputError, NotFoundError
+
+SPLITS = ("train", "calibration", "test")
+DOMAINS = ("industrial", "medical", "novelty", "other")
+Domain = Literal["industrial", "medical", "novelty", "other"]
+
+COLUMNS: Mapping[str, str] = {
+    "image_id": "str",
+    "content_hash": "str",
+    "path": "str",  # absolute path of the file
+    "template_path": "str",  # how score files and templates name the image
+    "split": "str",  # train | calibration | test
+    "subset": "str",
+    "level": "float64",  # 0 = normal, higher = more severe; half levels exist
+    "defect": "object",  # str or None
+    "mask_path": "object",  # absolute path or None
+    "width": "int64",  # pixels as shown, after EXIF rotation; 0 where the header was not read
+    "height": "int64",
+}
+"""Columns of :attr:`Dataset.table`, in order, with their dtypes."""
+
+PROBLEM_KINDS = (
+    "missing-file",
+    "unreadable",
+    "duplicate",
+    "conflicting-level",
+    "train-test-leak",
+    "empty-level",
+    "too-large",
+    "unknown-level",
+    "unmatched",
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something an importer met: its kind (one of ``PROBLEM_KINDS``), the file, and a sentence."""
+
+    kind: str
+    path: str
+    message: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in PROBLEM_KINDS:
+            raise ValueError(f"unknown kind of problem: {self.kind}")
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "path": self.path, "message": self.message}
+
+
+@dataclass(frozen=True)
+class LevelMeaning:
+    """What one severity level is called and what it means for the person who acts on it."""
+
+    name: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class SubsetCard:
+    """Facts of one subset: its domain, its levels' names and meanings, its rubric.
+
+    ``levels`` is keyed by the level written as short as it goes (``"1"``, ``"0.5"``);
+    ``rubric`` is the id of a rubric file or its text.
+    """
+
+    domain: Domain = "other"
+    levels: Mapping[str, LevelMeaning] = field(default_factory=dict)
+    rubric: str = ""
+    product: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts of a dataset that its images do not carry."""
+
+    title: str = ""
+    description: str = ""
+    source: str = ""
+    licence: str = ""
+    version: str = ""
+    subsets: Mapping[str, SubsetCard] = field(default_factory=dict)
+
+    def subset(self, name: str) -> SubsetCard:
+        """The card of one subset; an empty one where nothing is known."""
+        return self.subsets.get(name) or SubsetCard()
+
+    def with_level(self, subset: str, level: float, meaning: LevelMeaning) -> Card:
+        """A copy in which one level of one subset is called and means something else."""
+        old = self.subset(subset)
+        new = replace(old, levels={**old.levels, level_key(level): meaning})
+        return replace(self, subsets={**self.subsets, subset: new})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "description": self.description,
+            "source": self.source,
+            "licence": self.licence,
+            "version": self.version,
+            "subsets": {
+                name: {
+                    "domain": card.domain,
+                    "rubric": card.rubric,
+                    "product": card.product,
+                    "levels": {k: {"name": m.name, "meaning": m.meaning} for k, m in card.levels.items()},
+                }
+                for name, card in self.subsets.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Card:
+        """The inverse of :meth:`to_json`; unknown keys are ignored."""
+        subsets = {
+            str(name): SubsetCard(
+                domain=card.get("domain") if card.get("domain") in DOMAINS else "other",
+                rubric=str(card.get("rubric", "")),
+                product=str(card.get("product", "")),
+                levels={
+                    str(k): LevelMeaning(str(m.get("name", "")), str(m.get("meaning", "")))
+                    for k, m in card.get("levels", {}).items()
+                },
+            )
+            for name, card in data.get("subsets", {}).items()
+        }
+        facts = {k: str(data.get(k, "")) for k in ("title", "description", "source", "licence", "version")}
+        return cls(**facts, subsets=subsets)
+
+
+def level_key(level: float) -> str:
+    """A level written as short as it goes: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``."""
+    return format(float(level), "g")
+
+
+def rounded_level(level: float) -> int:
+    """The integer level used by the metrics: half levels are rounded up (0.5 counts as 1)."""
+    return math.ceil(level)
+
+
+def image_id(subset: str, relative_path: str) -> str:
+    """Digest of subset and path relative to the subset (POSIX form); 16 hexadecimal characters.
+
+    Two rows may share content, never an id.
+    """
+    return hashlib.blake2b(f"{subset}\0{relative_path}".encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A frozen table of images with severity levels.
+
+    Parameters
+    ----------
+    name : str
+    table : DataFrame
+        One row per image file, columns and dtypes as in ``COLUMNS``; treat it as read-only.
+    card : Card
+    source : str
+        The path or the word the dataset was imported from.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an ``image_id`` stands twice, a split is unknown, or a level is
+        negative or not finite.
+    """
+
+    name: str
+    table: pd.DataFrame
+    card: Card = field(default_factory=Card)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        missing = [c for c in COLUMNS if c not in self.table.columns]
+        if missing:
+            raise InputError(f"The table of dataset '{self.name}' lacks the columns {', '.join(missing)}.")
+        if self.table["image_id"].duplicated().any():
+            raise InputError(f"Dataset '{self.name}' names an image twice in the same subset.")
+        if not self.table["split"].isin(SPLITS).all():
+            raise InputError(f"Dataset '{self.name}' has a split that is none of {', '.join(SPLITS)}.")
+        levels = self.table["level"].to_numpy(dtype=np.float64)
+        if not np.all(np.isfinite(levels) & (levels >= 0)):
+            raise InputError(f"Dataset '{self.name}' has a severity level that is negative or not a number.")
+
+    @classmethod
+    def from_rows(cls, name: str, rows: Iterable[Mapping[str, Any]], card: Card, source: str) -> Dataset:
+        """Build the table from dictionaries with the keys of ``COLUMNS``."""
+        table = pd.DataFrame(list(rows), columns=list(COLUMNS))
+        return cls(name, table.astype(dict(COLUMNS)).reset_index(drop=True), card, source)
+
+    @property
+    def subsets(self) -> list[str]:
+        return sorted(self.table["subset"].unique().tolist())
+
+    @cached_property
+    def version(self) -> str:
+        """Digest of what scorers see: ids, content, splits, subsets, levels and masks' presence."""
+        digest = hashlib.blake2b(digest_size=12)
+        t = self.table
+        columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))
+        for row in sorted(zip(*columns, strict=True)):
+            digest.update("\0".join(row).encode() + b"\n")
+        return digest.hexdigest()
+
+    def select(self, *, split: str | None = None, subset: str | None = None) -> pd.DataFrame:
+        """Rows of one split and/or subset, in table order.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        t = self.table
+        if subset is not None:
+            if subset not in set(t["subset"]):
+                raise NotFoundError(
+                    f"Dataset '{self.name}' has no subset '{subset}'; it has {', '.join(self.subsets)}."
+                )
+            t = t[t["subset"] == subset]
+        if split is not None:
+            t = t[t["split"] == split]
+        return t
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Counts by subset, split and level, in the form of ``check --json``."""
+        result = []
+        for subset in self.subsets:
+            rows = self.select(subset=subset)
+            entry: dict[str, Any] = {"subset": subset, "domain": self.card.subset(subset).domain}
+            for split in SPLITS:
+                levels = rows.loc[rows["split"] == split, "level"].value_counts().sort_index()
+                if split != "calibration" or len(levels):
+                    entry[split] = {level_key(float(k)): int(n) for k, n in levels.items()}  # pyright: ignore[reportArgumentType]
+            entry["masks"] = int(rows["mask_path"].notna().sum())
+            result.append(entry)
+        return result
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an importer yields: the dataset, and every problem it met; never a half-silent success."""
+
+    dataset: Dataset
+    problems: tuple[Problem, ...] = ()

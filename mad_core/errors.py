@@ -1,0 +1,30 @@
+"""Errors that carry one clear sentence for the person who has to act on it."""
+
+from __future__ import annotations
+
+
+class MadError(Exception):
+    """Base of every error this package raises on purpose.
+
+    ``str(error)`` is a full sentence that says what happened, to which file, and what to do.
+    """
+
+
+class InputError(MadError):
+    """What the user gave cannot be used (file, table, parameter, address)."""
+
+
+class NotFoundError(MadError):
+    """The thing asked for (dataset, run, image, scorer) is not in the store or catalogue."""
+
+
+class UnavailableError(MadError):
+    """A part that is needed is not on this machine; the sentence says how to get it."""
+
+
+class WorkError(MadError):
+    """The work itself failed."""
+
+
+class CancelledError(MadError):
+    """A person asked to stop; what was finished so far is kept."""

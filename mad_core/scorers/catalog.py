@@ -1,0 +1,156 @@
+"""The catalogue of scorers: plain data, one declaration a scorer.
+
+The implementation is named as ``"module:Class"`` and imported only by the process that does the
+work; listing, checking and drawing forms needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mad_core.errors import InputError, NotFoundError
+from mad_core.scorers.scorer import Parameter, Scorer
+
+FAMILIES = (
+    "filter bank",
+    "memory bank",
+    "distillation",
+    "flow",
+    "reconstruction",
+    "feature density",
+    "vision foundation",
+    "multimodal LLM",
+    "hybrid",
+)
+
+
+@dataclass(frozen=True)
+class ScorerInfo:
+    """One entry of the catalogue.
+
+    Parameters
+    ----------
+    id, title, family : str
+    entry : str
+        ``"module:Class"`` of the :class:`~mad_core.scorers.scorer.Scorer`.
+    paper : str
+        Name, year and address of the source.
+    summary : str
+        Two sentences for someone who has never heard of it.
+    needs : str
+        What it needs to run, in words: weights, memory, device.
+    cost : str
+        Rough time and memory, in words.
+    needs_fit, needs_weights : bool
+    supervision : {"normals", "labels", "none"}
+        What it learns from: training normals only, labelled images too, or nothing of the dataset.
+    parameters : tuple of Parameter
+    why_not : callable(parameters) -> str or None
+        A sentence that says what is missing on this machine and how to get it; None if it can run.
+    modules : tuple of str
+        Source modules that make up the scorer's code digest.
+    """
+
+    id: str
+    title: str
+    family: str
+    entry: str
+    paper: str
+    summary: str
+    needs: str
+    cost: str
+    needs_fit: bool = True
+    needs_weights: bool = False
+    supervision: str = "normals"
+    parameters: tuple[Parameter, ...] = ()
+    why_not: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
+    modules: tuple[str, ...] = ()
+
+    def defaults(self) -> dict[str, Any]:
+        return {p.name: p.default for p in self.parameters}
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, the given ones checked and the others at their defaults.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown or a value does not fit its declaration.
+        """
+        known = {p.name: p for p in self.parameters}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            names = ", ".join(known) or "none"
+            raise InputError(f"Scorer '{self.id}' has no parameter '{unknown[0]}'; it has {names}.")
+        return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
+
+    def create(self, parameters: Mapping[str, Any]) -> Scorer:
+        """Import the implementation and build it. Only a worker does this."""
+        module, _, name = self.entry.partition(":")
+        return getattr(importlib.import_module(module), name)(**self.check(parameters))
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry in the form of ``scorers --json``."""
+        why_not = self.why_not(self.defaults())
+        return {
+            "id": self.id,
+            "family": self.family,
+            "title": self.title,
+            "paper": self.paper,
+            "summary": self.summary,
+            "needs": self.needs,
+            "cost": self.cost,
+            "needs_fit": self.needs_fit,
+            "needs_weights": self.needs_weights,
+            "supervision": self.supervision,
+            "available": why_not is None,
+            "why_not": why_not,
+            "parameters": [p.to_json() for p in self.parameters],
+        }
+
+
+_CATALOG: dict[str, ScorerInfo] = {}
+
+
+def register(info: ScorerInfo) -> ScorerInfo:
+    """Add a scorer to the catalogue.
+
+    Raises
+    ------
+    ValueError
+        If the id is taken or the family unknown.
+    """
+    if info.id in _CATALOG:
+        raise ValueError(f"two scorers are called '{info.id}'")
+    if info.family not in FAMILIES:
+        raise ValueError(f"unknown family of scorers: {info.family}")
+    _CATALOG[info.id] = info
+    return info
+
+
+def scorers() -> list[ScorerInfo]:
+    """Every scorer, by family, then in order of registration."""
+    _load()
+    return sorted(_CATALOG.values(), key=lambda info: FAMILIES.index(info.family))
+
+
+def scorer(scorer_id: str) -> ScorerInfo:
+    """One scorer by its id.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    _load()
+    try:
+        return _CATALOG[scorer_id]
+    except KeyError:
+        raise NotFoundError(f"No scorer is called '{scorer_id}'; known are {', '.join(_CATALOG)}.") from None
+
+
+def _load() -> None:
+    """Import the modules of declarations once (they import no torch)."""
+    from mad_core.scorers import declarations  # noqa: F401

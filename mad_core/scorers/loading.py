@@ -1,0 +1,74 @@
+"""Decode images in threads while the model computes.
+
+Pillow releases the interpreter lock while it decodes, so a few threads keep the device busy.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from mad_core.errors import MadError
+from mad_core.images import read_image
+from mad_core.scorers.scorer import Item
+
+T = TypeVar("T")
+THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """A decoded and prepared image, or the sentence that says why there is none."""
+
+    item: Item
+    value: T | None
+    error: str | None
+
+
+def load(
+    items: Sequence[Item], prepare: Callable[[np.ndarray], T], *, ahead: int = 8, threads: int = THREADS
+) -> Iterator[Loaded[T]]:
+    """Yield ``prepare(image)`` for every item, in order, at most ``ahead`` images early.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    prepare : callable
+        Gets the image as uint8 of shape (H, W, 3), RGB, and runs in the thread that decoded it.
+    """
+
+    def work(item: Item) -> Loaded[T]:
+        try:
+            return Loaded(item, prepare(read_image(Path(item.path))), None)
+        except (MadError, OSError, ValueError, MemoryError) as error:
+            return Loaded(item, None, str(error) or type(error).__name__)
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    waiting: deque[Future[Loaded[T]]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def batches(loaded: Iterator[Loaded[T]], size: int) -> Iterator[list[Loaded[T]]]:
+    """Group loaded images, failed ones included, into lists of at most ``size``, order kept."""
+    batch: list[Loaded[T]] = []
+    for one in loaded:
+        batch.append(one)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

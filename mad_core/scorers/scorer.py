@@ -1,0 +1,304 @@
+"""The scorer contract: what a scorer gets, what it gives, and how its fitted state is kept.
+
+This module imports no torch: the web process and the command line read the catalogue through it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mad_core.datasets.dataset import SubsetCard
+from mad_core.errors import CancelledError, InputError
+
+if TYPE_CHECKING:
+    import torch
+
+OK = "ok"
+
+
+class Results(Protocol):
+    """Read access to the stored results of another run, for scorers that build on one."""
+
+    def score(self, image_id: str) -> float | None:
+        """The image's raw score, or None where it has none."""
+        ...
+
+    def map(self, image_id: str) -> np.ndarray | None:
+        """The image's anomaly map, float32 of shape (H, W), or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image as a scorer may see it: no level, no defect, no mask."""
+
+    image_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledItem:
+    """A calibration image: the only kind whose severity level a scorer may see."""
+
+    image_id: str
+    path: str
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The result of one image.
+
+    Parameters
+    ----------
+    image_id : str
+    score : float or None
+        Raw units of the scorer, higher = more severe, never clamped; present if and only if
+        ``status`` is ``"ok"``. A failed image has no score; it never has score 0.
+    map : ndarray of shape (H, W), float32, or None
+        Anomaly map on the image's own aspect, raw units, higher = more anomalous.
+    reason : str or None
+        Text that explains the score, or why there is none.
+    distribution : ndarray of shape (101,), float64, or None
+        Probability of each whole score 0-100.
+    seconds : float
+        Time this image took, its share of its batch.
+    status : str
+        ``"ok"`` or a named failure (``"unreadable"``, ``"unparsed"``, ``"refused"``, …).
+    detail : mapping
+        Further JSON-able facts (written score, raw answer, …).
+    """
+
+    image_id: str
+    score: float | None
+    map: np.ndarray | None = None
+    reason: str | None = None
+    distribution: np.ndarray | None = None
+    seconds: float = 0.0
+    status: str = OK
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.status == OK) != (self.score is not None):
+            raise ValueError("a score is present if and only if the status is 'ok'")
+        if self.score is not None and not math.isfinite(self.score):
+            raise ValueError("a score is finite or absent")
+        if self.map is not None and self.map.ndim != 2:
+            raise ValueError("an anomaly map has two axes")
+
+    @classmethod
+    def failed(cls, image_id: str, status: str, reason: str, seconds: float = 0.0, **detail: Any) -> Scored:
+        """A failed image: kept, named, without a score."""
+        return cls(image_id, None, reason=reason, seconds=seconds, status=status, detail=detail)
+
+    @classmethod
+    def of(cls, image_id: str, score: float, anomaly_map: np.ndarray | None, seconds: float) -> Scored:
+        """A scored image, or a failed one named ``"not-finite"`` where the model gave NaN or infinity."""
+        if not math.isfinite(score):
+            return cls.failed(image_id, "not-finite", "The model gave no finite score.", seconds)
+        return cls(image_id, float(score), map=anomaly_map, seconds=seconds)
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a scorer may use, and nothing else.
+
+    Parameters
+    ----------
+    subset : str
+        Name of the subset being fitted or scored.
+    card : SubsetCard
+        Its domain, level meanings and rubric.
+    device : str
+        A torch device string: ``"cpu"`` or ``"cuda:0"``.
+    seed : int
+    weights : Path
+        Folder of fetched backbone weights.
+    calibration : sequence of LabelledItem
+        Labelled images outside every metric; empty unless the scorer declares ``supervision``.
+    normals : sequence of Item
+        The training normals (references for multimodal scorers).
+    progress : callable(done, total)
+        Call it in every long loop, ``fit`` and ``score`` alike.
+    cancelled : callable() -> bool
+        Whether a person asked to stop; see :meth:`check_cancel`.
+    results : Results or None
+        Read access to another run's scores and maps, for scorers that build on one.
+    """
+
+    subset: str = ""
+    card: SubsetCard = field(default_factory=SubsetCard)
+    device: str = "cpu"
+    seed: int = 0
+    weights: Path = Path()
+    calibration: Sequence[LabelledItem] = ()
+    normals: Sequence[Item] = ()
+    progress: Callable[[int, int], None] = _no_progress
+    cancelled: Callable[[], bool] = _never
+    results: Results | None = None
+
+    def check_cancel(self) -> None:
+        """Leave the work when a person asked to stop.
+
+        Raises
+        ------
+        CancelledError
+        """
+        if self.cancelled():
+            raise CancelledError("The work was cancelled; what was finished is kept.")
+
+    def step(self, done: int, total: int) -> None:
+        """One turn of a long loop: report progress, leave if cancelled."""
+        self.progress(done, total)
+        self.check_cancel()
+
+    def rng(self) -> np.random.Generator:
+        """A fresh numpy generator, the same one at every call."""
+        return np.random.default_rng(self.seed)
+
+    def torch_generator(self) -> torch.Generator:
+        """A fresh CPU torch generator, the same one at every call."""
+        import torch
+
+        return torch.Generator().manual_seed(self.seed)
+
+    def seed_libraries(self) -> None:
+        """Seed the global generators that libraries draw from (torch, numpy and random)."""
+        import torch
+
+        torch.manual_seed(self.seed)
+        np.random.seed(self.seed % 2**32)
+        random.seed(self.seed)
+
+
+class Scorer(ABC):
+    """A scorer with its parameters, already checked against the catalogue.
+
+    Subclasses take their parameters as keyword arguments, by the names declared in the catalogue.
+    One instance is fitted and used on one subset.
+    """
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters = parameters
+
+    @abstractmethod
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        """Learn what normal looks like.
+
+        Raises
+        ------
+        InputError
+            If there are too few usable normals; the sentence says how many are needed.
+        CancelledError
+        """
+
+    @abstractmethod
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        """Yield one :class:`Scored` per image, in order, as soon as each is known.
+
+        An image that cannot be read yields a failed ``Scored`` and never stops the run.
+        The score of an image depends on that image and the fitted state alone.
+        """
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Fitted state: named tensors (kept as safetensors) and a JSON-able dictionary.
+
+        Scorers without a fit keep the default, which is empty.
+        """
+        return {}, {}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        """Take back what :meth:`state` gave; afterwards :meth:`score` works without :meth:`fit`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Facts for the run's record, JSON-able: weights digest, preprocessing, bank size, memory, …"""
+        return {}
+
+    def close(self) -> None:
+        """Give memory back; the scorer is not used afterwards."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared parameter: it validates input, draws the form and the command-line options.
+
+    ``kind`` is ``"int"``, ``"float"``, ``"bool"``, ``"choice"`` or ``"text"``; ``low`` and ``high``
+    are inclusive. ``default`` may be ``None``, which means "the best for this machine" and is
+    resolved by the scorer.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    advanced: bool = False
+
+    def check(self, value: Any) -> Any:
+        """The value in its declared type.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read as that type, is out of the interval or not among the choices.
+        """
+        if value is None or (value == "" and self.default is None):
+            if self.default is None:
+                return None
+            raise InputError(f"Parameter '{self.name}' needs a value.")
+        readers = {"int": _read_int, "float": float, "bool": _read_bool, "choice": str, "text": str}
+        try:
+            typed = readers[self.kind](value)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"Parameter '{self.name}' is '{value}', but a {self.kind} is needed.") from None
+        if self.kind == "choice" and typed not in self.choices:
+            raise InputError(f"Parameter '{self.name}' is '{value}', but must be one of {', '.join(self.choices)}.")
+        if self.kind in ("int", "float"):
+            low = -math.inf if self.low is None else self.low
+            high = math.inf if self.high is None else self.high
+            if not (math.isfinite(typed) and low <= typed <= high):
+                raise InputError(f"Parameter '{self.name}' is {value}, but must lie in [{low:g}, {high:g}].")
+        return typed
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {"name": self.name, "type": self.kind, "default": self.default, "help": self.help}
+        if self.kind in ("int", "float"):
+            facts |= {"low": self.low, "high": self.high}
+        if self.choices:
+            facts["choices"] = list(self.choices)
+        return facts
+
+
+def _read_int(value: Any) -> int:
+    number = float(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+def _read_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError(value) from None

@@ -1,0 +1,100 @@
+"""Environment variables, read once, as a typed and frozen object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from mad_core.errors import InputError
+
+EXECUTORS = ("local", "ray")
+MAX_PIXELS = 100_000_000
+"""Largest image, in pixels, that is opened; larger ones are reported as ``too-large``."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things live and what may be opened.
+
+    Parameters
+    ----------
+    home : Path
+        Folder of the store, the anomaly maps, fitted scorers, thumbnails and imported archives.
+    database_url : str
+        SQLAlchemy URL of the store.
+    allowed_roots : tuple of Path
+        Folders that the pages may open; the command line is not restricted.
+    executor : {"local", "ray"}
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda:n"``.
+    """
+
+    home: Path
+    database_url: str
+    allowed_roots: tuple[Path, ...]
+    executor: str = "local"
+    device: str = "auto"
+    endpoint_url: str | None = None
+    endpoint_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the ``MAD_…`` variables.
+
+        Raises
+        ------
+        InputError
+            If ``MAD_EXECUTOR`` names an unknown executor.
+        """
+        home = Path(environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
+        home = home.expanduser().absolute()
+        roots = [Path(p).expanduser().absolute() for p in environment.get("MAD_ALLOWED_ROOTS", "").split(":") if p]
+        executor = environment.get("MAD_EXECUTOR") or "local"
+        if executor not in EXECUTORS:
+            raise InputError(f"MAD_EXECUTOR is '{executor}', but only {' and '.join(EXECUTORS)} are known.")
+        return cls(
+            home=home,
+            database_url=environment.get("MAD_DATABASE_URL") or f"sqlite:///{home / 'mad.db'}",
+            allowed_roots=tuple(roots) or (Path.home(), home),
+            executor=executor,
+            device=environment.get("MAD_DEVICE") or "auto",
+            endpoint_url=environment.get("MAD_ENDPOINT_URL") or None,
+            endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
+        )
+
+    @property
+    def maps(self) -> Path:
+        """Anomaly maps, one file per run and subset."""
+        return self.home / "maps"
+
+    @property
+    def fits(self) -> Path:
+        """Fitted scorers, one folder per fit digest."""
+        return self.home / "fits"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.home / "thumbnails"
+
+    @property
+    def imports(self) -> Path:
+        """Extracted archives and uploads."""
+        return self.home / "imports"
+
+    @property
+    def weights(self) -> Path:
+        """Backbone weights, fetched ahead of time by ``warm``."""
+        return self.home / "weights"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def may_open(self, path: Path) -> bool:
+        """Whether a page may open ``path``: it lies, links resolved, under an allowed root."""
+        real = path.expanduser().resolve()
+        return any(real.is_relative_to(root.resolve()) for root in (*self.allowed_roots, self.home))
