@@ -1,0 +1,5 @@
+"""``python -m mad_core``."""
+
+from mad_core.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""What the devices of this machine are; the only place that asks torch about them."""
+
+from __future__ import annotations
+
+import platform
+import re
+from typing import Any
+
+import psutil
+
+from mad_core.errors import InputError, UnavailableError
+
+
+def check_device(name: str) -> str:
+    """The name of a device, as it may be asked for.
+
+    Raises
+    ------
+    InputError
+        If it is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:n``.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+        raise InputError(f"'{name}' is not a device; say auto, cpu, or cuda:0 for the first GPU.")
+    return "cuda:0" if name == "cuda" else name
+
+
+def resolve(name: str) -> str:
+    """A torch device string for a requested device: ``auto`` is the first GPU, else the CPU.
+
+    Raises
+    ------
+    UnavailableError
+        If a GPU is asked for that is not there.
+    """
+    import torch
+
+    name = check_device(name)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    if name.startswith("cuda") and int(name.partition(":")[2]) >= count:
+        there = f"this machine has {count}" if count else "torch sees no GPU on this machine"
+        raise UnavailableError(f"Device {name} is not there: {there}. Use --device auto or cpu.")
+    return name
+
+
+def facts(device: str) -> dict[str, Any]:
+    """Name and memory (bytes) of a device, and which others there are; JSON-able."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    others = ["cpu", *(f"cuda:{i}" for i in range(count))]
+    if device.startswith("cuda"):
+        index = int(device.partition(":")[2] or 0)
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+    else:
+        memory = psutil.virtual_memory()
+        free, total, name = memory.available, memory.total, _processor()
+    return {"name": name, "memory": total, "free": free, "devices": others, "threads": torch.get_num_threads()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:  # noqa: PTH123 - a kernel file, read line by line
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

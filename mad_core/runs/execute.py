@@ -1,0 +1,337 @@
+"""Do a run: fit the scorer on each subset, score what has no score yet, write results as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import platform
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mad_core.datasets.dataset import Dataset
+from mad_core.errors import InputError, NotFoundError, UnavailableError
+from mad_core.runs import devices, fitted
+from mad_core.runs.control import Control
+from mad_core.runs.maps import MapRef, pack, shrink
+from mad_core.runs.store import Run, RunSubset, Store
+from mad_core.scorers import catalog
+from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored, Scorer
+
+FLUSH_SECONDS = 0.5
+FLUSH_IMAGES = 32
+PACKAGES = (
+    "mad-inspector",
+    "torch",
+    "torchvision",
+    "anomalib",
+    "transformers",
+    "bitsandbytes",
+    "timm",
+    "numpy",
+    "pillow",
+)
+
+
+def execute_run(control: Control) -> dict[str, Any]:
+    """Do the job of kind ``run``; ``payload["run"]`` is the run's id.
+
+    A run that was stopped goes on at the first image without an entry; nothing is scored twice.
+
+    Returns
+    -------
+    dict
+        ``run``, ``n`` (images with an entry), ``seconds_fit``, ``seconds_score``.
+    """
+    store = control.store
+    run = store.run(control.job.payload["run"])
+    info = catalog.scorer(run.scorer)
+    parameters = info.check(run.parameters)
+    missing = info.why_not(parameters)
+    if missing:
+        raise UnavailableError(missing)
+    dataset = store.dataset(run.dataset_id)
+    store.update_run(
+        run.id,
+        status="running",
+        error=None,
+        started=run.started or time.time(),
+        record={**record(control.device), "code": fitted.code_digest(info)},
+    )
+    clock = _Clock(control, run)
+    for subset in run.subsets:
+        _SubsetRun(control, run, info, parameters, dataset, subset, clock).go()
+    done = store.count_done(run.id)
+    store.update_run(run.id, status="done", finished=time.time())
+    entries = store.run_subsets(run.id)
+    return {
+        "run": run.id,
+        "n": done,
+        "seconds_fit": sum(e.seconds_fit for e in entries),
+        "seconds_score": sum(e.seconds_score for e in entries),
+    }
+
+
+def record(device: str) -> dict[str, Any]:
+    """What is needed to repeat a run, apart from its request: versions and device."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    facts = devices.facts(device)
+    return {"versions": versions, "device": {"id": device, "name": facts["name"], "memory": facts["memory"]}}
+
+
+def scorer_context(dataset: Dataset, subset: str, info: ScorerInfo, control: Control, seed: int) -> Context:
+    """What the scorer may use on this subset; calibration labels only where it declares them."""
+    calibration: Sequence[LabelledItem] = ()
+    if info.supervision == "labels":
+        rows = dataset.select(split="calibration", subset=subset)
+        calibration = [
+            LabelledItem(i, p, float(level))
+            for i, p, level in zip(rows["image_id"], rows["path"], rows["level"], strict=True)
+        ]
+    return Context(
+        subset=subset,
+        card=dataset.card.subset(subset),
+        device=control.device,
+        seed=seed,
+        weights=control.settings.weights,
+        calibration=calibration,
+        normals=items(dataset.select(split="train", subset=subset)),
+        cancelled=control.cancelled,
+    )
+
+
+def items(rows: pd.DataFrame) -> list[Item]:
+    return [Item(i, p) for i, p in zip(rows["image_id"], rows["path"], strict=True)]
+
+
+@contextlib.contextmanager
+def preserved_generators() -> Iterator[None]:
+    """Leave the global random generators as they were: a quick job must not change a run's numbers."""
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])
+
+
+class _Clock:
+    """Rate and time left of a run, from what this session of it has done."""
+
+    def __init__(self, control: Control, run: Run) -> None:
+        self.control = control
+        self.total = run.total
+        self.done = control.store.count_done(run.id)
+        self.scored = 0
+        self.scoring = 0.0
+
+    def fitting(self, subset: str, done: int, total: int) -> None:
+        self.control.report(
+            phase="fitting", subset=subset, phase_done=done, phase_total=total, done=self.done, total=self.total
+        )
+
+    def scored_some(self, subset: str, images: int, seconds: float) -> None:
+        self.done += images
+        self.scored += images
+        self.scoring += seconds
+        rate = self.scored / self.scoring if self.scoring > 0 else None
+        left = (self.total - self.done) / rate if rate else None
+        self.control.report(
+            phase="scoring", subset=subset, done=self.done, total=self.total, rate=rate, seconds_left=left
+        )
+
+
+@dataclass
+class _SubsetRun:
+    """One run on one subset."""
+
+    control: Control
+    run: Run
+    info: ScorerInfo
+    parameters: Mapping[str, Any]
+    dataset: Dataset
+    subset: str
+    clock: _Clock
+
+    def go(self) -> None:
+        store, run = self.control.store, self.run
+        rows = store.test_images(self.dataset, [self.subset], run.image_limit, run.seed)
+        there = store.scored_ids(run.id, self.subset)
+        pending = [item for item in items(rows) if item.image_id not in there]
+        if not pending:
+            return
+        scorer = self.info.create(self.parameters)
+        try:
+            entry = self._fit(scorer)
+            self._score(scorer, pending, rows["image_id"].tolist(), entry)
+        finally:
+            scorer.close()
+
+    def _fit(self, scorer: Scorer) -> RunSubset:
+        old = next((e for e in self.control.store.run_subsets(self.run.id) if e.subset == self.subset), None)
+        started = time.perf_counter()
+        digest = fit_or_load(
+            scorer,
+            self.info,
+            self.parameters,
+            self.dataset,
+            self.subset,
+            self.control,
+            self.run.seed,
+            lambda done, total: self.clock.fitting(self.subset, done, total),
+        )
+        seconds = time.perf_counter() - started
+        entry = RunSubset(
+            self.subset,
+            digest,
+            seconds_fit=max(seconds, old.seconds_fit if old else 0.0),
+            seconds_score=old.seconds_score if old else 0.0,
+            facts=scorer.facts(),
+        )
+        self.control.store.save_run_subset(self.run.id, entry)
+        return entry
+
+    def _score(self, scorer: Scorer, pending: list[Item], order: list[str], entry: RunSubset) -> None:
+        slots = {image_id: slot for slot, image_id in enumerate(order)}
+        store, run = self.control.store, self.run
+        buffer: list[tuple[Scored, MapRef | None]] = []
+        spent, last = entry.seconds_score, time.perf_counter()
+
+        def flush() -> None:
+            nonlocal spent, last
+            store.add_scores(run.id, self.subset, buffer)
+            now = time.perf_counter()
+            self.clock.scored_some(self.subset, len(buffer), now - last)
+            spent, last = spent + now - last, now
+            buffer.clear()
+
+        try:
+            context = scorer_context(self.dataset, self.subset, self.info, self.control, self.run.seed)
+            for scored in scorer.score(pending, context):
+                buffer.append((scored, self._keep_map(store, scored, slots)))
+                if len(buffer) >= FLUSH_IMAGES or time.perf_counter() - last >= FLUSH_SECONDS:
+                    flush()
+                    with preserved_generators():
+                        self.control.serve_quick()
+                    last = time.perf_counter()
+                self.control.check_cancel()
+        finally:
+            flush()
+            store.save_run_subset(
+                run.id, RunSubset(self.subset, entry.fit, entry.seconds_fit, spent, scorer.facts() or entry.facts)
+            )
+
+    def _keep_map(self, store: Store, scored: Scored, slots: Mapping[str, int]) -> MapRef | None:
+        if scored.map is None or self.run.map_policy != "all":
+            return None
+        return store.maps.write(self.run.id, self.subset, slots[scored.image_id], scored.map, self.run.map_side)
+
+
+def fit_or_load(
+    scorer: Scorer,
+    info: ScorerInfo,
+    parameters: Mapping[str, Any],
+    dataset: Dataset,
+    subset: str,
+    control: Control,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> str | None:
+    """Give the scorer its fitted state: the kept one where it agrees, else a new fit that is then kept.
+
+    Returns
+    -------
+    str or None
+        The fit's digest; None for scorers without a fit.
+
+    Raises
+    ------
+    InputError
+        If the subset has no training normals and the scorer needs them.
+    """
+    if not info.needs_fit:
+        scorer.fit([], scorer_context(dataset, subset, info, control, seed))
+        return None
+    normals = dataset.select(split="train", subset=subset)
+    if normals.empty:
+        raise InputError(
+            f"Subset '{subset}' has no training normals (train/good), and scorer '{info.id}' learns from them."
+        )
+    base = scorer_context(dataset, subset, info, control, seed)
+    context = replace(base, progress=progress)
+    digest = fitted.fit_digest(info, parameters, normals, seed, control.device)
+    folder = control.settings.fits / digest
+    if not fitted.load_fit(folder, scorer, context):
+        scorer.fit(items(normals), context)
+        manifest = {"scorer": info.id, "parameters": dict(parameters), "subset": subset, "seed": seed}
+        fitted.save_fit(folder, scorer, manifest)
+    return digest
+
+
+def score_one(control: Control) -> dict[str, Any]:
+    """Do the job of kind ``single``: score one uploaded image with a fitted run.
+
+    ``payload``: ``run``, ``subset``, ``path`` (a file in the uploads folder), ``map`` (where the
+    anomaly map is to be written).
+
+    Returns
+    -------
+    dict
+        ``score``, ``status``, ``reason``, ``seconds``, ``map`` (whether one was written).
+    """
+    payload = control.job.payload
+    run = control.store.run(payload["run"])
+    if payload["subset"] not in run.subsets:
+        raise NotFoundError(f"Run '{run.title}' has no subset '{payload['subset']}'.")
+    scored = _score_items(control, run, payload["subset"], [Item(Path(payload["path"]).stem, payload["path"])])[0]
+    if scored.map is not None:
+        target = Path(payload["map"])
+        building = target.with_suffix(".part")
+        building.write_bytes(pack(shrink(scored.map, run.map_side)))
+        building.replace(target)
+    return {
+        "score": scored.score,
+        "status": scored.status,
+        "reason": scored.reason,
+        "seconds": scored.seconds,
+        "map": scored.map is not None,
+    }
+
+
+def make_map(control: Control) -> dict[str, Any]:
+    """Do the job of kind ``map``: make one image's anomaly map for a run that keeps none."""
+    payload, store = control.job.payload, control.store
+    run = store.run(payload["run"])
+    row = store.image(run.dataset_id, payload["image"])
+    scored = _score_items(control, run, row["subset"], [Item(row["image_id"], row["path"])])[0]
+    if scored.map is None:
+        raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")
+    rows = store.test_images(store.dataset(run.dataset_id), [row["subset"]], run.image_limit, run.seed)
+    slot = rows["image_id"].tolist().index(row["image_id"])
+    store.set_map(run.id, row["image_id"], store.maps.write(run.id, row["subset"], slot, scored.map, run.map_side))
+    return {"run": run.id, "image": row["image_id"]}
+
+
+def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]) -> list[Scored]:
+    dataset = control.store.dataset(run.dataset_id)
+    info = catalog.scorer(run.scorer)
+    parameters = info.check(run.parameters)
+    scorer = info.create(parameters)
+    try:
+        fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, lambda done, total: None)
+        context = scorer_context(dataset, subset, info, control, run.seed)
+        return list(scorer.score(chosen, context))
+    finally:
+        scorer.close()

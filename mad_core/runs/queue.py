@@ -1,0 +1,290 @@
+"""The queue: anything long is a job; workers take jobs first in, first out.
+
+A job belongs to a device (``"auto"`` = any). At most one job of a key is active. A running job
+carries its worker's heartbeat; one whose worker is gone goes back to the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import sqlalchemy as sa
+
+from mad_core.errors import NotFoundError
+from mad_core.runs.database import Database
+from mad_core.runs.schema import jobs, workers
+
+ACTIVE = ("queued", "running")
+STALE_SECONDS = 15.0
+"""A heartbeat older than this means that the worker is gone."""
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the queue."""
+
+    id: int
+    kind: str
+    payload: Mapping[str, Any]
+    key: str
+    device: str
+    status: str
+    cancel: bool
+    attempts: int
+    worker: str | None
+    progress: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    error: str | None
+    created: float
+    started: float | None
+    heartbeat: float | None
+    finished: float | None
+
+    @property
+    def active(self) -> bool:
+        return self.status in ACTIVE
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A worker process and what its device is."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    facts: Mapping[str, Any]
+    job: int | None
+    started: float
+    heartbeat: float
+    alive: bool = field(default=False)
+
+
+class Queue:
+    """Jobs and workers in the store's database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def submit(
+        self, kind: str, payload: Mapping[str, Any], *, key: str = "", device: str = "auto", quick: bool = False
+    ) -> int:
+        """Queue a job and return its id; an active job of the same key is returned instead of a second one."""
+        key = key or uuid.uuid4().hex
+        with self.database.write() as connection:
+            active = connection.execute(
+                sa.select(jobs.c.id).where(jobs.c.key == key, jobs.c.status.in_(ACTIVE), jobs.c.cancel == 0)
+            ).scalar()
+            if active is not None:
+                return active
+            inserted = connection.execute(
+                jobs.insert().values(
+                    kind=kind,
+                    payload=dict(payload),
+                    key=key,
+                    device=device,
+                    quick=int(quick),
+                    status="queued",
+                    cancel=0,
+                    attempts=0,
+                    progress={},
+                    created=time.time(),
+                )
+            )
+            return int(inserted.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+
+    def job(self, job_id: int) -> Job:
+        """One job.
+
+        Raises
+        ------
+        NotFoundError
+        """
+        found = self._jobs(jobs.c.id == job_id)
+        if not found:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return found[0]
+
+    def active(self) -> list[Job]:
+        """Running jobs, then queued ones, in the order in which they will be done."""
+        return sorted(self._jobs(jobs.c.status.in_(ACTIVE)), key=lambda j: (j.status != "running", j.id))
+
+    def recent(self, seconds: float) -> list[Job]:
+        """Jobs that ended in the last ``seconds``, newest first."""
+        ended = self._jobs(jobs.c.finished > time.time() - seconds)
+        return sorted(ended, key=lambda j: -(j.finished or 0))
+
+    def active_for(self, key: str) -> Job | None:
+        found = self._jobs(sa.and_(jobs.c.key == key, jobs.c.status.in_(ACTIVE)))
+        return found[-1] if found else None
+
+    def latest_for(self, key: str) -> Job | None:
+        found = self._jobs(jobs.c.key == key)
+        return max(found, key=lambda j: j.id) if found else None
+
+    def request_cancel(self, job_id: int) -> None:
+        """Ask a job to stop: a queued one is cancelled now, a running one after its current batch."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job_id, jobs.c.status == "queued")
+                .values(status="cancelled", finished=time.time(), cancel=1)
+            )
+            connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.status == "running").values(cancel=1))
+
+    # -- working --------------------------------------------------------------------------------
+
+    def claim(
+        self, worker_id: str, devices: Sequence[str], *, job_id: int | None = None, quick: bool = False
+    ) -> Job | None:
+        """Take the oldest queued job for these devices (or exactly ``job_id``), or None.
+
+        ``quick`` takes only jobs that may be served between the batches of a long one. Quick jobs
+        go first.
+        """
+        conditions = [jobs.c.status == "queued", jobs.c.device.in_(devices)]
+        if job_id is not None:
+            conditions.append(jobs.c.id == job_id)
+        if quick:
+            conditions.append(jobs.c.quick == 1)
+        oldest = sa.select(jobs.c.id).where(*conditions).order_by(jobs.c.quick.desc(), jobs.c.id).limit(1)
+        if self.database.engine.dialect.name != "sqlite":
+            oldest = oldest.with_for_update(skip_locked=True)
+        with self.database.read() as connection:  # an idle worker does not take the write lock
+            if connection.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).scalar() is None:
+                return None
+        with self.database.write() as connection:
+            found = connection.execute(oldest).scalar()
+            if found is None:
+                return None
+            now = time.time()
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == found)
+                .values(status="running", worker=worker_id, started=now, heartbeat=now, attempts=jobs.c.attempts + 1)
+            )
+        return self.job(found)
+
+    def beat(self, job_id: int, worker_id: str, progress: Mapping[str, Any]) -> bool:
+        """Write a running job's heartbeat and progress; True if the job should stop.
+
+        It should stop when a person cancelled it or when it no longer belongs to this worker.
+        """
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
+                .values(heartbeat=time.time(), progress=dict(progress))
+            )
+            row = connection.execute(
+                sa.select(jobs.c.cancel, jobs.c.worker, jobs.c.status).where(jobs.c.id == job_id)
+            ).one_or_none()
+        return row is None or bool(row.cancel) or row.worker != worker_id or row.status != "running"
+
+    def finish(
+        self,
+        job_id: int,
+        worker_id: str,
+        status: str,
+        *,
+        result: Mapping[str, Any] | None = None,
+        error: str | None = None,
+    ) -> None:
+        """End a job as ``done``, ``failed`` or ``cancelled``; ignored if it went to another worker."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
+                .values(status=status, result=result, error=error, finished=time.time())
+            )
+
+    def release(self, job_id: int, worker_id: str) -> None:
+        """Put a job back into the queue (the worker is being stopped, nobody cancelled the job)."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
+                .values(status="queued", worker=None, attempts=jobs.c.attempts - 1)
+            )
+
+    # -- workers --------------------------------------------------------------------------------
+
+    def register(self, worker_id: str, device: str, facts: Mapping[str, Any]) -> None:
+        now = time.time()
+        row = {"host": socket.gethostname(), "pid": os.getpid(), "device": device, "facts": dict(facts)}
+        with self.database.write() as connection:
+            connection.execute(workers.delete().where(workers.c.heartbeat < now - 3600))
+            connection.execute(workers.insert().values(id=worker_id, started=now, heartbeat=now, **row))
+
+    def beat_worker(self, worker_id: str, job_id: int | None, facts: Mapping[str, Any]) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                workers.update()
+                .where(workers.c.id == worker_id)
+                .values(heartbeat=time.time(), job=job_id, facts=dict(facts))
+            )
+
+    def unregister(self, worker_id: str) -> None:
+        with self.database.write() as connection:
+            connection.execute(workers.delete().where(workers.c.id == worker_id))
+
+    def workers(self) -> list[WorkerInfo]:
+        """Workers seen in the last hour, with whether each still lives."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(workers).order_by(workers.c.started)).mappings().all()
+        return [
+            WorkerInfo(**row, alive=_lives(row["host"], row["pid"], row["started"], row["heartbeat"])) for row in rows
+        ]
+
+    def requeue_lost(self) -> list[int]:
+        """Give jobs of workers that are gone back to the queue; after ``MAX_ATTEMPTS`` they fail.
+
+        Returns
+        -------
+        list of int
+            The jobs that changed.
+        """
+        living = {w.id for w in self.workers() if w.alive}
+        lost = [j for j in self._jobs(jobs.c.status == "running") if j.worker not in living]
+        for job in lost:
+            values: dict[str, Any] = {"status": "queued", "worker": None}
+            if job.cancel:
+                values = {"status": "cancelled", "finished": time.time()}
+            elif job.attempts >= MAX_ATTEMPTS:
+                message = f"The worker died {job.attempts} times at this job; see the logs folder for the reason."
+                values = {"status": "failed", "finished": time.time(), "error": message}
+            with self.database.write() as connection:
+                connection.execute(
+                    jobs.update()
+                    .where(jobs.c.id == job.id, jobs.c.status == "running", jobs.c.worker == job.worker)
+                    .values(**values)
+                )
+        return [j.id for j in lost]
+
+    def _jobs(self, condition: Any) -> list[Job]:
+        columns = [c for c in jobs.c if c.name != "quick"]
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(*columns).where(condition).order_by(jobs.c.id)).mappings().all()
+        return [Job(**{**row, "cancel": bool(row["cancel"])}) for row in rows]
+
+
+def _lives(host: str, pid: int, started: float, heartbeat: float) -> bool:
+    """Whether a worker lives: on this host by its process, elsewhere by its heartbeat."""
+    if host != socket.gethostname():
+        return heartbeat > time.time() - STALE_SECONDS
+    try:
+        process = psutil.Process(pid)
+        gone = process.status() == psutil.STATUS_ZOMBIE or process.create_time() > started + 1
+    except psutil.Error:
+        return False
+    return not gone and heartbeat > time.time() - 4 * STALE_SECONDS

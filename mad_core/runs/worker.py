@@ -1,0 +1,241 @@
+"""The worker: a process of its own, one per device, that takes jobs from the queue and does them.
+
+It owns its device: a lock on the device's file makes a second worker on the same device leave at
+once. A heartbeat thread writes progress twice a second and reads whether the job should stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from mad_core.errors import CancelledError, MadError
+from mad_core.runs import devices
+from mad_core.runs.control import Control
+from mad_core.runs.queue import Job
+from mad_core.runs.store import Store
+from mad_core.settings import Settings
+
+HANDLERS = {
+    "run": "mad_core.runs.execute:execute_run",
+    "single": "mad_core.runs.execute:score_one",
+    "map": "mad_core.runs.execute:make_map",
+    "import": "mad_core.runs.importing:import_job",
+}
+"""Kinds of jobs and the functions that do them: ``(Control) -> result``."""
+IDLE_SECONDS = 0.2
+BEAT_SECONDS = 0.5
+LOST_SECONDS = 5.0
+UNANSWERED_SECONDS = 30.0
+"""A job that does not answer a cancel for this long is ended with its process."""
+
+log = logging.getLogger("mad.worker")
+
+
+def _silent(progress: dict[str, Any]) -> None:
+    """Tell nobody."""
+
+
+class Worker:
+    """Takes jobs for one device and does them, one after another.
+
+    Parameters
+    ----------
+    settings : Settings
+    device : str
+        As asked for; resolved to a torch device here.
+    on_progress : callable
+        Gets the current job's progress twice a second, in the heartbeat's thread.
+
+    Raises
+    ------
+    UnavailableError
+        If the device is not on this machine.
+    """
+
+    def __init__(
+        self, settings: Settings, device: str = "auto", on_progress: Callable[[dict[str, Any]], None] = _silent
+    ) -> None:
+        self.settings = settings
+        self.on_progress = on_progress
+        self.device = devices.resolve(device)
+        self.store = Store(settings)
+        self.id = uuid.uuid4().hex
+        self.stopping = threading.Event()
+        self._closed = threading.Event()
+        self._current: Control | None = None
+        self._beats = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
+        self.store.queue.register(self.id, self.device, devices.facts(self.device))
+        self._beats.start()
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Devices whose jobs this worker takes; a GPU worker does the CPU's jobs too."""
+        return tuple(dict.fromkeys(("auto", self.device, "cpu")))
+
+    def work_forever(self, parent: int | None = None) -> None:
+        """Take jobs until stopped; with ``parent``, leave when idle and that process is gone."""
+        looked = 0.0
+        while not self.stopping.is_set():
+            if time.monotonic() - looked > LOST_SECONDS:
+                self.recover()
+                looked = time.monotonic()
+            job = self.store.queue.claim(self.id, self.devices)
+            if job is not None:
+                self.do(job)
+            elif parent is not None and not psutil.pid_exists(parent):
+                return
+            else:
+                self.stopping.wait(IDLE_SECONDS)
+
+    def recover(self) -> None:
+        """Take up what workers that are gone left behind."""
+        self.store.queue.requeue_lost()
+        settle_runs(self.store)
+
+    def do(self, job: Job) -> Job:
+        """Do one claimed job to its end and return it as the store then has it."""
+        control = Control(job, self.store, self.settings, self.device, serve_quick=self._serve_quick)
+        with self._as_current(control):
+            outcome = self._attempt(control)
+        self._settle(job, control, *outcome)
+        return self.store.queue.job(job.id)
+
+    def interrupt(self) -> bool:
+        """Cancel the job being done, as Ctrl-C does; False where there is none. Safe in a signal handler."""
+        control = self._current
+        if control is None or control.stop.is_set():
+            return False
+        control.stop.set()
+        return True
+
+    def close(self) -> None:
+        """Stop the heartbeat and leave the list of workers."""
+        self._closed.set()
+        self._beats.join(timeout=5)
+        with contextlib.suppress(MadError):
+            self.store.queue.unregister(self.id)
+        self.store.close()
+
+    def _attempt(self, control: Control) -> tuple[str, dict[str, Any] | None, str | None]:
+        try:
+            module, _, name = HANDLERS[control.job.kind].partition(":")
+            handler: Callable[[Control], dict[str, Any]] = getattr(importlib.import_module(module), name)
+            return "done", handler(control), None
+        except CancelledError:
+            return "cancelled", None, None
+        except MadError as error:
+            return "failed", None, str(error)
+        except Exception as error:
+            log.exception("job %s (%s) failed", control.job.id, control.job.kind)
+            return "failed", None, f"{type(error).__name__}: {error} (details in the worker's log)"
+
+    def _settle(
+        self, job: Job, control: Control, status: str, result: dict[str, Any] | None, error: str | None
+    ) -> None:
+        """Write the end of a job; one that was stopped only because the worker stops is queued again."""
+        queue = self.store.queue
+        if status == "cancelled" and self.stopping.is_set() and not queue.job(job.id).cancel:
+            queue.release(job.id, self.id)
+            return
+        if job.kind == "run" and status != "done":
+            with contextlib.suppress(MadError):
+                self.store.update_run(job.payload["run"], status=status, error=error, finished=time.time())
+        queue.beat(job.id, self.id, control.progress)
+        queue.finish(job.id, self.id, status, result=result, error=error)
+
+    def _serve_quick(self) -> None:
+        while (job := self.store.queue.claim(self.id, self.devices, quick=True)) is not None:
+            control = Control(job, self.store, self.settings, self.device)
+            self._settle(job, control, *self._attempt(control))
+
+    @contextlib.contextmanager
+    def _as_current(self, control: Control) -> Iterator[None]:
+        self._current = control
+        try:
+            yield
+        finally:
+            self._current = None
+
+    # -- heartbeat ------------------------------------------------------------------------------
+
+    def _beat_forever(self) -> None:
+        asked: float | None = None
+        facts_read, facts = 0.0, {}
+        while not self._closed.wait(BEAT_SECONDS):
+            if time.monotonic() - facts_read > 4:
+                facts, facts_read = devices.facts(self.device), time.monotonic()
+            control = self._current
+            try:
+                self.store.queue.beat_worker(self.id, control.job.id if control else None, facts)
+                if control is not None and self._should_stop(control):
+                    control.stop.set()
+                if control is not None:
+                    self.on_progress(control.progress)
+            except MadError:
+                log.exception("the heartbeat could not be written")
+            if control is None or not control.stop.is_set():
+                asked = None
+            elif asked is None:
+                asked = time.monotonic()
+            elif time.monotonic() - asked > UNANSWERED_SECONDS:
+                self._end_unanswering(control)
+
+    def _should_stop(self, control: Control) -> bool:
+        stop = self.store.queue.beat(control.job.id, self.id, control.progress)
+        return (stop or self.stopping.is_set()) and self._current is control
+
+    def _end_unanswering(self, control: Control) -> None:
+        """End the process: its job did not answer a cancel. What it wrote so far is in the store."""
+        log.error("job %s did not stop within %s s; ending the worker", control.job.id, UNANSWERED_SECONDS)
+        self._settle(control.job, control, "cancelled", None, "It did not stop when asked, so its worker was ended.")
+        os._exit(3)
+
+
+def settle_runs(store: Store) -> None:
+    """Give runs whose job ended without telling them (its worker died too often) that job's end."""
+    for run in store.runs():
+        if run.active and store.queue.active_for(run.job_key) is None:
+            last = store.queue.latest_for(run.job_key)
+            status = last.status if last is not None and last.status != "done" else "cancelled"
+            current = store.run(run.id)
+            if current.active and store.queue.active_for(run.job_key) is None:
+                store.update_run(run.id, status=status, error=last.error if last else None, finished=time.time())
+
+
+def run_worker(settings: Settings, device: str = "auto", parent: int | None = None) -> bool:
+    """Be the worker of a device until stopped by Ctrl-C or SIGTERM.
+
+    Returns
+    -------
+    bool
+        False if the device already has a worker.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    device = devices.resolve(device)
+    lock = FileLock(settings.home / f"worker-{device.replace(':', '')}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    worker = Worker(settings, device)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: worker.stopping.set())
+    try:
+        worker.recover()
+        worker.work_forever(parent)
+    finally:
+        worker.close()
+        lock.release()
+    return True
