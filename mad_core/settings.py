@@ -86,6 +86,11 @@ class Settings:
         return self.home / "imports"
 
     @property
+    def uploads(self) -> Path:
+        """Single images uploaded to be scored at once, and their maps."""
+        return self.home / "uploads"
+
+    @property
     def weights(self) -> Path:
         """Backbone weights, fetched ahead of time by ``warm``."""
         return self.home / "weights"

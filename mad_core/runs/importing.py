@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.importing import import_dataset
+
 from mad_core.errors import InputError
+from mad_core.runs.bootstrap import queue_default
 from mad_core.runs.control import Control
-from mad_core.runs.store import RunRequest
-from mad_core.scorers import catalog
 
 
 def import_job(control: Control) -> dict[str, Any]:
@@ -44,10 +44,5 @@ def import_job(control: Control) -> dict[str, Any]:
         "dataset": dataset_id,
         "images": len(imported.dataset.table),
         "problems": len(imported.problems),
-        "runs": [queue_default(control, dataset_id, name) for name in payload.get("then", ())],
+        "runs": [queue_default(control.store, dataset_id, name) for name in payload.get("then", ())],
     }
-
-
-def queue_default(control: Control, dataset_id: str, scorer_id: str) -> str:
-    info = catalog.scorer(scorer_id)
-    return control.store.request_run(RunRequest(dataset_id, scorer_id, info.check({}), title=info.title)).id

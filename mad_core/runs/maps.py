@@ -117,14 +117,19 @@ def unpack(data: bytes) -> np.ndarray:
     return np.frombuffer(data, dtype="<f4", offset=8).reshape(height, width)
 
 
-def shared_range(normal_maps: list[np.ndarray], all_maps: list[np.ndarray]) -> tuple[float, float] | None:
-    """One display range for a run: the normals' 1st percentile to the 99.5th percentile of all pixels.
+def shared_range(normal_maps: list[np.ndarray], all_maps: list[np.ndarray]) -> tuple[float, float, float] | None:
+    """One display range for many maps, and a threshold, in raw units.
 
-    ``None`` where there is no map or all pixels are equal.
+    Returns
+    -------
+    (low, high, threshold) or None
+        The normals' 1st percentile, the 99.5th of all pixels, the normals' 99.5th; without normals
+        all maps stand in for them. None where there is no map or all pixels are equal.
     """
     if not all_maps:
         return None
     everything = np.concatenate([m.ravel() for m in all_maps])
     normal = np.concatenate([m.ravel() for m in normal_maps]) if normal_maps else everything
-    low, high = float(np.percentile(normal, 1)), float(np.percentile(everything, 99.5))
-    return (low, high) if high > low else None
+    low, threshold = (float(v) for v in np.percentile(normal, (1, 99.5)))
+    high = float(np.percentile(everything, 99.5))
+    return (low, max(high, threshold), threshold) if max(high, threshold) > low else None

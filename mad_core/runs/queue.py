@@ -115,6 +115,11 @@ class Queue:
             raise NotFoundError(f"There is no job {job_id}.")
         return found[0]
 
+    def any_job(self) -> bool:
+        """Whether anything was ever queued."""
+        with self.database.read() as connection:
+            return connection.execute(sa.select(jobs.c.id).limit(1)).scalar() is not None
+
     def active(self) -> list[Job]:
         """Running jobs, then queued ones, in the order in which they will be done."""
         return sorted(self._jobs(jobs.c.status.in_(ACTIVE)), key=lambda j: (j.status != "running", j.id))

@@ -22,7 +22,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database import Database
 from mad_core.runs.maps import MapRef, MapStore
 from mad_core.runs.queue import Queue
-from mad_core.runs.schema import datasets, images, jobs, run_subsets, runs, scores
+from mad_core.runs.schema import datasets, images, run_subsets, runs, scores
 from mad_core.scorers.scorer import OK, Scored
 from mad_core.settings import Settings
 
@@ -602,14 +602,6 @@ class Store:
             connection.execute(run_subsets.delete().where(run_subsets.c.run_id == run_id))
             connection.execute(runs.update().where(runs.c.id == run_id).values(done=0, status="cancelled"))
         self.maps.delete(run_id)
-
-    def is_empty(self) -> bool:
-        """Whether nothing was ever imported or queued: the first start."""
-        with self.database.read() as connection:
-            return (
-                connection.execute(sa.select(datasets.c.id).limit(1)).scalar() is None
-                and connection.execute(sa.select(jobs.c.id).limit(1)).scalar() is None
-            )
 
     def close(self) -> None:
         self.database.close()

@@ -2,7 +2,4 @@
 
 from __future__ import annotations
 
-from mad_core.scorers.catalog import ScorerInfo, register
-from mad_core.scorers.scorer import Parameter
-
 __all__: list[str] = []

@@ -1,0 +1,50 @@
+# make app: open the app with the demo dataset.  make test: run every test.  Both set themselves up.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
+  $$p -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 13)))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PORT ?= 8501
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: app setup test lint bench clean browser dev
+
+app: setup
+	@$(BIN)/python -m mad_core demo
+	@$(BIN)/streamlit run app.py --server.port $(PORT)
+
+setup: .venv/ready
+
+test: dev browser
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+bench: dev
+	@for b in tests/benchmarks/[a-z]*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$b .py) || exit 1; done
+
+dev: .venv/dev
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed (Debian: apt-get install python3 python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv is needed (Debian: apt-get install python3-venv)." >&2; rm -rf .venv; exit 1; }
+
+.venv/ready: requirements.txt | .venv/bin/python
+	@echo "Installing what the app needs into .venv (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install -q -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/ready
+	@$(BIN)/python -m pip install -q -r requirements-dev.txt
+	@touch $@
+
+# Browser journeys need Chromium; without it and without the right to install it they skip and say so.
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null 2>&1 && echo "Installing Chromium for the browser tests ..." && \
+	apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	echo "Chromium is not here: the browser tests will skip (Debian: apt-get install chromium)." >&2
+
+clean:
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis

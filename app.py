@@ -1,0 +1,40 @@
+"""Entry of the app: navigation, theme and image routes.
+
+``streamlit run app.py`` finds ``app`` below and serves it with the image routes; for every browser
+session it then executes this file again as a script, which draws the page that was asked for.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit import runtime
+
+HERE = Path(__file__).parent
+
+
+def draw() -> None:
+    """Draw the page in view."""
+    from pages.ui import session
+
+    st.set_page_config(page_title="MAD Inspector", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
+    st.logo(HERE / "assets" / "logo.svg", size="medium", icon_image=HERE / "assets" / "icon.svg")
+    page = st.navigation(
+        [
+            st.Page("pages/data.py", title="Data", url_path="data", default=True),
+            st.Page("pages/score.py", title="Score", url_path="score"),
+            st.Page("pages/images.py", title="Images", url_path="images"),
+            st.Page("pages/compare.py", title="Compare", url_path="compare"),
+        ],
+        position="top",
+    )
+    session.begin()
+    page.run()
+    session.finish()
+
+
+if runtime.exists():
+    draw()
+else:
+    from pages.ui.routes import lifespan, routes
+
+    app = st.App(__file__, routes=routes(), lifespan=lifespan)

@@ -1,0 +1,484 @@
+"""The command line: ``python -m mad_core …``, also ``mad …``.
+
+With ``--json`` a command prints one JSON document on standard output and nothing else there;
+progress goes to standard error. Exit status: 0 done, 1 the work failed (a sentence on standard
+error), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from mad_core.errors import InputError, MadError, NotFoundError, UnavailableError
+from mad_core.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="MAD Inspector: how severe an anomaly is, not only whether there is one.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Source = Annotated[str, typer.Argument(metavar="PATH", help="A folder, a table, an archive, or the word demo.")]
+Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
+Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn.")]
+
+
+def main() -> None:
+    """Run a command; errors meant for the user end in their sentence and exit status 1."""
+    try:
+        app()
+    except MadError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("Stopped.")
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    sys.exit(1)
+
+
+def _print(data: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
+    if as_json:
+        typer.echo(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in lines():
+            typer.echo(line)
+
+
+def _store() -> Any:
+    from mad_core.runs.store import Store
+
+    return Store(Settings.from_environment())
+
+
+class _Progress:
+    """One line on standard error: rewritten in place on a terminal, now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.last, self.text = 0.0, ""
+
+    def __call__(self, text: str) -> None:
+        wait = 0.1 if self.terminal else 5.0
+        if text == self.text or time.monotonic() - self.last < wait:
+            return
+        self.last, self.text = time.monotonic(), text
+        typer.echo(f"\r\033[K{text}" if self.terminal else text, err=True, nl=not self.terminal)
+
+    def counted(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self(f"{what} {done}/{total}")
+
+    def job(self, facts: Mapping[str, Any]) -> None:
+        if "phase" not in facts:
+            return
+        place = f"{facts['phase']} {facts.get('subset', '')}".strip()
+        if facts["phase"] == "fitting":
+            self(f"{place}: {facts.get('phase_done', 0)}/{facts.get('phase_total', 0)}")
+            return
+        rate = f", {facts['rate']:.1f} images/s" if facts.get("rate") else ""
+        left = f", {facts['seconds_left']:.0f} s left" if facts.get("seconds_left") is not None else ""
+        self(f"{place}: {facts.get('done', 0)}/{facts.get('total', 0)} images{rate}{left}")
+
+    def end(self) -> None:
+        if self.terminal and self.text:
+            typer.echo("\r\033[K", err=True, nl=False)
+
+
+def _import(path: str, policy: Path | None, progress: _Progress) -> Any:
+    from mad_core.datasets.importing import import_dataset
+
+    what = "making the demo and reading it" if path == "demo" else "reading"
+    imported = import_dataset(path, Settings.from_environment(), policy=policy, progress=progress.counted(what))
+    progress.end()
+    return imported
+
+
+# -- datasets -----------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """Make the demo dataset (once) and say where it lies."""
+    progress = _Progress()
+    imported = _import("demo", None, progress)
+    store = _store()
+    data = {
+        "path": str(Settings.from_environment().home / "demo"),
+        "dataset": store.add_dataset(imported),
+        "version": imported.dataset.card.version,
+        "images": len(imported.dataset.table),
+    }
+    _print(data, as_json, lambda: [data["path"]])
+
+
+@app.command()
+def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> None:
+    """Import a dataset and report counts by split, subset and level, and every problem."""
+    from mad_core.datasets.importing import check_report
+
+    imported = _import(source, policy, _Progress())
+    report = check_report(imported)
+    _print(report, as_json, lambda: _check_lines(report))
+    if imported.dataset.table.empty:
+        raise MadError(f"Nothing usable is in {source}.")
+
+
+def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
+    yield report["name"]
+    for entry in report["subsets"]:
+        yield f"  {entry['subset']} ({entry['domain']}), {entry['masks']} masks"
+        for split in ("train", "calibration", "test"):
+            if entry.get(split):
+                levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
+                yield f"    {split:<12}{levels}"
+    problems = report["problems"]
+    yield f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "no problems"
+    for problem in problems:
+        yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
+
+
+# -- scorers ------------------------------------------------------------------------------------
+
+
+@app.command("scorers")
+def list_scorers(as_json: AsJson = False) -> None:
+    """List the scorers: what they are, what they need, whether they can run here."""
+    from mad_core.scorers import catalog
+
+    entries = [info.to_json() for info in catalog.scorers()]
+
+    def lines() -> Iterable[str]:
+        for entry in entries:
+            yield f"{entry['id']:<22}{entry['family']:<20}{'ready' if entry['available'] else 'not ready'}"
+            yield f"    {entry['title']} - {entry['paper']}"
+            if entry["why_not"]:
+                yield f"    {entry['why_not']}"
+
+    _print(entries, as_json, lines)
+
+
+def _scorer(scorer_id: str) -> Any:
+    from mad_core.scorers import catalog
+
+    try:
+        return catalog.scorer(scorer_id)
+    except NotFoundError as error:
+        raise typer.BadParameter(str(error), param_hint="--scorer") from None
+
+
+def _parameters(info: Any, given: list[str]) -> dict[str, Any]:
+    pairs = [text.partition("=") for text in given]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise typer.BadParameter(f"'{name}' is not of the form name=value.", param_hint="--param")
+    try:
+        return info.check({name: value for name, _, value in pairs})
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--param") from None
+
+
+@app.command()
+def score(
+    source: Source,
+    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = "filterbank",
+    out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
+    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, stratified by level.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
+    seed: Seed = 0,
+    maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
+    policy: Policy = None,
+    force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a scorer on each subset's normals and score its test images; resumable."""
+    from mad_core.runs import devices
+    from mad_core.runs.store import RunRequest
+
+    info = _scorer(scorer)
+    parameters = _parameters(info, param or [])
+    settings = Settings.from_environment()
+    if maps not in ("all", "none", "on demand"):
+        raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")
+    try:
+        device = devices.check_device(device or settings.device)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
+    missing = info.why_not(parameters)
+    if missing:
+        raise UnavailableError(missing)
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"The folder {out.absolute().parent} does not exist; make it first.")
+    progress = _Progress()
+    imported = _import(source, policy, progress)
+    if imported.dataset.table.empty:
+        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
+    _warn(imported.problems, source)
+    store = _store()
+    dataset_id = store.add_dataset(imported)
+    request = RunRequest(
+        dataset_id, info.id, parameters, tuple(subset or ()), limit, seed, device, maps, title=info.title
+    )
+    run = store.request_run(request, force=force)
+    _finish_run(store, run.id, device, progress)
+    _write_scores(store, run.id, out)
+    data = _score_summary(store, run.id, out)
+    _print(data, as_json, lambda: [_summary_line(data)])
+
+
+def _warn(problems: Iterable[Any], source: str) -> None:
+    count = len(list(problems))
+    if count:
+        typer.echo(f"{count} problems were met while reading; `check {source}` lists them.", err=True)
+
+
+def _finish_run(store: Any, run_id: str, device: str, progress: _Progress) -> None:
+    """Do the run's waiting job here, or follow it where it is being done."""
+    job = store.queue.active_for(store.run(run_id).job_key)
+    if job is not None:
+        from mad_core.runs.here import do_here
+
+        do_here(store, job.id, device, progress.job)
+        progress.end()
+
+
+def _write_scores(store: Any, run_id: str, out: Path) -> None:
+    from mad_core.runs.results import write_run_scores
+
+    write_run_scores(store, run_id, out)
+
+
+def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
+    run, entries, table = store.run(run_id), store.run_subsets(run_id), store.scores(run_id)
+    seconds = sum(e.seconds_score for e in entries)
+    return {
+        "run": run.id,
+        "scorer": run.scorer,
+        "n": len(table),
+        "n_scored": int(table["score"].notna().sum()),
+        "seconds_fit": round(sum(e.seconds_fit for e in entries), 3),
+        "seconds_score": round(seconds, 3),
+        "images_per_second": round(len(table) / seconds, 3) if seconds > 0 else None,
+        "device": run.record.get("device", {}).get("id", run.device),
+        "out": str(out),
+    }
+
+
+def _summary_line(data: Mapping[str, Any]) -> str:
+    return (
+        f"{data['n_scored']} of {data['n']} images scored by {data['scorer']} on {data['device']}: "
+        f"fit {data['seconds_fit']:.1f} s, score {data['seconds_score']:.1f} s; run {data['run']}, {data['out']}"
+    )
+
+
+@app.command()
+def evaluate(
+    files: Annotated[list[str], typer.Argument(metavar="SCORES…", help="Score files, or stored runs as run:ID.")],
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The metrics of score files or stored runs: AUROC, C-index, tau-b, intervals, reference points."""
+    results = [_evaluate_one(name, draws, seed) for name in files]
+
+    def lines() -> Iterable[str]:
+        for name, result in zip(files, results, strict=True):
+            yield from _metric_lines(name, result)
+
+    _print(results[0] if len(results) == 1 else results, as_json, lines)
+
+
+def _evaluate_one(name: str, draws: int, seed: int) -> dict[str, Any]:
+    from mad_core.metrics.summary import evaluate as evaluate_arrays
+    from mad_core.scorefiles import read_scores
+
+    from mad_core.runs.results import run_table
+
+    if name.startswith("run:"):
+        table, notes = run_table(_store(), name.removeprefix("run:")), ()
+    else:
+        file = read_scores(Path(name))
+        table, notes = file.table, file.notes
+    result = evaluate_arrays(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
+    result["notes"] = [*notes, *result["notes"]]
+    return result
+
+
+def _metric_lines(name: str, result: Mapping[str, Any]) -> Iterable[str]:
+    def number(value: float | None, interval: Any = None) -> str:
+        if value is None:
+            return "-"
+        return f"{value:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+
+    intervals, reference = result["intervals"] or {}, result["reference"]
+    yield f"{name}: {result['n_scored']} of {result['n']} images scored"
+    yield f"  AUROC whole        {number(result['auroc']['whole'], intervals.get('auroc_whole'))}"
+    for level, value in result["auroc"].items():
+        if level != "whole":
+            yield f"  AUROC L0 to L{level:<5}  {number(value)}"
+    yield f"  C-index            {number(result['c_index'], intervals.get('c_index'))}"
+    yield f"    abnormal only    {number(result['abnormal_only']['c_index'])}"
+    yield f"    random severity  {number(reference['c_index_random_severity'])}"
+    yield f"  Kendall tau-b      {number(result['kendall_tau_b'], intervals.get('kendall_tau_b'))}"
+    yield f"    abnormal only    {number(result['abnormal_only']['kendall_tau_b'])}"
+    yield f"    random severity  {number(reference['kendall_tau_b_random_severity'])}"
+    yield f"    untied ceiling   {number(reference['kendall_tau_b_max_untied'])}"
+    for subset, entry in result["subsets"].items():
+        yield f"  {subset}: C-index {number(entry['c_index'])}, tau-b {number(entry['kendall_tau_b'])}, " + (
+            f"AUROC {number(entry['auroc']['whole'])}, n {entry['n_scored']}"
+        )
+    for note in result["notes"]:
+        yield f"  note: {note}"
+
+
+# -- the store ----------------------------------------------------------------------------------
+
+
+def _run_json(store: Any, run: Any) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "title": run.title,
+        "dataset": store.dataset_info(run.dataset_id).name,
+        "scorer": run.scorer,
+        "parameters": dict(run.parameters),
+        "subsets": list(run.subsets),
+        "limit": run.image_limit,
+        "seed": run.seed,
+        "status": run.status,
+        "done": run.done,
+        "total": run.total,
+        "error": run.error,
+        "map_bytes": store.maps.disk_use(run.id),
+    }
+
+
+@app.command()
+def runs(as_json: AsJson = False) -> None:
+    """List the runs in the store."""
+    store = _store()
+    entries = [_run_json(store, run) for run in store.runs()]
+
+    def lines() -> Iterable[str]:
+        for e in entries:
+            yield f"{e['run']}  {e['status']:<10}{e['done']}/{e['total']}  {e['dataset']}  {e['title']}"
+
+    _print(entries, as_json, lines)
+
+
+@app.command()
+def show(run: RunId, as_json: AsJson = False) -> None:
+    """Show one run: its request, its progress and what is needed to repeat it."""
+    store = _store()
+    found = store.run(run)
+    data = _run_json(store, found) | {"device": found.device, "record": dict(found.record)}
+    data["fits"] = [
+        {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}
+        | {"facts": dict(e.facts)}
+        for e in store.run_subsets(run)
+    ]
+    _print(data, as_json, lambda: [f"{k}: {v}" for k, v in data.items()])
+
+
+@app.command()
+def cancel(run: RunId, as_json: AsJson = False) -> None:
+    """Stop a run after its current batch; what it scored is kept."""
+    store = _store()
+    store.cancel_run(run)
+    _print(_run_json(store, store.run(run)), as_json, lambda: [f"{run} is asked to stop."])
+
+
+@app.command()
+def resume(
+    run: RunId,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Score failed images again.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run at the first image without a score."""
+    store = _store()
+    found = store.run(run)
+    if retry_failed or found.done < found.total or found.status != "done":
+        store.resume_run(run, retry_failed=retry_failed)
+    _finish_run(store, run, device or found.device, _Progress())
+    data = _run_json(store, store.run(run))
+    _print(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
+
+
+@app.command()
+def delete(run: RunId, as_json: AsJson = False) -> None:
+    """Delete a run with its scores and maps."""
+    _store().delete_run(run)
+    _print({"deleted": run}, as_json, lambda: [f"{run} is deleted."])
+
+
+# -- the machine --------------------------------------------------------------------------------
+
+
+@app.command()
+def worker(
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="Leave when idle and this process is gone.")] = None,
+) -> None:
+    """Run a worker: it takes jobs from the queue until it is stopped."""
+    import logging
+
+    from mad_core.runs.worker import run_worker
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = Settings.from_environment()
+    if not run_worker(settings, device or settings.device, parent):
+        typer.echo("This device already has a worker.", err=True)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can do and what is missing."""
+    from mad_core.runs.doctor import examine
+
+    report = examine(Settings.from_environment())
+
+    def lines() -> Iterable[str]:
+        yield f"Python {report['python']}, {report['device']['name']} ({report['device']['id']})"
+        yield report["device"]["sentence"]
+        yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
+        for entry in report["scorers"]:
+            yield f"  {entry['id']:<22}{'ready' if entry['available'] else entry['why_not']}"
+        yield from (f"missing: {sentence}" for sentence in report["missing"])
+
+    _print(report, as_json, lines)
+
+
+@app.command()
+def warm(
+    scorers: Annotated[list[str] | None, typer.Argument(help="Scorers whose weights to fetch; all if none.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the weights that scorers need ahead of time; needs the network."""
+    from mad_core.scorers import catalog, weights
+
+    infos = [_scorer(s) for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
+    settings, progress = Settings.from_environment(), _Progress()
+    fetched = []
+    for info in infos:
+        for name in weights.needed(info.id, _parameters(info, param or [])):
+            path = weights.fetch(name, settings.weights, progress.counted(f"fetching {name}"))
+            fetched.append({"scorer": info.id, "weights": name, "path": str(path)})
+    progress.end()
+    _print(fetched, as_json, lambda: [f"{f['scorer']}: {f['weights']} in {f['path']}" for f in fetched])

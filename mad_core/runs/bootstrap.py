@@ -1,0 +1,38 @@
+"""The first start: the demo dataset, and the default scorer at work on it."""
+
+from __future__ import annotations
+
+from mad_core.errors import MadError
+from mad_core.runs.store import RunRequest, Store
+from mad_core.scorers import catalog
+
+FIRST_SCORERS = ("filterbank", "autoencoder")
+"""Scorers that need nothing from the network; queued on the demo at the first start."""
+
+
+def prepare_first_start(store: Store) -> None:
+    """Import the demo and queue the first scorers on it, unless this store was used before."""
+    if store.queue.any_job():
+        return
+    known = store.datasets()
+    if not known:
+        store.queue.submit("import", {"source": "demo", "then": list(FIRST_SCORERS)}, key="import:demo")
+    elif known[0].source == "demo":
+        for scorer_id in FIRST_SCORERS:
+            queue_default(store, known[0].id, scorer_id)
+
+
+def queue_default(store: Store, dataset_id: str, scorer_id: str) -> str:
+    """Queue a scorer with its default parameters on all subsets; returns the run's id.
+
+    Raises
+    ------
+    MadError
+        If the scorer cannot run here or the dataset has nothing to score.
+    """
+    info = catalog.scorer(scorer_id)
+    parameters = info.check({})
+    missing = info.why_not(parameters)
+    if missing:
+        raise MadError(missing)
+    return store.request_run(RunRequest(dataset_id, scorer_id, parameters, title=info.title)).id

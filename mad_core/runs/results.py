@@ -1,0 +1,71 @@
+"""A run's scores joined with its images: the table that metrics, figures and score files are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from mad_core.scorefiles import write_scores
+
+from mad_core.runs.maps import shared_range
+from mad_core.runs.store import Store
+
+
+def run_table(store: Store, run_id: str) -> pd.DataFrame:
+    """Every image a run was asked to score, in table order, with its score where it has one.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``image_id``, ``path`` (as templates name it), ``subset``, ``level``, ``defect``,
+        ``score`` (float64, NaN where absent), ``status`` (``"waiting"`` where none came yet),
+        ``reason``, ``seconds``.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such run.
+    """
+    run = store.run(run_id)
+    dataset = store.dataset(run.dataset_id)
+    asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed)
+    table = asked[["image_id", "template_path", "subset", "level", "defect"]].rename(columns={"template_path": "path"})
+    found = store.scores(run_id).drop(columns=["subset", "created"])
+    joined = table.merge(found, on="image_id", how="left", sort=False)
+    joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
+    return joined
+
+
+def write_run_scores(store: Store, run_id: str, out: Path) -> None:
+    """Write a run's scores in the benchmark's result format; failed images keep their row, without a score."""
+    write_scores(out, run_table(store, run_id))
+
+
+MAPS_READ = 200
+PIXELS_READ = 4096
+
+
+def display_range(store: Store, run_id: str, subset: str) -> tuple[float, float, float] | None:
+    """One display range for all maps of a run on one subset, so that two images compare.
+
+    Returns
+    -------
+    (low, high, threshold) or None
+        The normals' 1st percentile, the run's 99.5th, and the normals' 99.5th (a threshold that
+        one in 200 pixels of normal test images exceeds), in raw units; None where there is no map.
+        At most ``MAPS_READ`` maps are read, spread evenly over the subset.
+    """
+    run = store.run(run_id)
+    refs = list(store.map_refs(run_id, subset).items())
+    rows = store.dataset(run.dataset_id).select(subset=subset)
+    normal_ids = set(rows.loc[rows["level"] == 0, "image_id"])
+    chosen = refs[:: max(1, -(-len(refs) // MAPS_READ))]
+    pixels = {image_id: _some(store.maps.read(run_id, subset, ref, run.map_side).ravel()) for image_id, ref in chosen}
+    normal = [values for image_id, values in pixels.items() if image_id in normal_ids]
+    return shared_range(normal, list(pixels.values()))
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """At most ``PIXELS_READ`` values, spread evenly."""
+    return values[:: max(1, len(values) // PIXELS_READ)]

@@ -1,0 +1,57 @@
+"""One uploaded image, scored at once with a fitted run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from mad_core.images import probe
+
+from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.store import Store
+
+MAX_BYTES = 200_000_000
+
+
+def submit_single(store: Store, run_id: str, subset: str, data: bytes) -> int:
+    """Queue an uploaded image for scoring and return the job's id.
+
+    The job is quick: a worker busy with a run does it between two batches.
+
+    Raises
+    ------
+    InputError
+        If the bytes are no readable image or more than ``MAX_BYTES``.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"The image has {len(data) / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are taken.")
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    folder = store.settings.uploads
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / digest
+    if not path.exists():
+        building = path.with_suffix(".part")
+        building.write_bytes(data)
+        try:
+            probe(building)
+        except InputError:
+            building.unlink(missing_ok=True)
+            raise
+        building.replace(path)
+    payload = {"run": run_id, "subset": subset, "path": str(path), "map": str(folder / f"{digest}-{run_id}.map")}
+    return store.queue.submit(
+        "single", payload, key=f"single:{run_id}:{subset}:{digest}", device=store.run(run_id).device, quick=True
+    )
+
+
+def single_file(store: Store, job_id: int, kind: str) -> Path:
+    """The file of a single job: its ``original`` or its ``map``.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    job = store.queue.job(job_id)
+    if job.kind != "single" or kind not in ("original", "map"):
+        raise NotFoundError(f"Job {job_id} has no {kind}.")
+    return Path(job.payload["path" if kind == "original" else "map"])

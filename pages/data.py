@@ -1,0 +1,236 @@
+"""Data: pick, import, check and preview a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from mad_core.runs.uploads import keep_upload
+
+from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
+from mad_core.errors import InputError
+from mad_core.runs.store import DatasetInfo
+from pages.ui import charts, engine, session, tiles
+from pages.ui.gallery import gallery
+from pages.ui.header import header
+from pages.ui.text import plain
+
+ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
+PREVIEW = 6
+
+
+def page() -> None:
+    info = header("Data")
+    _imports_note()
+    if info is None:
+        _first_start()
+    else:
+        dataset = engine.store().dataset(info.id)
+        _about(info, dataset)
+        subset = _subset(dataset)
+        _counts(dataset)
+        _preview(info, dataset, subset)
+        _problems(info)
+        left, right = st.columns(2, gap="large")
+        with left:
+            _levels(info, subset)
+        with right:
+            _manage(info)
+    _add()
+
+
+def _imports_note() -> None:
+    """Say how the last imports ended."""
+    for job in engine.store().queue.recent(120):
+        if job.kind == "import" and job.status == "failed":
+            st.error(plain(job.error or "The import failed."), icon=":material/error:")
+        if job.kind == "import" and job.status == "done" and st.session_state.get("imported") != job.id:
+            st.session_state["imported"] = job.id
+            if job.payload.get("source") != "demo":
+                session.put(dataset=job.result["dataset"] if job.result else None, subset=None)
+                st.rerun()
+
+
+def _first_start() -> None:
+    active = [j for j in engine.store().queue.active() if j.kind == "import"]
+    if active:
+        st.info("The demo dataset is being made; it appears here in a moment.", icon=":material/hourglass_top:")
+    else:
+        st.info("There is no dataset yet. Add one below.", icon=":material/info:")
+
+
+def _about(info: DatasetInfo, dataset: Dataset) -> None:
+    tests = int((dataset.table["split"] == "test").sum())
+    facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
+    masks = int(dataset.table["mask_path"].notna().sum())
+    facts += [f"{masks:,} masks"] if masks else []
+    facts += [f"version {plain(info.card.version)}"] if info.card.version else []
+    if info.card.description:
+        st.markdown(plain(info.card.description))
+    st.caption(" · ".join(facts))
+
+
+def _subset(dataset: Dataset) -> str:
+    """The subset in view."""
+    names = dataset.subsets
+    if len(names) == 1:
+        return names[0]
+    chosen = (
+        st.segmented_control("Subset", names, format_func=plain, **session.bound("subset", names, names[0]))
+        if len(names) <= 6
+        else st.selectbox("Subset", names, format_func=plain, **session.bound("subset", names, names[0]))
+    )
+    return chosen or names[0]
+
+
+def _counts(dataset: Dataset) -> None:
+    with st.expander("Images by split, subset and level", expanded=False):
+        rows = []
+        for entry in dataset.counts():
+            for split in ("train", "calibration", "test"):
+                if entry.get(split):
+                    rows.append(
+                        {"Subset": entry["subset"], "Split": split} | {f"L{k}": n for k, n in entry[split].items()}
+                    )
+        table = pd.DataFrame(rows)
+        levels = sorted((c for c in table.columns if c.startswith("L")), key=lambda c: float(c[1:]))
+        st.dataframe(table[["Subset", "Split", *levels]], hide_index=True, width="stretch")
+
+
+def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
+    """A few test images of every level, least severe first."""
+    card = info.card.subset(subset)
+    rows = dataset.select(split="test", subset=subset)
+    for level in sorted(rows["level"].unique()):
+        these = rows[rows["level"] == level]
+        meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
+        chip = charts.level_chip(level, sorted(rows["level"].unique()), card)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.html(chip, width="content")
+            st.caption(f"{len(these)} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
+        step = max(1, len(these) // PREVIEW)
+        chosen = gallery(
+            [tiles.tile(info, row, rows["level"].unique()) for row in these.iloc[::step].head(PREVIEW).itertuples()],
+            columns=PREVIEW,
+            key=f"preview_{level_key(level)}",
+        )
+        if chosen:
+            session.put(image=chosen, subset=subset)
+            st.switch_page("pages/images.py")
+
+
+def _problems(info: DatasetInfo) -> None:
+    if not info.problems:
+        st.success("The import met no problems.", icon=":material/check:")
+        return
+    table = pd.DataFrame([p.to_json() for p in info.problems]).rename(
+        columns={"kind": "Problem", "path": "File", "message": "What happened"}
+    )
+    kinds = table["Problem"].value_counts()
+    summary = ", ".join(f"{n} × {kind}" for kind, n in kinds.items())
+    with st.expander(f"{len(table)} problems: {summary}", expanded=True, icon=":material/warning:"):
+        st.dataframe(table, hide_index=True, width="stretch", height=min(320, 38 + 35 * len(table)))
+
+
+def _levels(info: DatasetInfo, subset: str) -> None:
+    """Names and meanings of the levels, editable."""
+    st.subheader("What the levels mean", anchor=False)
+    rows = engine.store().dataset(info.id).select(subset=subset)
+    card = info.card.subset(subset)
+    keys = [level_key(level) for level in sorted(rows["level"].unique())]
+    table = pd.DataFrame(
+        {
+            "Level": [f"L{k}" for k in keys],
+            "Name": [card.levels.get(k, LevelMeaning()).name for k in keys],
+            "Meaning": [card.levels.get(k, LevelMeaning()).meaning for k in keys],
+        }
+    )
+    with st.form(f"levels_{info.id}_{subset}", border=False):
+        edited = st.data_editor(
+            table, hide_index=True, disabled=["Level"], width="stretch", key=f"levels_editor_{info.id}_{subset}"
+        )
+        if st.form_submit_button("Save names and meanings"):
+            new = info.card
+            for key, name, meaning in zip(keys, edited["Name"], edited["Meaning"], strict=True):
+                new = new.with_level(subset, float(key), LevelMeaning(str(name or "")[:80], str(meaning or "")[:500]))
+            engine.store().update_card(info.id, new)
+            st.toast("Saved.")
+            st.rerun()
+
+
+def _manage(info: DatasetInfo) -> None:
+    st.subheader("This dataset", anchor=False)
+    st.caption(f"From {plain(info.source)}")
+    with st.form(f"rename_{info.id}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name", info.name, max_chars=190)
+        if st.form_submit_button("Rename"):
+            session.attempt(lambda: engine.store().rename_dataset(info.id, name))
+            st.rerun()
+    if st.button("Delete dataset", icon=":material/delete:"):
+        _confirm_delete(info)
+
+
+@st.dialog("Delete this dataset?")
+def _confirm_delete(info: DatasetInfo) -> None:
+    runs = engine.store().runs(info.id)
+    st.markdown(
+        f"**{plain(info.name)}** with {len(runs)} runs, their scores and maps will be deleted. "
+        "Image files that you own stay where they are."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary") and session.attempt(lambda: _delete(info)):
+            session.put(dataset=None, subset=None, image=None, runs=None)
+            st.rerun()
+        if st.button("Keep"):
+            st.rerun()
+
+
+def _delete(info: DatasetInfo) -> bool:
+    engine.store().delete_dataset(info.id)
+    return True
+
+
+def _add() -> None:
+    st.subheader("Add a dataset", anchor=False)
+    here, upload = st.tabs(["From this machine", "Upload"])
+    with here, st.form("add_path", border=False):
+        source = st.text_input(
+            "Folder, table or archive",
+            placeholder="/data/parts/line3",
+            help="A folder a level (level_0 …), a MAD-Bench folder, an MVTec-style tree, a CSV, JSON or Parquet "
+            "table, or a zip or tar of any of these.",
+        )
+        policy = st.text_input(
+            "Severity policy (optional)", placeholder="/data/parts/severity.yaml", help="YAML: defect type to level."
+        )
+        if st.form_submit_button("Import") and source.strip():
+            session.attempt(lambda: _queue_path(source.strip(), policy.strip()))
+            st.rerun()
+    with upload, st.form("add_upload", border=False, clear_on_submit=True):
+        file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
+        if st.form_submit_button("Upload and import") and file is not None:
+            session.attempt(lambda: _queue_upload(file.name, file.getvalue()))
+            st.rerun()
+
+
+def _queue_path(source: str, policy: str) -> int:
+    store = engine.store()
+    for path in filter(None, (source, policy)):
+        if not store.settings.may_open(Path(path)):
+            roots = ", ".join(str(r) for r in store.settings.allowed_roots)
+            raise InputError(f"{path} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
+        if not Path(path).expanduser().exists():
+            raise InputError(f"{path} does not exist on the machine that runs this app.")
+    return store.queue.submit(
+        "import", {"source": str(Path(source).expanduser()), "policy": policy or None}, key=f"import:{source}"
+    )
+
+
+def _queue_upload(name: str, data: bytes) -> int:
+    store = engine.store()
+    path = keep_upload(store.settings, name, data)
+    return store.queue.submit("import", {"source": str(path), "name": Path(name).stem}, key=f"import:{path.name}")
+
+
+page()

@@ -1,0 +1,66 @@
+"""The one store of the web process, and what pages read from it, cached.
+
+Nothing here or below imports torch: pages read the store, workers fill it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from mad_core.metrics.summary import evaluate
+
+from mad_core.runs.results import display_range, run_table
+from mad_core.runs.store import Run, Store
+from mad_core.settings import Settings
+
+
+@lru_cache(maxsize=1)
+def store() -> Store:
+    """The store of this process (not of a session): pages and image routes share it."""
+    return Store(Settings.from_environment())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _table(run_id: str, state: tuple[Any, ...]) -> pd.DataFrame:
+    return run_table(store(), run_id)
+
+
+def table(run: Run) -> pd.DataFrame:
+    """A run's images with their scores so far; read again only when something came."""
+    return _table(run.id, _state(run))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _metrics(run_id: str, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
+    rows = _table(run_id, state)
+    rows = rows[rows["subset"].isin(subsets)]
+    return evaluate(rows["level"], rows["score"], rows["subset"], draws=draws)
+
+
+def metrics(run: Run, subset: str | None, draws: int = 1000) -> dict[str, Any]:
+    """The metrics of a run, of one subset or of all its subsets."""
+    return _metrics(run.id, (subset,) if subset else run.subsets, draws, _state(run))
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _range(run_id: str, subset: str, state: tuple[Any, ...]) -> tuple[float, float, float] | None:
+    return display_range(store(), run_id, subset)
+
+
+def map_range(run: Run, subset: str) -> tuple[float, float, float] | None:
+    """Low and high end of the display range of a run's maps on one subset, and a threshold."""
+    rounded = run.done if not run.active else run.done // 50
+    return _range(run.id, subset, (rounded, run.status))
+
+
+def _state(run: Run) -> tuple[Any, ...]:
+    """Changes whenever the scores of a run may have changed."""
+    return run.done, run.status, run.finished
+
+
+def worker_ready() -> bool:
+    """Whether a worker lives."""
+    return any(w.alive for w in store().queue.workers())

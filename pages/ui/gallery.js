@@ -1,0 +1,196 @@
+// Gallery: a grid of thumbnails. Texts are set as text, never as markup; nodes are reused between runs.
+
+const MISSING = "This image cannot be shown. Its file may have been moved or deleted.";
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+
+const galleries = new WeakMap();
+
+export default function (component) {
+  const { parentElement } = component;
+  let gallery = galleries.get(parentElement);
+  if (!gallery) {
+    gallery = new Gallery(parentElement);
+    galleries.set(parentElement, gallery);
+  }
+  gallery.show(component);
+  return () => {
+    gallery.remove();
+    galleries.delete(parentElement);
+  };
+}
+
+class Gallery {
+  constructor(parent) {
+    this.list = element("ul", "gallery");
+    this.list.setAttribute("role", "list");
+    this.list.addEventListener("keydown", (event) => this.onKey(event));
+    this.list.addEventListener("focusin", (event) => this.onFocus(event));
+    this.cells = [];
+    parent.append(this.list);
+  }
+
+  /** Bring the grid to the tiles of this run, changing only what differs. */
+  show({ data, setTriggerValue }) {
+    this.open = (id) => setTriggerValue("open", id);
+    this.list.classList.toggle("fixed", Boolean(data.columns));
+    this.list.style.setProperty("--columns", String(data.columns || 1));
+    this.cells = this.matched(data.tiles);
+    this.cells.forEach((cell, index) => {
+      cell.show(data.tiles[index], data.tiles[index].image_id === data.selected);
+      if (this.list.children[index] !== cell.item) this.list.insertBefore(cell.item, this.list.children[index] || null);
+    });
+    while (this.list.children.length > this.cells.length) this.list.lastElementChild.remove();
+    this.keepOneTabStop(data.tiles.findIndex((tile) => tile.image_id === data.selected));
+  }
+
+  /** A cell for each tile: the one that showed the same image before, else one that is free. */
+  matched(tiles) {
+    const wanted = new Set(tiles.map((tile) => tile.image_id));
+    const before = new Map(this.cells.map((cell) => [cell.id, cell]));
+    const free = this.cells.filter((cell) => !wanted.has(cell.id));
+    return tiles.map((tile) => {
+      const same = before.get(tile.image_id);
+      before.delete(tile.image_id);
+      return same || free.pop() || new Cell((id) => this.open(id));
+    });
+  }
+
+  /** The grid is one stop of the Tab key; arrows move within it. */
+  keepOneTabStop(preferred) {
+    const focused = this.cells.findIndex((cell) => cell.button === this.list.getRootNode().activeElement);
+    const stop = Math.max(focused, focused < 0 ? preferred : -1, 0);
+    this.cells.forEach((cell, index) => (cell.button.tabIndex = index === stop ? 0 : -1));
+  }
+
+  onFocus(event) {
+    const index = this.indexOf(event.target);
+    if (index >= 0) this.cells.forEach((cell, other) => (cell.button.tabIndex = other === index ? 0 : -1));
+  }
+
+  onKey(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const index = this.indexOf(event.target);
+    const step = event.key in STEPS ? STEPS[event.key] : this.rowStep(event.key);
+    if (index < 0 || !step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = clamp(index + step, 0, this.cells.length - 1);
+    if (Math.abs(step) > 1 && Number.isFinite(step) && next !== index + step) return;
+    this.cells[next].button.focus();
+  }
+
+  rowStep(key) {
+    const columns = getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
+    return { ArrowUp: -columns, ArrowDown: columns }[key] || 0;
+  }
+
+  indexOf(node) {
+    return this.cells.findIndex((cell) => cell.button.contains(node));
+  }
+
+  remove() {
+    this.list.remove();
+  }
+}
+
+class Cell {
+  constructor(open) {
+    this.item = element("li", "cell");
+    this.frame = element("span", "frame");
+    this.picture = document.createElement("img");
+    this.picture.loading = "lazy";
+    this.picture.decoding = "async";
+    this.picture.draggable = false;
+    this.picture.addEventListener("load", () => this.setState("shown"));
+    this.picture.addEventListener("error", () => this.setState("failed"));
+    this.missing = element("span", "missing");
+    this.badge = element("span", "badge");
+    this.frame.append(this.picture, this.missing, this.badge);
+    this.level = element("span", "level");
+    this.score = element("span", "score");
+    const line = element("span", "line");
+    this.caption = element("span", "caption");
+    line.append(this.caption, this.score);
+    this.content = [this.frame, this.level, line];
+    this.openImage = open;
+  }
+
+  show(tile, selected) {
+    this.id = tile.image_id;
+    this.shape(safeAddress(tile.href));
+    setText(this.level, tile.level_label);
+    this.level.style.backgroundColor = tile.level_colour;
+    this.level.style.color = tile.text_colour;
+    setText(this.score, tile.score_label);
+    setText(this.caption, tile.caption);
+    this.caption.title = tile.caption;
+    setText(this.badge, tile.badge || "");
+    this.badge.hidden = !tile.badge;
+    this.picture.alt = tile.alt;
+    if (selected) this.button.setAttribute("aria-current", "true");
+    else this.button.removeAttribute("aria-current");
+    if (this.picture.getAttribute("src") !== tile.url) {
+      this.setState("loading");
+      this.picture.src = tile.url;
+      if (this.picture.complete && this.picture.naturalWidth) this.setState("shown");
+    }
+  }
+
+  /** A link where there is an address (so that it opens in another tab too), else a button. */
+  shape(address) {
+    const tag = address ? "a" : "button";
+    if (!this.button || this.button.localName !== tag) {
+      const fresh = element(tag, "tile");
+      if (!address) fresh.type = "button";
+      fresh.addEventListener("click", (event) => this.onClick(event));
+      fresh.addEventListener("keydown", (event) => this.onSpace(event));
+      fresh.append(...this.content);
+      this.item.replaceChildren(fresh);
+      this.button = fresh;
+    }
+    if (address) this.button.href = address;
+  }
+
+  onClick(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.openImage(this.id);
+  }
+
+  /** Links answer to Enter by themselves; tiles answer to the space bar as buttons do. */
+  onSpace(event) {
+    if (event.key !== " " || this.button.localName !== "a") return;
+    event.preventDefault();
+    this.openImage(this.id);
+  }
+
+  setState(state) {
+    this.frame.dataset.state = state;
+    setText(this.missing, state === "failed" ? MISSING : "");
+  }
+}
+
+/** The address if it leads to this site, else null. */
+function safeAddress(address) {
+  if (!address) return null;
+  try {
+    const url = new URL(address, document.baseURI);
+    return url.origin === location.origin ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+function element(tag, className) {
+  const node = document.createElement(tag);
+  node.className = className;
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}

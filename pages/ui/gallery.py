@@ -1,0 +1,103 @@
+"""Gallery: a grid of thumbnails that answers with the image that was opened.
+
+The component takes addresses; thumbnails are loaded by the browser as they come into view, nothing
+is encoded while the page runs. All texts are shown as text, whatever they contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+_COMPONENT = st.components.v2.component(
+    "mad_gallery",
+    js=(_HERE / "gallery.js").read_text(encoding="utf-8"),
+    css=(_HERE / "gallery.css").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image of the gallery.
+
+    Parameters
+    ----------
+    image_id : str
+        What :func:`gallery` returns when the tile is opened.
+    url : str
+        Address of the thumbnail.
+    alt : str
+        Text alternative of the image.
+    level_label : str
+        The severity level in words, such as ``L2 · moderate``.
+    level_colour, text_colour : str
+        Colour of the level and of text on it, as ``#rrggbb``.
+    caption : str
+        Name of the file, defect, or whatever tells images apart.
+    score_label : str
+        The anomaly score, as written; empty if there is none.
+    badge : str or None
+        A short word over the picture, such as ``failed``.
+    href : str or None
+        Address of the same image on this site, for opening it in another tab.
+    """
+
+    image_id: str
+    url: str
+    alt: str
+    level_label: str
+    level_colour: str
+    text_colour: str
+    caption: str = ""
+    score_label: str = ""
+    badge: str | None = None
+    href: str | None = None
+
+
+def gallery(
+    tiles: Sequence[Tile],
+    *,
+    key: str,
+    columns: int | None = None,
+    selected: str | None = None,
+    on_open: Callable[[str], None] | None = None,
+) -> str | None:
+    """Draw the tiles and return the ``image_id`` of the one that was just opened, else None.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+    key : str
+        Key of the component; the same key reuses what the browser has drawn already.
+    columns : int or None
+        Number of columns at full width; as many as fit if None. Narrow screens get fewer.
+    selected : str or None
+        The ``image_id`` to mark as the one in view.
+    on_open : callable or None
+        Called with the ``image_id`` before the page runs again.
+
+    Raises
+    ------
+    ValueError
+        If ``columns`` is below 1.
+    """
+    if columns is not None and columns < 1:
+        raise ValueError("a gallery needs at least one column")
+    known = {tile.image_id for tile in tiles}
+    result = _COMPONENT(
+        key=key,
+        data={"tiles": [asdict(tile) for tile in tiles], "columns": columns, "selected": selected},
+        on_open_change=lambda: _report(key, known, on_open),
+    )
+    opened = result.get("open")
+    return opened if opened in known else None
+
+
+def _report(key: str, known: set[str], on_open: Callable[[str], None] | None) -> None:
+    opened = st.session_state[key].get("open")
+    if on_open and opened in known:
+        on_open(opened)

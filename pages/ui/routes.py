@@ -1,0 +1,113 @@
+"""Image routes and the life of the web process: originals, thumbnails, masks and maps by URL.
+
+An address names ids, never paths; a file is opened only when its id belongs to a dataset in the
+store. Addresses carry the content's digest, so browsers may keep what they got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from mad_core.images import read_mask, thumbnail
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from mad_core.errors import MadError, NotFoundError
+from mad_core.runs.bootstrap import prepare_first_start
+from mad_core.runs.maps import pack
+from mad_core.runs.singles import single_file
+from mad_core.runs.supervisor import Supervisor
+from pages.ui import access, engine
+
+KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+THUMBNAIL = 256
+
+
+def routes() -> list[Route]:
+    """All image routes."""
+    return [
+        Route("/image/{dataset}/{image}/original", _answer(_original)),
+        Route("/image/{dataset}/{image}/thumbnail", _answer(_thumbnail)),
+        Route("/image/{dataset}/{image}/mask", _answer(_mask)),
+        Route("/map/{run}/{image}", _answer(_map)),
+        Route("/single/{job:int}/{kind}", _answer(_single)),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """While the web server runs, its workers do; on the first start the demo is prepared."""
+    store = engine.store()
+    prepare_first_start(store)
+    supervisor = Supervisor(store)
+    supervisor.start()
+    try:
+        yield
+    finally:
+        supervisor.stop()
+
+
+def _answer(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """Check the login, then serve; what is not there or cannot be read is a sentence, not a traceback."""
+
+    def guarded(request: Request) -> Response:
+        if not access.may_see(request):
+            return PlainTextResponse("Log in first.", 401, headers=FRESH)
+        try:
+            return serve(request)
+        except NotFoundError as error:
+            return PlainTextResponse(str(error), 404, headers=FRESH)
+        except MadError as error:
+            return PlainTextResponse(str(error), 409, headers=FRESH)
+
+    return guarded
+
+
+def _row(request: Request) -> Any:
+    return engine.store().image(request.path_params["dataset"], request.path_params["image"])
+
+
+def _original(request: Request) -> Response:
+    return _file(Path(_row(request)["path"]))
+
+
+def _file(path: Path) -> Response:
+    if not path.is_file():
+        raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
+    return FileResponse(path, headers=KEEP)
+
+
+def _thumbnail(request: Request) -> Response:
+    row = _row(request)
+    folder = engine.store().settings.thumbnails / row["dataset_id"]
+    return _file(thumbnail(Path(row["path"]), folder, THUMBNAIL, row["content_hash"]))
+
+
+def _mask(request: Request) -> Response:
+    row = _row(request)
+    if not row["mask_path"]:
+        raise NotFoundError("This image has no mask.")
+    out = io.BytesIO()
+    Image.fromarray(read_mask(Path(row["mask_path"]))).save(out, "PNG")
+    return Response(out.getvalue(), media_type="image/png", headers=KEEP)
+
+
+def _map(request: Request) -> Response:
+    store = engine.store()
+    anomaly_map = store.read_map(store.run(request.path_params["run"]), request.path_params["image"])
+    if anomaly_map is None:
+        raise NotFoundError("There is no anomaly map of this image yet.")
+    return Response(pack(anomaly_map), media_type="application/octet-stream", headers=FRESH)
+
+
+def _single(request: Request) -> Response:
+    store = engine.store()
+    path = single_file(store, request.path_params["job"], request.path_params["kind"])
+    return _file(path)

@@ -1,0 +1,59 @@
+"""Small texts: levels, durations, numbers, and text of users made safe to show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from mad_core.datasets.dataset import LevelMeaning, SubsetCard, level_key
+
+
+def plain(text: str) -> str:
+    """Text of a file, a label or a model, so that Markdown shows it letter by letter."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:^])", r"\\\1", text)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def level_text(level: float, card: SubsetCard) -> str:
+    """A level in words: ``L2 · moderate``; the bare ``L2`` where it has no name."""
+    name = card.levels.get(level_key(level), LevelMeaning()).name
+    return f"L{level_key(level)} · {name}" if name else f"L{level_key(level)}"
+
+
+def level_names(card: SubsetCard) -> Mapping[str, str]:
+    """Names of levels by key, for figures."""
+    return {key: meaning.name for key, meaning in card.levels.items() if meaning.name}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A fraction to so many digits; a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def with_interval(value: float | None, interval: list[float] | None) -> str:
+    """``0.812 [0.780, 0.841]``."""
+    if value is None or not interval:
+        return number(value)
+    return f"{number(value)} [{number(interval[0])}, {number(interval[1])}]"
+
+
+def score_text(value: float | None) -> str:
+    """A raw score in four significant digits."""
+    return "no score" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def size(count: float) -> str:
+    """Bytes in a readable unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,29 @@
+"""Addresses of images and maps, as the image routes serve them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from pages.ui import access
+
+
+def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
+    """Address of an image's ``original``, ``thumbnail`` or ``mask``; ``digest`` lets browsers keep it."""
+    return _address(f"/image/{quote(dataset_id)}/{quote(image_id)}/{kind}", v=digest[:12])
+
+
+def anomaly_map(run_id: str, image_id: str, created: float) -> str:
+    """Address of a stored anomaly map."""
+    return _address(f"/map/{quote(run_id)}/{quote(image_id)}", v=f"{created:.0f}")
+
+
+def single(job_id: int, kind: str) -> str:
+    """Address of an uploaded image (``original``) or its anomaly map (``map``)."""
+    return _address(f"/single/{job_id}/{kind}")
+
+
+def _address(path: str, **query: str) -> str:
+    given = access.image_pass()
+    if given:
+        query["pass"] = given
+    return f"{path}?{urlencode(query)}" if query else path

@@ -1,0 +1,55 @@
+"""A store in a folder of its own, and a small dataset without image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
+from mad_core.runs.store import Store
+from mad_core.settings import Settings
+
+
+def make_dataset(name: str = "parts", subsets: tuple[str, ...] = ("a", "b"), per_level: int = 3) -> Dataset:
+    """Rows of a dataset: three training normals and ``per_level`` test images of L0, L1 and L2 a subset."""
+    rows = []
+    for subset in subsets:
+        places = [("train", 0.0, i) for i in range(3)]
+        places += [("test", float(level), i) for level in range(3) for i in range(per_level)]
+        for split, level, number in places:
+            path = f"{split}/level_{level:g}/{number}.png"
+            rows.append(
+                {
+                    "image_id": image_id(subset, path),
+                    "content_hash": f"{subset}{path}",
+                    "path": f"/data/{subset}/{path}",
+                    "template_path": path,
+                    "split": split,
+                    "subset": subset,
+                    "level": level,
+                    "defect": None if level == 0 else "scratch",
+                    "mask_path": None,
+                    "width": 64,
+                    "height": 48,
+                }
+            )
+    return Dataset.from_rows(name, rows, Card(title=name), source=f"/data/{name}")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_environment({"MAD_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    opened = Store(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def dataset_id(store: Store) -> str:
+    return store.add_dataset(Imported(make_dataset()))

@@ -1,0 +1,91 @@
+"""The dataset's table, its version and its card."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mad_core.datasets.dataset import (
+    Card,
+    Dataset,
+    LevelMeaning,
+    SubsetCard,
+    image_id,
+    level_key,
+    rounded_level,
+)
+from mad_core.errors import InputError, NotFoundError
+
+from .conftest import make_dataset
+
+
+def test_levels_are_written_short_and_rounded_up() -> None:
+    assert [level_key(v) for v in (0.0, 1.0, 0.5, 10.0)] == ["0", "1", "0.5", "10"]
+    assert [rounded_level(v) for v in (0.0, 0.5, 1.0, 5.5)] == [0, 1, 1, 6]
+
+
+def test_counts_are_by_subset_split_and_level() -> None:
+    assert make_dataset().counts()[0] == {
+        "subset": "a",
+        "domain": "other",
+        "train": {"0": 3},
+        "test": {"0": 3, "1": 3, "2": 3},
+        "masks": 0,
+    }
+
+
+def test_ids_depend_on_subset_and_path_alone() -> None:
+    assert image_id("a", "x.png") == image_id("a", "x.png")
+    assert len({image_id("a", "x.png"), image_id("b", "x.png"), image_id("a", "y.png"), image_id("ax", ".png")}) == 4
+
+
+def _changed(column: str, value: object) -> Dataset:
+    dataset = make_dataset()
+    table = dataset.table.copy()
+    table.loc[0, column] = value
+    return Dataset(dataset.name, table, dataset.card)
+
+
+@pytest.mark.parametrize(("column", "value"), [("content_hash", "other"), ("level", 3.0), ("split", "calibration")])
+def test_version_changes_with_what_scorers_see(column: str, value: object) -> None:
+    assert _changed(column, value).version != make_dataset().version
+
+
+def test_version_does_not_depend_on_place_or_order() -> None:
+    dataset = make_dataset()
+    moved = dataset.table.iloc[::-1].assign(path="/elsewhere").reset_index(drop=True)
+    assert Dataset("other name", moved).version == dataset.version
+
+
+@pytest.mark.parametrize("level", [-1.0, float("nan"), float("inf")])
+def test_unusable_levels_are_refused(level: float) -> None:
+    with pytest.raises(InputError, match="negative or not a number"):
+        _changed("level", level)
+
+
+def test_an_image_twice_is_refused() -> None:
+    dataset = make_dataset()
+    with pytest.raises(InputError, match="twice"):
+        Dataset("d", pd.concat([dataset.table, dataset.table.iloc[:1]], ignore_index=True))
+
+
+def test_unknown_subset_is_a_sentence() -> None:
+    with pytest.raises(NotFoundError, match="no subset 'c'; it has a, b"):
+        make_dataset().select(subset="c")
+
+
+def test_card_survives_json() -> None:
+    card = Card(
+        title="t",
+        licence="CC0",
+        subsets={"a": SubsetCard("industrial", {"1": LevelMeaning("usable", "scratch only")}, "economic", "plate")},
+    )
+    assert Card.from_json(card.to_json()) == card
+    changed = card.with_level("a", 2.0, LevelMeaning("lost", "scrap"))
+    assert changed.subset("a").levels["2"].name == "lost"
+    assert changed.subset("a").levels["1"].name == "usable"
+    assert "2" not in card.subset("a").levels
+
+
+def test_card_from_rubbish_is_empty_not_wrong() -> None:
+    assert Card.from_json({"subsets": {"a": {"domain": "kitchen"}}}).subset("a").domain == "other"
