@@ -974,7 +974,7 @@ class Viewer {
   // layout and drawing
 
   layout() {
-    const width = this.root.clientWidth;
+    const width = this.grid.clientWidth;
     if (!width || !this.settings) return;
     const area = Math.max(window.innerHeight - PAGE_REST, SMALLEST_AREA);
     const maps = this.layers.length;

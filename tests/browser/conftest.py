@@ -23,8 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright import sync_api
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
