@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 _HERE = Path(__file__).parent
-_COMPONENT = st.components.v2.component(
+_COMPONENT = component(
     "mad_gallery",
     js=(_HERE / "gallery.js").read_text(encoding="utf-8"),
     css=(_HERE / "gallery.css").read_text(encoding="utf-8"),

@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 from mad_core.palette import COLOUR_MAPS, colour_map_base64
 
 MAX_MAPS = 4
 _HERE = Path(__file__).parent
-_COMPONENT = st.components.v2.component(
+_COMPONENT = component(
     "mad_map_viewer",
-    js=(_HERE / "viewer.js").read_text(encoding="utf-8"),
+    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("viewer_maps.js", "viewer.js")),
     css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
 )
 

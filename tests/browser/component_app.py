@@ -1,7 +1,8 @@
 """A small app around the viewer and the gallery, for the browser tests: images and maps are formulas.
 
 Query parameters choose what is drawn: ``show`` (viewer, gallery), ``maps`` (0-4), ``missing`` (index of a
-map that is not there), ``image`` (0-2), ``tiles`` (how many).
+map that is not there), ``image`` (0-2), ``original`` and ``preview`` (0-2, or one that is not
+there), ``tiles`` (how many).
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def draw() -> None:
         ]
         following = (image + 1) % IMAGES
         map_viewer(
-            original_url=f"/image/{image}/original",
+            original_url=f"/image/{asked.get('original', image)}/original",
+            fallback_url=f"/image/{asked['preview']}/original" if "preview" in asked else None,
             alt=f"plate {image} with a scratch",
             maps=layers,
             mask_url=f"/image/{image}/mask",

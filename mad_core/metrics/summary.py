@@ -1,0 +1,155 @@
+"""Everything that is reported of one scorer's scores, in the form of ``evaluate --json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mad_core.metrics.intervals import bootstrap, percentile_interval
+from mad_core.metrics.ranking import aurocs, c_index, count_pairs, cross_pairs, kendall_tau_b, reference_points
+
+HOW_TO_READ = {
+    "auroc": "How often an abnormal image scores above a normal one. 0.5 is chance, 1 is perfect detection.",
+    "c_index": "How often the more severe of two images of different levels scores higher, ties counting half. "
+    "Compare it with the value that perfect detection with random severity would reach.",
+    "kendall_tau_b": "Agreement of the order of scores with the order of levels, -1 to 1. Coarse scores are "
+    "favoured: scores without ties cannot reach 1, see the ceiling.",
+    "abnormal_only": "The same on abnormal images alone: what is left when telling normal from abnormal is taken out.",
+    "coverage": "Share of the images that got a score. Failed images have none and never count as normal.",
+}
+"""One plain sentence or two for each metric, for people who meet it for the first time."""
+
+_INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
+
+
+def evaluate(
+    levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """All metrics of one set of scores.
+
+    Parameters
+    ----------
+    levels : array of shape (n,)
+        Severity levels, non-negative; half levels are rounded up.
+    scores : array of shape (n,)
+        Raw anomaly scores; NaN and infinities count as unscored.
+    subsets : array of shape (n,), optional
+        Subset of each image. With several, each stands under ``"subsets"`` and the top level holds
+        macro averages; raw scores of different subsets are never pooled.
+    draws, seed : int
+        Bootstrap draws for the 95 % intervals (0 leaves them out) and their seed.
+
+    Returns
+    -------
+    dict
+        Fractions; ``None`` with a sentence in ``"notes"`` where something cannot be computed.
+    """
+    levels = np.asarray(levels, dtype=np.float64)
+    scores = np.asarray(scores, dtype=np.float64)
+    names = np.zeros(len(levels), dtype=object) if subsets is None else np.asarray(subsets, dtype=object)
+    known = sorted(set(names.tolist()), key=str)
+    if len(known) <= 1:
+        return _one(levels, scores, draws, seed)[0]
+    parts = {str(name): _one(levels[names == name], scores[names == name], draws, seed) for name in known}
+    return _macro(parts)
+
+
+def _one(levels: np.ndarray, scores: np.ndarray, draws: int, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The metrics of one subset and its bootstrap values."""
+    usable = np.isfinite(scores)
+    notes = []
+    infinite = int(np.isinf(scores).sum())
+    if infinite:
+        notes.append(f"{infinite} infinite scores count as unscored.")
+    if not usable.all():
+        notes.append(f"{int((~usable).sum())} of {len(scores)} images have no score and are left out.")
+    counts = count_pairs(levels[usable], scores[usable])
+    above = usable & (levels > 0)
+    abnormal = count_pairs(levels[above], scores[above])
+    sizes = dict(zip(counts.levels.tolist(), counts.sizes.tolist(), strict=True))
+    everyone = np.unique(np.ceil(levels).astype(np.int64), return_counts=True)
+    pairs = cross_pairs(counts.sizes)
+    values = bootstrap(levels[usable], scores[usable], draws=draws, seed=seed) if draws and pairs else {}
+    result = {
+        "n": len(levels),
+        "n_scored": int(usable.sum()),
+        "coverage": float(usable.mean()) if len(levels) else None,
+        "levels": {str(level): int(n) for level, n in zip(*everyone, strict=True)},
+        "auroc": _every_level(aurocs(counts), everyone[0]),
+        "c_index": c_index(counts),
+        "kendall_tau_b": kendall_tau_b(counts),
+        "abnormal_only": {"c_index": c_index(abnormal), "kendall_tau_b": kendall_tau_b(abnormal)},
+        "ties": {
+            "share_of_pairs": counts.tied_cross / pairs if pairs else None,
+            "distinct_scores": counts.distinct,
+        },
+        "reference": reference_points(sizes),
+        "intervals": {name: percentile_interval(values[name]) if values else None for name in _INTERVALS},
+        "subsets": {},
+        "notes": notes + _missing(counts.levels, counts.distinct),
+    }
+    return result, values
+
+
+def _every_level(found: dict[str, float | None], levels: np.ndarray) -> dict[str, float | None]:
+    """AUROC for every level of the data, in order, None where it has no scored image."""
+    return {"whole": found["whole"]} | {str(v): found.get(str(v)) for v in levels if v > 0}
+
+
+def _missing(levels: np.ndarray, distinct: int) -> list[str]:
+    """Sentences for what cannot be computed."""
+    if not len(levels):
+        return ["No image has a score, so no metric can be computed."]
+    notes = []
+    if len(levels) == 1:
+        notes.append(f"All scored images are of level {levels[0]}: the C-index and tau-b need two levels.")
+    if levels[0] != 0:
+        notes.append("No scored image is of level 0: AUROC and the reference points need normals.")
+    elif len(levels) == 1:
+        notes.append("AUROC needs abnormal images.")
+    if len(levels) == 2 and levels[0] == 0:
+        notes.append("There is one abnormal level only, so nothing can be said about severity among abnormal images.")
+    if distinct == 1 and len(levels) > 1:
+        notes.append("All scores are equal: tau-b is not defined.")
+    return notes
+
+
+def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]) -> dict[str, Any]:
+    """Macro averages over subsets; totals for counts; intervals from the averaged bootstrap values."""
+    results = {name: result for name, (result, _) in parts.items()}
+    every = list(results.values())
+    levels = sorted({level for r in every for level in r["levels"]}, key=int)
+    aurocs_known = ["whole", *(level for level in levels if level != "0")]
+    n, scored = sum(r["n"] for r in every), sum(r["n_scored"] for r in every)
+    notes = [f"Macro averages over {len(every)} subsets; raw scores of different subsets are never pooled."]
+    notes += [f"{name}: {note}" for name, r in results.items() for note in r["notes"]]
+    return {
+        "n": n,
+        "n_scored": scored,
+        "coverage": scored / n if n else None,
+        "levels": {level: sum(r["levels"].get(level, 0) for r in every) for level in levels},
+        "auroc": {key: _mean([r["auroc"].get(key) for r in every]) for key in aurocs_known},
+        "c_index": _mean([r["c_index"] for r in every]),
+        "kendall_tau_b": _mean([r["kendall_tau_b"] for r in every]),
+        "abnormal_only": {key: _mean([r["abnormal_only"][key] for r in every]) for key in ("c_index", "kendall_tau_b")},
+        "ties": {
+            "share_of_pairs": _mean([r["ties"]["share_of_pairs"] for r in every]),
+            "distinct_scores": sum(r["ties"]["distinct_scores"] for r in every),
+        },
+        "reference": {key: _mean([r["reference"][key] for r in every]) for key in every[0]["reference"]},
+        "intervals": {name: _macro_interval([values for _, values in parts.values()], name) for name in _INTERVALS},
+        "subsets": results,
+        "notes": notes,
+    }
+
+
+def _macro_interval(values: list[dict[str, np.ndarray]], name: str) -> list[float] | None:
+    usable = [v[name] for v in values if v and np.isfinite(v[name]).all()]
+    return percentile_interval(np.mean(usable, axis=0)) if usable else None
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None

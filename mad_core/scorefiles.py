@@ -1,0 +1,187 @@
+"""Score files in the benchmark's result format: ``Path,Severity,Anomaly Score`` and further columns.
+
+Files made elsewhere spell their columns in many ways; :func:`resolve_columns` knows them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mad_core.errors import InputError, WorkError
+
+SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "path": ("path", "imagepathraw", "imagepath", "image", "file", "filename", "relativepath", "filepath"),
+    "level": ("severity", "level", "severitylevel", "area", "label"),
+    "score": ("anomalyscore", "score", "predscore"),
+    "subset": ("subset", "category", "product"),
+    "status": ("status",),
+    "reason": ("reason",),
+    "split": ("split",),
+    "defect": ("defect", "defecttype"),
+    "mask": ("mask", "maskpath", "groundtruth"),
+}
+"""Names of columns in lower case without blanks, underscores and hyphens; the first match counts."""
+
+MAX_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """A score file as read.
+
+    Parameters
+    ----------
+    path : Path
+    table : DataFrame
+        Columns ``path``, ``level`` (float64), ``score`` (float64, NaN = unscored), ``subset``.
+    notes : tuple of str
+        What readers of the numbers should know (unreadable scores, repeated rows).
+    """
+
+    path: Path
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def resolve_columns(header: Iterable[str]) -> dict[str, str]:
+    """Which column of a file is which: our name to the file's name, for those that are there.
+
+    Raises
+    ------
+    InputError
+        If a name stands twice in the header.
+    """
+    names = [str(h) for h in header]
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise InputError(f"The column '{sorted(repeated)[0]}' stands twice in the header; name each column once.")
+    plain = {re.sub(r"[\s_\-]+", "", name.replace("\ufeff", "")).lower(): name for name in reversed(names)}
+    found = {}
+    for ours, spellings in SPELLINGS.items():
+        spelling = next((s for s in spellings if s in plain), None)
+        if spelling is not None:
+            found[ours] = plain[spelling]
+    return found
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file of texts: comma, semicolon or tab; UTF-8 with or without BOM, else Latin-1.
+
+    Raises
+    ------
+    InputError
+        If it is missing, too large, empty or no table.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} has more than {MAX_BYTES / 1e6:.0f} MB; split it.")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    first = text.partition("\n")[0]
+    if not first.strip() or "\0" in first:
+        raise InputError(f"{path} is empty or is not a table of text.")
+    separator = max(",;\t", key=first.count)
+    columns = first.rstrip("\r").split(separator)
+    resolve_columns(c.strip().strip('"') for c in columns)  # pandas would rename repeated columns silently
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (pd.errors.ParserError, ValueError) as error:
+        raise InputError(f"{path} is not a table with one header line: {str(error).strip()}.") from None
+    table.columns = [str(c).strip() for c in table.columns]
+    return table
+
+
+def read_scores(path: Path) -> ScoreFile:
+    """Read a score file; empty and unreadable scores are unscored, and the notes say how many.
+
+    Raises
+    ------
+    InputError
+        If a needed column is missing or a severity is negative or not a number.
+    """
+    raw = read_table(path)
+    columns = resolve_columns(raw.columns)
+    for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
+        if needed not in columns:
+            raise InputError(f"{path} has no column '{name}'; its columns are {', '.join(map(str, raw.columns))}.")
+    levels = pd.to_numeric(raw[columns["level"]], errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(levels) & (levels >= 0)))
+    if len(bad):
+        value = raw[columns["level"]].iloc[bad[0]]
+        raise InputError(f"{path}, line {bad[0] + 2}: the severity '{value}' is not a number from 0 up.")
+    written = raw[columns["score"]].str.strip()
+    scores = pd.to_numeric(written, errors="coerce").to_numpy(dtype=np.float64)
+    table = pd.DataFrame(
+        {
+            "path": raw[columns["path"]],
+            "level": levels,
+            "score": scores,
+            "subset": raw[columns["subset"]] if "subset" in columns else "",
+        }
+    )
+    notes = []
+    unreadable = int((np.isnan(scores) & (written.str.lower() != "nan").to_numpy() & (written != "").to_numpy()).sum())
+    if unreadable:
+        notes.append(f"{unreadable} scores are not numbers and count as unscored.")
+    repeated = int(table.duplicated(["subset", "path"]).sum())
+    if repeated:
+        raise InputError(
+            f"{path} names {repeated} images more than once, first {table.loc[table.duplicated(['subset', 'path']), 'path'].iloc[0]}; "
+            "keep one row an image."
+        )
+    return ScoreFile(path, table, tuple(notes))
+
+
+def write_scores(path: Path, table: pd.DataFrame) -> None:
+    """Write a score file, all of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+    table : DataFrame
+        Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty),
+        ``subset``, ``status``, ``reason``.
+
+    Raises
+    ------
+    WorkError
+        If the file cannot be written.
+    """
+    rows = pd.DataFrame(
+        {
+            "Path": table["path"],
+            "Severity": [format(float(v), "g") if v % 1 else f"{v:.1f}" for v in table["level"]],
+            "Anomaly Score": ["" if not math.isfinite(v) else repr(float(v)) for v in table["score"]],
+            "Subset": table["subset"],
+            "Status": table["status"],
+            "Reason": [_cell(v) for v in table["reason"]],
+        }
+    )
+    building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        rows.to_csv(building, index=False, encoding="utf-8")
+        building.replace(path)
+    except OSError as error:
+        raise WorkError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def _cell(value: object) -> str:
+    """Free text that a spreadsheet cannot take for a formula."""
+    text = value if isinstance(value, str) else ""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
