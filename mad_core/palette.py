@@ -2,14 +2,14 @@
 
 Severity runs from a cool grey (normal) over pale yellow to dark plum, lightness falling evenly: the
 family of Tol's YlOrBr and Crameri's lajolla. The anchors were searched so that for up to seven levels
-all pairs differ by ΔE2000 ≥ 10 in plain, deutan, protan and tritan vision (Machado et al. 2009,
-Brettel et al. 1997); a test computes it. Plain numpy, so that everything may import it.
+all pairs differ by ΔE2000 ≥ 10 in plain, deutan, protan and tritan vision (Machado et al. 2009); a
+test computes it. Plain numpy, so that everything may import it.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -42,6 +42,7 @@ _SEVERE: Mapping[Theme, tuple[str, ...]] = {
     "light": ("#e6cf5c", "#d1a05c", "#b97752", "#a3524a", "#842d48", "#57194b"),
     "dark": ("#f7f0b5", "#f2d066", "#e5a073", "#c07b72", "#a35b6d", "#7b496e"),
 }
+_REVERSED: Mapping[Theme, str] = {"light": "#ad5a2a", "dark": "#dd9663"}
 _SINGLE_SEVERE = 0.6  # where on the ramp the only abnormal level of a two-level dataset stands
 
 _SCORERS: Mapping[Theme, tuple[str, ...]] = {
@@ -50,8 +51,7 @@ _SCORERS: Mapping[Theme, tuple[str, ...]] = {
 }
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
-_DARK_TEXT = "#0b0d0f"
-_LIGHT_TEXT = "#ffffff"
+_BLACK, _WHITE = "#000000", "#ffffff"  # pure: the better of the two then always has a contrast of 4.58 or more
 _MARK_CONTRAST = 3.0  # WCAG 2.2, 1.4.11: graphical objects
 
 
@@ -86,25 +86,29 @@ def level_colour(level: float, levels: Collection[float], theme: Theme) -> str:
     ValueError
         If ``level`` is not among ``levels``.
     """
-    severe = sorted({float(x) for x in levels if x > 0})
-    if level <= 0:
-        return _NORMAL[theme]
-    return _severe(len(severe), theme)[severe.index(float(level))]
+    severe = sorted({x for x in levels if x > 0})
+    return _NORMAL[theme] if level == 0 else _severe(len(severe), theme)[severe.index(level)]
 
 
 @cache
 def _severe(count: int, theme: Theme) -> tuple[str, ...]:
     """``count`` colours along the ramp of abnormal levels, interpolated in CIE Lab."""
-    anchors = np.array([_lab(_linear(colour)) for colour in _SEVERE[theme]])
-    at = np.linspace(0, 1, count) if count != 1 else np.array([_SINGLE_SEVERE])
-    where = np.linspace(0, 1, len(anchors))
-    lab = np.stack([np.interp(at, where, anchors[:, channel]) for channel in range(3)], axis=-1)
-    return tuple(_hex(_from_lab(row)) for row in lab)
+    places = np.linspace(0, 1, count) if count != 1 else [_SINGLE_SEVERE]
+    return tuple(_between(_SEVERE[theme], float(place)) for place in places)
+
+
+def diverging_colour(share: float, theme: Theme) -> str:
+    """Colour of a share around one half: warm at 0, the panel's tone at 0.5, the accent at 1.
+
+    Shares outside 0-1 take the colour of the nearer end.
+    """
+    tones = _CHROME[theme]
+    return _between((_REVERSED[theme], tones.panel, tones.accent), share)
 
 
 def text_on(colour: str) -> str:
-    """Dark or light text, whichever has more contrast on ``colour``."""
-    return max((_DARK_TEXT, _LIGHT_TEXT), key=lambda text: contrast(text, colour))
+    """Black or white text, whichever has more contrast on ``colour``: at least 4.5:1."""
+    return max((_BLACK, _WHITE), key=lambda text: contrast(text, colour))
 
 
 def outline(colour: str, theme: Theme) -> str:
@@ -171,7 +175,7 @@ _TO_XYZ = np.array(
     ]
 )
 _FROM_XYZ = np.linalg.inv(_TO_XYZ)
-_WHITE = _TO_XYZ.sum(axis=1)
+_WHITE_POINT = _TO_XYZ.sum(axis=1)
 _KNEE = 6 / 29
 
 
@@ -187,7 +191,7 @@ def _hex(linear: np.ndarray) -> str:
 
 
 def _lab(linear: np.ndarray) -> np.ndarray:
-    t = (_TO_XYZ @ linear) / _WHITE
+    t = (_TO_XYZ @ linear) / _WHITE_POINT
     x, y, z = np.where(t > _KNEE**3, np.cbrt(t), t / (3 * _KNEE**2) + 4 / 29)
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
@@ -195,8 +199,15 @@ def _lab(linear: np.ndarray) -> np.ndarray:
 def _from_lab(lab: np.ndarray) -> np.ndarray:
     y = (lab[0] + 16) / 116
     f = np.array([y + lab[1] / 500, y, y - lab[2] / 200])
-    xyz = np.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29)) * _WHITE
+    xyz = np.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29)) * _WHITE_POINT
     return _FROM_XYZ @ xyz
+
+
+def _between(anchors: Sequence[str], place: float) -> str:
+    """The colour at ``place`` (0-1) of a ramp of evenly spaced anchors, interpolated in CIE Lab."""
+    lab = np.array([_lab(_linear(colour)) for colour in anchors])
+    where = np.linspace(0, 1, len(lab))
+    return _hex(_from_lab(np.array([np.interp(place, where, channel) for channel in lab.T])))
 
 
 # --- colour maps: 256 RGB triples each, base64 ---

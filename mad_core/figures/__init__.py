@@ -1,0 +1,37 @@
+"""Plotly figures of scores and levels, and a sentence for each that says the same in words.
+
+Pages and the HTML report draw the same figures. Arrays and tables go in; colours and fonts come from
+:mod:`mad_core.palette` alone and backgrounds are transparent, so pass ``theme=None`` to Streamlit.
+Texts of users are escaped. Points carry the id of their image as ``customdata[0]``. For every figure
+``f`` there is ``describe_f``, its text alternative.
+"""
+
+from mad_core.figures.data import describe_level_counts, level_counts
+from mad_core.figures.distribution import describe_distribution_101, distribution_101
+from mad_core.figures.intervals import describe_metric_intervals, metric_intervals
+from mad_core.figures.matrix import describe_inversion_matrix, inversion_matrix
+from mad_core.figures.raincloud import describe_raincloud, raincloud
+from mad_core.figures.ranks import describe_rank_scatter, percentile_ranks, rank_scatter
+from mad_core.figures.strip import describe_place, describe_score_strip, place_among_levels, score_strip
+from mad_core.figures.words import level_label
+
+__all__ = [
+    "describe_distribution_101",
+    "describe_inversion_matrix",
+    "describe_level_counts",
+    "describe_metric_intervals",
+    "describe_place",
+    "describe_raincloud",
+    "describe_rank_scatter",
+    "describe_score_strip",
+    "distribution_101",
+    "inversion_matrix",
+    "level_counts",
+    "level_label",
+    "metric_intervals",
+    "percentile_ranks",
+    "place_among_levels",
+    "raincloud",
+    "rank_scatter",
+    "score_strip",
+]

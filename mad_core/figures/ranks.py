@@ -1,0 +1,97 @@
+"""One scorer's ranks against another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+
+from mad_core.figures.layout import TEXT, axis, empty_figure, sentence_figure
+from mad_core.figures.levels import by_level
+from mad_core.figures.raincloud import WEBGL_FROM, points
+from mad_core.figures.words import escaped, percent, short
+from mad_core.palette import Theme, chrome
+
+
+def percentile_ranks(scores: ArrayLike) -> np.ndarray:
+    """Percentile rank of each score among all, ties sharing their mean rank; NaN where there is no score.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Without ties the lowest score stands at 0 and the highest at 100; a single one at 50.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    finite = np.isfinite(scores)
+    n = int(finite.sum())
+    ranks = np.full(len(scores), np.nan)
+    ranks[finite] = 100 * (rankdata(scores[finite]) - 1) / (n - 1) if n > 1 else 50.0
+    return ranks
+
+
+def rank_scatter(
+    ranks_a: ArrayLike,
+    ranks_b: ArrayLike,
+    levels: ArrayLike,
+    image_ids: Sequence[str],
+    *,
+    name_a: str,
+    name_b: str,
+    level_names: Mapping[float, str],
+    theme: Theme,
+    hover: Sequence[str] | None = None,
+    height: int = 440,
+) -> go.Figure:
+    """Scorer against scorer by rank, images coloured by level; far from the diagonal they disagree.
+
+    Parameters
+    ----------
+    ranks_a, ranks_b : array of shape (n,)
+        Percentile ranks, 0-100, from :func:`percentile_ranks`; images that lack one are left out.
+    levels : array of shape (n,)
+    image_ids : sequence of n str
+    hover : sequence of n str, optional
+        What a point says first; the image's id otherwise.
+    """
+    a, b = np.asarray(ranks_a, dtype=np.float64), np.asarray(ranks_b, dtype=np.float64)
+    groups = by_level(levels, np.where(np.isfinite(a), b, np.nan), level_names, theme)
+    n = sum(len(g.scores) for g in groups)
+    if not n:
+        return sentence_figure(theme, height=height, sentence="No image has a score of both scorers.")
+    tones = chrome(theme)
+    figure = empty_figure(theme, height=height, margin=(8, 8, 8, 8))
+    line = {"color": tones.muted, "width": 1, "dash": "dot"}
+    figure.add_trace(go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=line, hoverinfo="skip", showlegend=False))
+    scatter = go.Scattergl if n > WEBGL_FROM else go.Scatter
+    said = f"{escaped(name_a)} %{{x:.0f}}, {escaped(name_b)} %{{y:.0f}}<extra></extra>"
+    texts = image_ids if hover is None else hover
+    for group in groups:
+        trace = points(scatter, a[group.rows], group.scores, group.rows, group, image_ids, texts)
+        trace.hovertemplate = f"%{{text}}<br>{escaped(group.label)}<br>{said}"
+        trace.name = f"{escaped(short(group.label, 24))} ({len(group.scores):,})"
+        figure.add_trace(trace)
+    place = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "itemsizing": "constant"}
+    legend = {"bgcolor": "rgba(0,0,0,0)", "font": {"size": TEXT, "color": tones.ink}, **place}
+    figure.update_layout(showlegend=True, legend=legend)
+    square: dict[str, Any] = {"range": [-3, 103], "tickvals": [0, 25, 50, 75, 100], "constrain": "domain"}
+    figure.update_xaxes(axis(theme, f"{short(name_a, 34)}, percentile rank", **square, constraintoward="left"))
+    figure.update_yaxes(axis(theme, f"{short(name_b, 34)}, percentile rank", **square, scaleanchor="x"))
+    return figure
+
+
+def describe_rank_scatter(ranks_a: ArrayLike, ranks_b: ArrayLike, *, name_a: str, name_b: str) -> str:
+    """Spearman's rank correlation and how often the scorers disagree, in words."""
+    a, b = np.asarray(ranks_a, dtype=np.float64), np.asarray(ranks_b, dtype=np.float64)
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = rankdata(a[both]), rankdata(b[both])
+    text = f"Percentile ranks of {name_a} against {name_b} for n = {len(a):,} images"
+    if not len(a):
+        return f"{text}."
+    if a.std() and b.std():
+        text += f"; Spearman's rank correlation is {np.corrcoef(a, b)[0, 1]:.2f}"
+    apart = np.abs(np.asarray(ranks_a, dtype=np.float64) - np.asarray(ranks_b, dtype=np.float64))[both]
+    return f"{text}. {percent(float((apart > 25).mean()))} of the images stand more than 25 percentile points apart."
