@@ -137,11 +137,10 @@ def read_scores(path: Path) -> ScoreFile:
     unreadable = int((np.isnan(scores) & (written.str.lower() != "nan").to_numpy() & (written != "").to_numpy()).sum())
     if unreadable:
         notes.append(f"{unreadable} scores are not numbers and count as unscored.")
-    repeated = int(table.duplicated(["subset", "path"]).sum())
-    if repeated:
+    repeated = table.loc[table.duplicated(["subset", "path"]), "path"]
+    if len(repeated):
         raise InputError(
-            f"{path} names {repeated} images more than once, first {table.loc[table.duplicated(['subset', 'path']), 'path'].iloc[0]}; "
-            "keep one row an image."
+            f"{path} names {len(repeated)} images more than once, first {repeated.iloc[0]}; keep one row an image."
         )
     return ScoreFile(path, table, tuple(notes))
 

@@ -2,4 +2,314 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from mad_core.scorers import weights
+from mad_core.scorers.catalog import ScorerInfo, register
+from mad_core.scorers.reductions import REDUCTIONS
+from mad_core.scorers.scorer import Parameter
+
+_BACKBONE_CHOICES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
+_SHARED = (
+    "mad_core.scorers.image_scorer",
+    "mad_core.scorers.loading",
+    "mad_core.scorers.reductions",
+    "mad_core.images",
+)
+_MODELS = (*_SHARED, "mad_core.scorers.conventional", "mad_core.scorers.backbones", "mad_core.scorers.filters")
+
+
+def _reduction(default: str, *others: str) -> Parameter:
+    text = "How the anomaly map becomes a score: its maximum, or the mean of its highest share, in which extent enters."
+    if "model" in (default, *others):
+        text += " model: the score of the paper."
+    return Parameter("reduction", "choice", default, text, choices=(*others, *REDUCTIONS))
+
+
+def _size(default: int, low: int = 64) -> Parameter:
+    return Parameter("size", "int", default, "Side of the square the image is squeezed to, pixels.", low, 1024)
+
+
+def _steps() -> Parameter:
+    return Parameter("steps", "int", None, "Optimiser steps; empty: what this device finishes in minutes.", 1, 200_000)
+
+
+def _weights() -> Parameter:
+    return Parameter(
+        "weights",
+        "text",
+        weights.PRETRAINED,
+        "pretrained, random (to try the code, not the parts), or the path of a .safetensors file.",
+    )
+
+
+def _backbone(default: str, choices: tuple[str, ...] = _BACKBONE_CHOICES) -> Parameter:
+    return Parameter("backbone", "choice", default, "Network whose features are used.", choices=choices)
+
+
+def _missing(scorer_id: str) -> Callable[[Mapping[str, Any]], str | None]:
+    return partial(weights.why_not, scorer_id)
+
+
+register(
+    ScorerInfo(
+        id="filterbank",
+        title="Filter bank",
+        family="filter bank",
+        entry="mad_core.scorers.filterbank:FilterBank",
+        paper="After Portilla and Simoncelli 2000, https://doi.org/10.1023/A:1026553619983",
+        summary="Compares the strongest filter responses in each part of the image with those of normals nearby. "
+        "It sees structure, not meaning: its scores follow how much is wrong rather than how bad it is.",
+        needs="Nothing: no weights, no network, no GPU.",
+        cost="About 0.1 s an image on two cores; 1 GB.",
+        parameters=(
+            Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024),
+            Parameter(
+                "positions",
+                "choice",
+                "nearby",
+                "Compare with normals at nearby positions, or anywhere (for parts that lie in any pose).",
+                choices=("nearby", "all"),
+            ),
+            Parameter("reach", "int", 1, "Grid cells to each side that count as nearby.", 0, 4, advanced=True),
+            Parameter("bank", "int", 128, "Normals kept for comparison at most.", 4, 512, advanced=True),
+            _reduction("top5"),
+        ),
+        modules=(*_SHARED, "mad_core.scorers.filters", "mad_core.scorers.neighbours"),
+    )
+)
+register(
+    ScorerInfo(
+        id="patchcore",
+        title="PatchCore",
+        family="memory bank",
+        entry="mad_core.scorers.conventional:PatchCore",
+        paper="Roth et al. 2022, Towards Total Recall in Industrial Anomaly Detection, https://arxiv.org/abs/2106.08265",
+        summary="Keeps a thinned bank of patch features of normals; the distance to it is the score. "
+        "The strongest conventional detector of the benchmark's paper.",
+        needs="Backbone weights (276 MB, once).",
+        cost="Seconds on a GPU, minutes on two cores; 4 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("wide_resnet50_2.tv_in1k"),
+            _weights(),
+            _size(256),
+            Parameter("coreset", "float", 0.01, "Share of the normals' patches that is kept.", 1e-4, 1.0),
+            Parameter("most", "int", 20_000, "Patches kept at most.", 10, 200_000, advanced=True),
+            Parameter("neighbours", "int", 9, "Bank entries that re-weight the score.", 1, 50, advanced=True),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("patchcore"),
+        modules=(*_MODELS, "mad_core.scorers.coreset"),
+    )
+)
+register(
+    ScorerInfo(
+        id="padim",
+        title="PaDiM",
+        family="memory bank",
+        entry="mad_core.scorers.conventional:Padim",
+        paper="Defard et al. 2021, PaDiM, https://arxiv.org/abs/2011.08785",
+        summary="A Gaussian of backbone features at every position. Fast; wants parts that lie the same way.",
+        needs="Backbone weights (47 MB, once).",
+        cost="Under a minute on two cores; 2 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("resnet18.tv_in1k"),
+            _weights(),
+            _size(256),
+            Parameter("features", "int", 100, "Feature channels kept, drawn at random.", 1, 448),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("padim"),
+        modules=_MODELS,
+    )
+)
+register(
+    ScorerInfo(
+        id="reverse-distillation",
+        title="Reverse Distillation",
+        family="distillation",
+        entry="mad_core.scorers.trained:ReverseDistillation",
+        paper="Deng and Li 2022, Anomaly Detection via Reverse Distillation (RD4AD), https://arxiv.org/abs/2201.10703",
+        summary="A decoder learns to give back the features of normals from a narrow code. "
+        "Where it fails, something unseen is in the image.",
+        needs="Backbone weights (276 MB, once); better on a GPU.",
+        cost="Minutes on a GPU, tens of minutes on two cores; 6 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("wide_resnet50_2.tv_in1k"),
+            _weights(),
+            _size(256),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("reverse-distillation"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="stfpm",
+        title="STFPM",
+        family="distillation",
+        entry="mad_core.scorers.trained:Stfpm",
+        paper="Wang et al. 2021, Student-Teacher Feature Pyramid Matching, https://arxiv.org/abs/2103.04257",
+        summary="A student network learns the teacher's features on normals; elsewhere the two disagree.",
+        needs="Backbone weights (47 MB, once).",
+        cost="A minute on a GPU, several on two cores; 2 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("resnet18.tv_in1k"),
+            _weights(),
+            _size(256),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("stfpm"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="efficientad",
+        title="EfficientAd-S",
+        family="distillation",
+        entry="mad_core.scorers.trained:EfficientAd",
+        paper="Batzner et al. 2024, EfficientAD, https://arxiv.org/abs/2303.14535",
+        summary="A small teacher, a student and an autoencoder; fast at scoring. "
+        "Spectral noise stands for the ImageNet pictures of the paper's penalty.",
+        needs="The published teacher's weights (11 MB, once); better on a GPU.",
+        cost="Minutes on a GPU; 4 GB.",
+        needs_weights=True,
+        parameters=(_weights(), _size(256, 256), _steps(), _reduction("model", "model")),
+        why_not=_missing("efficientad"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="cflow",
+        title="CFLOW-AD",
+        family="flow",
+        entry="mad_core.scorers.trained:Cflow",
+        paper="Gudovskiy et al. 2022, CFLOW-AD, https://arxiv.org/abs/2107.12571",
+        summary="Normalising flows give the likelihood of each feature at its position.",
+        needs="Backbone weights (276 MB, once); better on a GPU.",
+        cost="Minutes on a GPU, tens of minutes on two cores; 6 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("wide_resnet50_2.tv_in1k"),
+            _weights(),
+            _size(256),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("cflow"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="fastflow",
+        title="FastFlow",
+        family="flow",
+        entry="mad_core.scorers.trained:Fastflow",
+        paper="Yu et al. 2021, FastFlow, https://arxiv.org/abs/2111.07677",
+        summary="A two-dimensional normalising flow over backbone features.",
+        needs="Backbone weights (47 MB, once).",
+        cost="Minutes on a GPU or on two cores; 4 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("resnet18.tv_in1k"),
+            _weights(),
+            _size(256),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("fastflow"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="autoencoder",
+        title="Autoencoder",
+        family="reconstruction",
+        entry="mad_core.scorers.trained:Autoencoder",
+        paper="After Bergmann et al. 2019, https://arxiv.org/abs/1807.02011",
+        summary="A small network learns to redraw normals; what it cannot redraw stands out. "
+        "The plainest baseline that learns, and needs nothing from the network.",
+        needs="Nothing: it trains on the normals alone.",
+        cost="About half a minute on two cores; 1 GB.",
+        parameters=(_size(128), _steps(), _reduction("top5", "model")),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="ganomaly",
+        title="GANomaly",
+        family="reconstruction",
+        entry="mad_core.scorers.trained:Ganomaly",
+        paper="Akcay et al. 2018, GANomaly (not Skip-GANomaly), https://arxiv.org/abs/1805.06725",
+        summary="An encoder-decoder-encoder against a discriminator; the two codes drift apart on the unseen.",
+        needs="Nothing: it trains on the normals alone; better on a GPU.",
+        cost="Minutes on a GPU or on two cores; 2 GB.",
+        parameters=(
+            Parameter("size", "choice", "128", "Side of the square image, pixels.", choices=("64", "128", "256")),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="dfm",
+        title="DFM",
+        family="feature density",
+        entry="mad_core.scorers.conventional:Dfm",
+        paper="Ahuja et al. 2019, Probabilistic Modeling of Deep Features, https://arxiv.org/abs/1909.11786",
+        summary="Reconstruction error of deep features after a principal component analysis of the normals.",
+        needs="Backbone weights (47 MB, once).",
+        cost="Under a minute on two cores; 2 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone("resnet18.tv_in1k"),
+            _weights(),
+            _size(256),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("dfm"),
+        modules=_MODELS,
+    )
+)
+register(
+    ScorerInfo(
+        id="dinomaly",
+        title="Dinomaly",
+        family="vision foundation",
+        entry="mad_core.scorers.trained:Dinomaly",
+        paper="Guo et al. 2025, Dinomaly: The Less Is More Philosophy, https://arxiv.org/abs/2405.14325",
+        summary="A decoder reconstructs DINOv2 features behind a noisy bottleneck. "
+        "Among the strongest unsupervised detectors published.",
+        needs="DINOv2 weights (88 or 346 MB, once); a GPU for a full fit.",
+        cost="Minutes on a GPU; 6 GB.",
+        needs_weights=True,
+        parameters=(
+            _backbone(
+                "vit_small_patch14_reg4_dinov2.lvd142m",
+                ("vit_small_patch14_reg4_dinov2.lvd142m", "vit_base_patch14_reg4_dinov2.lvd142m"),
+            ),
+            _weights(),
+            _size(392),
+            _steps(),
+            _reduction("model", "model"),
+        ),
+        why_not=_missing("dinomaly"),
+        modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)

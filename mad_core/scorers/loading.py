@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from mad_core.images import read_image
 
 from mad_core.errors import MadError
+from mad_core.images import read_image
 from mad_core.scorers.scorer import Item
 
 T = TypeVar("T")

@@ -223,14 +223,14 @@ class Scorer(ABC):
         """
         return {}, {}
 
-    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:  # noqa: B027 - optional
         """Take back what :meth:`state` gave; afterwards :meth:`score` works without :meth:`fit`."""
 
     def facts(self) -> dict[str, Any]:
         """Facts for the run's record, JSON-able: weights digest, preprocessing, bank size, memory, …"""
         return {}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - optional
         """Give memory back; the scorer is not used afterwards."""
 
 

@@ -93,7 +93,7 @@ def test_a_fit_is_reused_and_asked_for_anew_when_its_data_change(store: Store, n
     do(store, run)
     again = store.request_run(RunRequest(run.dataset_id, "toy", {"wait": 0.0}, limit=3))
     do(store, again)
-    fits = list(Path(numbers.table["path"].iloc[0]).parent.glob("fits.txt"))[0]
+    fits = next(Path(numbers.table["path"].iloc[0]).parent.glob("fits.txt"))
     assert fits.read_text() == "xx"  # one a subset, none for the second run
     changed = numbers.table.assign(content_hash=numbers.table["content_hash"] + "new")
     other = ask(store, Dataset("changed", changed, numbers.card, "elsewhere"))

@@ -1,0 +1,66 @@
+"""Backbones for anomalib's models, from a local file or with random weights; the network is never asked.
+
+anomalib builds its backbones through ``timm.create_model(…, pretrained=True)``. Inside
+:func:`local_weights` such a call takes the given safetensors file instead of the Hub's, or, for
+random weights, none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import timm
+import torch
+from torch import nn
+
+from mad_core.errors import InputError
+
+
+@contextlib.contextmanager
+def local_weights(path: Path | None) -> Iterator[None]:
+    """Within the block, pretrained backbones come from ``path``; with None they stay random.
+
+    Raises
+    ------
+    InputError
+        If the file does not fit the backbone.
+    """
+    original = timm.create_model
+
+    def create(name: str, *args: Any, pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        if pretrained and path is not None:
+            kwargs["pretrained_cfg_overlay"] = {"file": str(path)}
+        return original(name, *args, pretrained=pretrained and path is not None, **kwargs)
+
+    with mock.patch.object(timm, "create_model", create):
+        try:
+            yield
+        except (RuntimeError, KeyError) as error:
+            if path is None:
+                raise
+            first = str(error).partition("\n")[0]
+            raise InputError(f"The weights {path.name} do not fit this backbone: {first}") from error
+
+
+def changed_tensors(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Parameters and buffers of a model, without those below the ``frozen`` submodules."""
+    return {k: v for k, v in model.state_dict().items() if not k.startswith(frozen)}
+
+
+def put_tensors(model: nn.Module, tensors: dict[str, torch.Tensor], device: str) -> None:
+    """Give a model its tensors back; buffers may have another shape than at construction."""
+    for name, tensor in tensors.items():
+        parent, _, leaf = name.rpartition(".")
+        module = model.get_submodule(parent)
+        if leaf in module._buffers:
+            module._buffers[leaf] = tensor.to(device)
+        elif isinstance(module, nn.ParameterDict):
+            module[leaf] = tensor.to(device)
+        else:
+            parameter = module._parameters[leaf]
+            assert parameter is not None
+            parameter.data = tensor.to(device)

@@ -1,0 +1,196 @@
+"""Conventional detectors through anomalib's torch models: fitted on normals, raw scores and maps.
+
+anomalib's ``Engine`` is left out on purpose: it writes folders nobody asked for, fits thresholds on
+labelled test images, and clamps scores to 0-1, which ties the most severe images.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from anomalib.models.image.dfm.torch_model import DFMModel
+from anomalib.models.image.padim.torch_model import PadimModel
+from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+from PIL import Image
+from torch import nn
+
+from mad_core.scorers import weights
+from mad_core.scorers.backbones import changed_tensors, local_weights, put_tensors
+from mad_core.scorers.coreset import greedy_coreset
+from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.reductions import reduce_map
+from mad_core.scorers.scorer import Context, Item
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+MOST_NORMALS = 1000
+FEWEST_NORMALS = 4
+
+
+class ModelScorer(ImageScorer):
+    """An anomalib torch model, fitted on normals of one subset.
+
+    Subclasses say how the model is built and how it learns; ``frozen`` names the submodules that come
+    from the weights file and are not kept with the fitted state.
+    """
+
+    id = ""
+    frozen: tuple[str, ...] = ("feature_extractor.",)
+    normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.size = int(parameters["size"])
+        self.weights: Path | None = None
+        self.model: Any = None
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """A fresh model; called within :func:`local_weights`."""
+
+    @abstractmethod
+    def learn(self, images: torch.Tensor, context: Context) -> None:
+        """Fit ``self.model`` to ``images``, uint8 of shape (N, 3, S, S); progress starts at N of :meth:`steps`."""
+
+    def steps(self, normals: int, context: Context) -> int:
+        """Steps of progress of a fit, reading included."""
+        return 2 * normals
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        chosen = sample(normals, MOST_NORMALS, context)
+        total = self.steps(len(chosen), context)
+        prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total)
+        context.seed_libraries()
+        self._create(context)
+        self.learn(torch.stack([image for image, _ in prepared]), context)
+        self.model.eval()
+
+    def _create(self, context: Context) -> None:
+        self.weights = weights.resolve(self.id, self.parameters, context.weights) if self.frozen else None
+        with local_weights(self.weights):
+            self.model = self.build().to(context.device)
+
+    def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
+        """The image squeezed to a square of ``size``, as published, uint8 (3, S, S), and its map's shape."""
+        square = Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.asarray(square).transpose(2, 0, 1).copy()), map_shape(image)
+
+    def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
+        """Images uint8 (N, 3, S, S) as float32 in the range the model was trained on."""
+        mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in self.normalisation)
+        return (images.to(context.device).float() / 255 - mean) / deviation
+
+    @torch.inference_mode()
+    def infer(
+        self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context
+    ) -> list[tuple[float, np.ndarray | None]]:
+        scores, maps = self.predict(self.normalised(torch.stack([image for image, _ in prepared]), context))
+        results: list[tuple[float, np.ndarray | None]] = []
+        for index, (_, shape) in enumerate(prepared):
+            anomaly_map = None if maps is None else on_aspect(maps[index], shape)
+            reduction = self.parameters["reduction"]
+            if anomaly_map is None or reduction == "model":
+                results.append((float(scores[index]), anomaly_map))
+            else:
+                results.append((reduce_map(anomaly_map, reduction), anomaly_map))
+        return results
+
+    def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Scores (N,) and maps (N, H, W) of normalised images."""
+        output = self.model(images)
+        maps = output.anomaly_map
+        return output.pred_score.flatten(), None if maps is None else maps.view(len(images), *maps.shape[-2:])
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        return changed_tensors(self.model, self.frozen), {"weights_digest": weights.digest(self.weights)}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        context.seed_libraries()
+        self._create(context)
+        put_tensors(self.model, dict(tensors), context.device)
+        self.model.eval()
+
+    def facts(self) -> dict[str, Any]:
+        known = {"weights": self.parameters.get("weights", "none"), "weights_digest": weights.digest(self.weights)}
+        return known | {
+            "size": self.size,
+            "parameters_m": round(sum(p.numel() for p in self.model.parameters()) / 1e6, 2),
+        }
+
+    def close(self) -> None:
+        self.model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def architecture(self) -> str:
+        """The backbone's name without the tag of its weights, as anomalib's own tables know it."""
+        return str(self.parameters["backbone"]).partition(".")[0]
+
+    def gather(self, images: torch.Tensor, context: Context, total: int) -> None:
+        """Run all normals through the model in training mode, in which it collects what it needs."""
+        self.model.train()
+        self.model.feature_extractor.eval()
+        with torch.no_grad():
+            for start in range(0, len(images), self.batch):
+                self.model(self.normalised(images[start : start + self.batch], context))
+                context.step(len(images) + min(start + self.batch, len(images)), total)
+
+
+class PatchCore(ModelScorer):
+    """Memory bank of patch features, thinned by a greedy coreset; Roth et al. 2022.
+
+    The model's own score re-weights the largest patch distance by its neighbourhood in the bank
+    (equation 7); ``reduction`` offers the map's maximum and extent-aware means beside it.
+    """
+
+    id = "patchcore"
+
+    def build(self) -> nn.Module:
+        return PatchcoreModel(("layer2", "layer3"), self.architecture(), True, self.parameters["neighbours"])
+
+    def steps(self, normals: int, context: Context) -> int:
+        return 2 * normals + self._bank_size(normals)
+
+    def _bank_size(self, normals: int) -> int:
+        patches = normals * math.ceil(self.size / 8) ** 2
+        return max(1, min(self.parameters["most"], round(patches * self.parameters["coreset"])))
+
+    def learn(self, images: torch.Tensor, context: Context) -> None:
+        total = self.steps(len(images), context)
+        self.gather(images, context, total)
+        features = torch.vstack(self.model.embedding_store)
+        self.model.embedding_store.clear()
+        keep = greedy_coreset(features, self._bank_size(len(images)), context, 2 * len(images), total)
+        self.model.memory_bank = features[keep.to(features.device)]
+
+
+class Padim(ModelScorer):
+    """A Gaussian of backbone features at every position; Defard et al. 2021."""
+
+    id = "padim"
+    frozen = ("feature_extractor.",)
+
+    def build(self) -> nn.Module:
+        return PadimModel(self.architecture(), ["layer1", "layer2", "layer3"], True, self.parameters["features"])
+
+    def learn(self, images: torch.Tensor, context: Context) -> None:
+        self.gather(images, context, 2 * len(images))
+        self.model.fit()
+
+
+class Dfm(ModelScorer):
+    """Reconstruction error of deep features after a principal component analysis; Ahuja et al. 2019."""
+
+    id = "dfm"
+
+    def build(self) -> nn.Module:
+        return DFMModel(self.architecture(), "layer3", True, pooling_kernel_size=2, n_comps=0.97, score_type="fre")
+
+    def learn(self, images: torch.Tensor, context: Context) -> None:
+        self.gather(images, context, 2 * len(images))
+        self.model.fit()

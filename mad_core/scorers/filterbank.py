@@ -1,0 +1,118 @@
+"""The scorer that needs no download: extreme filter responses, compared with normals at nearby positions.
+
+The image is filtered (:mod:`mad_core.scorers.filters`); on a grid of overlapping windows the strongest
+response of each filter is kept, because a small defect shows in a window's extreme and drowns in its
+mean. Each filter and position is scaled by what normals show there, and the distance to the nearest
+normal window nearby is the anomaly map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from mad_core.scorers.filters import blur, responses
+from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.loading import load
+from mad_core.scorers.neighbours import NearbyBank, nearest_anywhere
+from mad_core.scorers.reductions import reduce_map
+from mad_core.scorers.scorer import Context, Item
+
+GRID = 32  # windows a side, each as wide as two steps of the grid
+LEAST_SIDE, MOST_STRETCH = 48, 2.0
+FEWEST_NORMALS = 4
+
+
+class FilterBank(ImageScorer):
+    """See the module; parameters ``size``, ``positions``, ``reach``, ``bank`` and ``reduction``."""
+
+    scale: float = 1.0
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        chosen = sample(normals, self.parameters["bank"], context)
+        self.scale = self._working_scale(chosen)
+
+        def features(image: np.ndarray) -> torch.Tensor:
+            return self._features(self.prepare(image), context.device).cpu()
+
+        found = read_normals(chosen, features, context, fewest=FEWEST_NORMALS, total=len(chosen))
+        self._learn(torch.stack(found), context)
+
+    def _working_scale(self, normals: Sequence[Item]) -> float:
+        """One scale for all images, so that a defect has the same size in pixels everywhere."""
+        areas = [loaded.value for loaded in load(normals[:32], lambda image: image.shape[0] * image.shape[1])]
+        known = [area for area in areas if area]
+        return self.parameters["size"] / float(np.median(np.sqrt(known))) if known else 1.0
+
+    def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
+        """The image at working size, (3, H, W) in 0-1, and the size of its map (height, width)."""
+        height, width = image.shape[:2]
+        scale = min(self.scale, MOST_STRETCH * self.parameters["size"] / (height * width) ** 0.5)
+        size = (max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale)))
+        small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255), map_shape(image)
+
+    @torch.inference_mode()
+    def _features(self, prepared: tuple[torch.Tensor, tuple[int, int]], device: str) -> torch.Tensor:
+        """Logarithm of the strongest response in each window: (C, GRID, GRID)."""
+        found = responses(prepared[0].to(device), 2 * GRID)[None]
+        return torch.log1p(F.max_pool2d(found, kernel_size=4, stride=2, padding=1)[0])
+
+    @torch.inference_mode()
+    def _learn(self, features: torch.Tensor, context: Context) -> None:
+        """Centre and scale of every filter at every position, then the bank."""
+        strongest = features.flatten(2).amax(2).std(0) + 0.02
+        if self.parameters["positions"] == "nearby":
+            centre = blur(features.median(0).values[None], 1.0)[0]
+            scale = blur(features.std(0)[None], 1.5)[0] + 0.5 * strongest[:, None, None]
+        else:
+            centre = features.mean((0, 2, 3), keepdim=True)[0].expand(features.shape[1:])
+            scale = (features.std((0, 2, 3)) + 0.5 * strongest)[:, None, None].expand(features.shape[1:])
+        self._use(features, centre.contiguous(), scale.contiguous(), context)
+
+    def _use(self, features: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor, context: Context) -> None:
+        self.features, self.centre, self.spread = features, centre, scale
+        middle = centre.mean((1, 2))
+        self.middle = middle.to(context.device)
+        bank = (features - middle[:, None, None]).flatten(2).permute(2, 0, 1).contiguous().to(context.device)
+        weight = (1 / scale**2).flatten(1).T.contiguous().to(context.device)
+        if self.parameters["positions"] == "nearby":
+            self.nearby, self.anywhere = NearbyBank(bank, weight, self.parameters["reach"]), None
+        else:
+            rows = bank.flatten(0, 1) * weight[0].sqrt()
+            keep = np.sort(context.rng().choice(len(rows), min(len(rows), 20_000), replace=False))
+            self.nearby, self.anywhere = None, (rows[torch.from_numpy(keep).to(rows.device)], weight[0].sqrt())
+
+    @torch.inference_mode()
+    def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
+        found = torch.stack([self._features(one, context.device) for one in prepared])
+        query = found.flatten(2).transpose(1, 2) - self.middle  # N, P, C
+        if self.nearby is not None:
+            distance = self.nearby.nearest(query)
+        else:
+            assert self.anywhere is not None
+            bank, weight = self.anywhere
+            distance = nearest_anywhere((query * weight).flatten(0, 1), bank).view(len(prepared), -1)
+        grids = distance.view(-1, GRID, GRID)
+        maps = [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
+        return [(reduce_map(found, self.parameters["reduction"]), found) for found in maps]
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        return {"features": self.features, "centre": self.centre, "spread": self.spread}, {"scale": self.scale}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        self.scale = float(facts["scale"])
+        self._use(tensors["features"], tensors["centre"], tensors["spread"], context)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "normals_in_bank": len(self.features),
+            "filters": self.features.shape[1],
+            "working_scale": round(self.scale, 4),
+            "grid": GRID,
+        }

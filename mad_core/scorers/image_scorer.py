@@ -1,0 +1,102 @@
+"""What scorers that look at one image at a time share: reading, batching, failures and maps on the image's aspect."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mad_core.errors import InputError
+from mad_core.scorers.loading import batches, load
+from mad_core.scorers.scorer import Context, Item, Scored, Scorer
+
+MAP_SIDE = 256
+"""Longest side of an anomaly map, pixels."""
+
+T = TypeVar("T")
+
+
+class ImageScorer(Scorer):
+    """A scorer that prepares images in threads and infers them in batches."""
+
+    batch = 16
+
+    @abstractmethod
+    def prepare(self, image: np.ndarray) -> Any:
+        """Bring an image, uint8 of shape (H, W, 3), into the form :meth:`infer` takes; runs in threads."""
+
+    @abstractmethod
+    def infer(self, prepared: Sequence[Any], context: Context) -> list[tuple[float, np.ndarray | None]]:
+        """Score and anomaly map (or None) of each prepared image."""
+
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        for batch in batches(load(images, self.prepare, ahead=2 * self.batch), self.batch):
+            context.check_cancel()
+            started = time.perf_counter()
+            prepared = [loaded.value for loaded in batch if loaded.value is not None]
+            results = iter(self.infer(prepared, context) if prepared else ())
+            seconds = (time.perf_counter() - started) / len(batch)
+            for loaded in batch:
+                if loaded.value is None:
+                    yield Scored.failed(loaded.item.image_id, "unreadable", loaded.error or "Unreadable.", seconds)
+                else:
+                    score, anomaly_map = next(results)
+                    yield Scored.of(loaded.item.image_id, score, anomaly_map, seconds)
+
+
+def read_normals(
+    normals: Sequence[Item], prepare: Callable[[np.ndarray], T], context: Context, *, fewest: int, total: int
+) -> list[T]:
+    """Every readable training normal, prepared.
+
+    Parameters
+    ----------
+    fewest : int
+        How many a fit needs at least.
+    total : int
+        Steps of the whole fit, for the progress; reading takes the first ``len(normals)`` of them.
+
+    Raises
+    ------
+    InputError
+        If fewer than ``fewest`` are readable.
+    """
+    found, failures = [], []
+    for done, loaded in enumerate(load(normals, prepare)):
+        if loaded.value is None:
+            failures.append(loaded.error)
+        else:
+            found.append(loaded.value)
+        context.step(done + 1, total)
+    if len(found) < fewest:
+        why = f" First failure: {failures[0]}" if failures else ""
+        raise InputError(
+            f"At least {fewest} readable training normals are needed; subset '{context.subset}' has {len(found)}.{why}"
+        )
+    return found
+
+
+def sample(normals: Sequence[Item], most: int, context: Context) -> list[Item]:
+    """At most ``most`` normals, drawn by the run's seed, in their order."""
+    if len(normals) <= most:
+        return list(normals)
+    keep = np.sort(context.rng().choice(len(normals), most, replace=False))
+    return [normals[i] for i in keep]
+
+
+def map_shape(image: np.ndarray) -> tuple[int, int]:
+    """Height and width of an image's anomaly map: its aspect, ``MAP_SIDE`` on the longest side."""
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    return max(1, round(MAP_SIDE * height / longest)), max(1, round(MAP_SIDE * width / longest))
+
+
+def on_aspect(anomaly_map: torch.Tensor, shape: tuple[int, int]) -> np.ndarray:
+    """An anomaly map (h, w) interpolated to ``shape``, float32."""
+    resized = F.interpolate(anomaly_map[None, None].float(), shape, mode="bicubic", align_corners=False)[0, 0]
+    return resized.clamp(anomaly_map.min(), anomaly_map.max()).cpu().numpy()
