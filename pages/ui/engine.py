@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from mad_core.metrics.summary import evaluate
 
+from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import display_range, run_table
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings

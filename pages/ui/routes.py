@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from mad_core.images import read_mask, thumbnail
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from mad_core.errors import MadError, NotFoundError
+from mad_core.images import read_mask, thumbnail
 from mad_core.runs.bootstrap import prepare_first_start
 from mad_core.runs.maps import pack
 from mad_core.runs.singles import single_file

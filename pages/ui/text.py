@@ -28,9 +28,9 @@ def level_text(level: float, card: SubsetCard) -> str:
     return f"L{level_key(level)} · {name}" if name else f"L{level_key(level)}"
 
 
-def level_names(card: SubsetCard) -> Mapping[str, str]:
-    """Names of levels by key, for figures."""
-    return {key: meaning.name for key, meaning in card.levels.items() if meaning.name}
+def level_names(card: SubsetCard) -> Mapping[float, str]:
+    """Names of levels, for figures."""
+    return {float(key): meaning.name for key, meaning in card.levels.items() if meaning.name}
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -17,6 +17,7 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from scipy import ndimage
 from skimage import measure
 
+from pages.ui.viewer import MapLayer, map_viewer
 from tests.browser import component_app as demo
 
 pytestmark = pytest.mark.browser
@@ -493,6 +494,24 @@ def test_damaged_map_is_refused(page):
         "(() => { try { decodeMap(Uint32Array.from([4, 4, 0]).buffer); } catch (e) { return e.message; } })()",
     )
     assert message == "The anomaly map arrived damaged. Reload the page."
+
+
+# --- viewer: what the page may ask for ---
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"maps": [MapLayer("a")] * 5}, "at most 4 maps"),
+        ({"colormap": "jet"}, "no colour map is called 'jet'"),
+        ({"width": 0}, "cannot be 0 x 5 pixels"),
+        ({"maps": [MapLayer("a", low=2.0, high=1.0)]}, "ends .1.0. below its start .2.0."),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong, message):
+    asked: dict[str, Any] = {"original_url": "/x", "alt": "a", "maps": [], "width": 5, "height": 5, "key": "k", **wrong}
+    with pytest.raises(ValueError, match=message):
+        map_viewer(**asked)
 
 
 # --- gallery ---

@@ -1,0 +1,57 @@
+"""Figures on a page, and the chip that writes a severity level in its colour."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from mad_core.datasets.dataset import SubsetCard
+from mad_core.palette import Theme, level_colour, outline, text_on
+from pages.ui.text import level_text
+
+CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
+
+
+def theme() -> Theme:
+    """The theme in view: light or dark."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def show(figure: go.Figure, alt: str, key: str) -> None:
+    """Draw a figure with its text alternative."""
+    st.plotly_chart(figure, theme=None, width="stretch", config=CONFIG, key=key, alt=alt)
+
+
+def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
+    """Draw a figure whose points stand for images; the id of the image that was clicked just now, else None."""
+    event: Any = st.plotly_chart(
+        figure,
+        theme=None,
+        width="stretch",
+        config=CONFIG,
+        key=key,
+        alt=alt,
+        on_select="rerun",
+        selection_mode="points",
+    )
+    clicked = [p.get("customdata") for p in event["selection"]["points"]] if event else []
+    first = next((c for c in clicked if c), None)
+    chosen = first[0] if isinstance(first, list | tuple) else first
+    seen = st.session_state.get(f"{key}_seen")
+    st.session_state[f"{key}_seen"] = chosen
+    return str(chosen) if chosen and chosen != seen else None
+
+
+def level_chip(level: float, levels: Collection[float], card: SubsetCard, *, large: bool = False) -> str:
+    """A level as HTML: its words on its colour."""
+    colour = level_colour(level, levels, theme())
+    size = "padding:0.35rem 0.8rem;font-size:1.05rem" if large else "padding:0.1rem 0.55rem;font-size:0.85rem"
+    return (
+        f'<span style="{size};border-radius:1rem;font-weight:600;white-space:nowrap;display:inline-block;'
+        f"background:{colour};color:{text_on(colour)};border:1px solid {outline(colour, theme())}"
+        f'">{html.escape(level_text(level, card))}</span>'
+    )
