@@ -306,9 +306,8 @@ def evaluate(
 
 def _evaluate_one(name: str, draws: int, seed: int) -> dict[str, Any]:
     from mad_core.metrics.summary import evaluate as evaluate_arrays
-    from mad_core.scorefiles import read_scores
-
     from mad_core.runs.results import run_table
+    from mad_core.scorefiles import read_scores
 
     if name.startswith("run:"):
         table, notes = run_table(_store(), name.removeprefix("run:")), ()

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,13 +119,13 @@ def read_scores(path: Path) -> ScoreFile:
     for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
         if needed not in columns:
             raise InputError(f"{path} has no column '{name}'; its columns are {', '.join(map(str, raw.columns))}.")
-    levels = pd.to_numeric(raw[columns["level"]], errors="coerce").to_numpy(dtype=np.float64)
+    levels = _numbers(raw[columns["level"]])
     bad = np.flatnonzero(~(np.isfinite(levels) & (levels >= 0)))
     if len(bad):
         value = raw[columns["level"]].iloc[bad[0]]
         raise InputError(f"{path}, line {bad[0] + 2}: the severity '{value}' is not a number from 0 up.")
     written = raw[columns["score"]].str.strip()
-    scores = pd.to_numeric(written, errors="coerce").to_numpy(dtype=np.float64)
+    scores = _numbers(written)
     table = pd.DataFrame(
         {
             "path": raw[columns["path"]],
@@ -145,20 +146,20 @@ def read_scores(path: Path) -> ScoreFile:
     return ScoreFile(path, table, tuple(notes))
 
 
-def write_scores(path: Path, table: pd.DataFrame) -> None:
-    """Write a score file, all of it or nothing.
+def _numbers(column: pd.Series) -> np.ndarray:
+    """The column as float64, NaN where it is no number."""
+    numbers: Any = pd.to_numeric(column, errors="coerce")
+    return numbers.to_numpy(dtype=np.float64)
+
+
+def scores_csv(table: pd.DataFrame) -> str:
+    """A score file's text.
 
     Parameters
     ----------
-    path : Path
     table : DataFrame
         Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty),
         ``subset``, ``status``, ``reason``.
-
-    Raises
-    ------
-    WorkError
-        If the file cannot be written.
     """
     rows = pd.DataFrame(
         {
@@ -170,9 +171,20 @@ def write_scores(path: Path, table: pd.DataFrame) -> None:
             "Reason": [_cell(v) for v in table["reason"]],
         }
     )
+    return rows.to_csv(index=False)
+
+
+def write_scores(path: Path, table: pd.DataFrame) -> None:
+    """Write a score file (see :func:`scores_csv`), all of it or nothing.
+
+    Raises
+    ------
+    WorkError
+        If the file cannot be written.
+    """
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        rows.to_csv(building, index=False, encoding="utf-8")
+        building.write_text(scores_csv(table), encoding="utf-8", newline="")
         building.replace(path)
     except OSError as error:
         raise WorkError(f"{path} cannot be written: {error.strerror}.") from None

@@ -79,7 +79,7 @@ def _subset(dataset: Dataset) -> str:
     chosen = (
         st.segmented_control("Subset", names, format_func=plain, **session.bound("subset", names, names[0]))
         if len(names) <= 6
-        else st.selectbox("Subset", names, format_func=plain, **session.bound("subset", names, names[0]))
+        else st.selectbox("Subset", names, **session.bound("subset", names, names[0]))
     )
     return chosen or names[0]
 

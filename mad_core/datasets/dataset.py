@@ -194,7 +194,7 @@ class Dataset:
             raise InputError(f"The table of dataset '{self.name}' lacks the columns {', '.join(missing)}.")
         if self.table["image_id"].duplicated().any():
             raise InputError(f"Dataset '{self.name}' names an image twice in the same subset.")
-        if not self.table["split"].isin(SPLITS).all():
+        if not set(self.table["split"]) <= set(SPLITS):
             raise InputError(f"Dataset '{self.name}' has a split that is none of {', '.join(SPLITS)}.")
         levels = self.table["level"].to_numpy(dtype=np.float64)
         if not np.all(np.isfinite(levels) & (levels >= 0)):
@@ -214,7 +214,7 @@ class Dataset:
     def version(self) -> str:
         """Digest of what scorers see: ids, content, splits, subsets, levels and masks' presence."""
         digest = hashlib.blake2b(digest_size=12)
-        t = self.table
+        t: Any = self.table
         columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))
         for row in sorted(zip(*columns, strict=True)):
             digest.update("\0".join(row).encode() + b"\n")
@@ -228,7 +228,7 @@ class Dataset:
         NotFoundError
             If the subset is not in the dataset.
         """
-        t = self.table
+        t: Any = self.table
         if subset is not None:
             if subset not in set(t["subset"]):
                 raise NotFoundError(
@@ -246,10 +246,10 @@ class Dataset:
             rows = self.select(subset=subset)
             entry: dict[str, Any] = {"subset": subset, "domain": self.card.subset(subset).domain}
             for split in SPLITS:
-                levels = rows.loc[rows["split"] == split, "level"].value_counts().sort_index()
+                levels: Any = rows.loc[rows["split"] == split, "level"].value_counts().sort_index()
                 if split != "calibration" or len(levels):
-                    entry[split] = {level_key(float(k)): int(n) for k, n in levels.items()}  # pyright: ignore[reportArgumentType]
-            entry["masks"] = int(rows["mask_path"].notna().sum())
+                    entry[split] = {level_key(float(k)): int(n) for k, n in levels.items()}
+            entry["masks"] = int((~rows["mask_path"].isna()).to_numpy().sum())
             result.append(entry)
         return result
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from mad_core.scorefiles import write_scores
 
 from mad_core.runs.maps import shared_range
 from mad_core.runs.store import Store
+from mad_core.scorefiles import scores_csv, write_scores
 
 
 def run_table(store: Store, run_id: str) -> pd.DataFrame:
@@ -30,15 +30,21 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     run = store.run(run_id)
     dataset = store.dataset(run.dataset_id)
     asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed)
-    table = asked[["image_id", "template_path", "subset", "level", "defect"]].rename(columns={"template_path": "path"})
+    asked = asked.drop(columns="path").rename(columns={"template_path": "path"})
+    table = asked[["image_id", "path", "subset", "level", "defect"]]
     found = store.scores(run_id).drop(columns=["subset", "created"])
     joined = table.merge(found, on="image_id", how="left", sort=False)
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
 
 
+def run_scores_csv(store: Store, run_id: str) -> str:
+    """A run's scores in the benchmark's result format; failed images keep their row, without a score."""
+    return scores_csv(run_table(store, run_id))
+
+
 def write_run_scores(store: Store, run_id: str, out: Path) -> None:
-    """Write a run's scores in the benchmark's result format; failed images keep their row, without a score."""
+    """Write what :func:`run_scores_csv` gives, all of it or nothing."""
     write_scores(out, run_table(store, run_id))
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from mad_core.images import probe
-
 from mad_core.errors import InputError, NotFoundError
+from mad_core.images import probe
 from mad_core.runs.store import Store
 
 MAX_BYTES = 200_000_000
 
 
-def submit_single(store: Store, run_id: str, subset: str, data: bytes) -> int:
+def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str = "") -> int:
     """Queue an uploaded image for scoring and return the job's id.
 
-    The job is quick: a worker busy with a run does it between two batches.
+    The job is quick: a worker busy with a run does it between two batches. ``name`` is what the file
+    is called where it came from; it is only shown.
 
     Raises
     ------
@@ -38,7 +38,10 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes) -> int:
             building.unlink(missing_ok=True)
             raise
         building.replace(path)
-    payload = {"run": run_id, "subset": subset, "path": str(path), "map": str(folder / f"{digest}-{run_id}.map")}
+    payload = {"run": run_id, "subset": subset, "path": str(path), "name": name[:200]}
+    payload["map"] = str(
+        folder / f"{digest}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
+    )
     return store.queue.submit(
         "single", payload, key=f"single:{run_id}:{subset}:{digest}", device=store.run(run_id).device, quick=True
     )

@@ -15,6 +15,7 @@ from unittest import mock
 
 import timm
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from mad_core.errors import InputError
@@ -32,9 +33,11 @@ def local_weights(path: Path | None) -> Iterator[None]:
     original = timm.create_model
 
     def create(name: str, *args: Any, pretrained: bool = False, **kwargs: Any) -> nn.Module:
-        if pretrained and path is not None:
-            kwargs["pretrained_cfg_overlay"] = {"file": str(path)}
-        return original(name, *args, pretrained=pretrained and path is not None, **kwargs)
+        if not pretrained or path is None:
+            return original(name, *args, pretrained=False, **kwargs)
+        model = original(name, *args, pretrained=True, **kwargs, pretrained_cfg_overlay={"file": str(path)})
+        _check_names(model, path)
+        return model
 
     with mock.patch.object(timm, "create_model", create):
         try:
@@ -42,8 +45,18 @@ def local_weights(path: Path | None) -> Iterator[None]:
         except (RuntimeError, KeyError) as error:
             if path is None:
                 raise
-            first = str(error).partition("\n")[0]
+            first = str(error.args[0] if error.args else error).partition("\n")[0]
             raise InputError(f"The weights {path.name} do not fit this backbone: {first}") from error
+
+
+def _check_names(model: nn.Module, path: Path) -> None:
+    """Refuse a file that lacks the model's parameters: timm would leave those random without a word."""
+    with safe_open(path, "pt") as file:
+        there = set(file.keys())
+    wanted = {name.removeprefix("model.") for name, _ in model.named_parameters()}
+    missing = sorted(wanted - there)
+    if missing:
+        raise KeyError(f"{len(missing)} of {len(wanted)} parameters are missing, {missing[0]} among them.")
 
 
 def changed_tensors(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.Tensor]:

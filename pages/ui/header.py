@@ -25,7 +25,7 @@ def header(title: str) -> DatasetInfo | None:
             st.selectbox(
                 "Dataset",
                 list(names),
-                format_func=lambda d: plain(names.get(d, d)),
+                format_func=lambda d: names.get(str(d), str(d)),
                 width=260,
                 **session.bound("dataset", list(names), info.id),
             )

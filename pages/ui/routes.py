@@ -28,12 +28,15 @@ from pages.ui import access, engine
 KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 THUMBNAIL = 256
+PREVIEW = 1600
+"""Longest side, pixels, of what browsers get where they cannot read the original's format."""
 
 
 def routes() -> list[Route]:
     """All image routes."""
     return [
         Route("/image/{dataset}/{image}/original", _answer(_original)),
+        Route("/image/{dataset}/{image}/preview", _answer(_preview)),
         Route("/image/{dataset}/{image}/thumbnail", _answer(_thumbnail)),
         Route("/image/{dataset}/{image}/mask", _answer(_mask)),
         Route("/map/{run}/{image}", _answer(_map)),
@@ -85,9 +88,17 @@ def _file(path: Path) -> Response:
 
 
 def _thumbnail(request: Request) -> Response:
+    return _small(request, THUMBNAIL)
+
+
+def _preview(request: Request) -> Response:
+    return _small(request, PREVIEW)
+
+
+def _small(request: Request, longest: int) -> Response:
     row = _row(request)
     folder = engine.store().settings.thumbnails / row["dataset_id"]
-    return _file(thumbnail(Path(row["path"]), folder, THUMBNAIL, row["content_hash"]))
+    return _file(thumbnail(Path(row["path"]), folder, longest, row["content_hash"]))
 
 
 def _mask(request: Request) -> Response:
@@ -108,6 +119,8 @@ def _map(request: Request) -> Response:
 
 
 def _single(request: Request) -> Response:
-    store = engine.store()
-    path = single_file(store, request.path_params["job"], request.path_params["kind"])
-    return _file(path)
+    store, kind = engine.store(), request.path_params["kind"]
+    if kind != "preview":
+        return _file(single_file(store, request.path_params["job"], kind))
+    original = single_file(store, request.path_params["job"], "original")
+    return _file(thumbnail(original, store.settings.uploads, PREVIEW, original.name))

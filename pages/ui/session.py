@@ -48,7 +48,9 @@ def _url() -> dict[str, Any]:
 def get(name: str, default: str = "") -> str:
     """One text of the view."""
     value = st.session_state.get(_VIEW, {}).get(name, default)
-    return value[0] if isinstance(value, list) and value else value or default
+    if isinstance(value, list):
+        return str(value[0]) if value else default
+    return value or default
 
 
 def get_list(name: str) -> list[str]:

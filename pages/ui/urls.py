@@ -8,7 +8,7 @@ from pages.ui import access
 
 
 def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
-    """Address of an image's ``original``, ``thumbnail`` or ``mask``; ``digest`` lets browsers keep it."""
+    """Address of an image's ``original``, ``preview``, ``thumbnail`` or ``mask``; ``digest`` lets browsers keep it."""
     return _address(f"/image/{quote(dataset_id)}/{quote(image_id)}/{kind}", v=digest[:12])
 
 
@@ -18,7 +18,7 @@ def anomaly_map(run_id: str, image_id: str, created: float) -> str:
 
 
 def single(job_id: int, kind: str) -> str:
-    """Address of an uploaded image (``original``) or its anomaly map (``map``)."""
+    """Address of an uploaded image (``original``, ``preview``) or its anomaly map (``map``)."""
     return _address(f"/single/{job_id}/{kind}")
 
 

@@ -1,0 +1,147 @@
+"""Browse the images of one subset: join them with scores, filter, sort, page, and step from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mad_core.figures import percentile_ranks
+from mad_core.scorers.scorer import OK
+
+STATES = ("scored", "failed", "not scored")
+ORDERS = ("severe first", "normal first", "highest score", "lowest score", "rank difference", "name")
+ALL_RANKS = (0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which images to show, and in which order.
+
+    Parameters
+    ----------
+    levels, defects : tuple
+        Any of these; empty = all.
+    state : str
+        One of ``STATES``; empty = all.
+    name : str
+        Part of the path, upper and lower case alike.
+    ranks : (float, float)
+        Percentile ranks of the score, 0-100, ends included; images without a score pass only ``ALL_RANKS``.
+    apart : float
+        Smallest rank difference, percentile points; images without one pass only 0.
+    order : str
+        One of ``ORDERS``.
+    """
+
+    levels: tuple[float, ...] = ()
+    defects: tuple[str, ...] = ()
+    state: str = ""
+    name: str = ""
+    ranks: tuple[float, float] = ALL_RANKS
+    apart: float = 0.0
+    order: str = ORDERS[0]
+
+
+def with_scores(
+    images: pd.DataFrame, first: pd.DataFrame | None = None, second: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Images of one subset with what one or two runs say of them.
+
+    Parameters
+    ----------
+    images : DataFrame
+        Rows of a dataset's table.
+    first, second : DataFrame or None
+        Run tables (:func:`mad_core.runs.results.run_table`); ranks are taken among ``images`` alone.
+
+    Returns
+    -------
+    DataFrame
+        The rows in their order, with ``score`` (first run's, NaN where absent), ``state`` (one of
+        ``STATES``), ``rank`` (percentile rank of the score among the images), ``rank_first`` and
+        ``rank_second`` (percentile ranks among the images that both runs scored) and ``apart``
+        (the distance of the two, percentile points).
+    """
+    ids = images["image_id"]
+    scores, state = _scores(ids, first)
+    others, _ = _scores(ids, second)
+    both = np.isfinite(scores) & np.isfinite(others)
+    ranks = [percentile_ranks(np.where(both, values, np.nan)) for values in (scores, others)]
+    return images.assign(
+        score=scores,
+        state=state,
+        rank=percentile_ranks(scores),
+        rank_first=ranks[0],
+        rank_second=ranks[1],
+        apart=np.abs(ranks[0] - ranks[1]),
+    )
+
+
+def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """The rows of :func:`with_scores` that are wanted, in the wanted order.
+
+    Images without the number that orders them come last; equal ones follow in the order of their paths.
+    """
+    keep = np.ones(len(table), dtype=bool)
+    if wanted.levels:
+        keep &= table["level"].isin(wanted.levels).to_numpy()
+    if wanted.defects:
+        keep &= table["defect"].isin(wanted.defects).to_numpy()
+    if wanted.state:
+        keep &= (table["state"] == wanted.state).to_numpy()
+    if wanted.name:
+        keep &= table["template_path"].str.contains(wanted.name, case=False, regex=False).to_numpy(dtype=bool)
+    if wanted.ranks != ALL_RANKS:
+        keep &= table["rank"].between(*wanted.ranks).to_numpy()
+    if wanted.apart > 0:
+        keep &= (table["apart"] >= wanted.apart).to_numpy()
+    return _ordered(table[keep], wanted.order)
+
+
+def page_count(images: int, size: int) -> int:
+    """Pages that so many images need; at least one."""
+    return max(1, -(-images // size))
+
+
+def page_rows(table: pd.DataFrame, page: int, size: int) -> pd.DataFrame:
+    """The rows of one page, counted from 1."""
+    return table.iloc[(page - 1) * size : page * size]
+
+
+def neighbours(ids: Sequence[str], image_id: str) -> tuple[int, str | None, str | None]:
+    """Place (from 0) of an image in the order, and the images before and after it, None at the ends.
+
+    Raises
+    ------
+    ValueError
+        If the image is not in the order.
+    """
+    at = list(ids).index(image_id)
+    return at, ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None
+
+
+def _scores(ids: pd.Series, run: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and states of images in a run; images that it was not asked for are not scored."""
+    if run is None:
+        return np.full(len(ids), np.nan), np.full(len(ids), "not scored", dtype=object)
+    found = run.set_index("image_id")[["score", "status"]].reindex(ids)
+    status = found["status"]
+    waits = (status.isna() | (status == "waiting")).to_numpy()
+    state = np.where(waits, "not scored", np.where(status == OK, "scored", "failed"))
+    return found["score"].to_numpy(dtype=np.float64), state
+
+
+def _ordered(table: pd.DataFrame, order: str) -> pd.DataFrame:
+    column, ascending = {
+        "severe first": ("level", False),
+        "normal first": ("level", True),
+        "highest score": ("score", False),
+        "lowest score": ("score", True),
+        "rank difference": ("apart", False),
+        "name": ("template_path", True),
+    }[order]
+    by_path = table.sort_values("template_path", kind="stable")
+    return by_path.sort_values(column, ascending=ascending, kind="stable", na_position="last")
