@@ -35,6 +35,11 @@ def draw() -> None:
 if runtime.exists():
     draw()
 else:
+    from streamlit.runtime.pages_manager import PagesManager
+
     from pages.ui.routes import lifespan, routes
 
+    # Without this, a fresh server that is first asked for /score takes pages/ for old-style pages, until
+    # st.navigation has run once.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=routes(), lifespan=lifespan)

@@ -61,9 +61,9 @@ def _first_start() -> None:
 
 
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
-    tests = int((dataset.table["split"] == "test").sum())
+    tests = len(dataset.select(split="test"))
     facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
-    masks = int(dataset.table["mask_path"].notna().sum())
+    masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
     facts += [f"version {plain(info.card.version)}"] if info.card.version else []
     if info.card.description:
@@ -102,16 +102,16 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
     """A few test images of every level, least severe first."""
     card = info.card.subset(subset)
     rows = dataset.select(split="test", subset=subset)
-    for level in sorted(rows["level"].unique()):
+    levels = sorted(float(level) for level in set(rows["level"]))
+    for level in levels:
         these = rows[rows["level"] == level]
         meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
-        chip = charts.level_chip(level, sorted(rows["level"].unique()), card)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.html(chip, width="content")
-            st.caption(f"{len(these)} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
+            st.html(charts.level_chip(level, levels, card), width="content")
+            st.caption(f"{len(these):,} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
         step = max(1, len(these) // PREVIEW)
         chosen = gallery(
-            [tiles.tile(info, row, rows["level"].unique()) for row in these.iloc[::step].head(PREVIEW).itertuples()],
+            [tiles.tile(info, row, levels) for row in these.iloc[::step].head(PREVIEW).itertuples()],
             columns=PREVIEW,
             key=f"preview_{level_key(level)}",
         )

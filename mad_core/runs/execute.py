@@ -28,6 +28,8 @@ from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored, Scorer
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
+RATE_FROM = 5
+"""Images after which a rate is named: the first ones carry the start of the libraries."""
 PACKAGES = (
     "mad-inspector",
     "torch",
@@ -146,7 +148,7 @@ class _Clock:
         self.done += images
         self.scored += images
         self.scoring += seconds
-        rate = self.scored / self.scoring if self.scoring > 0 else None
+        rate = self.scored / self.scoring if self.scored >= RATE_FROM and self.scoring > 0 else None
         left = (self.total - self.done) / rate if rate else None
         self.control.report(
             phase="scoring", subset=subset, done=self.done, total=self.total, rate=rate, seconds_left=left
@@ -169,7 +171,9 @@ class _SubsetRun:
         store, run = self.control.store, self.run
         rows = store.test_images(self.dataset, [self.subset], run.image_limit, run.seed)
         there = store.scored_ids(run.id, self.subset)
-        pending = [item for item in items(rows) if item.image_id not in there]
+        # In a seeded mix of levels: what is seen of a run that is still going stands for the whole.
+        mixed = rows.sample(frac=1, random_state=run.seed)
+        pending = [item for item in items(mixed) if item.image_id not in there]
         if not pending:
             return
         scorer = self.info.create(self.parameters)

@@ -16,9 +16,9 @@ def header(title: str) -> DatasetInfo | None:
     """Draw the page's heading, the choice of dataset and the jobs; returns the dataset in view."""
     known = engine.store().datasets()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.title(title, anchor=False, width="content")
-        st.space("stretch")
-        jobs_line()
+        st.title(title, anchor=False, width="stretch")
+        with st.container(width="content"):
+            jobs_line()
         info = session.dataset()
         if info is not None:
             names = {d.id: d.name for d in known}
@@ -30,6 +30,15 @@ def header(title: str) -> DatasetInfo | None:
                 **session.bound("dataset", list(names), info.id),
             )
     return info
+
+
+def without_dataset() -> None:
+    """What stands on a page while there is no dataset to show."""
+    if any(job.kind == "import" for job in engine.store().queue.active()):
+        st.info("A dataset is being prepared; it appears here in a moment.", icon=":material/hourglass_top:")
+    else:
+        st.info("There is no dataset yet.", icon=":material/info:")
+        st.page_link("pages/data.py", label="Add a dataset", icon=":material/add:")
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -80,6 +89,7 @@ def describe(job: Job) -> str:
         name = _run_title(job)
     else:
         name = {"import": "Import", "single": "One image", "map": "Anomaly map"}.get(job.kind, job.kind)
+        name = "Demo dataset" if job.payload.get("source") == "demo" else name
     if job.cancel:
         return f"{name}: stopping"
     if job.status == "queued":

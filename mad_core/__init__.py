@@ -1,0 +1,18 @@
+"""MAD Inspector's engine: severity metrics, scorers, runs. Imports no Streamlit.
+
+``import mad_core as mad`` gives :func:`load`, :func:`score` and :func:`evaluate` of :mod:`mad_core.api`.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+_API = ("ScoredRun", "evaluate", "load", "score")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the notebook functions when they are first asked for: workers and pages need none of them."""
+    if name not in _API:
+        raise AttributeError(f"module 'mad_core' has no attribute '{name}'")
+    from mad_core import api
+
+    return getattr(api, name)
