@@ -2,17 +2,20 @@
 
 With ``--json`` a command prints one JSON document on standard output and nothing else there;
 progress goes to standard error. Exit status: 0 done, 1 the work failed (a sentence on standard
-error), 2 wrong usage.
+error), 2 wrong usage; 130 when Ctrl-C came before there was work to stop.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -31,30 +34,31 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 Source = Annotated[str, typer.Argument(metavar="PATH", help="A folder, a table, an archive, or the word demo.")]
 Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
+Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
 Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
 
 
 def main() -> None:
     """Run a command; errors meant for the user end in their sentence and exit status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         app()
     except MadError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("Stopped.")
-    except BrokenPipeError:
-        sys.exit(1)
-
-
-def _fail(sentence: str) -> NoReturn:
+        sentence = str(error)
+    except OSError as error:  # a disk that is full, a folder of somebody else
+        sentence = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
+    else:
+        return
     typer.echo(sentence, err=True)
     sys.exit(1)
 
 
 def _print(data: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
     if as_json:
-        typer.echo(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(data, indent=1, allow_nan=False))
     else:
         for line in lines():
             typer.echo(line)
@@ -66,12 +70,23 @@ def _store() -> Any:
     return Store(Settings.from_environment())
 
 
+@contextlib.contextmanager
+def _working() -> Iterator[_Progress]:
+    """Long work: its progress on standard error, and there too whatever libraries print."""
+    progress = _Progress()
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield progress
+        finally:
+            progress.end()
+
+
 class _Progress:
     """One line on standard error: rewritten in place on a terminal, now and then elsewhere."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
-        self.last, self.text = 0.0, ""
+        self.last, self.text = time.monotonic(), ""  # what is done at once reports nothing
 
     def __call__(self, text: str) -> None:
         wait = 0.1 if self.terminal else 5.0
@@ -81,7 +96,7 @@ class _Progress:
         typer.echo(f"\r\033[K{text}" if self.terminal else text, err=True, nl=not self.terminal)
 
     def counted(self, what: str) -> Callable[[int, int], None]:
-        return lambda done, total: self(f"{what} {done}/{total}")
+        return lambda done, total: self(f"{what} {done}/{total}" if total else what)
 
     def job(self, facts: Mapping[str, Any]) -> None:
         if "phase" not in facts:
@@ -99,13 +114,12 @@ class _Progress:
             typer.echo("\r\033[K", err=True, nl=False)
 
 
-def _import(path: str, policy: Path | None, progress: _Progress) -> Any:
+def _import(source: str, policy: Path | None = None) -> Any:
     from mad_core.datasets.importing import import_dataset
 
-    what = "making the demo and reading it" if path == "demo" else "reading"
-    imported = import_dataset(path, Settings.from_environment(), policy=policy, progress=progress.counted(what))
-    progress.end()
-    return imported
+    what = "making the demo and reading it" if source == "demo" else "reading"
+    with _working() as progress:
+        return import_dataset(source, Settings.from_environment(), policy=policy, progress=progress.counted(what))
 
 
 # -- datasets -----------------------------------------------------------------------------------
@@ -114,12 +128,10 @@ def _import(path: str, policy: Path | None, progress: _Progress) -> Any:
 @app.command()
 def demo(as_json: AsJson = False) -> None:
     """Make the demo dataset (once) and say where it lies."""
-    progress = _Progress()
-    imported = _import("demo", None, progress)
-    store = _store()
+    imported = _import("demo")
     data = {
         "path": str(Settings.from_environment().home / "demo"),
-        "dataset": store.add_dataset(imported),
+        "dataset": _store().add_dataset(imported),
         "version": imported.dataset.card.version,
         "images": len(imported.dataset.table),
     }
@@ -131,7 +143,7 @@ def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> Non
     """Import a dataset and report counts by split, subset and level, and every problem."""
     from mad_core.datasets.importing import check_report
 
-    imported = _import(source, policy, _Progress())
+    imported = _import(source, policy)
     report = check_report(imported)
     _print(report, as_json, lambda: _check_lines(report))
     if imported.dataset.table.empty:
@@ -146,10 +158,13 @@ def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
-    problems = report["problems"]
-    yield f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "no problems"
-    for problem in problems:
+    yield _counted(len(report["problems"]), "problem")
+    for problem in report["problems"]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 # -- scorers ------------------------------------------------------------------------------------
@@ -172,13 +187,13 @@ def list_scorers(as_json: AsJson = False) -> None:
     _print(entries, as_json, lines)
 
 
-def _scorer(scorer_id: str) -> Any:
+def _scorer(scorer_id: str, hint: str = "--scorer") -> Any:
     from mad_core.scorers import catalog
 
     try:
         return catalog.scorer(scorer_id)
     except NotFoundError as error:
-        raise typer.BadParameter(str(error), param_hint="--scorer") from None
+        raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
 def _parameters(info: Any, given: list[str]) -> dict[str, Any]:
@@ -192,15 +207,37 @@ def _parameters(info: Any, given: list[str]) -> dict[str, Any]:
         raise typer.BadParameter(str(error), param_hint="--param") from None
 
 
+def _device(asked: str) -> str:
+    """A device's name; a GPU that is asked for by name must be there before anything is queued for it."""
+    from mad_core.runs import devices
+
+    try:
+        device = devices.check_device(asked)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
+    return devices.resolve(device) if device.startswith("cuda") else device
+
+
+def _check_out(out: Path) -> None:
+    """Find out before the work whether its result can be written."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist; make it first.")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder {folder} cannot be written; choose another with --out.")
+
+
 @app.command()
 def score(
     source: Source,
     scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = "filterbank",
     out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")] = None,
+    param: Parameters = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, stratified by level.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
+    device: Device = None,
     seed: Seed = 0,
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
     policy: Policy = None,
@@ -208,60 +245,51 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorer on each subset's normals and score its test images; resumable."""
-    from mad_core.runs import devices
+    from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
     info = _scorer(scorer)
     parameters = _parameters(info, param or [])
-    settings = Settings.from_environment()
     if maps not in ("all", "none", "on demand"):
         raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")
-    try:
-        device = devices.check_device(device or settings.device)
-    except InputError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from None
+    device = _device(device or Settings.from_environment().device)
     missing = info.why_not(parameters)
     if missing:
         raise UnavailableError(missing)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"The folder {out.absolute().parent} does not exist; make it first.")
-    progress = _Progress()
-    imported = _import(source, policy, progress)
+    _check_out(out)
+    imported = _import(source, policy)
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
-    _warn(imported.problems, source)
+    if imported.problems:
+        found = _counted(len(imported.problems), "problem")
+        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
     store = _store()
-    dataset_id = store.add_dataset(imported)
     request = RunRequest(
-        dataset_id, info.id, parameters, tuple(subset or ()), limit, seed, device, maps, title=info.title
+        store.add_dataset(imported),
+        info.id,
+        parameters,
+        tuple(subset or ()),
+        limit,
+        seed,
+        device,
+        maps,
+        title=info.title,
     )
     run = store.request_run(request, force=force)
-    _finish_run(store, run.id, device, progress)
-    _write_scores(store, run.id, out)
+    _finish_run(store, run)
+    write_run_scores(store, run.id, out)
     data = _score_summary(store, run.id, out)
     _print(data, as_json, lambda: [_summary_line(data)])
 
 
-def _warn(problems: Iterable[Any], source: str) -> None:
-    count = len(list(problems))
-    if count:
-        typer.echo(f"{count} problems were met while reading; `check {source}` lists them.", err=True)
-
-
-def _finish_run(store: Any, run_id: str, device: str, progress: _Progress) -> None:
+def _finish_run(store: Any, run: Any) -> None:
     """Do the run's waiting job here, or follow it where it is being done."""
-    job = store.queue.active_for(store.run(run_id).job_key)
+    job = store.queue.active_for(run.job_key)
     if job is not None:
         from mad_core.runs.here import do_here
 
-        do_here(store, job.id, device, progress.job)
-        progress.end()
-
-
-def _write_scores(store: Any, run_id: str, out: Path) -> None:
-    from mad_core.runs.results import write_run_scores
-
-    write_run_scores(store, run_id, out)
+        with _working() as progress:
+            do_here(store, job.id, run.device, progress.job)
 
 
 def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
@@ -399,22 +427,24 @@ def cancel(run: RunId, as_json: AsJson = False) -> None:
     """Stop a run after its current batch; what it scored is kept."""
     store = _store()
     store.cancel_run(run)
-    _print(_run_json(store, store.run(run)), as_json, lambda: [f"{run} is asked to stop."])
+    data = _run_json(store, store.run(run))
+    stops = data["status"] == "running"
+    _print(data, as_json, lambda: [f"{run} stops after its current batch." if stops else f"{run} is {data['status']}."])
 
 
 @app.command()
 def resume(
     run: RunId,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Score failed images again.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run at the first image without a score."""
     store = _store()
     found = store.run(run)
     if retry_failed or found.done < found.total or found.status != "done":
+        _device(found.device)
         store.resume_run(run, retry_failed=retry_failed)
-    _finish_run(store, run, device or found.device, _Progress())
+    _finish_run(store, found)
     data = _run_json(store, store.run(run))
     _print(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
 
@@ -431,8 +461,9 @@ def delete(run: RunId, as_json: AsJson = False) -> None:
 
 @app.command()
 def worker(
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")] = None,
+    device: Device = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="Leave when idle and this process is gone.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a worker: it takes jobs from the queue until it is stopped."""
     import logging
@@ -441,8 +472,11 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = Settings.from_environment()
-    if not run_worker(settings, device or settings.device, parent):
-        typer.echo("This device already has a worker.", err=True)
+    device = _device(device or settings.device)
+    with contextlib.redirect_stdout(sys.stderr):
+        if not run_worker(settings, device, parent):
+            raise MadError(f"Device {device} already has a worker.")
+    _print({"device": device}, as_json, lambda: ["The worker has stopped."])
 
 
 @app.command()
@@ -457,7 +491,7 @@ def doctor(as_json: AsJson = False) -> None:
         yield report["device"]["sentence"]
         yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
         for entry in report["scorers"]:
-            yield f"  {entry['id']:<22}{'ready' if entry['available'] else entry['why_not']}"
+            yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
         yield from (f"missing: {sentence}" for sentence in report["missing"])
 
     _print(report, as_json, lines)
@@ -466,18 +500,23 @@ def doctor(as_json: AsJson = False) -> None:
 @app.command()
 def warm(
     scorers: Annotated[list[str] | None, typer.Argument(help="Scorers whose weights to fetch; all if none.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")] = None,
+    param: Parameters = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch the weights that scorers need ahead of time; needs the network."""
     from mad_core.scorers import catalog, weights
 
-    infos = [_scorer(s) for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
-    settings, progress = Settings.from_environment(), _Progress()
-    fetched = []
-    for info in infos:
-        for name in weights.needed(info.id, _parameters(info, param or [])):
-            path = weights.fetch(name, settings.weights, progress.counted(f"fetching {name}"))
-            fetched.append({"scorer": info.id, "weights": name, "path": str(path)})
-    progress.end()
-    _print(fetched, as_json, lambda: [f"{f['scorer']}: {f['weights']} in {f['path']}" for f in fetched])
+    infos = [_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
+    wanted = [(info.id, name) for info in infos for name in weights.needed(info.id, _parameters(info, param or []))]
+    folder, fetched = Settings.from_environment().weights, []
+    with _working() as progress:
+        for scorer_id, name in wanted:
+            path = weights.fetch(name, folder, progress.counted(f"fetching {name}"))
+            fetched.append({"scorer": scorer_id, "weights": name, "path": str(path)})
+
+    def lines() -> Iterable[str]:
+        yield from (f"{f['scorer']}: {f['weights']} in {f['path']}" for f in fetched)
+        if not fetched:
+            yield "Nothing to fetch: no weights from the network are needed."
+
+    _print(fetched, as_json, lines)

@@ -9,6 +9,7 @@ import io
 import math
 import re
 import secrets
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,16 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is empty or is not a table of text.")
     separator = max(",;\t", key=first.count)
     columns = first.rstrip("\r").split(separator)
-    resolve_columns(c.strip().strip('"') for c in columns)  # pandas would rename repeated columns silently
     try:
-        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (pd.errors.ParserError, ValueError) as error:
+        resolve_columns(c.strip().strip('"') for c in columns)  # pandas would rename repeated columns silently
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    options: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "skipinitialspace": True}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
+            table = pd.read_csv(io.StringIO(text), index_col=False, **options)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         raise InputError(f"{path} is not a table with one header line: {str(error).strip()}.") from None
     table.columns = [str(c).strip() for c in table.columns]
     return table
@@ -146,7 +153,7 @@ def read_scores(path: Path) -> ScoreFile:
     return ScoreFile(path, table, tuple(notes))
 
 
-def _numbers(column: pd.Series) -> np.ndarray:
+def _numbers(column: Any) -> np.ndarray:
     """The column as float64, NaN where it is no number."""
     numbers: Any = pd.to_numeric(column, errors="coerce")
     return numbers.to_numpy(dtype=np.float64)
@@ -168,7 +175,7 @@ def scores_csv(table: pd.DataFrame) -> str:
             "Anomaly Score": ["" if not math.isfinite(v) else repr(float(v)) for v in table["score"]],
             "Subset": table["subset"],
             "Status": table["status"],
-            "Reason": [_cell(v) for v in table["reason"]],
+            "Reason": [text_cell(v) for v in table["reason"]],
         }
     )
     return rows.to_csv(index=False)
@@ -192,7 +199,7 @@ def write_scores(path: Path, table: pd.DataFrame) -> None:
         building.unlink(missing_ok=True)
 
 
-def _cell(value: object) -> str:
+def text_cell(value: object) -> str:
     """Free text that a spreadsheet cannot take for a formula."""
     text = value if isinstance(value, str) else ""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
-from mad_core.runs.uploads import keep_upload
 
 from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
 from mad_core.errors import InputError
 from mad_core.runs.store import DatasetInfo
+from mad_core.runs.uploads import keep_upload
 from pages.ui import charts, engine, session, tiles
 from pages.ui.gallery import gallery
-from pages.ui.header import header
-from pages.ui.text import plain
+from pages.ui.header import header, without_dataset
+from pages.ui.text import plain, size
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
 PREVIEW = 6
@@ -24,20 +24,20 @@ def page() -> None:
     info = header("Data")
     _imports_note()
     if info is None:
-        _first_start()
-    else:
-        dataset = engine.store().dataset(info.id)
-        _about(info, dataset)
-        subset = _subset(dataset)
-        _counts(dataset)
-        _preview(info, dataset, subset)
-        _problems(info)
-        left, right = st.columns(2, gap="large")
-        with left:
-            _levels(info, subset)
-        with right:
-            _manage(info)
-    _add()
+        without_dataset()
+        _add()
+        return
+    dataset = engine.store().dataset(info.id)
+    _about(info, dataset)
+    subset = _subset(dataset)
+    _counts(dataset, subset)
+    _preview(info, dataset, subset)
+    _problems(info)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _levels(info, subset)
+    with right:
+        _manage(info)
 
 
 def _imports_note() -> None:
@@ -52,23 +52,19 @@ def _imports_note() -> None:
                 st.rerun()
 
 
-def _first_start() -> None:
-    active = [j for j in engine.store().queue.active() if j.kind == "import"]
-    if active:
-        st.info("The demo dataset is being made; it appears here in a moment.", icon=":material/hourglass_top:")
-    else:
-        st.info("There is no dataset yet. Add one below.", icon=":material/info:")
-
-
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
     tests = len(dataset.select(split="test"))
     facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
     masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
     facts += [f"version {plain(info.card.version)}"] if info.card.version else []
-    if info.card.description:
-        st.markdown(plain(info.card.description))
-    st.caption(" · ".join(facts))
+    with st.container(horizontal=True, vertical_alignment="top"):
+        with st.container():
+            if info.card.description:
+                st.markdown(plain(info.card.description))
+            st.caption(" · ".join(facts))
+        if st.button("Add a dataset", icon=":material/add:"):
+            _add_dialog()
 
 
 def _subset(dataset: Dataset) -> str:
@@ -84,15 +80,18 @@ def _subset(dataset: Dataset) -> str:
     return chosen or names[0]
 
 
-def _counts(dataset: Dataset) -> None:
-    with st.expander("Images by split, subset and level", expanded=False):
+def _counts(dataset: Dataset, subset: str) -> None:
+    """Images by split, subset and level: those of the subset in view in words, all of them in a table."""
+    here = next(entry for entry in dataset.counts() if entry["subset"] == subset)
+    words = {"train": "training normals", "calibration": "for calibration", "test": "test images"}
+    said = [f"{sum(here[split].values()):,} {word}" for split, word in words.items() if here.get(split)]
+    with st.expander(" · ".join([*said, f"{here['masks']:,} masks", "all counts"])):
         rows = []
         for entry in dataset.counts():
-            for split in ("train", "calibration", "test"):
+            for split in words:
                 if entry.get(split):
-                    rows.append(
-                        {"Subset": entry["subset"], "Split": split} | {f"L{k}": n for k, n in entry[split].items()}
-                    )
+                    counts = {f"L{k}": n for k, n in entry[split].items()}
+                    rows.append({"Subset": entry["subset"], "Split": split, **counts})
         table = pd.DataFrame(rows)
         levels = sorted((c for c in table.columns if c.startswith("L")), key=lambda c: float(c[1:]))
         st.dataframe(table[["Subset", "Split", *levels]], hide_index=True, width="stretch")
@@ -161,11 +160,11 @@ def _levels(info: DatasetInfo, subset: str) -> None:
 
 def _manage(info: DatasetInfo) -> None:
     st.subheader("This dataset", anchor=False)
-    st.caption(f"From {plain(info.source)}")
+    st.caption(f"From {plain(info.source)} · {size(engine.store().disk_use(info.id))} kept here: maps and thumbnails")
     with st.form(f"rename_{info.id}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", info.name, max_chars=190)
-        if st.form_submit_button("Rename"):
-            session.attempt(lambda: engine.store().rename_dataset(info.id, name))
+        asked = st.form_submit_button("Rename")
+        if asked and session.attempt(lambda: engine.store().rename_dataset(info.id, name)):
             st.rerun()
     if st.button("Delete dataset", icon=":material/delete:"):
         _confirm_delete(info)
@@ -179,20 +178,19 @@ def _confirm_delete(info: DatasetInfo) -> None:
         "Image files that you own stay where they are."
     )
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary") and session.attempt(lambda: _delete(info)):
+        if st.button("Delete", type="primary") and session.attempt(lambda: engine.store().delete_dataset(info.id)):
             session.put(dataset=None, subset=None, image=None, runs=None)
             st.rerun()
         if st.button("Keep"):
             st.rerun()
 
 
-def _delete(info: DatasetInfo) -> bool:
-    engine.store().delete_dataset(info.id)
-    return True
+@st.dialog("Add a dataset", width="large")
+def _add_dialog() -> None:
+    _add()
 
 
 def _add() -> None:
-    st.subheader("Add a dataset", anchor=False)
     here, upload = st.tabs(["From this machine", "Upload"])
     with here, st.form("add_path", border=False):
         source = st.text_input(
@@ -204,13 +202,13 @@ def _add() -> None:
         policy = st.text_input(
             "Severity policy (optional)", placeholder="/data/parts/severity.yaml", help="YAML: defect type to level."
         )
-        if st.form_submit_button("Import") and source.strip():
-            session.attempt(lambda: _queue_path(source.strip(), policy.strip()))
+        asked = st.form_submit_button("Import") and source.strip()
+        if asked and session.attempt(lambda: _queue_path(source.strip(), policy.strip())):
             st.rerun()
     with upload, st.form("add_upload", border=False, clear_on_submit=True):
         file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
-        if st.form_submit_button("Upload and import") and file is not None:
-            session.attempt(lambda: _queue_upload(file.name, file.getvalue()))
+        asked = st.form_submit_button("Upload and import") and file is not None
+        if asked and session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
             st.rerun()
 
 

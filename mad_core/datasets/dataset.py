@@ -135,7 +135,9 @@ class Card:
                 rubric=str(card.get("rubric", "")),
                 product=str(card.get("product", "")),
                 levels={
-                    str(k): LevelMeaning(str(m.get("name", "")), str(m.get("meaning", "")))
+                    level_key(k) if isinstance(k, float) else str(k): LevelMeaning(
+                        str(m.get("name", "")), str(m.get("meaning", ""))
+                    )
                     for k, m in card.get("levels", {}).items()
                 },
             )

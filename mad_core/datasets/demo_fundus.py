@@ -29,31 +29,29 @@ from mad_core.datasets.demo_texture import (
     wander,
 )
 
-_SYNTHETIC = "Synthetic drawing, not medical data."
-
 CARD = SubsetCard(
     domain="medical",
     product="synthetic retinal fundus picture (drawn, not medical data)",
     levels={
         "0": LevelMeaning(
             "no retinopathy",
-            f"{_SYNTHETIC} Disc, macula and vessels as in a healthy eye; side, pigment, light and pose vary.",
+            "Disc, macula and vessels as in a healthy eye; side, pigment, light and pose vary.",
         ),
-        "1": LevelMeaning("mild", f"{_SYNTHETIC} microaneurysms: a few red dots of two or three pixels, nothing else."),
+        "1": LevelMeaning("mild", "Microaneurysms: a few red dots of two or three pixels, nothing else."),
         "2": LevelMeaning(
             "moderate",
-            f"{_SYNTHETIC} dot_haemorrhages: some dot and blot haemorrhages. hard_exudates: waxy yellow specks with "
+            "Dot haemorrhages: some dot and blot haemorrhages. Hard exudates: waxy yellow specks with "
             "a few microaneurysms.",
         ),
         "3": LevelMeaning(
             "severe",
-            f"{_SYNTHETIC} widespread_haemorrhages: more than twenty, in all quadrants. cotton_wool: pale fluffy "
-            "infarcts with haemorrhages. venous_beading: veins swell and narrow like a string of beads.",
+            "Widespread haemorrhages: more than twenty, in all quadrants. Cotton wool: pale fluffy "
+            "infarcts with haemorrhages. Venous beading: veins swell and narrow like a string of beads.",
         ),
         "4": LevelMeaning(
             "proliferative",
-            f"{_SYNTHETIC} neovascularisation: a tuft of fine new vessels, small in area but a threat to sight. "
-            "preretinal_haemorrhage: blood pooled before the retina, with a level upper edge.",
+            "Neovascularisation: a tuft of fine new vessels, small in area but a threat to sight. "
+            "Preretinal haemorrhage: blood pooled before the retina, with a level upper edge.",
         ),
     },
 )

@@ -43,12 +43,12 @@ CARD = SubsetCard(
         "0": LevelMeaning("same kind", "A leaf of the round-lobed oak. Form, size, hue, pose and light vary."),
         "1": LevelMeaning(
             "cultivar",
-            "The same plant in another form. pointed_cultivar: pointed, deeper lobes. variegated_cultivar: cream "
+            "The same plant in another form. Pointed cultivar: pointed, deeper lobes. Variegated cultivar: cream "
             "margin.",
         ),
-        "2": LevelMeaning("cousin", "Another plant's leaf: maple_cousin, ginkgo_cousin, rowan_cousin."),
-        "3": LevelMeaning("stranger", "Another living thing: butterfly_stranger, shell_stranger."),
-        "4": LevelMeaning("artefact", "Never alive, a made thing: key_artefact, gear_artefact, spanner_artefact."),
+        "2": LevelMeaning("cousin", "Another plant's leaf: maple cousin, ginkgo cousin, rowan cousin."),
+        "3": LevelMeaning("stranger", "Another living thing: butterfly stranger, shell stranger."),
+        "4": LevelMeaning("artefact", "Never alive, a made thing: key artefact, gear artefact, spanner artefact."),
     },
 )
 

@@ -43,23 +43,23 @@ CARD = SubsetCard(
         "0": LevelMeaning("normal", "Sound part. Light, pose, brushing and colour cast vary as they do on a line."),
         "1": LevelMeaning(
             "cosmetic",
-            "Looks only, usable as it is. stain: an oil or heat stain, large but faint, wipes off or does no harm. "
-            "scuff: a patch of hairlines that takes away no material to speak of.",
+            "Looks only, usable as it is. Stain: an oil or heat stain, large but faint, wipes off or does no harm. "
+            "Scuff: a patch of hairlines that takes away no material to speak of.",
         ),
         "2": LevelMeaning(
             "minor",
-            "Usable after touching up. scratch: a groove that breaks the finish, so rust can start there. "
-            "pits: a cluster of pits, local loss of material without load on it.",
+            "Usable after touching up. Scratch: a groove that breaks the finish, so rust can start there. "
+            "Pits: a cluster of pits, local loss of material without load on it.",
         ),
         "3": LevelMeaning(
             "functional",
-            "Must be repaired before use. crack: short and small in area, but deep and at a bolt or the bore, so it "
-            "grows under load. wrong_bolt: a slotted screw instead of the rated bolt, the joint holds less.",
+            "Must be repaired before use. Crack: short and small in area, but deep and at a bolt or the bore, so it "
+            "grows under load. Wrong bolt: a slotted screw instead of the rated bolt, the joint holds less.",
         ),
         "4": LevelMeaning(
             "critical",
-            "Lost or dangerous. missing_bolt: the joint is open. through_crack: from bore to edge, the part falls "
-            "apart under load. broken_corner: part of the flange is gone.",
+            "Lost or dangerous. Missing bolt: the joint is open. Through crack: from bore to edge, the part falls "
+            "apart under load. Broken corner: part of the flange is gone.",
         ),
     },
 )

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 from mad_core.figures.layout import (
     TEXT,
     WIDTH,
-    add_row_text,
     add_vertical_lines,
     axis,
     empty_figure,
     ink,
+    row_text,
     sentence_figure,
 )
 from mad_core.figures.words import escaped, listed, pixels, short
@@ -50,12 +50,14 @@ def metric_intervals(
     names = [short(str(row["name"]), 34) for row in rows]
     left = 20 + int(max(pixels(name, TEXT) for name in names))
     figure = empty_figure(theme, height=height, margin=(left, _RIGHT, 8, 50))
+    texts = []
     for place, row in enumerate(rows):
         known = row["estimate"] is not None
         font = {"size": TEXT, "color": tones.ink if known else tones.muted}
-        add_row_text(figure, place, _estimate_text(row), shift=12, font=font)
+        texts.append(row_text(place, _estimate_text(row), shift=12, font=font))
         if known:
             figure.add_traces(_dot_and_whisker(place, row, theme))
+    figure.update_layout(annotations=texts)
     numbers += [value for _, value in reference]
     pad = 0.06 * (max(numbers) - min(numbers)) or 0.05
     span = (min(numbers) - pad, max(numbers) + pad)

@@ -194,7 +194,10 @@ def chip_style(colour: str, edge: str) -> dict[str, Any]:
     return {"showarrow": False, **box}
 
 
-def add_row_text(figure: go.Figure, row: float, text: str, *, shift: int, font: dict[str, Any], **more: Any) -> None:
-    """Text beside a row of the y axis: left of the plot for a negative shift, right of it for a positive one."""
+def row_text(row: float, text: str, *, shift: int, font: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An annotation beside a row of the y axis: left of the plot for a negative shift, right of it for a positive one.
+
+    Add all rows' texts to a figure at once: Plotly checks all its annotations again at each addition.
+    """
     place = {"x": int(shift > 0), "xref": "paper", "xanchor": "left", "xshift": shift, "y": row, "yref": "y"}
-    figure.add_annotation(text=text, font=font, **{"showarrow": False, **place, **more})
+    return {"text": text, "font": font, "showarrow": False, **place, **more}

@@ -14,12 +14,12 @@ from mad_core.figures.layout import (
     SMALL,
     TEXT,
     WIDTH,
-    add_row_text,
     add_vertical_lines,
     axis,
     chip_style,
     empty_figure,
     ink,
+    row_text,
     score_axis,
     sentence_figure,
 )
@@ -66,16 +66,17 @@ def score_strip(
     figure = empty_figure(theme, height=height, margin=(left, right, 8, 44))
     marks = [float(mark)] if np.isfinite(mark) else []
     log = spans_decades(scored) and all(at > 0 for at in marks)
-    traces = []
+    traces, texts = [], []
     for row, (group, name) in enumerate(zip(groups, names, strict=True)):
         traces += _row(-row, group, log)
         chip = chip_style(group.colour, group.line)
         font = {"size": SMALL, "color": text_on(group.colour)}
-        add_row_text(figure, 0.1 - row, f"L{group.level:g}", shift=6 - left, font=font, **chip)
-        add_row_text(figure, 0.1 - row, escaped(name), shift=42 - left, font=ink(theme))
         count = {"size": SMALL, "color": chrome(theme).muted}
-        add_row_text(figure, 0.1 - row, group.count_text, shift=10, font=count)
+        texts.append(row_text(0.1 - row, f"L{group.level:g}", shift=6 - left, font=font, **chip))
+        texts.append(row_text(0.1 - row, escaped(name), shift=42 - left, font=ink(theme)))
+        texts.append(row_text(0.1 - row, group.count_text, shift=10, font=count))
     figure.add_traces(traces)
+    figure.update_layout(annotations=texts)
     ends = np.array([end for g in scored for end in (g.scores[0], g.scores[-1])] + marks)
     drawn = np.log10(ends) if log else ends
     pad = 0.03 * (drawn.max() - drawn.min()) or 0.5

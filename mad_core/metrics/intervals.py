@@ -49,12 +49,31 @@ def percentile_interval(values: np.ndarray, confidence: float = 0.95) -> list[fl
 
 
 def paired_difference(
-    levels: np.ndarray, first: np.ndarray, second: np.ndarray, *, draws: int = 1000, seed: int = 0
+    levels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    subsets: np.ndarray | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> dict[str, list[float] | None]:
-    """95 % intervals of (first minus second) for each metric, both scorers on the same resampled images."""
-    ours = bootstrap(levels, first, draws=draws, seed=seed)
-    theirs = bootstrap(levels, second, draws=draws, seed=seed)
-    return {name: percentile_interval(ours[name] - theirs[name]) for name in METRICS}
+    """95 % intervals of (first minus second) for each metric, both scorers on the same resampled images.
+
+    With several subsets the differences are averaged over those that have the metric at all.
+    """
+    names = np.zeros(len(levels)) if subsets is None else np.asarray(subsets)
+    parts = []
+    for name in np.unique(names):
+        rows = names == name
+        ours = bootstrap(levels[rows], first[rows], draws=draws, seed=seed)
+        theirs = bootstrap(levels[rows], second[rows], draws=draws, seed=seed)
+        parts.append({metric: ours[metric] - theirs[metric] for metric in METRICS})
+    return {metric: _mean_interval([part[metric] for part in parts]) for metric in METRICS}
+
+
+def _mean_interval(differences: list[np.ndarray]) -> list[float] | None:
+    known = [values for values in differences if not np.isnan(values).all()]
+    return percentile_interval(np.mean(known, axis=0)) if known else None
 
 
 def _metrics(table: np.ndarray, known: np.ndarray) -> dict[str, float]:

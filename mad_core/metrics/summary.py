@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,18 @@ HOW_TO_READ = {
 }
 """One plain sentence or two for each metric, for people who meet it for the first time."""
 
-_INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
+INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
+"""Metrics that get an interval in ``evaluate --json``."""
 
 
 def evaluate(
-    levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0
+    levels: ArrayLike,
+    scores: ArrayLike,
+    subsets: ArrayLike | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    intervals: Sequence[str] = INTERVALS,
 ) -> dict[str, Any]:
     """All metrics of one set of scores.
 
@@ -40,6 +48,8 @@ def evaluate(
         macro averages; raw scores of different subsets are never pooled.
     draws, seed : int
         Bootstrap draws for the 95 % intervals (0 leaves them out) and their seed.
+    intervals : sequence of str
+        Which of :data:`mad_core.metrics.intervals.METRICS` get an interval.
 
     Returns
     -------
@@ -51,12 +61,14 @@ def evaluate(
     names = np.zeros(len(levels), dtype=object) if subsets is None else np.asarray(subsets, dtype=object)
     known = sorted(set(names.tolist()), key=str)
     if len(known) <= 1:
-        return _one(levels, scores, draws, seed)[0]
-    parts = {str(name): _one(levels[names == name], scores[names == name], draws, seed) for name in known}
-    return _macro(parts)
+        return _one(levels, scores, draws, seed, intervals)[0]
+    parts = {str(name): _one(levels[names == name], scores[names == name], draws, seed, intervals) for name in known}
+    return _macro(parts, intervals)
 
 
-def _one(levels: np.ndarray, scores: np.ndarray, draws: int, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _one(
+    levels: np.ndarray, scores: np.ndarray, draws: int, seed: int, intervals: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The metrics of one subset and its bootstrap values."""
     usable = np.isfinite(scores)
     notes = []
@@ -86,7 +98,7 @@ def _one(levels: np.ndarray, scores: np.ndarray, draws: int, seed: int) -> tuple
             "distinct_scores": counts.distinct,
         },
         "reference": reference_points(sizes),
-        "intervals": {name: percentile_interval(values[name]) if values else None for name in _INTERVALS},
+        "intervals": {name: percentile_interval(values[name]) if values else None for name in intervals},
         "subsets": {},
         "notes": notes + _missing(counts.levels, counts.distinct),
     }
@@ -116,7 +128,7 @@ def _missing(levels: np.ndarray, distinct: int) -> list[str]:
     return notes
 
 
-def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]) -> dict[str, Any]:
+def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]], intervals: Sequence[str]) -> dict[str, Any]:
     """Macro averages over subsets; totals for counts; intervals from the averaged bootstrap values."""
     results = {name: result for name, (result, _) in parts.items()}
     every = list(results.values())
@@ -139,7 +151,7 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]) -> di
             "distinct_scores": sum(r["ties"]["distinct_scores"] for r in every),
         },
         "reference": {key: _mean([r["reference"][key] for r in every]) for key in every[0]["reference"]},
-        "intervals": {name: _macro_interval([values for _, values in parts.values()], name) for name in _INTERVALS},
+        "intervals": {name: _macro_interval([values for _, values in parts.values()], name) for name in intervals},
         "subsets": results,
         "notes": notes,
     }

@@ -1,9 +1,9 @@
-"""Browse the images of one subset: join them with scores, filter, sort, page, and step from one to the next."""
+"""Browse the images of one subset: join them with scores, filter, sort and page them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from mad_core.scorers.scorer import OK
 
 STATES = ("scored", "failed", "not scored")
 ORDERS = ("severe first", "normal first", "highest score", "lowest score", "rank difference", "name")
-ALL_RANKS = (0.0, 100.0)
+ALL_RANKS = (0, 100)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def with_scores(
         ``rank_second`` (percentile ranks among the images that both runs scored) and ``apart``
         (the distance of the two, percentile points).
     """
-    ids = images["image_id"]
+    ids: Any = images["image_id"]
     scores, state = _scores(ids, first)
     others, _ = _scores(ids, second)
     both = np.isfinite(scores) & np.isfinite(others)
@@ -98,7 +98,8 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         keep &= table["rank"].between(*wanted.ranks).to_numpy()
     if wanted.apart > 0:
         keep &= (table["apart"] >= wanted.apart).to_numpy()
-    return _ordered(table[keep], wanted.order)
+    kept: Any = table[keep]
+    return _ordered(kept, wanted.order)
 
 
 def page_count(images: int, size: int) -> int:
@@ -111,26 +112,13 @@ def page_rows(table: pd.DataFrame, page: int, size: int) -> pd.DataFrame:
     return table.iloc[(page - 1) * size : page * size]
 
 
-def neighbours(ids: Sequence[str], image_id: str) -> tuple[int, str | None, str | None]:
-    """Place (from 0) of an image in the order, and the images before and after it, None at the ends.
-
-    Raises
-    ------
-    ValueError
-        If the image is not in the order.
-    """
-    at = list(ids).index(image_id)
-    return at, ids[at - 1] if at else None, ids[at + 1] if at + 1 < len(ids) else None
-
-
 def _scores(ids: pd.Series, run: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
     """Scores and states of images in a run; images that it was not asked for are not scored."""
     if run is None:
         return np.full(len(ids), np.nan), np.full(len(ids), "not scored", dtype=object)
-    found = run.set_index("image_id")[["score", "status"]].reindex(ids)
-    status = found["status"]
-    waits = (status.isna() | (status == "waiting")).to_numpy()
-    state = np.where(waits, "not scored", np.where(status == OK, "scored", "failed"))
+    found: Any = run.set_index("image_id")[["score", "status"]].reindex(ids)
+    status = found["status"].fillna("waiting").to_numpy()
+    state = np.select([status == "waiting", status == OK], ["not scored", "scored"], "failed")
     return found["score"].to_numpy(dtype=np.float64), state
 
 

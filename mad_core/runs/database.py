@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from mad_core.errors import WorkError
+from mad_core.errors import InputError, WorkError
 from mad_core.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -28,12 +28,27 @@ class Database:
 
     SQLite runs in WAL mode: readers never wait, one writer at a time waits its turn. Any other
     SQLAlchemy URL works too.
+
+    Raises
+    ------
+    InputError
+        If ``MAD_DATABASE_URL`` names no database that this machine can talk to.
+    WorkError
+        If the folder cannot be made or the database cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        settings.home.mkdir(parents=True, exist_ok=True)
-        self.engine = _engine(settings.database_url)
+        try:
+            settings.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkError(
+                f"The store's folder {settings.home} cannot be made: {error.strerror}. Set MAD_HOME to another."
+            ) from None
+        try:
+            self.engine = _engine(settings.database_url)
+        except (ArgumentError, ImportError, ValueError) as error:
+            raise InputError(f"MAD_DATABASE_URL cannot be used: {error}.") from None
         self._migrate()
 
     def read(self) -> contextlib.AbstractContextManager[Connection]:
@@ -49,7 +64,9 @@ class Database:
         try:
             with self.engine.connect().execution_options(immediate=immediate) as connection, connection.begin():
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
+            if type(error) not in (DatabaseError, OperationalError):  # a mistake in a statement, not in the store
+                raise
             raise WorkError(f"The store at {self._place()} cannot be used: {error.orig}.") from error
 
     def close(self) -> None:
@@ -67,12 +84,18 @@ class Database:
                 return
             from alembic import command
             from alembic.config import Config
+            from alembic.util import CommandError
 
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             with self.engine.connect() as connection:
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                try:
+                    command.upgrade(config, "head")
+                except CommandError:
+                    raise WorkError(
+                        f"The store at {self._place()} was written by a newer version; install that one."
+                    ) from None
 
     def _revision(self) -> str | None:
         with self.read() as connection:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.importing import import_dataset
-
 from mad_core.errors import InputError
 from mad_core.runs.bootstrap import queue_default
 from mad_core.runs.control import Control

@@ -8,8 +8,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -252,7 +253,7 @@ class Store:
             rows = connection.execute(
                 sa.select(*columns).where(images.c.dataset_id == dataset_id).order_by(images.c.position)
             ).all()
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict(COLUMNS))
+        return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict(COLUMNS))
 
     def image(self, dataset_id: str, image_id: str) -> Mapping[str, Any]:
         """One row of the table of images, straight from the database.
@@ -307,21 +308,34 @@ class Store:
         """
         for run in self.runs(dataset_id):
             self.delete_run(run.id)
-        info = self.dataset_info(dataset_id)
+        unused = self._imports_by_dataset()[self.dataset_info(dataset_id).id]
         with self.database.write() as connection:
             connection.execute(images.delete().where(images.c.dataset_id == dataset_id))
             connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
         shutil.rmtree(self.settings.thumbnails / dataset_id, ignore_errors=True)
         self._load_dataset.cache_clear()
-        self._drop_unused_imports(info)
+        for folder in unused.difference(*self._imports_by_dataset().values()):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _drop_unused_imports(self, info: DatasetInfo) -> None:
-        """Remove an archive's extraction once no dataset reads from it."""
-        extracted = self.settings.imports.resolve()
-        still_used = {d.source for d in self.datasets()}
-        for folder in extracted.glob("*") if extracted.is_dir() else ():
-            if info.source.startswith(str(folder)) and not any(s.startswith(str(folder)) for s in still_used):
-                shutil.rmtree(folder, ignore_errors=True)
+    def disk_use(self, dataset_id: str) -> int:
+        """Bytes kept here for a dataset: maps of its runs, thumbnails, and its unpacked archive."""
+        folders = [self.settings.thumbnails / dataset_id, *self._imports_by_dataset().get(dataset_id, ())]
+        files = (f for folder in folders for f in folder.rglob("*") if f.is_file())
+        return sum(f.stat().st_size for f in files) + sum(self.maps.disk_use(run.id) for run in self.runs(dataset_id))
+
+    def _imports_by_dataset(self) -> dict[str, set[Path]]:
+        """Folders of uploaded and of unpacked archives that each dataset comes from."""
+        root = self.settings.imports.resolve()
+        some_image = sa.select(sa.func.min(images.c.path)).where(images.c.dataset_id == datasets.c.id).scalar_subquery()
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(datasets.c.id, datasets.c.source, some_image)).all()
+        found: dict[str, set[Path]] = {}
+        for dataset_id, *places in rows:
+            real = [Path(p).resolve() for p in places if p]
+            found[dataset_id] = {
+                root / p.relative_to(root).parts[0] for p in real if p.is_relative_to(root) and p != root
+            }
+        return found
 
     # -- runs -----------------------------------------------------------------------------------
 
@@ -339,6 +353,7 @@ class Store:
             If there are no test images to score.
         """
         dataset = self.dataset(request.dataset_id)
+        request = replace(request, subsets=tuple(sorted(set(request.subsets) or dataset.subsets)))
         chosen = self.test_images(dataset, request.subsets, request.limit, request.seed)
         if chosen.empty:
             raise InputError(f"Dataset '{dataset.name}' has no test images to score.")
@@ -355,7 +370,7 @@ class Store:
                         title=request.title or request.scorer,
                         scorer=request.scorer,
                         parameters=dict(request.parameters),
-                        subsets=list(request.subsets) or dataset.subsets,
+                        subsets=list(request.subsets),
                         image_limit=request.limit,
                         seed=request.seed,
                         device=request.device,

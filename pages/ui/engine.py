@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mad_core.metrics.summary import evaluate
+from mad_core.metrics.comparing import summarize
 from mad_core.runs.results import display_range, run_table
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
@@ -37,7 +37,7 @@ def table(run: Run) -> pd.DataFrame:
 def _metrics(run_id: str, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
     rows = _table(run_id, state)
     rows = rows[rows["subset"].isin(subsets)]
-    return evaluate(rows["level"], rows["score"], rows["subset"], draws=draws)
+    return summarize(rows["level"], rows["score"], rows["subset"], draws=draws)
 
 
 def metrics(run: Run, subset: str | None, draws: int = 1000) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import streamlit as st
 from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine
+from pages.ui.text import plain
 
 _VIEW = "view"
 _WRITTEN = "view_written"
@@ -27,6 +28,7 @@ def begin() -> None:
     if given and given != st.session_state.get(_WRITTEN):
         view.clear()
         view.update(given)
+        st.session_state[_WRITTEN] = given
 
 
 def finish() -> None:
@@ -115,9 +117,15 @@ def runs_in_view(info: DatasetInfo) -> list[Run]:
 
 
 def attempt(action: Callable[[], Any]) -> Any:
-    """Do something that may fail with a sentence; the sentence is shown, nothing else is lost."""
+    """Do something that may fail with a sentence; the sentence is shown, nothing else is lost.
+
+    Returns
+    -------
+    What the action gave, or True where it gave None; None if it failed.
+    """
     try:
-        return action()
+        result = action()
     except MadError as error:
-        st.error(str(error))
+        st.error(plain(str(error)), icon=":material/error:")
         return None
+    return True if result is None else result

@@ -7,12 +7,12 @@ const SURFACE_SIDE = 768; // maps are interpolated to this longest side before t
 const GAP = 12; // between panes, as in the style sheet
 const HEADER = 30; // of a pane, above its picture
 const FOOTER = 60; // of a pane, below its picture
-const PAGE_REST = 190; // of the window's height, for what stands above and below the panes
+const PAGE_REST = 240; // of the window's height, for what stands above and below the panes
 const SMALLEST_STAGE = 160;
 const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
 const MOST_MAGNIFIED = 64; // screen pixels per image pixel
-const END_ROOM = 12; // per cent of a colour bar that the label of its end takes
+const END_ROOM = 60; // of a colour bar, that the label of its end takes
 const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
 const SETTINGS_KEY = "mad-inspector.viewer";
 
@@ -336,7 +336,7 @@ class Pane {
   get threshold() {
     const { low, high } = this.range;
     const first = this.layer && this.layer.threshold !== null ? this.layer.threshold : mix(low, high, 0.75);
-    const chosen = this.viewer.thresholds.get(this.name);
+    const chosen = this.layer ? this.viewer.thresholds.get(this.layer.title) : undefined;
     return chosen === undefined ? first : chosen;
   }
 
@@ -346,7 +346,7 @@ class Pane {
     const table = this.viewer.table;
     const colours = packedColours(table, this.viewer.settings.fade ? fading : opaque);
     this.picture = this.surface && coloured(this.surface, low, high, colours);
-    this.foot.hidden = !this.layer;
+    this.foot.hidden = !this.layer || !this.layer.url;
     if (this.layer) {
       drawBar(this.bar, table);
       this.drawTicks(low, high, stretched);
@@ -363,7 +363,8 @@ class Pane {
   drawTicks(low, high, stretched) {
     const span = high - low;
     const place = (value) => (100 * (value - low)) / span;
-    const between = ticks(low, high).filter((value) => place(value) > END_ROOM && place(value) < 100 - END_ROOM);
+    const room = (100 * END_ROOM) / this.viewer.view.stage.width;
+    const between = ticks(low, high).filter((value) => place(value) > room && place(value) < 100 - room);
     const [under, over] = stretched ? ["", ""] : ["≤ ", "≥ "];
     const marks = [
       [0, "first", under + tickText(low, span)],
@@ -513,7 +514,7 @@ class Viewer {
   constructor(parent) {
     this.view = new View();
     this.panes = [];
-    this.thresholds = new Map(); // by pane name, in raw units, as chosen here
+    this.thresholds = new Map(); // by scorer (the subtitle may change with the image), in raw units, as chosen here
     this.settings = null;
     this.tables = {};
     this.image = null;
@@ -780,7 +781,7 @@ class Viewer {
 
   /** Moving a threshold shows its contour. */
   setThreshold(pane, value) {
-    this.thresholds.set(pane.name, value);
+    this.thresholds.set(pane.layer.title, value);
     if (!this.settings.contour) this.set({ contour: true });
     pane.retrace();
     this.redraw();

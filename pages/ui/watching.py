@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import streamlit as st
 
@@ -93,17 +95,19 @@ def _actions(run: Run) -> None:
     store = engine.store()
     if run.active:
         if st.button("Cancel", help="After the current batch; what is scored is kept.", icon=":material/stop:"):
-            session.attempt(lambda: store.cancel_run(run.id))
-            st.rerun()
+            _then_rerun(lambda: store.cancel_run(run.id))
     elif run.done < run.total and st.button("Resume", icon=":material/play_arrow:", type="primary"):
-        session.attempt(lambda: store.resume_run(run.id))
-        st.rerun()
+        _then_rerun(lambda: store.resume_run(run.id))
     failed = 0 if run.active else _failed(run)
     if failed and st.button(f"Retry {failed} failed", icon=":material/refresh:"):
-        session.attempt(lambda: store.resume_run(run.id, retry_failed=True))
-        st.rerun()
+        _then_rerun(lambda: store.resume_run(run.id, retry_failed=True))
     with st.popover("More"):
         _more(run)
+
+
+def _then_rerun(action: Callable[[], Any]) -> None:
+    if session.attempt(action):
+        st.rerun()
 
 
 def _failed(run: Run) -> int:
@@ -124,8 +128,7 @@ def _more(run: Run) -> None:
     with st.form(f"rename_{run.id}", border=False):
         title = st.text_input("Title", run.title, max_chars=190)
         if st.form_submit_button("Rename"):
-            session.attempt(lambda: engine.store().rename_run(run.id, title))
-            st.rerun()
+            _then_rerun(lambda: engine.store().rename_run(run.id, title))
     if run.active:
         st.caption("Cancel the run before deleting it.")
     elif st.button("Delete run", icon=":material/delete:"):
@@ -137,9 +140,7 @@ def _confirm_delete(run: Run) -> None:
     st.markdown(f"**{plain(run.title)}**: its {run.done:,} scores and its maps will be deleted.")
     with st.container(horizontal=True):
         if st.button("Delete", type="primary"):
-            session.attempt(lambda: engine.store().delete_run(run.id))
-            session.put(run=None)
-            st.rerun()
+            _then_rerun(lambda: engine.store().delete_run(run.id))
         if st.button("Keep"):
             st.rerun()
 

@@ -1,0 +1,216 @@
+"""Unpacking zip and tar archives that nobody vouches for.
+
+Nothing is written outside the archive's own folder; links are copied as the files they lead to and
+must lead to one in the archive; size, count and ratio are bounded; the folder appears all at once.
+"""
+
+from __future__ import annotations
+
+import lzma
+import posixpath
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from mad_core.errors import InputError
+from mad_core.images import content_hash
+
+MAX_FILES = 1_000_000
+MAX_BYTES = 500_000_000_000
+MAX_RATIO = 200
+"""Most bytes unpacked for a byte of archive; small archives may have more, see ``RATIO_FROM``."""
+RATIO_FROM = 200_000_000
+SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
+_CHUNK = 1 << 20
+_LONGEST_TARGET, _MOST_HOPS = 4096, 20
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError, KeyError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file in an archive: its safe relative path, how many bytes it unpacks to, and how to open it.
+
+    A folder cannot be opened. ``link`` is the path within the archive that a link leads to.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]] | None
+    link: str | None = None
+
+
+def extract(path: Path, into: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Unpack an archive below ``into``, in a folder named by the digest of its bytes.
+
+    An archive that was unpacked before is not unpacked again.
+
+    Parameters
+    ----------
+    path : Path
+        A zip, or a tar that may be packed by gzip, bzip2 or xz; told by content, not by name.
+    into : Path
+    progress : callable
+        Called as ``progress(0, files so far)``; what it raises ends the work and leaves nothing behind.
+
+    Returns
+    -------
+    Path
+        The folder with the archive's content.
+
+    Raises
+    ------
+    InputError
+        If it is no archive, damaged, encrypted or too large, or holds a path, link or device that is unsafe.
+    """
+    folder = into / content_hash(path)
+    into.mkdir(parents=True, exist_ok=True)
+    with FileLock(into / f"{folder.name}.lock"):
+        if not folder.is_dir():
+            building = into / f"{folder.name}.part"
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir()
+            try:
+                _unpack(path, building, progress)
+                building.rename(folder)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def name_of(path: Path) -> str:
+    """An archive's name without its suffixes: ``parts.tar.gz`` → ``parts``."""
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), path.suffix)
+    return path.name[: len(path.name) - len(suffix)] or path.name
+
+
+def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
+    size = path.stat().st_size
+    room = min(MAX_BYTES, max(RATIO_FROM, MAX_RATIO * size), shutil.disk_usage(folder).free)
+    files, total, links = 0, 0, dict[str, str]()
+    try:
+        for member in _members(path):
+            files, total = files + 1, total + member.size
+            if files > MAX_FILES:
+                raise InputError(f"{path} holds more than {MAX_FILES} files and folders; import a folder instead.")
+            if total > room:
+                raise InputError(
+                    f"{path} would unpack to more than {room / 1e6:.0f} MB, too much for an archive of "
+                    f"{size / 1e6:.1f} MB or for this disk; unpack it yourself and import the folder."
+                )
+            if member.link is not None:
+                links[member.name] = member.link
+            elif member.open is None:
+                (folder / member.name).mkdir(parents=True, exist_ok=True)
+            else:
+                _write(member.open, folder / member.name)
+            if files % 100 == 1:
+                progress(0, files)
+        for name in links:
+            _follow(name, links, folder, path)
+    except NotImplementedError:
+        raise InputError(f"{path} is packed in a way that is not known here; pack it again as plain zip.") from None
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged: {str(error).strip('. ') or type(error).__name__}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be unpacked: {error.strerror or error}.") from None
+
+
+def _write(opened: Callable[[], IO[bytes]], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with opened() as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file, _CHUNK)
+
+
+def _follow(name: str, links: Mapping[str, str], folder: Path, path: Path) -> None:
+    """Put the file that a link leads to, perhaps through other links, in the link's place."""
+    goal = links[name]
+    for _ in range(_MOST_HOPS):
+        goal = links.get(goal, goal)
+    if not (folder / goal).is_file():
+        raise InputError(f"{path} holds the link '{name}', which leads to no file in it; pack the files themselves.")
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).hardlink_to(folder / goal)
+
+
+def _members(path: Path) -> Iterator[_Member]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from _zip_members(archive, path)
+        return
+    if not tarfile.is_tarfile(path):
+        raise InputError(f"{path} is neither a table nor a zip or tar that can be read.")
+    with tarfile.open(path) as archive:
+        yield from _tar_members(archive, path)
+
+
+def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
+    for info in archive.infolist():
+        if info.flag_bits & 1:
+            raise InputError(f"{path} is encrypted; unpack it yourself and import the folder.")
+        name, kind = _safe(info.filename, path), stat.S_IFMT(info.external_attr >> 16)
+        if info.is_dir():
+            yield _Member(name, 0, None)
+            continue
+        if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
+            raise _no_file(name, path)
+        link = None
+        if kind == stat.S_IFLNK:
+            with archive.open(info) as file:
+                link = _target(name, file.read(_LONGEST_TARGET).decode("utf-8", "replace"), path)
+        yield _Member(name, info.file_size, partial(archive.open, info), link)
+
+
+def _tar_members(archive: tarfile.TarFile, path: Path) -> Iterator[_Member]:
+    for info in archive:
+        name, link = _safe(info.name, path), None
+        if info.isdir():
+            yield _Member(name, 0, None)
+            continue
+        if info.issym():
+            link = _target(name, info.linkname, path)
+        elif info.islnk():
+            link = _safe(info.linkname, path)
+        elif not info.isfile():
+            raise _no_file(name, path)
+        yield _Member(name, info.size, partial(_tar_file, archive, info), link)
+
+
+def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(info)
+    if file is None:
+        raise tarfile.ReadError(f"{info.name} cannot be opened")
+    return file
+
+
+def _safe(name: str, path: Path) -> str:
+    """A member's path in plain relative form.
+
+    Raises
+    ------
+    InputError
+        If it is absolute, names a drive or leads out of the archive.
+    """
+    plain = posixpath.normpath(name.replace("\\", "/"))
+    if plain.startswith(("/", "../")) or plain == ".." or "\0" in plain or _DRIVE.match(plain):
+        raise InputError(f"{path} holds the path '{name[:200]}', which leads out of it; it is not unpacked.")
+    return plain
+
+
+def _target(name: str, goal: str, path: Path) -> str:
+    """Where a symbolic link leads, within the archive."""
+    return _safe(goal if goal.startswith("/") else posixpath.join(posixpath.dirname(name), goal), path)
+
+
+def _no_file(name: str, path: Path) -> InputError:
+    return InputError(f"{path} holds '{name}', which is a device or a pipe; it is not unpacked.")

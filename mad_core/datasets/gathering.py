@@ -1,0 +1,82 @@
+"""What an importer gathers before any image is read."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from mad_core.datasets.dataset import Problem, SubsetCard
+
+LISTED = 20
+"""Problems of one sort and place that are listed one by one; a last one counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that a folder or a table names; not opened yet.
+
+    ``relative`` is its path relative to the subset's folder: the source of its id. ``split`` is None
+    where nothing says it. ``group`` is the :class:`Expected` level it helps to fill.
+    """
+
+    subset: str
+    relative: str
+    path: str
+    template_path: str
+    split: str | None
+    level: float
+    defect: str | None = None
+    mask: str | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A level that a folder or a table promises; without one usable image it is a problem."""
+
+    group: str
+    subset: str
+    level: float
+    path: str
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Images found, levels promised, problems met, and facts known of the subsets."""
+
+    found: tuple[Found, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    cards: Mapping[str, SubsetCard] = field(default_factory=dict)
+
+
+def together(parts: Iterable[Gathered]) -> Gathered:
+    """Several gatherings as one."""
+    parts = list(parts)
+    return Gathered(
+        tuple(f for p in parts for f in p.found),
+        tuple(e for p in parts for e in p.expected),
+        tuple(e for p in parts for e in p.problems),
+        {name: card for p in parts for name, card in p.cards.items()},
+    )
+
+
+def split_of(split: str | None, level: float) -> str | None:
+    """Training is on normals alone: an abnormal image in a training folder serves calibration."""
+    return "calibration" if split == "train" and level > 0 else split
+
+
+def listed(problems: Iterable[Problem]) -> list[Problem]:
+    """The first ``LISTED`` problems of one sort, and one more that counts the rest."""
+    problems = list(problems)
+    if len(problems) <= LISTED + 1:
+        return problems
+    rest = problems[LISTED:]
+    words = f"{rest[0].message} So it is with {len(rest) - 1} more files."
+    return [*problems[:LISTED], replace(rest[0], message=words)]
+
+
+def stem(path: str) -> str:
+    """A path without its suffix."""
+    return posixpath.splitext(path)[0]

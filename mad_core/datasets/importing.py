@@ -1,0 +1,180 @@
+"""Importing a dataset from a folder, a table, an archive, or the word ``demo``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from mad_core.datasets import archives
+from mad_core.datasets.dataset import Card, Dataset, Imported
+from mad_core.datasets.demo import demo_card, make_demo
+from mad_core.datasets.folders import gather_file, gather_folder
+from mad_core.datasets.gathering import Gathered
+from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
+from mad_core.datasets.policies import Policy, read_policy, read_yaml
+from mad_core.datasets.reading import rows_of
+from mad_core.datasets.tables import is_table, subset_named
+from mad_core.datasets.walking import Walker, is_image
+from mad_core.errors import InputError
+from mad_core.settings import Settings
+
+CARD_NAMES = ("mad.yaml", "mad.yml")
+
+
+def import_dataset(
+    source: str | Path,
+    settings: Settings,
+    *,
+    name: str | None = None,
+    policy: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Imported:
+    """Import a dataset.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder, a table, an archive, or the word ``demo``.
+    settings : Settings
+        Archives are extracted below ``settings.imports``, the demo is made in ``settings.home``.
+    name : str, optional
+        What the dataset is called; by default as its folder or file is.
+    policy : Path, optional
+        A severity policy: YAML, defect type to level. Without one, ``severity.yaml`` in the folder or
+        the benchmark's own levels count, where no folder's name says a level.
+    progress : callable
+        Called as ``progress(done, total)`` in the calling thread; while files are still looked for,
+        ``done`` is 0 and ``total`` grows. What it raises ends the import.
+
+    Returns
+    -------
+    Imported
+        The dataset, empty if nothing is usable, and every problem met. The same content gives the
+        same ids and version, wherever it lies and whether in a folder or in an archive.
+
+    Raises
+    ------
+    InputError
+        If the source is not there or is no dataset, or a policy, card or archive cannot be used.
+    """
+    if str(source) == "demo":
+        folder = make_demo(settings.home / "demo", progress)
+        imported = _import_folder(folder, "demo", None, progress)
+        return replace(
+            imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
+        )
+    path = _one_name(source)
+    levels = read_policy(Path(policy).expanduser()) if policy else None
+    imported = _import_path(path, settings, levels, progress)
+    return replace(imported, dataset=replace(imported.dataset, name=name or imported.dataset.name, source=str(path)))
+
+
+def check_report(imported: Imported) -> dict[str, Any]:
+    """What ``check --json`` prints: the name, counts by subset, split and level, and every problem."""
+    return {
+        "name": imported.dataset.name,
+        "subsets": imported.dataset.counts(),
+        "problems": [p.to_json() for p in imported.problems],
+    }
+
+
+def read_card(folder: Path) -> Card | None:
+    """The card that lies in a dataset's folder as ``mad.yaml``; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is not a card.
+    """
+    path = next((folder / n for n in CARD_NAMES if (folder / n).is_file()), None)
+    if path is None:
+        return None
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path} is a link that leads out of the dataset's folder.")
+    data = read_yaml(path)
+    _check_card(data, path)
+    return Card.from_json(data)
+
+
+def _one_name(source: str | Path) -> Path:
+    """The same path however it is written; links to folders are followed, a file keeps its own name."""
+    try:
+        path = Path(source).expanduser().absolute()
+        return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+    except (RuntimeError, ValueError):  # no such user, links in a circle, a character no path has
+        raise InputError(f"{source} is not there; name a folder, a table or an archive, or the word demo.") from None
+
+
+def _import_path(
+    path: Path, settings: Settings, policy: Policy | None, progress: Callable[[int, int], None]
+) -> Imported:
+    if path.is_dir():
+        return _import_folder(path, path.resolve().name, policy, progress)
+    if not path.is_file():
+        raise InputError(f"{path} is not there; name a folder, a table or an archive, or the word demo.")
+    if is_table(path):
+        return _import_table(path, policy, progress)
+    if is_image(path.name):
+        raise InputError(f"{path} is one image; name the folder that holds the dataset.")
+    folder = archives.extract(path, settings.imports, progress)
+    return _import_folder(*_top(folder, archives.name_of(path)), policy, progress)
+
+
+def _import_folder(folder: Path, name: str, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:
+    root = folder.resolve()
+    walker = Walker(root, progress)
+    card = read_card(root)
+    return _imported(gather_folder(root, name, walker, policy), walker, name, card, progress)
+
+
+def _import_table(path: Path, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:
+    table = path.parent.resolve() / path.name
+    root = table.parent.parent if table.parent.name.lower() in TEMPLATES else table.parent
+    walker, name = Walker(root, progress), subset_named(table)
+    return _imported(gather_file(table, name, walker, policy), walker, name, read_card(root), progress)
+
+
+def _imported(
+    gathered: Gathered, walker: Walker, name: str, card: Card | None, progress: Callable[[int, int], None]
+) -> Imported:
+    rows, problems = rows_of(gathered, progress)
+    card = card or Card(title=name)
+    card = replace(card, subsets={**gathered.cards, **card.subsets})
+    dataset = Dataset.from_rows(name, rows, card, str(walker.root))
+    return Imported(dataset, (*walker.problems.values(), *problems))
+
+
+def _top(folder: Path, name: str) -> tuple[Path, str]:
+    """An archive's only folder at the top, where it is not a split or a level itself; and its name."""
+    walker = Walker(folder.resolve(), lambda done, total: None)
+    inside = walker.folders(walker.root)
+    if len(inside) == 1 and not walker.files(walker.root):
+        only = inside[0]
+        if only.name.lower() not in SPLITS and meaning(only.name) is None:
+            return only, only.name
+    return folder, name
+
+
+def _check_card(data: Mapping[Any, Any], path: Path) -> None:
+    """A card holds texts in known places, nothing else."""
+
+    def inner(values: Any, under: str) -> list[Any]:
+        """What stands under a key, in a mapping that otherwise holds texts."""
+        if not isinstance(values, dict) or not isinstance(values.get(under, {}), dict):
+            raise TypeError
+        if not all(isinstance(v, str | int | float | date) for k, v in values.items() if k != under):
+            raise TypeError
+        return list(values.get(under, {}).values())
+
+    try:
+        for subset in inner(data, "subsets"):
+            for level in inner(subset, "levels"):
+                inner(level, "")
+    except TypeError:
+        raise InputError(
+            f"{path} is not a dataset's card: it holds title, description, source, licence, version and subsets; "
+            "each subset holds domain, rubric, product and levels; each level a name and a meaning."
+        ) from None

@@ -1,0 +1,247 @@
+"""Tables that name images: CSV, TSV, JSON, JSON lines, Parquet; the benchmark's templates are such tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mad_core.datasets.dataset import Problem
+from mad_core.datasets.gathering import Expected, Found, Gathered, split_of
+from mad_core.datasets.masks import Masks
+from mad_core.datasets.naming import SPLITS, meanings
+from mad_core.datasets.policies import Policy
+from mad_core.datasets.walking import Walker
+from mad_core.errors import InputError
+from mad_core.scorefiles import MAX_BYTES, read_table, resolve_columns
+
+SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
+_TEMPLATE = "_template"
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table; empty where a column is not there, paths with ``/`` whatever was written."""
+
+    number: int
+    path: str
+    level: str = ""
+    split: str = ""
+    subset: str = ""
+    defect: str = ""
+    mask: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and where its paths lead.
+
+    Parameters
+    ----------
+    path : Path
+        The table's file.
+    rows : sequence of Row
+    subset : str
+        What the subset is called where no column says it.
+    folder : Path
+        Paths are relative to it or to one of ``others``; none may leave it.
+    others : sequence of Path
+        Folders below ``folder`` that are tried first (a subset's ``test``).
+    seen : mapping
+        Images that lie in the subset's folder, by path: what their folders say of them.
+    split : str or None
+        The split of images for which nothing says it.
+    policy : Policy or None
+        Levels of defect types, for rows that only name a defect type.
+    """
+
+    path: Path
+    rows: Sequence[Row]
+    subset: str
+    folder: Path
+    others: Sequence[Path] = ()
+    seen: Mapping[str, Found] = field(default_factory=dict)
+    split: str | None = None
+    policy: Policy | None = None
+
+
+def is_table(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def is_template(name: str) -> bool:
+    """Whether a file is called as the benchmark's templates are: ``mvtec_bottle_template.csv``."""
+    return name.lower().endswith(f"{_TEMPLATE}.csv")
+
+
+def subset_named(path: Path) -> str:
+    """The subset that a table's file name gives: ``mvtec_bottle_template.csv`` → ``mvtec_bottle``."""
+    return path.stem[: -len(_TEMPLATE)] if is_template(path.name) else path.stem
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read a table; column names are taken in any of their known spellings.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has no column for the path, or none for level or defect type.
+    """
+    table = _read(path)
+    columns = resolve_columns(table.columns)
+    names = ", ".join(map(str, table.columns))
+    if "path" not in columns:
+        raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
+    if not columns.keys() & {"level", "defect"}:
+        raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
+    wanted = [c for c in columns if c in Row.__slots__]
+    cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[columns[c]]] for c in wanted)
+    lines = zip(*cells, strict=True)
+    rows = [Row(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1)]
+    return [row for row in rows if row.path or row.level]
+
+
+def gather_table(table: Table, walker: Walker) -> Gathered:
+    """The images that a table names; those that cannot be used are problems, one by one."""
+    found, expected, problems = [], {}, []
+    masks, levels = Masks(table.folder, walker), _levels({row.level for row in table.rows})
+    for row in table.rows:
+        where = f"{table.path.name}, row {row.number}"
+        subset, level = row.subset or table.subset, levels[row.level]
+        if level is None and table.policy:
+            level = table.policy.level(row.defect or row.level, subset)
+        path, group = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
+        if level is not None:
+            expected[group] = Expected(group, subset, level, str(table.path))
+        if isinstance(path, Problem):
+            problems.append(replace(path, message=f"{where}: {path.message}"))
+        elif level is None:
+            problems.append(Problem("unknown-level", row.path, f"{where}: {_no_level(row, table.policy)}"))
+        elif row.split and row.split.lower() not in SPLITS:
+            sentence = f"the split '{row.split[:40]}' is none of train, calibration, test."
+            problems.append(Problem("unmatched", row.path, f"{where}: {sentence}"))
+        else:
+            image = _found(row, path, table)
+            mask = _mask(row, image, table, masks, walker)
+            if isinstance(mask, Problem):
+                problems.append(replace(mask, message=f"{where}: {mask.message}"))
+                mask = None
+            split = split_of(SPLITS.get(row.split.lower(), image.split), level)
+            found.append(replace(image, subset=subset, level=level, split=split, mask=mask, group=group))
+    return Gathered(tuple(found), tuple(expected.values()), tuple(problems))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return read_table(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} has more than {MAX_BYTES / 1e6:.0f} MB; split it.")
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        text = path.read_text(encoding="utf-8-sig")
+        records = _records(text) if suffix == ".json" else [json.loads(t) for t in text.splitlines() if t.strip()]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or 'it is damaged'}.") from None
+    except (ValueError, RecursionError) as error:  # JSON, Unicode and Arrow errors are ValueErrors
+        raise InputError(f"{path} is not readable as {suffix[1:]}: {str(error)[:120].strip('. ')}.") from None
+    if not records or not all(isinstance(r, dict) for r in records):
+        raise InputError(f"{path} must hold a list of objects, one an image.")
+    return pd.DataFrame(records, dtype=object)
+
+
+def _records(text: str) -> list[Any]:
+    """The list of objects of a JSON document: the document itself, or the only list in it."""
+    data = json.loads(text)
+    if isinstance(data, dict):
+        lists = [v for v in data.values() if isinstance(v, list)]
+        data = lists[0] if len(lists) == 1 else []
+    return data if isinstance(data, list) else []
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
+        return ""
+    return unicodedata.normalize("NFC", str(value).strip())
+
+
+def _path(value: Any) -> str:
+    return _text(value).replace("\\", "/")
+
+
+def _levels(texts: Iterable[str]) -> dict[str, float | None]:
+    """Severity levels as tables write them: ``2``, ``2.0``, ``0,5``, ``L2``, ``level_2``, ``good``."""
+    result: dict[str, float | None] = {}
+    for text in texts:
+        clean = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+        try:
+            level = float(clean)
+        except ValueError:
+            said = meanings([clean])[clean]
+            level = said.level if said else math.nan
+        result[text] = level if math.isfinite(level) and level >= 0 else None
+    return result
+
+
+def _no_level(row: Row, policy: Policy | None) -> str:
+    if policy and (row.defect or row.level):
+        return f"the severity policy {policy.source} gives no level for '{(row.defect or row.level)[:80]}'."
+    if row.level:
+        return f"the severity '{row.level[:40]}' is not a number from 0 up."
+    return "the severity is empty."
+
+
+def _find(written: str, table: Table, walker: Walker) -> str | Problem:
+    if not written:
+        return Problem("missing-file", str(table.path), "the path is empty.")
+    relative = _inside(written, table.folder)
+    if relative is None:
+        return Problem("missing-file", written, f"this path leads out of {table.folder} and is not opened.")
+    # templates also name files from the benchmark's root on: data/Industry/mvtec/bottle/test/…
+    deepest = relative.count("/") if table.seen else 1
+    for above in range(deepest or 1):
+        for folder in (*table.others, table.folder):
+            path = walker.find(folder, relative.split("/", above)[above])
+            if path is not None:
+                return path
+    return Problem("missing-file", written, f"the file is not in {table.folder}.")
+
+
+def _inside(written: str, folder: Path) -> str | None:
+    """A path as written, relative to the folder in POSIX form; None where it leads out of it."""
+    path = written.removeprefix(f"{folder.as_posix()}/")
+    if "\0" in path or _ABSOLUTE.match(path):
+        return None
+    path = posixpath.normpath(path)
+    return None if path in (".", "..") or path.startswith("../") else path
+
+
+def _found(row: Row, path: str, table: Table) -> Found:
+    """What a row and the folder it leads to say of an image; subset and level are still to be set."""
+    seen = table.seen.get(path)
+    if seen is None:
+        relative = path[len(str(table.folder)) + 1 :]
+        seen = Found(table.subset, relative, path, row.path, None, math.nan)
+    split = seen.split if seen.split in ("train", "calibration") else table.split
+    return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect)
+
+
+def _mask(row: Row, image: Found, table: Table, masks: Masks, walker: Walker) -> str | Problem | None:
+    if not row.mask:
+        return image.mask or masks.of(image.relative, image.relative.partition("/")[2])
+    relative = _inside(row.mask, table.folder)
+    if relative is None:
+        return Problem("missing-file", row.mask, f"the mask's path leads out of {table.folder} and is not opened.")
+    path = walker.find(table.folder, relative)
+    return path or Problem("missing-file", row.mask, f"the mask is not in {table.folder}.")

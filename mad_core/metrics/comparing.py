@@ -1,0 +1,192 @@
+"""Metrics of several scorers beside each other: what to set them against, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mad_core.metrics.intervals import METRICS, paired_difference
+from mad_core.metrics.ranking import count_pairs, inversion_matrix
+from mad_core.metrics.summary import evaluate
+
+Flat = dict[str, float | None]
+"""Metrics by name: those of :data:`METRICS`, ``auroc_<level>`` for every level, and ``tied_pairs``."""
+
+_MANY_TIES = 0.05
+
+
+def summarize(
+    levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0
+) -> dict[str, Any]:
+    """As :func:`evaluate`, with intervals of the abnormal-only metrics as well.
+
+    Also ``reference["abnormal_kendall_tau_b_max_untied"]``: the highest tau-b that scores without
+    ties can reach among abnormal images alone.
+    """
+    levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    names = None if subsets is None else np.asarray(subsets, dtype=object)
+    found = evaluate(levels, scores, names, draws=draws, seed=seed, intervals=METRICS)
+    above = levels > 0
+    alone = evaluate(levels[above], scores[above], None if names is None else names[above], draws=0)
+    found["reference"]["abnormal_kendall_tau_b_max_untied"] = alone["reference"]["kendall_tau_b_max_untied"]
+    return found
+
+
+def flat(found: Mapping[str, Any]) -> Flat:
+    """The metrics of :func:`evaluate` as one row of numbers."""
+    return {
+        **{f"auroc_{level}": value for level, value in found["auroc"].items()},
+        "c_index": found["c_index"],
+        "kendall_tau_b": found["kendall_tau_b"],
+        "abnormal_c_index": found["abnormal_only"]["c_index"],
+        "abnormal_kendall_tau_b": found["abnormal_only"]["kendall_tau_b"],
+        "tied_pairs": found["ties"]["share_of_pairs"],
+    }
+
+
+def reference_rows(found: Mapping[str, Any]) -> dict[str, Flat]:
+    """What three made-up scorers would get on the same images, by what they do.
+
+    Empty where there are no normals. ``None`` where such a scorer has no value: tau-b of equal
+    scores, and anything about severity where there is one abnormal level only.
+    """
+    points = found["reference"]
+    random = points["c_index_random_severity"]
+    if random is None:
+        return {}
+    perfect: Flat = {f"auroc_{level}": 1.0 for level in found["auroc"]}
+    ceiling = points.get("abnormal_kendall_tau_b_max_untied")
+    several = ceiling is not None
+
+    def row(c: float, tau: float | None, abnormal_c: float, abnormal_tau: float | None, tied: float) -> Flat:
+        alone = {"abnormal_c_index": abnormal_c, "abnormal_kendall_tau_b": abnormal_tau} if several else {}
+        return {**perfect, "c_index": c, "kendall_tau_b": tau, **alone, "tied_pairs": tied}
+
+    return {
+        "Perfect detection, severity at random": row(random, points["kendall_tau_b_random_severity"], 0.5, 0.0, 0.0),
+        "Perfect 0/1 score": row(random, points["kendall_tau_b_perfect_binary"], 0.5, None, 2 - 2 * random),
+        "Perfect order without ties": row(1.0, points["kendall_tau_b_max_untied"], 1.0, ceiling, 0.0),
+    }
+
+
+def best(founds: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bool]]:
+    """The best of several scorers in each metric, and whether its interval lies above all the others'.
+
+    A metric in which the highest value stands twice, or that fewer than two scorers have, has no
+    best. Ties are neither good nor bad and are left out.
+    """
+    rows = {name: flat(found) for name, found in founds.items()}
+    winners = {}
+    for metric in dict.fromkeys(m for row in rows.values() for m in row if m != "tied_pairs"):
+        values = {name: value for name, row in rows.items() if (value := row.get(metric)) is not None}
+        top = max(values.values(), default=0.0)
+        leaders = [name for name, value in values.items() if value == top]
+        if len(values) > 1 and len(leaders) == 1:
+            others = [founds[name]["intervals"].get(metric) for name in values if name != leaders[0]]
+            own = founds[leaders[0]]["intervals"].get(metric)
+            winners[metric] = leaders[0], bool(own) and all(other and other[1] < own[0] for other in others)
+    return winners
+
+
+def differences(
+    levels: ArrayLike, first: ArrayLike, second: ArrayLike, subsets: ArrayLike, *, draws: int = 1000, seed: int = 0
+) -> tuple[int, dict[str, tuple[float | None, list[float] | None]]]:
+    """First minus second scorer on the images that both scored, with paired 95 % intervals.
+
+    Returns
+    -------
+    n : int
+        Images that both scored.
+    dict
+        For each of ``METRICS`` the difference, averaged over the subsets where both have the metric,
+        and its interval.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    at, names = np.asarray(levels, dtype=np.float64)[both], np.asarray(subsets, dtype=object)[both]
+    apart: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    for name in np.unique(names):
+        rows = names == name
+        ours, theirs = (flat(evaluate(at[rows], scores[rows], draws=0)) for scores in (a, b))
+        for metric in METRICS:
+            mine, other = ours[metric], theirs[metric]
+            if mine is not None and other is not None:
+                apart[metric].append(mine - other)
+    intervals = paired_difference(at, a, b, names, draws=draws, seed=seed)
+    return len(at), {m: (float(np.mean(d)) if d else None, intervals[m]) for m, d in apart.items()}
+
+
+def mean_inversion_matrix(
+    levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike
+) -> tuple[np.ndarray, list[int], list[int]]:
+    """The inversion matrix, averaged over the subsets that have both levels of a pair.
+
+    Returns
+    -------
+    matrix : ndarray of shape (L, L)
+        As :func:`mad_core.metrics.ranking.inversion_matrix` gives it.
+    levels, counts : list of L int
+        Rounded levels and their scored images.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    usable = np.isfinite(scores)
+    scores, at = scores[usable], np.ceil(np.asarray(levels, dtype=np.float64)[usable])
+    names = np.asarray(subsets, dtype=object)[usable]
+    counts = [count_pairs(at[names == name], scores[names == name]) for name in np.unique(names)]
+    known = np.unique(at).astype(int)
+    stacked = np.full((len(counts), len(known), len(known)), np.nan)
+    sizes = np.zeros(len(known), dtype=int)
+    for layer, part in zip(stacked, counts, strict=True):
+        places = np.searchsorted(known, part.levels)
+        layer[np.ix_(places, places)] = inversion_matrix(part)
+        sizes[places] += part.sizes
+    seen = np.isfinite(stacked).sum(axis=0)
+    matrix = np.where(seen > 0, np.nansum(stacked, axis=0) / np.maximum(seen, 1), np.nan)
+    return matrix, known.tolist(), sizes.tolist()
+
+
+def reference_in_words(found: Mapping[str, Any]) -> str:
+    """What the reference points mean for the reader; empty where there are none."""
+    points = found["reference"]
+    random, tau = points["c_index_random_severity"], points["kendall_tau_b_random_severity"]
+    if random is None:
+        return ""
+    return (
+        f"{_percent(2 * random - 1)} of the pairs behind the C-index only ask for normal against abnormal. Perfect "
+        f"detection with severity at random already reaches a C-index of {random:.3f} and a tau-b of {tau:.3f}; "
+        f"a perfect 0/1 score reaches a tau-b of {points['kendall_tau_b_perfect_binary']:.3f}; no score without ties "
+        f"gets beyond {points['kendall_tau_b_max_untied']:.3f}."
+    )
+
+
+def in_words(found: Mapping[str, Any]) -> list[str]:
+    """What the numbers of one scorer say about severity, ties and missing scores, in sentences."""
+    said = []
+    alone, interval = found["abnormal_only"]["c_index"], found["intervals"].get("abnormal_c_index")
+    if alone is not None and interval:
+        said.append(_severity(alone, *interval))
+    whole, random = found["intervals"].get("c_index"), found["reference"]["c_index_random_severity"]
+    if alone is not None and whole and random is not None and whole[0] <= random:
+        under = "below" if whole[1] < random else "not clearly above"
+        said.append(f"Its C-index is {under} that of perfect detection with random severity ({random:.3f}).")
+    tied = found["ties"]["share_of_pairs"]
+    if tied is not None and tied >= _MANY_TIES:
+        said.append(f"{_percent(tied)} of the pairs of different levels have equal scores, which flatters tau-b.")
+    lacking = found["n"] - found["n_scored"]
+    if lacking:
+        said.append(f"{lacking:,} of {found['n']:,} images have no score and enter none of its numbers.")
+    return said
+
+
+def _severity(c: float, low: float, high: float) -> str:
+    verdict = "better than chance" if low > 0.5 else "worse than chance" if high < 0.5 else "not told from chance"
+    between = f"{100 * low:.0f} to {_percent(high)}"
+    return f"Puts {_percent(c)} of the pairs of abnormal images in order of severity ({between}): {verdict}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\u00a0%"

@@ -1,0 +1,93 @@
+"""Runs of one dataset beside each other: names that tell them apart, and tables to take away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mad_core.figures import percentile_ranks
+from mad_core.metrics.comparing import flat
+from mad_core.metrics.intervals import METRICS
+from mad_core.runs.store import Run
+from mad_core.scorefiles import text_cell
+
+_KEYS = ["image_id", "path", "subset", "level"]
+
+
+def distinct_names(runs: Sequence[Run]) -> dict[str, str]:
+    """A name for each run, by id: its title, with what differs where a title stands twice."""
+    names = {run.id: run.title for run in runs}
+    for run in runs:
+        twins = [_facts(other) for other in runs if other.title == run.title and other.id != run.id]
+        differing = [
+            f"{key} {str(value)[:24]}"
+            for key, value in _facts(run).items()
+            if any(twin.get(key) != value for twin in twins)
+        ]
+        if differing:
+            names[run.id] = f"{run.title} ({', '.join(differing)})"
+    seen = Counter(names.values())
+    return {run_id: name if seen[name] == 1 else f"{name} · {run_id}" for run_id, name in names.items()}
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return {**run.parameters, "seed": run.seed, "limit": run.image_limit}
+
+
+def side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The images of several runs with a column of scores for each.
+
+    Parameters
+    ----------
+    tables : mapping of run id to :func:`mad_core.runs.results.run_table`
+
+    Returns
+    -------
+    DataFrame
+        ``image_id``, ``path``, ``subset``, ``level``, then for each run its id: float64, NaN where it
+        has no score. Images stand in the order in which they first occur.
+    """
+    everything: Any = pd.concat([table[_KEYS] for table in tables.values()])
+    images = everything.drop_duplicates("image_id", ignore_index=True)
+    for run_id, table in tables.items():
+        images[run_id] = images["image_id"].map(dict(zip(table["image_id"], table["score"], strict=True)))
+    return images
+
+
+def ranks_within_subsets(table: pd.DataFrame, column: str) -> pd.Series:
+    """Percentile ranks of a column of scores, 0-100, each subset for itself; NaN where there is no score."""
+    scores: Any = table.groupby("subset")[column]
+    return scores.transform(lambda values: percentile_ranks(values))
+
+
+def scores_side_by_side_csv(table: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """:func:`side_by_side` as CSV, an image a row, raw scores in full precision."""
+    titles = {run_id: text_cell(name) for run_id, name in names.items()}
+    columns = table[["path", "subset", "level", *titles, "image_id"]]
+    return columns.to_csv(index=False, header=["Path", "Subset", "Severity", *titles.values(), "Image"])
+
+
+def metrics_csv(rows: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> str:
+    """Metrics as CSV, fractions in full precision.
+
+    Parameters
+    ----------
+    rows : sequence of (run id, name, subset, metrics)
+        Metrics as from :func:`mad_core.metrics.comparing.summarize`.
+    """
+    table = pd.DataFrame([_csv_row(*row) for row in rows])
+    return table.to_csv(index=False)
+
+
+def _csv_row(run_id: str, name: str, subset: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"Run": run_id, "Name": text_cell(name), "Subset": text_cell(subset)}
+    row |= {key: found[key] for key in ("n", "n_scored", "coverage")}
+    for metric, value in flat(found).items():
+        row[metric] = value
+        if metric in METRICS:
+            row[f"{metric}_low"], row[f"{metric}_high"] = found["intervals"].get(metric) or (None, None)
+    row["distinct_scores"] = found["ties"]["distinct_scores"]
+    return row | {f"reference_{key}": value for key, value in found["reference"].items()}

@@ -1,0 +1,421 @@
+"""Compare: metric table, scores against levels, runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mad_core.figures import (
+    describe_inversion_matrix,
+    describe_metric_intervals,
+    describe_raincloud,
+    describe_rank_scatter,
+    inversion_matrix,
+    metric_intervals,
+    raincloud,
+    rank_scatter,
+)
+from mad_core.metrics import comparing
+from mad_core.metrics.summary import HOW_TO_READ
+from mad_core.runs.comparing import (
+    distinct_names,
+    metrics_csv,
+    ranks_within_subsets,
+    scores_side_by_side_csv,
+    side_by_side,
+)
+from mad_core.runs.store import DatasetInfo, Run
+from pages.ui import charts, engine, session, tiles
+from pages.ui.gallery import gallery
+from pages.ui.header import header
+from pages.ui.table import metric_table
+from pages.ui.text import level_names, plain
+
+ALL = "All subsets"
+FEW = 8
+"""Runs in view where none were chosen: the newest ones."""
+LIVE_SECONDS = 2.0
+FIGURE_SECONDS = 5.0
+DRAWS = 1000
+APART = 6
+# Figures stand beside each other only where both have room; below that they stand under each other.
+ROOM = "<style>.st-key-figures [data-testid='stColumn'] { min-width: min(30rem, 100%); }</style>"
+DIFFERENCES = {
+    "c_index": "C-index",
+    "kendall_tau_b": "Kendall's tau-b",
+    "auroc_whole": "AUROC, all levels",
+    "abnormal_c_index": "C-index, abnormal only",
+    "abnormal_kendall_tau_b": "tau-b, abnormal only",
+}
+COLUMNS = {
+    "auroc": "AUROC",
+    "c_index": "C-index",
+    "kendall_tau_b": "Kendall's tau-b",
+    "abnormal_only": "Abnormal only",
+    "coverage": "Images",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is compared: some runs on one subset, or on all (``subset`` is None)."""
+
+    info: DatasetInfo
+    subset: str | None
+    runs: Sequence[Run]
+    names: Mapping[str, str]
+
+    @property
+    def level_names(self) -> Mapping[float, str]:
+        """Names of the levels; on all subsets those on which the subsets agree."""
+        subsets = [self.subset] if self.subset else sorted({s for run in self.runs for s in run.subsets})
+        known = [level_names(self.info.card.subset(name)) for name in subsets]
+        return {level: name for level, name in known[0].items() if all(k.get(level) == name for k in known)}
+
+    def rows(self, run: Run) -> pd.DataFrame:
+        """The images of a run in view."""
+        table: Any = engine.table(run)
+        return table if self.subset is None else table[table["subset"] == self.subset]
+
+    def partial(self, run: Run) -> str:
+        """What to say of a run that has images in view still to score; empty of others."""
+        rows = self.rows(run)
+        waiting = int((rows["status"] == "waiting").to_numpy().sum())
+        state = "at work" if run.active else "stopped"
+        return f"partial: {state}, {len(rows) - waiting:,} of {len(rows):,} images" if waiting else ""
+
+
+def page() -> None:
+    info = header("Compare")
+    if info is None:
+        st.info("There is no dataset yet; add one on the Data page.", icon=":material/info:")
+        return
+    runs = session.runs_in_view(info)
+    scored = [run for run in runs if run.done]
+    if any(run.active for run in runs):
+        st.fragment(_await_scores, run_every=LIVE_SECONDS)(info, {run.id for run in scored})
+    if not scored:
+        st.info(
+            "No run on this dataset has a score yet. Queue a scorer on the Score page; its first scores show here.",
+            icon=":material/info:",
+        )
+        st.page_link("pages/score.py", label="Choose scorers", icon=":material/play_arrow:")
+        return
+    view = _choose(info, scored)
+    if not view.runs:
+        st.info("None of the chosen runs scored this subset.", icon=":material/info:")
+        return
+    active = any(run.active for run in view.runs)
+    st.fragment(_numbers, run_every=LIVE_SECONDS if active else None, parallel=True)(view)
+    _export(view)
+    st.html(ROOM)
+    with st.container(key="figures"):
+        _score_against_level(view)
+        if len(view.runs) > 1:
+            _pair(view)
+    if len(view.runs) == 1:
+        st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
+        st.page_link("pages/score.py", label="Choose another scorer", icon=":material/play_arrow:")
+
+
+def _await_scores(info: DatasetInfo, known: set[str]) -> None:
+    """Draw the page again when another run has its first score."""
+    if {run.id for run in session.runs_in_view(info) if run.done} != known:
+        st.rerun()
+
+
+def _choose(info: DatasetInfo, scored: Sequence[Run]) -> View:
+    by_id = {run.id: run for run in scored}
+    names = distinct_names(scored)
+    subsets = engine.store().dataset(info.id).subsets
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        subset = subsets[0]
+        if len(subsets) > 1:
+            options = [ALL, *subsets]
+            subset = st.selectbox("Subset", options, width=240, **session.bound("within", options, ALL))
+        chosen = st.multiselect(
+            "Runs",
+            list(by_id),
+            format_func=names.__getitem__,
+            **session.bound_list("runs", list(by_id), list(by_id)[-FEW:]),
+        )
+    subset = None if subset == ALL else subset
+    runs = [by_id[run_id] for run_id in chosen if subset is None or subset in by_id[run_id].subsets]
+    return View(info, subset, runs, names)
+
+
+# -- the metric table -----------------------------------------------------------------------------
+
+
+def _numbers(view: View) -> None:
+    """The table and what it says; values stand there before their intervals, which are computed run by run."""
+    view = _renewed(view)
+    founds = [engine.metrics(run, view.subset, 0) for run in view.runs]
+    wanted = view.subset, [(run.id, run.done) for run in view.runs if not run.active]
+    computing = st.session_state.get("compare_computed") != wanted
+    slot = st.empty() if computing else st.container()  # what an empty place holds vanishes before it is drawn anew
+    for place, run in enumerate(view.runs):
+        if computing:
+            with slot.container():
+                _table(view, founds)
+                st.caption("The 95 % intervals are being computed.")
+        founds[place] = engine.metrics(run, view.subset, _draws(run))
+    st.session_state["compare_computed"] = wanted
+    with slot.container():
+        _table(view, founds)
+        _in_words(view, founds)
+
+
+def _renewed(view: View) -> View:
+    """The view with its runs as they are by now; the whole page is drawn again if one was deleted."""
+    known = {run.id: run for run in session.runs_in_view(view.info)}
+    if not all(run.id in known for run in view.runs):
+        st.rerun()
+    return replace(view, runs=[known[run.id] for run in view.runs])
+
+
+def _draws(run: Run) -> int:
+    return 0 if run.active else DRAWS
+
+
+def _table(view: View, founds: Sequence[dict[str, Any]]) -> None:
+    rows = [(view.names[run.id], found) for run, found in zip(view.runs, founds, strict=True)]
+    partial = {view.names[run.id]: note for run in view.runs if (note := view.partial(run))}
+    complete = {name: found for name, found in rows if name not in partial}
+    metric_table(
+        rows,
+        notes=partial,
+        best=comparing.best(complete) if _same_images(founds) else None,
+        reference=comparing.reference_rows(_fullest(founds)),
+        level_names=view.level_names,
+    )
+
+
+def _same_images(founds: Sequence[dict[str, Any]]) -> bool:
+    """Whether the runs were asked for equally many images of each level."""
+    return all(found["levels"] == founds[0]["levels"] for found in founds)
+
+
+def _fullest(founds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return max(founds, key=lambda found: found["n_scored"])
+
+
+def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
+    average = "Averages over the subsets; raw scores of different subsets are never pooled. " if not view.subset else ""
+    st.caption(
+        f"{average}Under each value its 95 % bootstrap interval. **Bold**: best, and its interval lies above those of "
+        "all others. Underlined: highest, but the intervals overlap or are not known. Partial runs are never marked."
+    )
+    if not _same_images(founds):
+        st.caption(
+            "The runs were asked for different images, so none is marked as best. Below, two runs are compared on the "
+            "images that both scored."
+        )
+    with st.expander("What these numbers say", expanded=True, icon=":material/notes:"):
+        st.markdown(plain(comparing.reference_in_words(_fullest(founds))))
+        said = [
+            f"- **{plain(view.names[run.id])}**: {plain(' '.join(sentences))}"
+            for run, found in zip(view.runs, founds, strict=True)
+            if (sentences := comparing.in_words(found))
+        ]
+        st.markdown("\n".join(said))
+
+
+def _export(view: View) -> None:
+    with st.container(horizontal=True):
+        st.download_button(
+            "Metrics as CSV",
+            data=lambda: _metrics_csv(view),
+            file_name="metrics.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Scores side by side as CSV",
+            data=lambda: _scores_csv(view),
+            file_name="scores-side-by-side.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        with st.popover("What the columns mean", type="tertiary"):
+            st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in HOW_TO_READ.items()))
+
+
+def _metrics_csv(view: View) -> str:
+    rows = []
+    for run in view.runs:
+        subsets = [view.subset] if view.subset else [None, *(run.subsets if len(run.subsets) > 1 else ())]
+        for subset in subsets:
+            label = subset or "average over subsets"
+            rows.append((run.id, view.names[run.id], label, engine.metrics(run, subset, _draws(run))))
+    return metrics_csv(rows)
+
+
+def _scores_csv(view: View) -> str:
+    return scores_side_by_side_csv(_side_by_side(view), {run.id: view.names[run.id] for run in view.runs})
+
+
+def _side_by_side(view: View) -> pd.DataFrame:
+    return side_by_side({run.id: view.rows(run) for run in view.runs})
+
+
+# -- score against level --------------------------------------------------------------------------
+
+
+def _score_against_level(view: View) -> None:
+    """For each run the raincloud and, beside it, the inversion matrix."""
+    st.subheader("Score against severity level", anchor=False)
+    st.caption(
+        "A click on a point opens its image. The matrix takes the C-index apart: for each pair of levels, how often "
+        "the more severe image scores higher."
+    )
+    for place, run in enumerate(view.runs):
+        st.fragment(_figures, run_every=FIGURE_SECONDS if run.active else None)(view, place)
+
+
+def _figures(view: View, place: int) -> None:
+    run = _renewed(view).runs[place]
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        _cloud(view, run)
+    with right:
+        _matrix(view, run)
+
+
+def _cloud(view: View, run: Run) -> None:
+    rows = view.rows(run)
+    scores, label = rows["score"], "anomaly score"
+    if view.subset is None and len(run.subsets) > 1:
+        scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
+    figure = raincloud(
+        rows["level"],
+        scores,
+        rows["image_id"].tolist(),
+        level_names=view.level_names,
+        theme=charts.theme(),
+        title=view.names[run.id],
+        score_label=label,
+        hover=rows["path"].tolist(),
+        height=330,
+        width=520,
+    )
+    alt = describe_raincloud(rows["level"], scores, level_names=view.level_names, score_label=label)
+    clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
+    _open(rows, clicked, run.id)
+
+
+def _open(rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
+    """Go to the image that was clicked, with the run in view."""
+    if image_id:
+        subset = dict(zip(rows["image_id"], rows["subset"], strict=True))[image_id]
+        session.put(image=image_id, subset=subset, split=None, run=run_id)
+        st.switch_page("pages/images.py")
+
+
+def _matrix(view: View, run: Run) -> None:
+    rows = view.rows(run)
+    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    figure = inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=charts.theme(), width=450)
+    alt = describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)
+    charts.show(figure, f"{view.names[run.id]}: {alt}", f"matrix_{run.id}_{view.subset}")
+
+
+# -- two runs -------------------------------------------------------------------------------------
+
+
+def _pair(view: View) -> None:
+    """Two of the runs: their difference with its interval, rank against rank, and where they disagree."""
+    st.subheader("Two runs side by side", anchor=False)
+    ids = [run.id for run in view.runs]
+    with st.container(horizontal=True):
+        first = st.selectbox(
+            "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])
+        )
+        others = [run_id for run_id in ids if run_id != first]
+        second = st.selectbox(
+            "Against",
+            others,
+            format_func=view.names.__getitem__,
+            width=320,
+            **session.bound("against", others, others[0]),
+        )
+    table = _side_by_side(view)
+    table = table[table[first].notna() & table[second].notna()].assign(
+        rank_a=lambda t: ranks_within_subsets(t, first), rank_b=lambda t: ranks_within_subsets(t, second)
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _ranks(view, table, first, second)
+    with right:
+        st.fragment(_difference, parallel=True)(view, table, first, second)
+    _disagreements(view, table, first, second)
+
+
+def _ranks(view: View, table: pd.DataFrame, first: str, second: str) -> None:
+    name_a, name_b = view.names[first], view.names[second]
+    figure = rank_scatter(
+        table["rank_a"],
+        table["rank_b"],
+        table["level"],
+        table["image_id"].tolist(),
+        level_names=view.level_names,
+        theme=charts.theme(),
+        hover=table["path"].tolist(),
+        name_a=name_a,
+        name_b=name_b,
+    )
+    alt = describe_rank_scatter(table["rank_a"], table["rank_b"], name_a=name_a, name_b=name_b)
+    clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
+    _open(table, clicked, first)
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
+def _differences(table: pd.DataFrame, first: str, second: str, draws: int) -> Any:
+    return comparing.differences(table["level"], table[first], table[second], table["subset"], draws=draws)
+
+
+def _difference(view: View, table: pd.DataFrame, first: str, second: str) -> None:
+    columns: Any = table[["level", first, second, "subset"]]
+    draws = min(_draws(run) for run in view.runs if run.id in (first, second))
+    n, found = _differences(columns, first, second, draws)
+    rows = [
+        {"name": label, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
+        for metric, label in DIFFERENCES.items()
+        for value, interval in [found[metric]]
+    ]
+    title = f"{view.names[first]} minus {view.names[second]}"
+    facts = {"reference": [("no difference", 0.0)], "x_title": "difference"}
+    figure = metric_intervals(rows, theme=charts.theme(), width=620, **facts)
+    st.markdown(f"**{plain(title)}**, on the {n:,} images that both scored")
+    charts.show(figure, f"{title}: {describe_metric_intervals(rows, **facts)}", f"difference_{first}_{second}")
+    st.caption(
+        "Paired 95 % bootstrap intervals: both runs on the same resampled images, drawn within each level. An interval "
+        "that holds 0 does not tell the two apart."
+    )
+
+
+def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> None:
+    """The images whose ranks lie furthest apart."""
+    gaps: Any = (table["rank_a"] - table["rank_b"]).abs()
+    images = engine.store().dataset(view.info.id).table.set_index("image_id", drop=False)
+    st.markdown("**Where they disagree most**")
+    st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
+    shown = []
+    for row in table.loc[gaps.nlargest(APART).index].itertuples():
+        image = next(images.loc[[row.image_id]].itertuples())
+        levels = images.loc[images["subset"] == image.subset, "level"].unique()
+        label = f"{row.rank_a:.0f} / {row.rank_b:.0f}"
+        shown.append(replace(tiles.tile(view.info, image, levels), score_label=label))
+    _open(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
+    if view.subset and st.button("All images by rank difference", icon=":material/grid_view:"):
+        session.put(image=None, subset=view.subset, split=None, sort="rank difference", run=first, against=second)
+        st.switch_page("pages/images.py")
+
+
+page()

@@ -1,0 +1,142 @@
+"""The images in view: which subset, runs, filters and order the URL asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from mad_core.datasets.dataset import SPLITS, SubsetCard, level_key
+from mad_core.runs.browsing import ALL_RANKS, ORDERS, STATES, Wanted, select, with_scores
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.store import DatasetInfo, Run
+from pages.ui import engine, session
+
+T = TypeVar("T")
+
+SIZES = (24, 36, 48)
+APART = tuple(range(0, 100, 5))
+PERCENTILES = [ALL_RANKS, *combinations(range(0, 101, 5), 2)]
+
+
+@dataclass(frozen=True)
+class Browsing:
+    """Images of one subset and split, with the scores of the chosen run.
+
+    Parameters
+    ----------
+    subsets, splits : sequence of str
+        What there is to choose from.
+    levels : sequence of float
+        All levels of the subset, ascending; they give the colours.
+    runs : mapping of str to Run
+        Runs that score these images, oldest first.
+    names : mapping of str to str
+        What each of them is called here; no two alike.
+    run, against : Run or None
+        The one whose scores are shown, and the one its ranks are compared with.
+    images : DataFrame
+        All images of subset and split, as :func:`mad_core.runs.browsing.with_scores` gives them.
+    wanted : Wanted
+        The filters and the order in view.
+    """
+
+    info: DatasetInfo
+    subsets: Sequence[str]
+    subset: str
+    splits: Sequence[str]
+    split: str
+    levels: Sequence[float]
+    runs: Mapping[str, Run]
+    names: Mapping[str, str]
+    run: Run | None
+    against: Run | None
+    images: pd.DataFrame
+    wanted: Wanted
+
+    @property
+    def card(self) -> SubsetCard:
+        return self.info.card.subset(self.subset)
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The images that pass the filters, in the wanted order."""
+        return select(self.images, self.wanted)
+
+    @property
+    def size(self) -> int:
+        """Images a page."""
+        return _chosen("size", SIZES)
+
+
+def browse(info: DatasetInfo) -> Browsing:
+    """Read the view; where it asks for what is not there, the first choice stands."""
+    dataset = engine.store().dataset(info.id)
+    subset = _chosen("subset", dataset.subsets)
+    rows: Any = dataset.select(subset=subset)
+    splits = [split for split in reversed(SPLITS) if (rows["split"] == split).any()]
+    split = _chosen("split", splits)
+    runs = {run.id: run for run in session.runs_in_view(info) if split == "test" and subset in run.subsets}
+    begun_first = sorted(runs.values(), key=lambda run: run.done == 0)
+    run = runs.get(session.get("run")) or next(iter(begun_first), None)
+    others = {other.id: other for other in begun_first if other is not run}
+    against = others.get(session.get("against")) or next(iter(others.values()), None)
+    images = with_scores(rows[rows["split"] == split], *(engine.table(r) for r in (run, against) if r))
+    return Browsing(
+        info,
+        dataset.subsets,
+        subset,
+        splits,
+        split,
+        sorted(rows["level"].unique()),
+        runs,
+        distinct_names(list(runs.values())),
+        run,
+        against,
+        images,
+        _wanted(images, run, against),
+    )
+
+
+def orders(run: Run | None, against: Run | None) -> list[str]:
+    """The orders that make sense with these runs."""
+    left_out = set() if run else {"highest score", "lowest score"}
+    left_out |= set() if against else {"rank difference"}
+    return [order for order in ORDERS if order not in left_out]
+
+
+def level_keys(images: pd.DataFrame) -> list[str]:
+    """Levels among images as filters write them."""
+    return [level_key(level) for level in sorted(images["level"].unique())]
+
+
+def defects(images: pd.DataFrame) -> list[str]:
+    """Defects among images."""
+    return sorted(images["defect"].dropna().unique())
+
+
+def _wanted(images: pd.DataFrame, run: Run | None, against: Run | None) -> Wanted:
+    keys, kinds = session.get_list("level"), session.get_list("defect")
+    return Wanted(
+        levels=tuple(float(key) for key in level_keys(images) if key in keys),
+        defects=tuple(defect for defect in defects(images) if defect in kinds),
+        state=_chosen("state", ["", *STATES]) if run else "",
+        name=session.get("find"),
+        ranks=_chosen("percentile", PERCENTILES, range_text) if run else ALL_RANKS,
+        apart=_chosen("apart", APART) if against else 0,
+        order=_chosen("sort", orders(run, against)),
+    )
+
+
+def range_text(ends: tuple[float, float]) -> str:
+    """``80-100``, as the URL has it."""
+    return f"{ends[0]:g}-{ends[1]:g}"
+
+
+def _chosen(name: str, options: Sequence[T], text: Callable[[T], str] = str) -> T:
+    """What the view says where it is among the options, else the first of them."""
+    given = session.get(name)
+    return next((option for option in options if text(option) == given), options[0])

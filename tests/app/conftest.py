@@ -1,0 +1,177 @@
+"""A store with a small dataset of drawn images and finished runs, and the app opened on it.
+
+Everything is written through the store; no scorer and no worker runs.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from streamlit.runtime.scriptrunner import script_runner
+from streamlit.testing.v1 import AppTest
+
+from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
+from mad_core.images import content_hash
+from mad_core.runs.store import Run, RunRequest, RunSubset, Store
+from mad_core.scorers.scorer import Scored
+from mad_core.settings import Settings
+from pages.ui import engine
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTH, HEIGHT, MAP_SIDE = 48, 36, 24
+TRAIN, PER_LEVEL = 3, 6
+LEVELS = {"leaf": (0.0, 0.5, 2.0), "plate": (0.0, 1.0, 2.0, 3.0)}
+DEFECTS = {0.5: "spot", 1.0: "scratch", 2.0: "dent", 3.0: "crack"}
+CARD = Card(
+    title="parts",
+    subsets={
+        "plate": SubsetCard(
+            "industrial",
+            {
+                "0": LevelMeaning("intact", "Ship it."),
+                "1": LevelMeaning("light", "Ship it at a discount."),
+                "2": LevelMeaning("moderate", "Rework it."),
+                "3": LevelMeaning("severe", "Scrap it."),
+            },
+        )
+    },
+)
+
+
+@dataclass
+class Home:
+    """The store the app reads, and ways to fill it further."""
+
+    store: Store
+    dataset: str
+
+    def images(self, subset: str, split: str = "test") -> pd.DataFrame:
+        """Images of a subset in table order: ``PER_LEVEL`` test images a level, least severe first."""
+        return self.store.dataset(self.dataset).select(subset=subset, split=split)
+
+    def run(self, title: str) -> Run:
+        return next(run for run in self.store.runs(self.dataset) if run.title == title)
+
+    def add_run(
+        self,
+        title: str,
+        score: Callable[[Any], Scored | None],
+        *,
+        maps: str = "all",
+        subsets: tuple[str, ...] = (),
+        status: str = "done",
+    ) -> Run:
+        """A run with the results that ``score(row)`` gives; images for which it gives None wait."""
+        request = RunRequest(self.dataset, "filterbank", {"title": title}, subsets, map_policy=maps, map_side=MAP_SIDE)
+        run = self.store.request_run(request)
+        self.store.rename_run(run.id, title)
+        for subset in run.subsets:
+            results = []
+            for slot, row in enumerate(self.images(subset).itertuples()):
+                scored = score(row)
+                if scored is None:
+                    continue
+                kept = scored.map if maps == "all" else None
+                ref = None if kept is None else self.store.maps.write(run.id, subset, slot, kept, MAP_SIDE)
+                results.append((scored, ref))
+            self.store.add_scores(run.id, subset, results)
+            self.store.save_run_subset(run.id, RunSubset(subset, None, 1.0, 2.0, {}))
+        for job in self.store.queue.active():
+            self.store.queue.request_cancel(job.id)
+        self.store.update_run(run.id, status=status, finished=1.0 if status == "done" else None)
+        return self.store.run(run.id)
+
+
+def scored(row: Any, value: float, **facts: Any) -> Scored:
+    """A result whose map is bright where the drawn defect is."""
+    anomaly_map = np.full((HEIGHT, WIDTH), 0.1 * value, np.float32)
+    anomaly_map[9:18, 12:24] = value
+    return Scored(row.image_id, value, map=anomaly_map, **facts)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """The dataset with two finished runs.
+
+    *Alpha* follows the levels (score = level + up to 0.9); *Beta*, in other units, is drawn at random
+    and failed on the first L1 image of ``plate``.
+    """
+    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+    engine.store.cache_clear()
+    store = Store(Settings.from_environment())
+    home = Home(store, store.add_dataset(Imported(_draw(tmp_path / "images"))))
+    rng = np.random.default_rng(7)
+    broken = home.images("plate").query("level == 1")["image_id"].iloc[0]
+    home.add_run("Alpha", lambda row: scored(row, row.level + rng.uniform(0, 0.9)))
+    home.add_run(
+        "Beta",
+        lambda row: (
+            Scored.failed(row.image_id, "unreadable", "The file is cut off.")
+            if row.image_id == broken
+            else scored(row, rng.uniform(100, 900))
+        ),
+    )
+    yield home
+    engine.store().close()
+    engine.store.cache_clear()
+    store.close()
+
+
+@pytest.fixture
+def open_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """``open_page("images", image=…)`` opens a page of the app, as a link with that query does."""
+    # AppTest takes the folder pages/ for old-style pages and would run them without app.py; the server does not.
+    monkeypatch.setattr(script_runner, "_mpa_v1", runpy.run_path)
+
+    def opened(name: str, **query: str | list[str]) -> AppTest:
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        test.query_params.update({"dataset": home.dataset, **query})
+        test.switch_page(f"pages/{name}.py").run()
+        assert not test.exception, test.exception
+        return test
+
+    return opened
+
+
+def _draw(folder: Path) -> Dataset:
+    rows = []
+    for subset, levels in LEVELS.items():
+        places = [("train", 0.0, i) for i in range(TRAIN)]
+        places += [("test", level, i) for level in levels for i in range(PER_LEVEL)]
+        rows += [_image(folder, subset, *place) for place in places]
+    return Dataset.from_rows("parts", rows, CARD, str(folder))
+
+
+def _image(folder: Path, subset: str, split: str, level: float, number: int) -> dict[str, Any]:
+    """Draw one image (and its mask where it is abnormal) and give its row."""
+    name = f"{split}/level_{level:g}/{number:02d}.png"
+    path = folder / subset / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((HEIGHT, WIDTH, 3), 120 + number, np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    if level:
+        mask[9:18, 12:24] = 255
+        pixels[mask > 0] = 40 * level
+        Image.fromarray(mask).save(path.with_suffix(".mask.png"))
+    Image.fromarray(pixels).save(path)
+    return {
+        "image_id": image_id(subset, name),
+        "content_hash": content_hash(path),
+        "path": str(path),
+        "template_path": name,
+        "split": split,
+        "subset": subset,
+        "level": level,
+        "defect": DEFECTS.get(level),
+        "mask_path": str(path.with_suffix(".mask.png")) if level else None,
+        "width": WIDTH,
+        "height": HEIGHT,
+    }

@@ -1,0 +1,296 @@
+"""The Images page, opened from app.py: the gallery with its filters, and one image with its maps and scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from mad_core.scorers.scorer import Scored
+from pages.ui import browsing, gallery, inspecting
+from tests.app.conftest import PER_LEVEL, TRAIN, Home, scored
+
+Open = Callable[..., AppTest]
+
+
+def component(test: AppTest, key: str) -> dict[str, Any]:
+    """What a component of ours was given."""
+    (found,) = [e for e in test.get("bidi_component") if e.proto.id.endswith(key)]
+    return json.loads(found.proto.json)
+
+
+def tiles(test: AppTest) -> list[dict[str, Any]]:
+    return component(test, "gallery")["tiles"]
+
+
+def ids(test: AppTest) -> list[str]:
+    return [tile["image_id"] for tile in tiles(test)]
+
+
+def layers(test: AppTest) -> list[dict[str, Any]]:
+    return component(test, "viewer_plate")["layers"]
+
+
+def written(test: AppTest) -> str:
+    kinds = (test.markdown, test.caption, test.info, test.subheader, test.error)
+    return "\n".join(e.value for kind in kinds for e in kind).replace("\\", "")
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    next(b for b in test.button if b.label == label).click().run()
+    assert not test.exception
+    return test
+
+
+# -- gallery ------------------------------------------------------------------------------------
+
+
+def test_the_gallery_shows_the_test_images_with_level_and_score(home: Home, open_page: Open) -> None:
+    test = open_page("images", subset="plate")
+    assert [t.value for t in test.title] == ["Images"]
+    assert "24 images" in written(test)
+    rows = home.images("plate").sort_values(["level", "template_path"], ascending=[False, True])
+    assert ids(test) == rows["image_id"].tolist()
+    first = tiles(test)[0]
+    assert first["level_label"] == "L3 · severe"
+    assert first["caption"] == "crack · 00.png"
+    score = home.store.score(home.run("Alpha").id, first["image_id"])
+    assert score is not None
+    assert first["score_label"] == f"{score.score:.4g}"
+
+
+def test_levels_defects_and_names_filter(home: Home, open_page: Open) -> None:
+    test = open_page("images", subset="plate", level=["1", "2"], defect="dent", find="03.P")
+    rows = home.images("plate")
+    assert ids(test) == rows[(rows["level"] == 2) & rows["path"].str.endswith("03.png")]["image_id"].tolist()
+    assert "1 of 24 images" in written(test)
+    test.text_input(key="view_find").set_value("no such file").run()
+    assert "No image passes these filters" in written(test)
+    press(test, "Reset filters")
+    assert len(tiles(test)) == 4 * PER_LEVEL
+    assert set(test.query_params) == {"dataset", "subset"}
+
+
+def test_states_of_a_run_filter_and_failures_are_marked(home: Home, open_page: Open) -> None:
+    beta = home.run("Beta").id
+    failed = home.images("plate").query("level == 1")["image_id"].iloc[0]
+    test = open_page("images", subset="plate", run=beta, state="failed")
+    assert ids(test) == [failed]
+    assert (tiles(test)[0]["badge"], tiles(test)[0]["score_label"]) == ("failed", "")
+    assert failed not in ids(open_page("images", subset="plate", run=beta, state="scored"))
+
+
+def test_scores_sort_and_filter(home: Home, open_page: Open) -> None:
+    beta = home.run("Beta").id
+    found = home.store.scores(beta).query("subset == 'plate'").sort_values("score", ascending=False)
+    test = open_page("images", subset="plate", run=beta, sort="highest score")
+    assert ids(test) == found["image_id"].tolist()  # the failed image last
+    test.selectbox(key="view_sort").select("lowest score").run()
+    assert ids(test)[:-1] == found["image_id"].tolist()[-2::-1]
+    assert test.query_params["sort"] == "lowest score"
+    test.slider(key="view_percentile").set_value((90, 100)).run()
+    assert ids(test) == found["image_id"].tolist()[:3][::-1]
+    assert test.query_params["percentile"] == "90-100"
+
+
+def test_the_rank_difference_of_two_runs_sorts_and_filters(home: Home, open_page: Open) -> None:
+    alpha, beta = home.run("Alpha").id, home.run("Beta").id
+    test = open_page("images", subset="plate", run=alpha, against=beta, sort="rank difference")
+    labels = [tile["score_label"].split(" vs ") for tile in tiles(test)[:-1]]  # the last has no score of Beta
+    apart = [abs(float(a) - float(b)) for a, b in labels]
+    assert apart[0] > 50
+    assert all(a >= b - 1 for a, b in pairwise(apart))  # labels are rounded
+    test.select_slider(key="view_apart").set_value(50).run()
+    assert 0 < len(tiles(test)) == sum(a >= 50 for a in apart)
+
+
+def test_pages_are_in_the_address_and_filters_go_back_to_the_first(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "SIZES", (10, 24))
+    test = open_page("images", subset="plate")
+    every = ids(test)
+    test.pagination[0].set_value(3).run()
+    assert test.query_params["page"] == "3"
+    assert len(every) == 10 and len(ids(test)) == 4
+    test.switch_page("pages/compare.py").run()
+    test.switch_page("pages/images.py").run()
+    assert len(ids(test)) == 4
+    test.selectbox(key="view_sort").select("name").run()
+    assert "page" not in test.query_params
+    assert len(ids(test)) == 10
+
+
+def test_a_step_beyond_the_page_leads_back_to_the_page_of_the_image(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "SIZES", (10, 24))
+    last = ids(open_page("images", subset="plate"))[-1]
+    test = press(press(open_page("images", image=last), "Next"), "Gallery")
+    assert test.query_params["page"] == "2"
+    assert component(test, "gallery")["selected"] == ids(test)[0]
+
+
+def test_training_images_are_shown_without_scores(home: Home, open_page: Open) -> None:
+    test = open_page("images", subset="leaf", split="train")
+    assert set(ids(test)) == set(home.images("leaf", "train")["image_id"])
+    assert len(tiles(test)) == TRAIN
+    assert {tile["score_label"] for tile in tiles(test)} == {""}
+    assert [box.label for box in test.selectbox] == ["Dataset", "Subset", "Sort by"]
+
+
+def test_the_view_survives_other_pages(home: Home, open_page: Open) -> None:
+    test = open_page("images", subset="plate", level="2", run=home.run("Beta").id)
+    before = ids(test)
+    test.switch_page("pages/compare.py").run()
+    test.switch_page("pages/images.py").run()
+    assert ids(test) == before
+    assert test.query_params["level"] == "2"
+
+
+def test_without_runs_images_can_still_be_browsed(home: Home, open_page: Open) -> None:
+    for run in home.store.runs():
+        home.store.delete_run(run.id)
+    test = open_page("images", subset="plate", sort="highest score", state="failed")
+    assert len(tiles(test)) == 4 * PER_LEVEL
+    press_first = open_page("images", image=ids(test)[0])
+    assert layers(press_first) == []
+
+
+# -- one image ----------------------------------------------------------------------------------
+
+
+def test_a_link_opens_an_image_with_its_level_maps_and_scores(home: Home, open_page: Open) -> None:
+    row = home.images("plate").query("level == 2").iloc[3]
+    test = open_page("images", image=row["image_id"])
+    assert [t.value for t in test.title] == ["Images"]
+    text = written(test)
+    for part in ("03.png", "Rework it.", "dent", "48 × 36 px", "6.2 % of the image", "test/level_2/03.png"):
+        assert part in text
+    assert any("L2 · moderate" in e.proto.body for e in test.get("html"))
+    assert test.query_params["subset"] == "plate"
+    assert [layer["title"] for layer in layers(test)] == ["Alpha", "Beta"]
+    for layer in layers(test):
+        run = home.run(layer["title"])
+        assert layer["url"].startswith(f"/map/{run.id}/{row['image_id']}")
+        assert layer["low"] < layer["threshold"] <= layer["high"]
+        scores: Any = home.store.scores(run.id).query("subset == 'plate'").set_index("image_id")["score"]
+        rank = 1 + int((scores > scores[row["image_id"]]).sum())
+        assert f"Rank {rank} of {scores.notna().sum()}" in text
+        below = np.mean([scores[i] < scores[row["image_id"]] for i in home.images("plate")["image_id"][:PER_LEVEL]])
+        assert f"above {100 * below:.0f} % of L0 (n = 6)" in text
+    image = component(test, "viewer_plate")["image"]
+    assert (image["width"], image["height"]) == (48, 36)
+    assert "/mask" in image["mask"]
+
+
+def test_an_unknown_image_gives_a_sentence_and_the_gallery(open_page: Open) -> None:
+    test = open_page("images", image="<b>nobody", subset="plate")
+    assert "Image <b>nobody is not in this dataset" in written(test)
+    assert len(tiles(test)) == 4 * PER_LEVEL
+    assert "image" not in test.query_params
+
+
+def test_next_and_previous_follow_the_gallery_and_lead_back_to_it(home: Home, open_page: Open) -> None:
+    query: dict[str, Any] = {"subset": "plate", "level": ["1", "3"], "sort": "lowest score"}
+    order = ids(open_page("images", **query))
+    test = open_page("images", image=order[0], **query)
+    assert next(b for b in test.button if b.label == "Previous").disabled
+    assert order[1] in " ".join(component(test, "viewer_plate")["prefetch"])
+    press(test, "Next")
+    assert test.query_params["image"] == order[1]
+    assert "2 of 12" in written(test)
+    press(press(test, "Next"), "Previous")
+    assert test.query_params["image"] == order[1]
+    press(test, "Gallery")
+    assert ids(test) == order
+    assert component(test, "gallery")["selected"] == order[1]
+    assert test.query_params["level"] == ["1", "3"]
+
+
+def test_a_click_opens_and_keys_move(home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = ids(open_page("images", subset="plate"))
+    asked: list[str] = ["open", "next", "next", "previous"]
+
+    def opened(tiles: Any, *, on_open: Callable[[str], None], **more: Any) -> None:
+        if asked and asked.pop(0):
+            on_open(tiles[4].image_id)
+            st.rerun()
+
+    def moved(*, on_move: Callable[[str], None], **more: Any) -> None:
+        if asked:
+            on_move(asked.pop(0))
+            st.rerun()
+
+    monkeypatch.setattr(gallery, "gallery", opened)
+    monkeypatch.setattr(inspecting, "map_viewer", moved)
+    assert open_page("images", subset="plate").query_params["image"] == order[5]
+
+
+def test_an_image_outside_the_filters_is_shown_all_the_same(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[0]
+    test = open_page("images", image=image, level="3")
+    assert "Outside the gallery's filters" in written(test)
+    assert "19 of 24" in written(test)
+
+
+def test_up_to_four_runs_are_chosen(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[20]
+    for name in ("Gamma", "Delta", "Epsilon"):
+        home.add_run(name, lambda row: scored(row, row.level))
+    test = open_page("images", image=image)
+    assert [layer["title"] for layer in layers(test)] == ["Alpha", "Beta", "Gamma", "Delta"]
+    chosen = [home.run("Epsilon").id, home.run("Beta").id]
+    test.multiselect(key="view_maps").set_value(chosen).run()
+    assert [layer["title"] for layer in layers(test)] == ["Beta", "Epsilon"]
+    assert test.query_params["maps"] == chosen
+
+
+def test_runs_without_a_map_say_why(home: Home, open_page: Open) -> None:
+    image = home.images("plate").query("level == 1")["image_id"].iloc[0]
+    home.add_run("Mapless", lambda row: scored(row, row.level), maps="none")
+    home.add_run("Going", lambda row: scored(row, row.level) if row.level == 0 else None, status="running")
+    test = open_page("images", image=image, maps=[home.run(t).id for t in ("Beta", "Mapless", "Going")])
+    assert [layer["url"] for layer in layers(test)] == [None] * 3
+    assert [layer["missing"] for layer in layers(test)] == [
+        "This scorer failed on the image: The file is cut off.",
+        "This run keeps no anomaly maps.",
+        "This run has not scored the image yet.",
+    ]
+    assert "Failed: The file is cut off." in written(test)
+
+
+def test_a_map_on_demand_is_asked_for_once(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[9]
+    run = home.add_run("Later", lambda row: scored(row, row.level), maps="on demand")
+    test = press(open_page("images", image=image, maps=run.id), "Make the anomaly map")
+    (job,) = home.store.queue.active()
+    assert (job.kind, dict(job.payload)) == ("map", {"run": run.id, "image": image})
+    assert next(b for b in test.button if b.label == "Make the anomaly map").disabled
+    assert layers(test)[0]["missing"] == "The anomaly map is being made."
+    home.store.set_map(run.id, image, home.store.maps.write(run.id, "plate", 9, np.ones((4, 4), np.float32), 24))
+    home.store.queue.request_cancel(job.id)
+    assert layers(test.run())[0]["url"]
+
+
+def test_reasons_and_answers_are_shown_letter_by_letter(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[9]
+    facts = {"reason": "A **dark** <i>line</i>.", "distribution": np.full(101, 1 / 101), "detail": {"written": 70}}
+    run = home.add_run("Teller", lambda row: Scored(row.image_id, 50.0, **facts), maps="none")
+    test = open_page("images", image=image, maps=run.id)
+    assert r"A \*\*dark\*\* \<i\>line\</i\>\." in [m.value for m in test.markdown]
+    assert [json.loads(j.value) for j in test.json] == [{"written": 70}]
+    assert any("70" in chart.proto.spec and "written" in chart.proto.spec for chart in test.get("plotly_chart"))
+
+
+def test_training_images_say_that_nothing_scores_them(home: Home, open_page: Open) -> None:
+    test = open_page("images", image=home.images("plate", "train")["image_id"].iloc[0])
+    assert "Scorers score test images only" in written(test)
+    assert layers(test) == []
+    assert f"1 of {TRAIN}" in written(test)
