@@ -93,7 +93,7 @@ def read_table(path: Path) -> pd.DataFrame:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    first = text.partition("\n")[0]
+    first = text.lstrip("\r\n").partition("\n")[0]
     if not first.strip() or "\0" in first:
         raise InputError(f"{path} is empty or is not a table of text.")
     separator = max(",;\t", key=first.count)

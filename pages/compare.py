@@ -90,6 +90,8 @@ class View:
 
 
 def page() -> None:
+    if st.session_state.pop("compare_open", False):
+        st.switch_page("pages/images.py")
     info = header("Compare")
     if info is None:
         st.info("There is no dataset yet; add one on the Data page.", icon=":material/info:")
@@ -311,11 +313,15 @@ def _cloud(view: View, run: Run) -> None:
 
 
 def _open(rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
-    """Go to the image that was clicked, with the run in view."""
+    """Go to the image that was clicked, with the run in view.
+
+    The page is left by the next full run: a browser that is sent away from within a fragment may end blank.
+    """
     if image_id:
         subset = dict(zip(rows["image_id"], rows["subset"], strict=True))[image_id]
         session.put(image=image_id, subset=subset, split=None, run=run_id)
-        st.switch_page("pages/images.py")
+        st.session_state["compare_open"] = True
+        st.rerun()
 
 
 def _matrix(view: View, run: Run) -> None:

@@ -73,25 +73,33 @@ def extract(path: Path, into: Path, progress: Callable[[int, int], None] = lambd
     InputError
         If it is no archive, damaged, encrypted or too large, or holds a path, link or device that is unsafe.
     """
-    folder = into / content_hash(path)
-    into.mkdir(parents=True, exist_ok=True)
-    with FileLock(into / f"{folder.name}.lock"):
-        if not folder.is_dir():
-            building = into / f"{folder.name}.part"
-            shutil.rmtree(building, ignore_errors=True)
-            building.mkdir()
-            try:
-                _unpack(path, building, progress)
-                building.rename(folder)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-    return folder
+    try:
+        folder = into / content_hash(path)
+        into.mkdir(parents=True, exist_ok=True)
+        with FileLock(into / f"{folder.name}.lock"):
+            if not folder.is_dir():
+                _unpack_at_once(path, folder, progress)
+        return folder
+    except OSError as error:
+        raise InputError(f"{path} cannot be unpacked: {error.strerror or error}.") from None
 
 
 def name_of(path: Path) -> str:
     """An archive's name without its suffixes: ``parts.tar.gz`` → ``parts``."""
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), path.suffix)
     return path.name[: len(path.name) - len(suffix)] or path.name
+
+
+def _unpack_at_once(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Unpack beside the folder and put it in its place when everything is there."""
+    building = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    try:
+        _unpack(path, building, progress)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
@@ -122,8 +130,6 @@ def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> N
         raise InputError(f"{path} is packed in a way that is not known here; pack it again as plain zip.") from None
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged: {str(error).strip('. ') or type(error).__name__}.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be unpacked: {error.strerror or error}.") from None
 
 
 def _write(opened: Callable[[], IO[bytes]], target: Path) -> None:
@@ -144,14 +150,14 @@ def _follow(name: str, links: Mapping[str, str], folder: Path, path: Path) -> No
 
 
 def _members(path: Path) -> Iterator[_Member]:
-    if zipfile.is_zipfile(path):
+    if tarfile.is_tarfile(path):  # asked first: a tar that ends with a zip looks like a zip, too
+        with tarfile.open(path) as archive:
+            yield from _tar_members(archive, path)
+    elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             yield from _zip_members(archive, path)
-        return
-    if not tarfile.is_tarfile(path):
+    else:
         raise InputError(f"{path} is neither a table nor a zip or tar that can be read.")
-    with tarfile.open(path) as archive:
-        yield from _tar_members(archive, path)
 
 
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
@@ -184,6 +190,11 @@ def _tar_members(archive: tarfile.TarFile, path: Path) -> Iterator[_Member]:
         elif not info.isfile():
             raise _no_file(name, path)
         yield _Member(name, info.size, partial(_tar_file, archive, info), link)
+    file = archive.fileobj
+    if file is not None:
+        file.seek(archive.offset)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a broken header for the end
+            raise tarfile.ReadError("one of its headers is broken")
 
 
 def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

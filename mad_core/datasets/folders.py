@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mad_core.datasets.dataset import Problem, SubsetCard, level_key
 from mad_core.datasets.gathering import Expected, Found, Gathered, listed, split_of, together
-from mad_core.datasets.madbench import ECONOMIC, Identity, identify
+from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, identify
 from mad_core.datasets.masks import Masks, beside
 from mad_core.datasets.naming import BESIDE, SPLITS, TEMPLATES, looks_short, meaning, meanings, plain
 from mad_core.datasets.policies import FILE_NAMES, HOW_TO, Policy, built_in, read_policy
@@ -44,6 +44,9 @@ class Class:
             return walker.images(self.folder)
         return ((name, str(self.folder / name)) for name in walker.files(self.folder) if is_image(name))
 
+    def expected(self, subset: str) -> Expected:
+        return Expected(str(self.folder), subset, self.level, str(self.folder))
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -58,17 +61,19 @@ class Place:
     def own(self) -> str:
         return self.trail[-1]
 
-    @cached_property
+    @property
     def name(self) -> str:
-        """What the subset is called: ``mvtec_bottle`` for the benchmark's, else as its folder is."""
+        """What the subset is called: ``mvtec_bottle`` below the benchmark's ``mvtec``, else as its folder is."""
         known = self.identity
-        if known and known.part and not self.own.lower().startswith(known.benchmark.key):
+        if known and known.part and len(self.trail) > 1 and known.benchmark.is_called(self.trail[-2]):
             return f"{known.benchmark.key}_{known.part}"
         return self.own
 
     @cached_property
     def identity(self) -> Identity | None:
-        return identify(self.trail)
+        """Which subset of the benchmark this is, by the folders' names or by its own and its defect types'."""
+        by_defects = (Identity(b, self.own) for b in BENCHMARKS if self._is_covered(built_in(b.key)))
+        return identify(self.trail) or next(by_defects, None)
 
     @cached_property
     def policy(self) -> Policy | None:
@@ -81,9 +86,7 @@ class Place:
             names = [n for n in self.walker.files(folder) if n.lower() in FILE_NAMES]
             if names:
                 return read_policy(folder / names[0])
-        if self.identity:
-            return built_in(self.identity.benchmark.key)
-        return next((p for p in map(built_in, ("mvtec", "visa")) if p and self._is_covered(p)), None)
+        return built_in(self.identity.benchmark.key) if self.identity else None
 
     @cached_property
     def classes(self) -> list[Class]:
@@ -147,8 +150,10 @@ class Place:
         level = self.policy.level(defect, self.own, self.name) if self.policy else None
         return math.nan if level is None else level
 
-    def _is_covered(self, policy: Policy) -> bool:
-        """Whether a built-in policy names this subset and every defect type in it."""
+    def _is_covered(self, policy: Policy | None) -> bool:
+        """Whether a policy names this subset and every defect type in it."""
+        if policy is None or not policy.covers(self.own):
+            return False
         defects = [c.defect for c in _classes(self.folder, self.walker, lambda _: math.nan) if c.defect]
         return bool(defects) and all(policy.level(d, self.own) is not None for d in defects)
 
@@ -174,7 +179,7 @@ def gather_folder(root: Path, name: str, walker: Walker, policy: Policy | None) 
     if not places and not templates:
         return _by_only_table(root, name, walker, policy)
     of_place = {place: [t for t in templates if _is_of(t, place)] for place in places}
-    parts = [_by_templates(place, own, walker) if own else _by_names(place) for place, own in of_place.items()]
+    parts = [_by_templates(place, own) if own else _by_names(place) for place, own in of_place.items()]
     words = "No folder here holds the images of this template; they are left out."
     lost = [t for t in templates if not any(t in own for own in of_place.values())]
     parts.append(Gathered(problems=tuple(Problem("missing-file", str(t), words) for t in lost)))
@@ -201,7 +206,7 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
     place = next((p for p in places if _is_of(table, p)), None)
     rows = read_rows(table)
     if place is not None and not any(row.split or row.subset for row in rows):
-        return _by_templates(place, [table], walker)
+        return _by_templates(place, [table])
     split = "test" if is_template(table.name) else None
     return gather_table(Table(table, rows, name, table.parent, split=split, policy=policy), walker)
 
@@ -295,7 +300,7 @@ def _by_names(place: Place) -> Gathered:
     """What the folders' own names and the policy say."""
     parts = []
     for name, images in _kinds(place).items():
-        expected = [Expected(str(c.folder), name, c.level, str(c.folder)) for c in place.classes if c.level >= 0]
+        expected = [c.expected(name) for c in place.classes if c.level >= 0]
         found = [replace(i, subset=name) for i in images if i.level >= 0]
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
     unknown = Counter(i.group for i in place.images if math.isnan(i.level))
@@ -303,7 +308,7 @@ def _by_names(place: Place) -> Gathered:
     return together([*parts, Gathered(problems=(*problems, *place.leftovers()))])
 
 
-def _by_templates(place: Place, templates: Sequence[Path], walker: Walker) -> Gathered:
+def _by_templates(place: Place, templates: Sequence[Path]) -> Gathered:
     """What templates list for test, and what the folders keep for training."""
     kinds, parts, tests, named = _kinds(place), [], set[str](), set[str]()
     for name, template in {subset_named(t): t for t in templates}.items():
@@ -312,12 +317,13 @@ def _by_templates(place: Place, templates: Sequence[Path], walker: Walker) -> Ga
         except InputError as error:
             parts.append(Gathered(problems=(Problem("unmatched", str(template), str(error)),)))
             continue
-        listing = gather_table(_template(place, name, template, rows), walker)
+        listing = gather_table(_template(place, name, template, rows), place.walker)
         tests |= {f.path for f in listing.found}
         named |= {row.path for row in rows}
         images = next((i for n, i in kinds.items() if plain(n) == plain(name)), place.images)
         training = [replace(i, subset=name) for i in images if _is_training(i) and i.level >= 0 and i.path not in tests]
-        parts += [listing, Gathered(tuple(training), cards={name: place.card(True)})]
+        expected = [c.expected(name) for c in place.classes if c.split == "train" and c.level == 0]
+        parts += [listing, Gathered(tuple(training), tuple(expected), cards={name: place.card(True)})]
     if not tests:
         return together([*parts, _by_names(place)])
     loose = [
@@ -348,13 +354,10 @@ def _kinds(place: Place) -> dict[str, list[Found]]:
     known = place.identity
     if known is None or known.benchmark.key != "multidog":
         return {place.name: place.images}
-    breeds = {_breed(i) for i in place.images if i.level == 0}
-    if known.part:
+    breeds = sorted({_breed(i) for i in place.images if i.level == 0})
+    if known.part or not all(breeds):
         return {place.name: place.images}
-    return {
-        f"{place.own}_{breed}": [i for i in place.images if i.level > 0 or _breed(i) == breed]
-        for breed in sorted(breeds)
-    }
+    return {f"{place.own}_{breed}": [i for i in place.images if i.level > 0 or _breed(i) == breed] for breed in breeds}
 
 
 def _breed(image: Found) -> str:
@@ -373,7 +376,7 @@ def _no_level(place: Place, folder: str, count: int) -> str:
 
 def _check_levels(gathered: Gathered, places: Iterable[Place]) -> None:
     """A tree of defect types without any level is of no use until somebody writes a policy."""
-    unknown = [Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"]
+    unknown = list(dict.fromkeys(Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"))
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         raise InputError(f"Nothing says the severity level of {names}: {HOW_TO}.")

@@ -22,6 +22,7 @@ from mad_core.errors import InputError
 from mad_core.settings import Settings
 
 CARD_NAMES = ("mad.yaml", "mad.yml")
+_NOT_THERE = "{} is not there; name a folder, a table or an archive, or the word demo."
 
 
 def import_dataset(
@@ -104,8 +105,8 @@ def _one_name(source: str | Path) -> Path:
     try:
         path = Path(source).expanduser().absolute()
         return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
-    except (RuntimeError, ValueError):  # no such user, links in a circle, a character no path has
-        raise InputError(f"{source} is not there; name a folder, a table or an archive, or the word demo.") from None
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, links in a circle, a character no path has
+        raise InputError(_NOT_THERE.format(source)) from None
 
 
 def _import_path(
@@ -114,7 +115,7 @@ def _import_path(
     if path.is_dir():
         return _import_folder(path, path.resolve().name, policy, progress)
     if not path.is_file():
-        raise InputError(f"{path} is not there; name a folder, a table or an archive, or the word demo.")
+        raise InputError(_NOT_THERE.format(path))
     if is_table(path):
         return _import_table(path, policy, progress)
     if is_image(path.name):

@@ -7,7 +7,7 @@ import math
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,11 @@ def read_rows(path: Path) -> list[Row]:
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, one by one."""
     found, expected, problems = [], {}, []
-    masks, levels = Masks(table.folder, walker), _levels({row.level for row in table.rows})
+    masks, levels = Masks(table.folder, walker), _levels({row.level or row.defect for row in table.rows})
     for row in table.rows:
         where = f"{table.path.name}, row {row.number}"
-        subset, level = row.subset or table.subset, levels[row.level]
+        subset = row.subset or table.subset
+        level = levels[row.level or row.defect]
         if level is None and table.policy:
             level = table.policy.level(row.defect or row.level, subset)
         path, group = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
@@ -208,14 +209,22 @@ def _find(written: str, table: Table, walker: Walker) -> str | Problem:
     relative = _inside(written, table.folder)
     if relative is None:
         return Problem("missing-file", written, f"this path leads out of {table.folder} and is not opened.")
-    # templates also name files from the benchmark's root on: data/Industry/mvtec/bottle/test/…
-    deepest = relative.count("/") if table.seen else 1
-    for above in range(deepest or 1):
+    for candidate in _shortened(relative, table):
         for folder in (*table.others, table.folder):
-            path = walker.find(folder, relative.split("/", above)[above])
+            path = walker.find(folder, candidate)
             if path is not None:
                 return path
     return Problem("missing-file", written, f"the file is not in {table.folder}.")
+
+
+def _shortened(relative: str, table: Table) -> Iterator[str]:
+    """A path, and what follows the subset's folder in it: templates may begin at the benchmark's root."""
+    yield relative
+    own = {table.folder.name.lower(), table.subset.lower(), table.subset.lower().partition("_")[2]}
+    parts = relative.split("/")
+    for at, part in enumerate(parts[:-1] if table.seen else [], start=1):
+        if part.lower() in own:
+            yield "/".join(parts[at:])
 
 
 def _inside(written: str, folder: Path) -> str | None:

@@ -138,6 +138,9 @@ class Walker:
                 "missing-file", entry.path, "This link leads out of the dataset's folder and is not followed."
             )
             return False
+        if Path(entry.path).parent.resolve().is_relative_to(target):
+            self._problem("unmatched", entry.path, "This link leads to a folder above it and is not followed.")
+            return False
         if not target.exists():
             self._problem("missing-file", entry.path, "This link leads to a file that is not there.")
             return False

@@ -37,7 +37,9 @@ def one_image(info: DatasetInfo) -> None:
             **session.bound_list("by", list(fitted), list(fitted)[:2]),
         )
         subsets = [s for s in engine.store().dataset(info.id).subsets if any(s in fitted[r].subsets for r in chosen)]
-        subset = st.selectbox("As a part of", subsets, width=200, **session.bound("subset", subsets, None))
+        subset = st.selectbox(
+            "As a part of", subsets, width=200, **session.bound("subset", subsets, subsets[0] if subsets else None)
+        )
     if file is not None and subset and chosen:
         runs = [fitted[r] for r in chosen if subset in fitted[r].subsets]
         _submit_once(runs, subset, file.file_id, file.getvalue(), file.name)

@@ -45,6 +45,10 @@ def _card(info: DatasetInfo, scorer: ScorerInfo) -> None:
 
 @st.dialog("New run", width="large")
 def _set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
+    set_up(info, scorer)
+
+
+def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     """Parameters, images and device of one run, then queue it."""
     st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.paper)}")
     parameters = _parameters(scorer)

@@ -31,8 +31,8 @@ FLOORS = (
     {"scorers"},
     {"runs"},
     {"audit", "studies", "report"},
-    {"pages", "cli"},
-    {"app", "__main__"},
+    {"pages", "cli", "api"},
+    {"app", "__main__", "mad_core"},
 )
 """Ground up. A file may import from its own room and from rooms on lower floors."""
 
@@ -56,7 +56,7 @@ def room(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] in ("pages", "app"):
         return parts[0]
-    return parts[1] if parts[0] == "mad_core" and len(parts) > 1 else None
+    return (parts[1] if len(parts) > 1 else "mad_core") if parts[0] == "mad_core" else None
 
 
 def imported(root: Path, file: Path) -> Iterator[str]:

@@ -100,6 +100,14 @@ def test_industrial_subset_with_masks(tmp_path: Path, settings: Settings) -> Non
     assert row["mask_path"].endswith("ground_truth/scratch,dent_level_2/001.png")
 
 
+def test_masks_that_kept_the_folder_names_without_levels(tmp_path: Path, settings: Settings) -> None:
+    root = industrial(tmp_path / "plate")
+    (root / "ground_truth/stain_level_1").rename(root / "ground_truth/stain")
+    imported = import_dataset(root, settings)
+    assert imported.dataset.counts()[0]["masks"] == 2
+    assert imported.problems == ()
+
+
 def test_masks_beside_their_images_are_no_images(tmp_path: Path, settings: Settings) -> None:
     root = tree(tmp_path / "m", ["level_0/a.png", "level_0/b.png", "level_1/c.png", "level_1/c_mask.png"])
     imported = import_dataset(root, settings)
@@ -210,6 +218,8 @@ def test_sources_that_are_no_datasets_are_sentences(tmp_path: Path, settings: Se
     (tmp_path / "text.md").write_text("words")
     for name, sentence in {
         "absent": "is not there",
+        "long" * 100: "is not there",
+        "a\0b": "is not there",
         "flat": "nothing says their severity levels",
         "flat/a.png": "is one image",
         "empty": "holds no image",

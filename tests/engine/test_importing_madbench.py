@@ -153,8 +153,15 @@ def test_template_columns_and_paths_in_all_their_spellings(
     imported = import_dataset(root, settings)
     assert counts(imported) == {"0": 2, "1": 2, "2": 2}
     assert imported.problems == ()
-    defects = imported.dataset.select(split="test").groupby("level")["defect"].first()
-    assert defects[2.0] == "scratch,dent"
+    table = imported.dataset.table
+    assert set(table.loc[table["level"] == 2, "defect"].tolist()) == {"scratch,dent"}
+
+
+def test_a_path_of_another_subset_is_missing_here(tmp_path: Path, settings: Settings) -> None:
+    root = industrial(tmp_path / "plate")
+    template(root / "plate_template.csv", [("good_level_0/000.png", 0), ("data/bolt/test/stain_level_1/000.png", 1)])
+    imported = import_dataset(root, settings)
+    assert [p.path for p in imported.problems if p.kind == "missing-file"] == ["data/bolt/test/stain_level_1/000.png"]
 
 
 def test_missing_images_are_reported_one_by_one(tmp_path: Path, settings: Settings) -> None:
@@ -166,6 +173,15 @@ def test_missing_images_are_reported_one_by_one(tmp_path: Path, settings: Settin
     assert missing == [f"stain_level_1/{i}x.png" for i in range(40)]
     assert "empty-level" in kinds(imported)
     assert counts(imported) == {"0": 1}
+
+
+def test_an_empty_training_folder_is_told_beside_a_template(tmp_path: Path, settings: Settings) -> None:
+    root = tree(tmp_path / "plate", ["test/good_level_0/0.png", "test/dent_level_1/0.png"])
+    (root / "train/good").mkdir(parents=True)
+    template(root / "plate_template.csv", [("good_level_0/0.png", 0), ("dent_level_1/0.png", 1)])
+    imported = import_dataset(root, settings)
+    assert [(p.kind, p.path) for p in imported.problems] == [("empty-level", str(root / "train/good"))]
+    assert (counts(imported, "train"), counts(imported)) == ({}, {"0": 1, "1": 1})
 
 
 def test_a_template_without_its_folder_is_one_problem(tmp_path: Path, settings: Settings) -> None:
@@ -199,6 +215,7 @@ def test_published_levels_are_used_for_unlabelled_trees(tmp_path: Path, settings
     assert kinds(imported) == ["unknown-level"]
     alone = import_dataset(tmp_path / "mvtec_anomaly_detection/bottle", settings)
     assert counts(alone) == {"0": 1, "1": 1, "3": 1}
+    assert alone.dataset.card.subset("bottle").levels["3"].name == "lost"
 
 
 def test_combined_defects_are_found_in_any_order() -> None:

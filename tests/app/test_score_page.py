@@ -1,0 +1,144 @@
+"""The Score page, opened from app.py: cards, forms, queue, live numbers, one image."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from mad_core.metrics.summary import evaluate
+from mad_core.runs.results import run_table
+from mad_core.runs.singles import submit_single
+from mad_core.scorers import catalog
+from tests.app.conftest import Home, scored
+
+Open = Callable[..., AppTest]
+
+
+def written(test: AppTest) -> str:
+    kinds = (test.markdown, test.caption, test.info, test.error, test.warning, test.subheader)
+    return "\n".join(e.value for kind in kinds for e in kind).replace("\\", "")
+
+
+def button(test: AppTest, label: str):
+    (found,) = [b for b in test.button if b.label == label]
+    return found
+
+
+def test_the_run_in_view_shows_its_numbers(home: Home, open_page: Open) -> None:
+    run = home.run("Alpha")
+    test = open_page("score", run=run.id)
+    assert [t.value for t in test.title] == ["Score"]
+    values = {m.label: m.value for m in test.metric}
+    assert set(values) == {"AUROC, whole", "C-index", "Kendall's tau-b", "C-index, abnormal only"}
+    rows = run_table(home.store, run.id)
+    found = evaluate(rows["level"], rows["score"], rows["subset"])
+    assert values["AUROC, whole"] == f"{found['auroc']['whole']:.3f}"
+    assert values["Kendall's tau-b"] == f"{found['kendall_tau_b']:.3f}"
+    assert "42 images" in written(test)
+
+
+def test_every_scorer_has_a_card_that_says_what_it_needs(home: Home, open_page: Open) -> None:
+    test = open_page("score", view="New run")
+    text = written(test)
+    for info in catalog.scorers():
+        assert info.title in text
+        assert test.button(key=f"set_up_{info.id}")
+
+
+def _form(dataset: str, scorer: str) -> None:
+    """What the card's dialog holds; AppTest cannot go on within a dialog."""
+    from mad_core.scorers import catalog
+    from pages.ui import engine, queueing, session
+
+    session.begin()
+    queueing.set_up(engine.store().dataset_info(dataset), catalog.scorer(scorer))
+
+
+def form(home: Home, scorer: str) -> AppTest:
+    test = AppTest.from_function(_form, default_timeout=30, args=(home.dataset, scorer)).run()
+    assert not test.exception
+    return test
+
+
+def test_a_run_is_set_up_and_queued_with_its_parameters(home: Home) -> None:
+    test = form(home, "filterbank")
+    test.number_input(key="parameter_filterbank_size").set_value(128).run()
+    (limit,) = [n for n in test.number_input if n.label == "Test images a subset"]
+    limit.set_value(8).run()
+    assert any("--param size=128" in c.value and "--limit 8" in c.value for c in test.code)
+    button(test, "Queue run").click().run()
+    assert not test.exception
+    (job,) = [j for j in home.store.queue.active() if j.kind == "run"]
+    run = home.store.run(job.payload["run"])
+    assert (run.scorer, run.parameters["size"], run.image_limit) == ("filterbank", 128, 8)
+
+
+def test_a_scorer_without_its_weights_cannot_be_queued(home: Home) -> None:
+    test = form(home, "patchcore")
+    assert "python -m mad_core warm patchcore" in written(test)
+    assert button(test, "Queue run").disabled
+    test.text_input(key="parameter_patchcore_weights").set_value("random").run()
+    assert not button(test, "Queue run").disabled
+
+
+def test_two_sessions_that_ask_for_the_same_run_get_one(home: Home) -> None:
+    for _ in range(2):
+        button(form(home, "filterbank"), "Queue run").click().run()
+    assert len([j for j in home.store.queue.active() if j.kind == "run"]) == 1
+    assert len(home.store.runs(home.dataset)) == 3
+
+
+def test_a_run_at_work_is_watched_cancelled_and_resumed(home: Home, open_page: Open) -> None:
+    run = home.add_run("Half", lambda row: scored(row, 1.0) if row.subset == "leaf" else None, status="queued")
+    home.store.resume_run(run.id)
+    test = open_page("score", run=run.id)
+    assert any(e.proto.text.startswith("Half") for e in test.get("progress"))
+    [b for b in test.button if b.label == "Cancel"][-1].click().run()
+    assert home.store.run(run.id).status == "cancelled"
+    assert "Stopped at 18 of 42 images" in written(test)
+    button(test, "Resume").click().run()
+    assert home.store.run(run.id).status == "queued"
+
+
+def test_a_run_is_renamed_and_deleted_only_after_asking(home: Home, open_page: Open) -> None:
+    run = home.run("Beta")
+    test = open_page("score", run=run.id)
+    (title,) = [t for t in test.text_input if t.label == "Title"]
+    title.set_value("Gamma")
+    button(test, "Rename").click()
+    test.run()
+    assert home.store.run(run.id).title == "Gamma"
+    assert "Retry 1 failed" in [b.label for b in test.button]
+    button(test, "Delete run").click().run()
+    assert "its 42 scores and its maps will be deleted" in written(test)
+    assert [r.title for r in home.store.runs()] == ["Alpha", "Gamma"]
+
+
+@pytest.mark.parametrize("score", [0.2, None])
+def test_one_image_finds_its_place_among_the_levels(home: Home, open_page: Open, score: float | None) -> None:
+    run, out = home.run("Alpha"), io.BytesIO()
+    Image.fromarray(np.full((36, 48, 3), 90, np.uint8)).save(out, "PNG")
+    job = submit_single(home.store, run.id, "plate", out.getvalue(), "mine.png")
+    test = open_page("score", view="One image", by=run.id, subset="plate", single=str(job))
+    assert any("waiting for the worker" in e.proto.text for e in test.get("progress"))
+    claimed = home.store.queue.claim("w", ["cpu", "auto"], job_id=job)
+    assert claimed is not None
+    result = {"score": score, "status": "ok", "reason": None if score else "It is cut off.", "map": False}
+    home.store.queue.finish(job, "w", "done", result=result)
+    test = open_page("score", view="One image", by=run.id, subset="plate", single=str(job))
+    if score is None:
+        assert "Alpha: It is cut off." in written(test)
+    else:
+        assert "The nearest median is" in written(test) and "of L0 · intact" in written(test)
+
+
+def test_without_a_fitted_run_one_image_says_what_to_do(home: Home, open_page: Open) -> None:
+    for run in home.store.runs():
+        home.store.delete_run(run.id)
+    assert "once a run has been fitted" in written(open_page("score", view="One image"))
+    assert "No scorer has been run" in written(open_page("score"))

@@ -1,0 +1,136 @@
+"""The main journeys, in a real browser, with real workers: from the first start to an image's maps."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from mad_core.runs.store import Run, Store
+from mad_core.settings import Settings
+from tests.browser.conftest import ROOT, Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+WORK_MS = 240_000
+
+Serve = Callable[..., Server]
+Settled = Callable[[Page], None]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the store that all journeys here share; the first one starts it."""
+    return tmp_path_factory.mktemp("journeys")
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve, home: Path) -> Server:
+    return serve(ROOT / "app.py", {"MAD_HOME": str(home / "store"), "MAD_ALLOWED_ROOTS": str(home)})
+
+
+@pytest.fixture(scope="module")
+def store(server: Server, home: Path) -> Store:
+    return Store(Settings.from_environment({"MAD_HOME": str(home / "store")}))
+
+
+def until(found: Callable[[], object], seconds: float = WORK_MS / 1000) -> None:
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.2)
+
+
+def run_of(store: Store, scorer: str) -> Run:
+    return next(run for run in store.runs() if run.scorer == scorer)
+
+
+def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
+    server: Server, store: Store, page: Page, settled: Settled
+) -> None:
+    page.goto(server.url)
+    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+    expect(page.get_by_text("534 images")).to_be_visible(timeout=WORK_MS)
+    expect(page.locator(".tile .frame[data-state=shown]").first).to_be_visible()
+
+    page.get_by_role("link", name="Score").click()
+    expect(page.get_by_role("heading", name="Filter bank")).to_be_visible()
+    expect(page.get_by_text("C-index, abnormal only")).to_be_visible(timeout=WORK_MS)  # numbers while it is at work
+    until(lambda: run_of(store, "filterbank").status == "done")
+    assert run_of(store, "filterbank").done == 390
+    page.get_by_role("radio", name="Filter bank").locator("..").click()
+    settled(page)
+
+    page.locator("[data-testid='stPlotlyChart'] .scatterlayer .point").first.click()
+    expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
+    expect(page.get_by_text("of 130")).to_be_visible()
+    first = re.search(r"image=(\w+)", page.url)
+    page.get_by_role("button", name="Next").click()
+    settled(page)
+    second = re.search(r"image=(\w+)", page.url)
+    assert first and second and first[1] != second[1]
+
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name="Filter bank")).to_be_visible()
+    expect(page.get_by_text("Perfect detection, severity at random")).to_be_visible()
+
+
+def test_a_folder_is_imported_scored_and_one_image_placed(
+    server: Server, store: Store, home: Path, page: Page, settled: Settled
+) -> None:
+    folder = home / "tiles"
+    _draw(folder)
+    page.goto(server.url)
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_label("Folder, table or archive").fill(str(folder))
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("1 problems: 1 × unreadable")).to_be_visible(timeout=WORK_MS)
+    assert store.datasets()[-1].name == "tiles"
+
+    page.get_by_role("link", name="Score").click()
+    page.get_by_role("radio", name="New run").or_(page.get_by_role("button", name="New run")).first.click()
+    page.get_by_role("button", name="Set up").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Title").fill("Mine")
+    dialog.get_by_role("button", name="Queue run").click()
+    expect(page.get_by_role("heading", name="Mine")).to_be_visible()
+    until(lambda: any(r.title == "Mine" and r.status == "done" for r in store.runs()))
+
+    page.get_by_role("radio", name="One image").or_(page.get_by_role("button", name="One image")).first.click()
+    page.locator("input[type=file]").set_input_files(folder / "level_2" / "01.png")
+    expect(page.get_by_text("The nearest median is")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("anomaly score · one range for the run")).to_be_visible()
+
+
+def test_a_killed_web_server_loses_nothing(serve: Serve, server: Server, store: Store, home: Path) -> None:
+    run = run_of(store, "filterbank")
+    before = store.scores(run.id).set_index("image_id")["score"]
+    store._drop_scores(run.id)
+    store.resume_run(run.id)
+    until(lambda: store.run(run.id).done > 20)
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait(10)
+    serve(ROOT / "app.py", {"MAD_HOME": str(home / "store"), "MAD_ALLOWED_ROOTS": str(home)})
+    until(lambda: store.run(run.id).status == "done")
+    after = store.scores(run.id)
+    assert len(after) == len(set(after["image_id"])) == 390
+    np.testing.assert_allclose(after.set_index("image_id")["score"][before.index], before, rtol=1e-5)
+
+
+def _draw(folder: Path) -> None:
+    """Grey tiles with spots that grow with the level, and one file that is no image."""
+    rng = np.random.default_rng(5)
+    for name, level, count in (("train", 0, 8), ("level_0", 0, 4), ("level_1", 1, 4), ("level_2", 2, 4)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            grey = rng.normal(120, 6, (96, 96))
+            grey[30 : 30 + 12 * level, 40 : 40 + 12 * level] = 20
+            Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(folder / name / f"{i:02d}.png")
+    (folder / "level_1" / "broken.png").write_bytes(b"this is no image")
