@@ -207,8 +207,9 @@ def _add() -> None:
             st.rerun()
     with upload, st.form("add_upload", border=False, clear_on_submit=True):
         file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
-        asked = st.form_submit_button("Upload and import") and file is not None
-        if asked and session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
+        if not st.form_submit_button("Upload and import") or file is None:
+            return
+        if session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
             st.rerun()
 
 

@@ -310,29 +310,30 @@ def _by_names(place: Place) -> Gathered:
 
 def _by_templates(place: Place, templates: Sequence[Path]) -> Gathered:
     """What templates list for test, and what the folders keep for training."""
-    kinds, parts, tests, named = _kinds(place), [], set[str](), set[str]()
+    kinds, listings, training, tests, named = _kinds(place), [], [], set[str](), set[str]()
     for name, template in {subset_named(t): t for t in templates}.items():
         try:
             rows = read_rows(template)
         except InputError as error:
-            parts.append(Gathered(problems=(Problem("unmatched", str(template), str(error)),)))
+            listings.append(Gathered(problems=(Problem("unmatched", str(template), str(error)),)))
             continue
         listing = gather_table(_template(place, name, template, rows), place.walker)
         tests |= {f.path for f in listing.found}
         named |= {row.path for row in rows}
         images = next((i for n, i in kinds.items() if plain(n) == plain(name)), place.images)
-        training = [replace(i, subset=name) for i in images if _is_training(i) and i.level >= 0 and i.path not in tests]
+        fitting = [replace(i, subset=name) for i in images if _is_training(i) and i.level >= 0 and i.path not in tests]
         expected = [c.expected(name) for c in place.classes if c.split == "train" and c.level == 0]
-        parts += [listing, Gathered(tuple(training), tuple(expected), cards={name: place.card(True)})]
+        listings.append(listing)
+        training.append(Gathered(tuple(fitting), tuple(expected), cards={name: place.card(True)}))
     if not tests:
-        return together([*parts, _by_names(place)])
+        return together([*listings, _by_names(place)])
     loose = [
         i.path
         for i in place.images
         if not _is_training(i) and i.path not in tests and not named & {i.template_path, i.relative}
     ]
     words = f"No row of {templates[0].name} names this image; it is left out."
-    return together([*parts, Gathered(problems=(*_unmatched(loose, words), *place.leftovers()))])
+    return together([*listings, *training, Gathered(problems=(*_unmatched(loose, words), *place.leftovers()))])
 
 
 def _template(place: Place, subset: str, path: Path, rows: Sequence[Row]) -> Table:
@@ -355,7 +356,7 @@ def _kinds(place: Place) -> dict[str, list[Found]]:
     if known is None or known.benchmark.key != "multidog":
         return {place.name: place.images}
     breeds = sorted({_breed(i) for i in place.images if i.level == 0})
-    if known.part or not all(breeds):
+    if known.part or not breeds or "" in breeds:
         return {place.name: place.images}
     return {f"{place.own}_{breed}": [i for i in place.images if i.level > 0 or _breed(i) == breed] for breed in breeds}
 

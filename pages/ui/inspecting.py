@@ -10,14 +10,15 @@ import streamlit as st
 
 from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
-from mad_core.figures import describe_distribution_101, describe_place, distribution_101, score_strip
+from mad_core.figures import describe_distribution_101, distribution_101
 from mad_core.images import ImageInfo, probe, read_mask
 from mad_core.runs.browsing import Wanted, select
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, session, urls
 from pages.ui.browsing import Browsing
-from pages.ui.text import level_names, level_text, plain, score_text
+from pages.ui.placing import place
+from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
 
 LAST_INSPECTED = "last_inspected"
@@ -227,24 +228,11 @@ def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore
     if stored.score is None:
         st.error(plain(f"Failed: {stored.reason or stored.status}"), icon=":material/error:")
     else:
-        _place(view, run, stored.score)
+        place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
         _ask_for_map(run, stored)
         if stored.reason:
             st.markdown(plain(stored.reason))
     _answer(run, stored)
-
-
-def _place(view: Browsing, run: Run, mark: float) -> None:
-    rows: Any = engine.table(run)
-    rows = rows[rows["subset"] == view.subset]
-    arrays, names = (rows["level"], rows["score"]), level_names(view.card)
-    higher, scored = int((rows["score"] > mark).sum()), int(rows["score"].notna().sum())
-    sentence = describe_place(*arrays, mark, level_names=names)
-    figure = score_strip(
-        *arrays, mark=mark, mark_label="This image", level_names=names, theme=charts.theme(), width=560
-    )
-    charts.show(figure, sentence, f"strip_{run.id}")
-    st.caption(plain(f"Rank {higher + 1:,} of {scored:,}, 1 being the highest score. {sentence}"))
 
 
 def _ask_for_map(run: Run, stored: StoredScore) -> None:

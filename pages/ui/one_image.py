@@ -7,13 +7,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from mad_core.figures import describe_place, place_among_levels, score_strip
+from mad_core.figures import place_among_levels
 from mad_core.images import probe
 from mad_core.runs.queue import Job
 from mad_core.runs.singles import submit_single
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, urls
-from pages.ui.text import level_names, plain, score_text
+from pages.ui.placing import place
+from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
 
 LOOK_SECONDS = 0.4
@@ -89,8 +90,10 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
         height=size.height,
         key="single_viewer",
     )
-    for job in jobs:
-        _place(info, job, known[job.payload["run"]])
+    columns = st.columns(min(len(jobs), 2), gap="large")
+    for i, job in enumerate(jobs):
+        with columns[i % 2]:
+            _place(info, job, known[job.payload["run"]])
 
 
 def _layer(job: Job, run: Run) -> MapLayer:
@@ -120,21 +123,14 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         st.error(plain(f"{run.title}: {job.error or result.get('reason') or 'no score'}"), icon=":material/error:")
         return
     card = info.card.subset(subset)
+    mark = float(result["score"])
     rows = engine.table(run)
     rows = rows[rows["subset"] == subset]
-    mark = float(result["score"])
-    arrays = rows["level"], rows["score"]
-    places = place_among_levels(*arrays, mark)
-    words, figure = st.columns([1, 2], gap="large", vertical_alignment="center")
-    with words:
-        st.markdown(f"**{plain(run.title)}**: {score_text(mark)}")
-        nearest = next((p["level"] for p in places if p["nearest"]), None)
+    places = place_among_levels(rows["level"], rows["score"], mark)
+    nearest = next((p["level"] for p in places if p["nearest"]), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(run.title)}**: {score_text(mark)}", width="content")
         if nearest is not None:
-            st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True))
-        sentence = describe_place(*arrays, mark, level_names=level_names(card))
-        st.caption(plain(sentence))
-    with figure:
-        strip = score_strip(
-            *arrays, mark=mark, mark_label="This image", level_names=level_names(card), theme=charts.theme(), width=760
-        )
-        charts.show(strip, sentence, f"strip_{job.id}")
+            st.caption("nearest to", width="content")
+            st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
+    place(run, subset, card, mark, f"strip_{job.id}")

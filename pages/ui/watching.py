@@ -23,6 +23,8 @@ WORDS = {"queued": "waiting", "running": "at work", "done": "done", "failed": "f
 
 def watch(info: DatasetInfo) -> None:
     """The runs of a dataset, newest first, and the one in view with its numbers as they come."""
+    if st.session_state.pop("score_open", False):
+        st.switch_page("pages/images.py")
     runs = session.runs_in_view(info)[::-1]
     if not runs:
         st.info("No scorer has been run on this dataset yet.", icon=":material/info:")
@@ -192,9 +194,10 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
         title=f"{subset}: score against severity level",
     )
     chosen = charts.show_clickable(figure, describe_raincloud(*arrays, level_names=labels), f"cloud_{run.id}_{subset}")
-    if chosen:
+    if chosen:  # a page is left in a full run only: leaving it in a fragment's can blank the browser
+        st.session_state["score_open"] = True
         session.put(image=chosen, subset=subset, split=None)
-        st.switch_page("pages/images.py")
+        st.rerun()
 
 
 def _record(run: Run) -> None:

@@ -19,6 +19,7 @@ from tests.browser.conftest import ROOT, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 WORK_MS = 240_000
+expect.set_options(timeout=30_000)
 
 Serve = Callable[..., Server]
 Settled = Callable[[Page], None]

@@ -199,6 +199,7 @@ def test_a_useless_template_is_told_and_folders_count(tmp_path: Path, settings: 
     imported = import_dataset(root, settings)
     assert counts(imported) == {"0": 2, "1": 2, "2": 2}
     assert any("plate_template.csv" in p.message for p in imported.problems)
+    assert set(kinds(imported)) <= {"unmatched", "missing-file", "empty-level"}
 
 
 def test_published_levels_are_used_for_unlabelled_trees(tmp_path: Path, settings: Settings) -> None:
