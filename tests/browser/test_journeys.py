@@ -65,7 +65,7 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
     expect(page.get_by_text("C-index, abnormal only")).to_be_visible(timeout=WORK_MS)  # numbers while it is at work
     until(lambda: run_of(store, "filterbank").status == "done")
     assert run_of(store, "filterbank").done == 390
-    page.get_by_role("radio", name="Filter bank").locator("..").click()
+    page.locator("label").filter(has_text="Filter bank").click()
     settled(page)
 
     page.locator("[data-testid='stPlotlyChart'] .scatterlayer .point").first.click()
