@@ -6,13 +6,18 @@ machine and in any order of drawing.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from subprocess import PIPE
 from types import ModuleType
 
 import numpy as np
@@ -20,9 +25,10 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from mad_core.children import start_python
 from mad_core.datasets import demo_fundus, demo_novelty, demo_plate
 from mad_core.datasets.dataset import Card
-from mad_core.errors import InputError, NotFoundError
+from mad_core.errors import InputError, NotFoundError, WorkError
 
 DEMO_VERSION = "1"
 """Changes whenever a pixel, a name or a level of the demo changes."""
@@ -36,7 +42,7 @@ LEVEL_IMAGES = 26
 _SUBSETS: Mapping[str, ModuleType] = {"plate": demo_plate, "fundus": demo_fundus, "novelty": demo_novelty}
 _NORMAL_KINDS = ("train", "good")
 _SEED = 2411_14515  # the number of the paper that posed the problem
-_MOST_THREADS = 8
+_MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -149,15 +155,63 @@ def _make(folder: Path, progress: Callable[[int, int], None]) -> None:
 
 
 def _draw_all(building: Path, plans: list[_Plan], progress: Callable[[int, int], None]) -> None:
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "demo") as pool:
-        futures = [pool.submit(_write, building, plan) for plan in plans]
+    """Draw in processes of their own: the pictures are made of many short numpy calls, which hold the GIL."""
+    count = min(_MOST_PROCESSES, os.cpu_count() or 1)
+    # Idle BLAS threads would wait for work by spinning, and so take the cores away from the other process.
+    single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(count, "demo"))
+        drawers = [_Drawer(building, single) for _ in range(count)]
+        for drawer in drawers:
+            stack.callback(drawer.end)
+        free: SimpleQueue[_Drawer] = SimpleQueue()
+        for drawer in drawers:
+            free.put(drawer)
+
+        def draw_one(plan: _Plan) -> None:
+            drawer = free.get()
+            drawer.draw(plan)
+            free.put(drawer)
+
+        futures = [pool.submit(draw_one, plan) for plan in plans]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 future.result()
                 progress(done, len(plans))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+class _Drawer:
+    """A process that draws what it is told, one picture a line of its input."""
+
+    def __init__(self, building: Path, environment: dict[str, str]) -> None:
+        self.process = start_python(
+            __name__, str(building), environment=environment, stdin=PIPE, stdout=PIPE, text=True, bufsize=1
+        )
+
+    def draw(self, plan: _Plan) -> None:
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps(astuple(plan)) + "\n")
+            answer = self.process.stdout.readline()
+        except OSError:
+            answer = ""
+        if not answer:
+            raise WorkError(f"The process that draws the demo ended early ({plan.image} is missing); is the disk full?")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def _draw_as_told(building: Path) -> None:
+    for line in sys.stdin:
+        plan = _Plan(*json.loads(line))
+        _write(building, plan)
+        sys.stdout.write(f"{plan.image}\n")
+        sys.stdout.flush()
 
 
 def _write(building: Path, plan: _Plan) -> None:
@@ -214,3 +268,7 @@ def _marker(folder: Path) -> Path:
 
 def _pictures(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*.png"))
+
+
+if __name__ == "__main__":
+    _draw_as_told(Path(sys.argv[1]))

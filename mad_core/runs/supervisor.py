@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 
+from mad_core.children import start_python
 from mad_core.errors import MadError
 from mad_core.runs.store import Store
 
@@ -67,9 +67,11 @@ class Supervisor:
     def _start(self, device: str) -> None:
         logs = self.store.settings.logs
         logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "mad_core", "worker", "--device", device, "--parent", str(os.getpid())]
+        arguments = ("worker", "--device", device, "--parent", str(os.getpid()))
         with (logs / f"worker-{device.replace(':', '')}.log").open("ab") as out:
-            self.children[device] = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self.children[device] = start_python(
+                "mad_core", *arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
 
     def _watch(self) -> None:
         while not self._stop.is_set():

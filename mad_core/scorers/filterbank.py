@@ -8,7 +8,7 @@ normal window nearby is the anomaly map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mad_core.scorers.filters import blur, responses
-from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample, single_threaded
 from mad_core.scorers.loading import load
 from mad_core.scorers.neighbours import NearbyBank, nearest_anywhere
 from mad_core.scorers.reductions import reduce_map
-from mad_core.scorers.scorer import Context, Item
+from mad_core.scorers.scorer import Context, Item, Scored
 
 GRID = 32  # windows a side, each as wide as two steps of the grid
 LEAST_SIDE, MOST_STRETCH = 48, 2.0
@@ -32,16 +32,19 @@ class FilterBank(ImageScorer):
     """See the module; parameters ``size``, ``positions``, ``reach``, ``bank`` and ``reduction``."""
 
     scale: float = 1.0
+    device: str = "cpu"
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
+        self.device = context.device
         chosen = sample(normals, self.parameters["bank"], context)
-        self.scale = self._working_scale(chosen)
+        with single_threaded():
+            self.scale = self._working_scale(chosen)
+            found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=len(chosen))
+        self._learn(torch.stack([features.cpu() for features, _ in found]), context)
 
-        def features(image: np.ndarray) -> torch.Tensor:
-            return self._features(self.prepare(image), context.device).cpu()
-
-        found = read_normals(chosen, features, context, fewest=FEWEST_NORMALS, total=len(chosen))
-        self._learn(torch.stack(found), context)
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        with single_threaded():
+            yield from super().score(images, context)
 
     def _working_scale(self, normals: Sequence[Item]) -> float:
         """One scale for all images, so that a defect has the same size in pixels everywhere."""
@@ -49,19 +52,19 @@ class FilterBank(ImageScorer):
         known = [area for area in areas if area]
         return self.parameters["size"] / float(np.median(np.sqrt(known))) if known else 1.0
 
+    @torch.inference_mode()
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
-        """The image at working size, (3, H, W) in 0-1, and the size of its map (height, width)."""
+        """Logarithm of the strongest response in each window, (C, GRID, GRID), and the size of the map (height, width).
+
+        Many small steps an image: the loader's threads share them better than threads within each step would.
+        """
         height, width = image.shape[:2]
         scale = min(self.scale, MOST_STRETCH * self.parameters["size"] / (height * width) ** 0.5)
         size = (max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale)))
         small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255), map_shape(image)
-
-    @torch.inference_mode()
-    def _features(self, prepared: tuple[torch.Tensor, tuple[int, int]], device: str) -> torch.Tensor:
-        """Logarithm of the strongest response in each window: (C, GRID, GRID)."""
-        found = responses(prepared[0].to(device), 2 * GRID)[None]
-        return torch.log1p(F.max_pool2d(found, kernel_size=4, stride=2, padding=1)[0])
+        pixels = torch.from_numpy(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255)
+        found = responses(pixels.to(self.device), 2 * GRID)[None]
+        return torch.log1p(F.max_pool2d(found, kernel_size=4, stride=2, padding=1)[0]), map_shape(image)
 
     @torch.inference_mode()
     def _learn(self, features: torch.Tensor, context: Context) -> None:
@@ -90,7 +93,7 @@ class FilterBank(ImageScorer):
 
     @torch.inference_mode()
     def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
-        found = torch.stack([self._features(one, context.device) for one in prepared])
+        found = torch.stack([features for features, _ in prepared])
         query = found.flatten(2).transpose(1, 2) - self.middle  # N, P, C
         if self.nearby is not None:
             distance = self.nearby.nearest(query)
@@ -106,7 +109,7 @@ class FilterBank(ImageScorer):
         return {"features": self.features, "centre": self.centre, "spread": self.spread}, {"scale": self.scale}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
-        self.scale = float(facts["scale"])
+        self.scale, self.device = float(facts["scale"]), context.device
         self._use(tensors["features"], tensors["centre"], tensors["spread"], context)
 
     def facts(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,6 +80,20 @@ def read_normals(
             f"At least {fewest} readable training normals are needed; subset '{context.subset}' has {len(found)}.{why}"
         )
     return found
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let every torch step take one thread: several images go at once instead.
+
+    Threads that wait for each other in the middle of a step stall on a machine that is doing other things.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sample(normals: Sequence[Item], most: int, context: Context) -> list[Item]:

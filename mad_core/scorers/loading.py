@@ -5,6 +5,7 @@ Pillow releases the interpreter lock while it decodes, so a few threads keep the
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from mad_core.images import read_image
 from mad_core.scorers.scorer import Item
 
 T = TypeVar("T")
-THREADS = 2
+THREADS = max(2, min(8, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ _STYLE = """
 .mad-metrics {{ overflow-x: auto; font-variant-numeric: tabular-nums; line-height: 1.3; }}
 .mad-metrics table {{ border-collapse: collapse; width: 100%; font-size: 0.9rem; margin: 0; }}
 .mad-metrics caption {{ position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }}
-.mad-metrics :is(th, td) {{ padding: 0.4rem 0.7rem; text-align: right; vertical-align: top; white-space: nowrap;
+.mad-metrics :is(th, td) {{ padding: 0.4rem 0.5rem; text-align: right; vertical-align: top; white-space: nowrap;
   border: 0; border-bottom: 1px solid {line}; font-weight: 400; color: {ink}; }}
 .mad-metrics thead th {{ color: {muted}; font-size: 0.8rem; vertical-align: bottom; }}
 .mad-metrics thead th[colspan] {{ text-align: center; border-bottom: 0; padding-bottom: 0; }}
 .mad-metrics thead th[colspan] span {{ display: block; border-bottom: 1px solid {line}; padding-bottom: 0.2rem; }}
 .mad-metrics .name {{ text-align: left; position: sticky; left: 0; background: {page}; z-index: 1; white-space: normal;
-  min-width: 11rem; max-width: 17rem; overflow-wrap: anywhere; }}
+  min-width: 7rem; max-width: 17rem; overflow-wrap: anywhere; }}
 .mad-metrics tbody .name {{ font-weight: 600; }}
 .mad-metrics small {{ display: block; color: {muted}; font-size: 0.75rem; font-weight: 400; }}
 .mad-metrics b {{ font-weight: 700; }}
