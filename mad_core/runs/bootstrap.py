@@ -6,8 +6,8 @@ from mad_core.errors import MadError
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 
-FIRST_SCORERS = ("filterbank", "autoencoder")
-"""Scorers that need nothing from the network; queued on the demo at the first start."""
+FIRST_SCORERS = ("filterbank",)
+"""Scorers that need nothing from the network and little time; queued on the demo at the first start."""
 
 
 def prepare_first_start(store: Store) -> None:

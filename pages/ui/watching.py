@@ -41,6 +41,7 @@ def watch(info: DatasetInfo) -> None:
             captions=[plain(_in_short(run)) for run in runs],
             **session.bound("run", list(by_id), first.id),
         )
+    session.put(run=chosen or first.id)  # stays in view when it ends and another one starts
     with panel:
         run = by_id[chosen or first.id]
         st.fragment(_panel, run_every=LIVE_SECONDS if run.active else None)(info, run.id)

@@ -61,6 +61,7 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
     expect(page.locator(".tile .frame[data-state=shown]").first).to_be_visible()
 
     page.get_by_role("link", name="Score").click()
+    settled(page)
     page.locator("label").filter(has_text="Filter bank").click()
     expect(page.get_by_role("heading", name="Filter bank")).to_be_visible()
     expect(page.get_by_text("C-index, abnormal only")).to_be_visible(timeout=WORK_MS)  # numbers while it is at work
@@ -97,6 +98,7 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
 
     page.get_by_role("link", name="Score").click()
     page.get_by_role("radio", name="New run").or_(page.get_by_role("button", name="New run")).first.click()
+    settled(page)
     page.get_by_role("button", name="Set up").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name="Title").fill("Mine")
@@ -105,6 +107,7 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     until(lambda: any(r.title == "Mine" and r.status == "done" for r in store.runs()))
 
     page.get_by_role("radio", name="One image").or_(page.get_by_role("button", name="One image")).first.click()
+    settled(page)
     page.locator("input[type=file]").set_input_files(folder / "level_2" / "01.png")
     expect(page.get_by_text("The nearest median is")).to_be_visible(timeout=WORK_MS)
     expect(page.get_by_text("anomaly score · one range for the run")).to_be_visible()
