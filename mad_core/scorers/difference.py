@@ -1,9 +1,9 @@
 """The difference view: a picture of what an image shows that its references do not.
 
-Models that see several images seldom compare them well (MMAD, arXiv 2410.09453, finds that a second
-image helps them little). So the comparison is done by plain registration and given to the model as one more picture: mid
-grey where the image agrees with a reference, brighter or darker, and coloured, where it departs from
-all of them, in units of how much the references differ among themselves.
+Models that see several images compare them badly. So the comparison is done by plain registration and
+given to the model as one more picture: mid grey where the image agrees with a reference, brighter,
+darker or coloured where it departs from all of them, in units of how much the references differ among
+themselves.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _COARSE = 32
 _STEPS = 30
 _SHIFTS = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if abs(dy) + abs(dx) <= 2)
 _FLOOR = 0.025
+_SUM = np.ones((1, 3), np.float32)
 
 
 class DifferenceView:
@@ -128,7 +129,9 @@ def _register(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     warp = np.eye(2, 3, dtype=np.float32)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, 1e-4)
     try:
-        found = cv2.findTransformECC(target, source, warp, cv2.MOTION_AFFINE, stop, None, 3)[1]
+        found = cv2.findTransformECC(target, source, warp, cv2.MOTION_AFFINE, stop, np.ones(target.shape, np.uint8), 3)[
+            1
+        ]
     except cv2.error:  # textures without structure do not converge: they need no alignment either
         return warp.astype(np.float64)
     turned = found[:, :2]
@@ -154,17 +157,21 @@ def _lit_alike(moved: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 def _best(pixels: np.ndarray, candidates: Sequence[np.ndarray]) -> np.ndarray:
     """The smallest smoothed departure over candidates and shifts of up to two pixels, at each place."""
-    least: np.ndarray | None = None
-    best = np.zeros_like(pixels)
+    height, width = pixels.shape[:2]
+    shifted = []
     for candidate in candidates:
         padded = cv2.copyMakeBorder(candidate, 2, 2, 2, 2, cv2.BORDER_REPLICATE)
-        for dy, dx in _SHIFTS:
-            found = pixels - padded[2 + dy : 2 + dy + pixels.shape[0], 2 + dx : 2 + dx + pixels.shape[1]]
-            cost = cv2.GaussianBlur((found * found).sum(2), (0, 0), 2.0)
-            if least is None:
-                least, best = cost, found
-                continue
-            better = cost < least
-            least = np.where(better, cost, least)
-            best = np.where(better[..., None], found, best)
+        shifted += [padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width] for dy, dx in _SHIFTS]
+    least = np.full((height, width), np.inf, np.float32)
+    which = np.zeros((height, width), np.uint8)
+    for number, candidate in enumerate(shifted):
+        departure = cv2.subtract(pixels, candidate)
+        cost = cv2.GaussianBlur(cv2.transform(cv2.multiply(departure, departure), _SUM), (0, 0), 2.0)
+        better = cost < least
+        np.copyto(least, cost, where=better)
+        np.copyto(which, number, where=better, casting="unsafe")
+    best = np.empty_like(pixels)
+    for number in np.unique(which):
+        place = which == number
+        best[place] = pixels[place] - shifted[number][place]
     return best

@@ -23,7 +23,7 @@ from .conftest import make_dataset
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
-    {"errors", "palette"},
+    {"errors", "palette", "children"},
     {"settings", "metrics", "scorefiles"},
     {"figures"},
     {"images"},

@@ -249,7 +249,7 @@ def wrong_colour(product: Product, rng: Rng) -> tuple[tuple[Part, ...], list[Par
 
 def surplus(product: Product, rng: Rng) -> tuple[tuple[Part, ...], list[Part], float]:
     like = product.parts[int(rng.integers(len(product.parts)))] if product.parts and rng.random() < 0.6 else None
-    at = tuple(float(v) for v in rng.uniform(120, CANVAS - 120, 2))
+    at = (float(rng.uniform(120, CANVAS - 120)), float(rng.uniform(120, CANVAS - 120)))
     if like is None:
         new = Part(
             str(rng.choice(SHAPES)), at, float(rng.uniform(14, 40)), float(rng.uniform(0, 3)), random_colour(rng)

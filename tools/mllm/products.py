@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 SIDE = 256
 CANVAS = 512
@@ -51,7 +51,7 @@ def _speckle(rng: np.random.Generator) -> np.ndarray:
     """Terrazzo: chips of stone, each of one tone."""
     points = rng.random((int(rng.integers(150, 1500)), 2)) * _SHEET
     y, x = np.mgrid[0:_SHEET:2, 0:_SHEET:2]
-    _, owner = cKDTree(points).query(np.stack([y.ravel(), x.ravel()], 1))
+    _, owner = KDTree(points).query(np.stack([y.ravel(), x.ravel()], 1))
     tones = rng.standard_normal(len(points))[owner].reshape(_SHEET // 2, _SHEET // 2)
     return cv2.resize(tones, (_SHEET, _SHEET), interpolation=cv2.INTER_LINEAR)
 
@@ -60,7 +60,7 @@ def _cells(rng: np.random.Generator) -> np.ndarray:
     """Leather: distance to the nearest of many points."""
     points = rng.random((int(rng.integers(400, 3000)), 2)) * _SHEET
     y, x = np.mgrid[0:_SHEET:2, 0:_SHEET:2]
-    distance, _ = cKDTree(points).query(np.stack([y.ravel(), x.ravel()], 1), k=2)
+    distance, _ = KDTree(points).query(np.stack([y.ravel(), x.ravel()], 1), k=2)
     edge = (distance[:, 1] - distance[:, 0]).reshape(_SHEET // 2, _SHEET // 2)
     return cv2.resize(np.minimum(edge, np.quantile(edge, 0.7)), (_SHEET, _SHEET), interpolation=cv2.INTER_LINEAR)
 
@@ -140,6 +140,8 @@ class Part:
         if self.shape in ("disc", "ring"):
             angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
             points = np.stack([np.cos(angles), np.sin(angles)], 1) * radius
+        elif self.shape == "print":
+            points = _POLYGONS["square"] * radius * np.array([0.5 * len(self.text), 0.6])
         else:
             points = _POLYGONS[self.shape] * radius
         c, s = np.cos(self.turn), np.sin(self.turn)
@@ -150,7 +152,9 @@ class Part:
         if self.shape == "print":
             scale = self.size / 22
             place = (int(self.at[0] - 9 * scale * len(self.text)), int(self.at[1] + 9 * scale))
-            cv2.putText(image, self.text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, self.colour.tolist(), 2, cv2.LINE_AA)
+            mask = np.zeros((CANVAS, CANVAS), np.uint8)
+            cv2.putText(mask, self.text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 2, cv2.LINE_AA)
+            image += mask[..., None].astype(np.float32) / 255 * (self.colour - image)
             return
         fill(image, self.outline(1.06) - 3.5 * light, 0.55, 0.35)
         fill(image, self.outline(), self.colour)
