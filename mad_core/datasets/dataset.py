@@ -196,7 +196,7 @@ class Dataset:
             raise InputError(f"The table of dataset '{self.name}' lacks the columns {', '.join(missing)}.")
         if self.table["image_id"].duplicated().any():
             raise InputError(f"Dataset '{self.name}' names an image twice in the same subset.")
-        if not set(self.table["split"]) <= set(SPLITS):
+        if not set(self.table["split"].unique()) <= set(SPLITS):
             raise InputError(f"Dataset '{self.name}' has a split that is none of {', '.join(SPLITS)}.")
         levels = self.table["level"].to_numpy(dtype=np.float64)
         if not np.all(np.isfinite(levels) & (levels >= 0)):
@@ -232,7 +232,7 @@ class Dataset:
         """
         t: Any = self.table
         if subset is not None:
-            if subset not in set(t["subset"]):
+            if subset not in t["subset"].unique():
                 raise NotFoundError(
                     f"Dataset '{self.name}' has no subset '{subset}'; it has {', '.join(self.subsets)}."
                 )

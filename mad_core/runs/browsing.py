@@ -131,5 +131,6 @@ def _ordered(table: pd.DataFrame, order: str) -> pd.DataFrame:
         "rank difference": ("apart", False),
         "name": ("template_path", True),
     }[order]
-    by_path = table.sort_values("template_path", kind="stable")
-    return by_path.sort_values(column, ascending=ascending, kind="stable", na_position="last")
+    by = list(dict.fromkeys((column, "template_path")))
+    keys: Any = table[by]
+    return table.loc[keys.sort_values(by, ascending=[ascending, True][: len(by)], na_position="last").index]

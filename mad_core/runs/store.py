@@ -238,22 +238,29 @@ class Store:
         return _dataset_info(row)
 
     def dataset(self, dataset_id: str) -> Dataset:
-        """One dataset with its images; the table is cached and must not be changed.
+        """One dataset with its images; its table is cached and must not be changed.
 
         Raises
         ------
         NotFoundError
         """
-        info = self.dataset_info(dataset_id)
-        return Dataset(info.name, self._load_dataset(dataset_id), info.card, info.source)
+        info, loaded = self.dataset_info(dataset_id), self._load_dataset(dataset_id)
+        if (info.name, info.card) == (loaded.name, loaded.card):
+            return loaded
+        return replace(loaded, name=info.name, card=info.card)
 
-    def _read_dataset(self, dataset_id: str) -> pd.DataFrame:
+    def _read_dataset(self, dataset_id: str) -> Dataset:
+        info = self.dataset_info(dataset_id)
         columns = [images.c[name] for name in COLUMNS]
         with self.database.read() as connection:
             rows = connection.execute(
                 sa.select(*columns).where(images.c.dataset_id == dataset_id).order_by(images.c.position)
             ).all()
-        return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict(COLUMNS))
+        values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+        table = pd.DataFrame(
+            {name: pd.Series(column, dtype=COLUMNS[name]) for name, column in zip(COLUMNS, values, strict=True)}
+        )
+        return Dataset(info.name, table, info.card, info.source)
 
     def image(self, dataset_id: str, image_id: str) -> Mapping[str, Any]:
         """One row of the table of images, straight from the database.

@@ -37,6 +37,8 @@ HANDLERS = {
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
+NICENESS = 5
+"""Of a worker beside a web server: the page that shows the work comes before the work."""
 UNANSWERED_SECONDS = 30.0
 """A job that does not answer a cancel for this long is ended with its process."""
 
@@ -223,6 +225,8 @@ def run_worker(settings: Settings, device: str = "auto", parent: int | None = No
         False if the device already has a worker.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
+    if parent is not None and hasattr(os, "nice"):
+        os.nice(NICENESS)
     device = devices.resolve(device)
     lock = FileLock(settings.home / f"worker-{device.replace(':', '')}.lock")
     try:

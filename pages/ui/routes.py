@@ -1,126 +1,61 @@
-"""Image routes and the life of the web process: originals, thumbnails, masks and maps by URL.
+"""Image routes and the life of the web process.
 
-An address names ids, never paths; a file is opened only when its id belongs to a dataset in the
-store. Addresses carry the content's digest, so browsers may keep what they got.
+A page can be asked for while the engine is still being imported, so nothing here imports it before the
+server listens.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
+import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-
-from mad_core.errors import MadError, NotFoundError
-from mad_core.images import read_mask, thumbnail
-from mad_core.runs.bootstrap import prepare_first_start
-from mad_core.runs.maps import pack
-from mad_core.runs.singles import single_file
-from mad_core.runs.supervisor import Supervisor
-from pages.ui import access, engine
-
-KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-THUMBNAIL = 256
-PREVIEW = 1600
-"""Longest side, pixels, of what browsers get where they cannot read the original's format."""
 
 
 def routes() -> list[Route]:
     """All image routes."""
+    kinds = ("original", "preview", "thumbnail", "mask")
     return [
-        Route("/image/{dataset}/{image}/original", _answer(_original)),
-        Route("/image/{dataset}/{image}/preview", _answer(_preview)),
-        Route("/image/{dataset}/{image}/thumbnail", _answer(_thumbnail)),
-        Route("/image/{dataset}/{image}/mask", _answer(_mask)),
-        Route("/map/{run}/{image}", _answer(_map)),
-        Route("/single/{job:int}/{kind}", _answer(_single)),
+        *(Route(f"/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
+        Route("/map/{run}/{image}", _serve("map")),
+        Route("/single/{job:int}/{kind}", _serve("single")),
     ]
+
+
+def _serve(kind: str) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        from pages.ui import serving
+
+        return serving.answer(kind, request)
+
+    return answer
 
 
 @contextlib.asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """While the web server runs, its workers do; on the first start the demo is prepared."""
+    ends = threading.Event()
+    thread = threading.Thread(target=_keep_workers, args=(ends,), name="workers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+def _keep_workers(ends: threading.Event) -> None:
+    from mad_core.runs.bootstrap import prepare_first_start
+    from mad_core.runs.supervisor import Supervisor
+    from pages.ui import engine
+
     store = engine.store()
     prepare_first_start(store)
     supervisor = Supervisor(store)
     supervisor.start()
-    try:
-        yield
-    finally:
-        supervisor.stop()
-
-
-def _answer(serve: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Check the login, then serve; what is not there or cannot be read is a sentence, not a traceback."""
-
-    def guarded(request: Request) -> Response:
-        if not access.may_see(request):
-            return PlainTextResponse("Log in first.", 401, headers=FRESH)
-        try:
-            return serve(request)
-        except NotFoundError as error:
-            return PlainTextResponse(str(error), 404, headers=FRESH)
-        except MadError as error:
-            return PlainTextResponse(str(error), 409, headers=FRESH)
-
-    return guarded
-
-
-def _row(request: Request) -> Any:
-    return engine.store().image(request.path_params["dataset"], request.path_params["image"])
-
-
-def _original(request: Request) -> Response:
-    return _file(Path(_row(request)["path"]))
-
-
-def _file(path: Path) -> Response:
-    if not path.is_file():
-        raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
-    return FileResponse(path, headers=KEEP)
-
-
-def _thumbnail(request: Request) -> Response:
-    return _small(request, THUMBNAIL)
-
-
-def _preview(request: Request) -> Response:
-    return _small(request, PREVIEW)
-
-
-def _small(request: Request, longest: int) -> Response:
-    row = _row(request)
-    folder = engine.store().settings.thumbnails / row["dataset_id"]
-    return _file(thumbnail(Path(row["path"]), folder, longest, row["content_hash"]))
-
-
-def _mask(request: Request) -> Response:
-    row = _row(request)
-    if not row["mask_path"]:
-        raise NotFoundError("This image has no mask.")
-    out = io.BytesIO()
-    Image.fromarray(read_mask(Path(row["mask_path"]))).save(out, "PNG")
-    return Response(out.getvalue(), media_type="image/png", headers=KEEP)
-
-
-def _map(request: Request) -> Response:
-    store = engine.store()
-    anomaly_map = store.read_map(store.run(request.path_params["run"]), request.path_params["image"])
-    if anomaly_map is None:
-        raise NotFoundError("There is no anomaly map of this image yet.")
-    return Response(pack(anomaly_map), media_type="application/octet-stream", headers=FRESH)
-
-
-def _single(request: Request) -> Response:
-    store, kind = engine.store(), request.path_params["kind"]
-    if kind != "preview":
-        return _file(single_file(store, request.path_params["job"], kind))
-    original = single_file(store, request.path_params["job"], "original")
-    return _file(thumbnail(original, store.settings.uploads, PREVIEW, original.name))
+    ends.wait()
+    supervisor.stop()
