@@ -67,7 +67,8 @@ def scores_side_by_side_csv(table: pd.DataFrame, names: Mapping[str, str]) -> st
     """:func:`side_by_side` as CSV, an image a row, raw scores in full precision."""
     titles = {run_id: text_cell(name) for run_id, name in names.items()}
     columns = table[["path", "subset", "level", *titles, "image_id"]]
-    return columns.to_csv(index=False, header=["Path", "Subset", "Severity", *titles.values(), "Image"])
+    header = ["Path", "Subset", "Severity", *titles.values(), "Image"]
+    return columns.to_csv(index=False, header=header, float_format=_every_digit)
 
 
 def metrics_csv(rows: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> str:
@@ -79,7 +80,12 @@ def metrics_csv(rows: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> str:
         Metrics as from :func:`mad_core.metrics.comparing.summarize`.
     """
     table = pd.DataFrame([_csv_row(*row) for row in rows])
-    return table.to_csv(index=False)
+    return table.to_csv(index=False, float_format=_every_digit)
+
+
+def _every_digit(value: float) -> str:
+    """The shortest text that reads back as the same number, whatever a library did to numpy's way of printing."""
+    return repr(float(value))
 
 
 def _csv_row(run_id: str, name: str, subset: str, found: Mapping[str, Any]) -> dict[str, Any]:
