@@ -9,12 +9,13 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from mad_core.datasets.demo import demo_card
 from mad_core.scorers.prompts import ask
-from mad_core.scorers.rubrics import FOLDER
+from mad_core.scorers.rubrics import rubric_of_card
 from tools.mllm.faults import FAMILIES
-from tools.mllm.words import answer_of, make_product, make_rubric
+from tools.mllm.words import answer_of, make_context, make_product, make_rubric
 
-SIZE = 3072
+SIZE = 2048
 PAD, END, IMAGE, SYSTEM, USER, ASSISTANT = "<pad>", "<end>", "<image>", "<system>", "<user>", "<assistant>"
 CHAT = (
     "{% for message in messages %}"
@@ -28,15 +29,46 @@ CHAT = (
 )
 
 
+PROSE = "\n".join(
+    (
+        "",
+        "usable as it is, repairable, lost, scrap; benign, precancerous, malignant; healthy, mild, "
+        "moderate, severe, proliferative",
+        "economic impact: what the defect costs; cosmetic damage that a customer accepts; must be "
+        "reworked before it is sold;",
+        "the product cannot be used. industrial inspection, a quality inspector, an "
+        "ophthalmologist, a radiologist, a dermatologist",
+        "extent of lung damage, opacity, consolidation, infection, retinopathy, haemorrhages, "
+        "exudates, microaneurysms, vessels,",
+        "lesion, skin, tissue, scan, image, photograph, chest, eye, disease, patient, danger, "
+        "danger to sight, treatment",
+        "distance in meaning: same breed, another breed, another animal, bird, flower, artefact, "
+        "plant, thing, cousin, stranger",
+        "metal, steel, brass, aluminium, plastic, rubber, glass, wood, leather, textile, carpet, "
+        "grid, tile, cable, capsule, pill,",
+        "bottle, hazelnut, screw, nut, bolt, washer, transistor, zipper, circuit board, solder, "
+        "pin, chip, thread, seal, edge, corner",
+        "colour, contamination, cut, bent, broken, squeezed, poke, fold, print, glue, oil, dirt, "
+        "scratch, crack, blowhole, fray, uneven",
+        "leaks, short circuit, breaks under load, loses strength, does not fit, still seals, "
+        "weakens, grows, spreads, critical, minor",
+        "the fault, the surface, the function, the customer, the line, the part, piece, product, "
+        "product line, machine, batch",
+        "",
+    )
+)
+
+
 def corpus(count: int = 20_000, seed: int = 0) -> Iterator[str]:
-    """Made-up rubrics and answers, and the rubrics that ship, so that their words are not spelled out."""
+    """Made-up rubrics and answers, the demo's level meanings, and words of rubrics, so that none is spelled out."""
     rng = np.random.default_rng(seed)
-    for path in sorted(FOLDER.glob("*.yaml")):
-        yield from [path.read_text(encoding="utf-8")] * 40
+    cards = demo_card().subsets.values()
+    known = [rubric.wording(product=card.product) for card in cards if (rubric := rubric_of_card(card))]
+    yield from [PROSE, *known] * 40
     for _ in range(count):
         judged = make_rubric(rng)
         talk = ask(judged.rubric.wording("", make_product(rng)), expert=judged.rubric.expert, references=1, view=True)
-        yield talk.system + "".join(piece.text for piece in (*talk.shared, *talk.own))
+        yield talk.system + "".join(piece.text for piece in (*talk.shared, *talk.own)) + make_context(rng)
         yield answer_of(judged, str(rng.choice(FAMILIES)), float(rng.random()), "at the upper left", rng)
 
 

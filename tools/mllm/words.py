@@ -40,44 +40,89 @@ GROUPS = {
     "works": ("crack", "hole", "chip", "missing", "surplus", "shifted"),
 }
 _OF = {family: group for group, families in GROUPS.items() for family in families}
-_GENERIC = {
+_CLAUSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "looks": (
-        "looks only",
-        "cosmetic, works as it should",
-        "a blemish of the finish",
-        "appearance alone is touched",
-        "harmless to the function, only seen",
-        "optical flaw",
-        "visible marks and dirt",
-        "the eye sees it, the part does not mind",
-        "surface discolouration and soiling",
+        (
+            "looks only",
+            "cosmetic",
+            "appearance alone is touched",
+            "the finish is spoiled",
+            "a visual flaw",
+            "ugly",
+            "optical flaw",
+            "visible marks and dirt",
+            "the sight of it disturbs",
+            "a customer may dislike it",
+            "seen but not felt",
+            "surface discolouration and soiling",
+        ),
+        (
+            "usable as it is",
+            "still works",
+            "the function is untouched",
+            "no effect in use",
+            "strength is kept",
+            "safe",
+            "does its job",
+            "harmless",
+            "wipes off or does no harm",
+        ),
     ),
     "surface": (
-        "some material is lost or moved",
-        "can be touched up",
-        "mechanical marks of the surface",
-        "wear that can be reworked",
-        "repairable",
-        "local damage without load on it",
-        "marks that can be felt",
+        (
+            "some material is lost or moved",
+            "mechanical marks of the surface",
+            "a mark that can be felt",
+            "the surface is rough or worn",
+            "shallow damage",
+            "local loss of material without load on it",
+            "wear",
+        ),
+        (
+            "repairable",
+            "can be touched up",
+            "rework it",
+            "polish or fill it",
+            "usable after touching up",
+            "still strong",
+            "rust can start there",
+        ),
     ),
     "works": (
-        "the part no longer works",
-        "function lost",
-        "strength or completeness is gone",
-        "breaks under load or leaks",
-        "structural damage",
-        "assembly faults and broken material",
-        "dangerous in use",
-        "scrap",
-        "safety is at stake",
+        (
+            "the part no longer works",
+            "function is lost",
+            "strength or completeness is gone",
+            "breaks under load",
+            "leaks",
+            "structural damage",
+            "broken or missing parts",
+            "it fails in use",
+            "the joint holds less",
+            "incomplete",
+        ),
+        (
+            "must be replaced",
+            "scrap",
+            "lost",
+            "dangerous in use",
+            "cannot be sold",
+            "repair before use",
+            "safety is at stake",
+            "total loss",
+        ),
     ),
 }
 HELD_OUT = {
-    "looks": ("beauty faults that a customer might notice", "merely aesthetic", "unsightly but sound"),
-    "surface": ("shallow mechanical damage", "polish or fill it"),
-    "works": ("it will fail in service", "integrity is compromised", "unusable, parts broken or absent"),
+    "looks": (
+        "ugly but safe",
+        "a customer may dislike the sight, the function is kept",
+        "the finish, not the strength",
+    ),
+    "surface": ("rough or worn, polish it", "material is lost, still strong", "shallow marks, repairable"),
+    "works": ("the part fails and is lost", "missing strength, unsafe in use", "incomplete or broken, replace it"),
 }
+"""Bands worded in ways that training never uses, of words that it does use."""
 _NAMES_OF_BANDS = {
     "looks": ("cosmetic", "minor", "negligible", "usable", "aesthetic", "acceptable"),
     "surface": ("moderate", "repairable", "noticeable", "to be reworked", "middling"),
@@ -121,16 +166,42 @@ _EXTENTS = (
     ("very large extent", "nearly everything affected", "the damage is everywhere it can be", "huge area"),
 )
 _REMARKS = (
-    "",
-    "",
-    "",
     " of any size",
     " anywhere",
     ", deep or not",
     ", even a small one",
     ", large but harmless",
     " at a joint",
+    " on the face",
+    ", faint or strong",
 )
+_NOTES = (
+    "large but faint",
+    "short and small in area",
+    "deep, so it grows under load",
+    "a cluster of them",
+    "one or more",
+    "takes away no material to speak of",
+    "breaks the finish",
+    "wipes off",
+    "seen at once",
+    "easily overlooked",
+    "from the handling",
+    "old or new",
+    "part of it is gone",
+)
+_SMALL, _LARGE = (
+    ("small {}", "short {}", "slight {}", "little {}"),
+    (
+        "large {}",
+        "through {}",
+        "long {}",
+        "{} from edge to edge",
+        "wide {}",
+    ),
+)
+_SPLIT = ("crack", "scratch", "stain", "hole", "chip", "scuff", "pits", "burn", "dent")
+_SPLIT_AT = 0.45
 _NORMALS = (
     "Nothing departs from the references.",
     "Sound part.",
@@ -150,6 +221,20 @@ _PRODUCTS = (
     "capsule",
     "",
 )
+_CONTEXTS = (
+    "Light and pose vary from piece to piece.",
+    "The part is seen from above.",
+    "Pieces come from two suppliers.",
+    "Pictures were taken with one camera.",
+    "It is mounted by hand.",
+    "The ground does not belong to the part.",
+    "Judge one piece at a time.",
+    "The patterns of two pieces never agree in full.",
+    "Do not judge the light.",
+    "Customers see the face of it.",
+    "It carries load at the joints.",
+    "The price of a piece is low.",
+)
 _EXPERTS = (
     "",
     "an inspector of parts",
@@ -163,10 +248,10 @@ _EXPERTS = (
 
 @dataclass(frozen=True)
 class Judged:
-    """A rubric with the band of every family; ``bands[family]`` is None where the extent decides."""
+    """A rubric with the bands of every family, small and large; ``bands`` is None where the extent alone decides."""
 
     rubric: Rubric
-    bands: dict[str, int] | None
+    bands: dict[str, tuple[int, int]] | None
     called: dict[str, str]
 
     def score(self, family: str | None, extent: float) -> int:
@@ -179,7 +264,9 @@ class Judged:
             number = min(int(place), len(abnormal) - 1)
             within = place - number
         else:
-            number, within = self.bands[family], 0.15 + 0.7 * extent
+            small, large = self.bands[family]
+            number = large if extent > _SPLIT_AT else small
+            within = 0.15 + 0.7 * extent
         band = abnormal[number]
         return round(band.low + (band.high - band.low) * min(1.0, within))
 
@@ -188,9 +275,9 @@ class Judged:
         band = self.rubric.band_of(self.score(family, extent))
         name = band.name if band else ""
         if family is None:
-            return f"{rng.choice(('nothing departs from the references', 'no difference that matters'))}; {name}."
+            return f"no difference that matters; {name}."
         size = ("small", "medium", "large")[min(2, int(extent * 3))]
-        return f"{size} {self.called.get(family, NAMES[family][0])} {where}; {name}."
+        return f"{' '.join(part for part in (size, self.called.get(family, NAMES[family][0]), where) if part)}; {name}."
 
 
 def make_rubric(rng: Rng, *, held_out: bool = False, policy: str | None = None) -> Judged:
@@ -203,38 +290,66 @@ def make_rubric(rng: Rng, *, held_out: bool = False, policy: str | None = None) 
     policy : {"works", "looks", "any", "extent"}, optional
         What severity follows.
     """
-    policy = policy or str(rng.choice(["works", "looks", "any", "extent"], p=[0.36, 0.24, 0.3, 0.1]))
+    policy = policy or str(rng.choice(["works", "looks", "any", "extent"], p=[0.36, 0.24, 0.32, 0.08]))
     count = int(rng.integers(2, 6)) if policy in ("any", "extent") else int(rng.integers(2, 5))
     spans = _spans(count, rng)
     called = {family: str(rng.choice(names)) for family, names in NAMES.items()}
-    bands: dict[str, int] | None
+    bands: dict[str, tuple[int, int]] | None
     if policy == "extent":
         bands, lines = None, _by_extent(count, rng)
     elif policy == "any":
-        bands = {family: int(rng.integers(count)) for family in FAMILIES}
-        lines = [_listed([f for f in FAMILIES if bands[f] == k], called, rng, 0.0) for k in range(count)]
+        bands = {family: (k, k) for family, k in zip(FAMILIES, rng.integers(count, size=len(FAMILIES)), strict=True)}
+        bands |= _split(bands, count, rng)
+        lines = [_listed(bands, k, called, rng, 0.0) for k in range(count)]
     else:
         bands, groups = _by_group(policy, count, rng)
+        if rng.random() < 0.4:
+            bands |= _split(bands, count, rng)
         lines = []
         for k in range(count):
-            families = [f for f in FAMILIES if bands[f] == k]
             generic = _generic(groups[k], held_out, rng)
             keep = 1.0 if count == 4 else float(rng.choice([0.0, 0.4, 0.7, 1.0]))  # four bands split a group: list it
-            listed = _listed(families, called, rng, 1 - keep)
+            listed = _listed(bands, k, called, rng, 1 - keep)
             order = [generic, listed] if rng.random() < 0.7 else [listed, generic]
             lines.append(" ".join(part for part in order if part))
     ranks = [_BY_RANK[min(2, 3 * k // count)] for k in range(count)]
     names = [str(rng.choice(rank)) for rank in ranks]
-    if policy == "works" and count == 3 and rng.random() < 0.6:
-        names = [str(rng.choice(_NAMES_OF_BANDS[group])) for group in ("looks", "surface", "works")]
+    if policy == "works" and count >= 3 and rng.random() < 0.6:
+        groups_named = ("looks", "surface", "works", "works")[:count]
+        names = [str(name) for group in groups_named for name in rng.choice(_NAMES_OF_BANDS[group], 1)]
     made = [Band(0, 0, str(rng.choice(("normal", "normal", "sound", "good"))), str(rng.choice(_NORMALS)))]
     made += [Band(a, b, name, line) for (a, b), name, line in zip(spans, names, lines, strict=True)]
     rubric = Rubric("made up", tuple(made), str(rng.choice(_EXPERTS)), str(rng.choice(_CRITERIA[policy])))
     return Judged(rubric, bands, called)
 
 
+def make_easy(rng: Rng) -> Judged:
+    """A rubric in few words that calls each family always the same: what reading begins with."""
+    count = int(rng.integers(2, 5))
+    called = {family: names[0] for family, names in NAMES.items()}
+    bands = {
+        family: (k, k) for family, k in zip(FAMILIES, map(int, rng.integers(count, size=len(FAMILIES))), strict=True)
+    }
+    names = [str(rng.choice(_BY_RANK[min(2, 3 * k // count)])) for k in range(count)]
+    lines = [
+        ", ".join(called[f] for f in map(str, rng.permutation(FAMILIES)) if bands[f][0] == k) for k in range(count)
+    ]
+    made = [
+        Band(0, 0, "normal"),
+        *(Band(a, b, n, x) for (a, b), n, x in zip(_spans(count, rng), names, lines, strict=True)),
+    ]
+    return Judged(Rubric("made up", tuple(made)), bands, called)
+
+
 def make_product(rng: Rng) -> str:
     return str(rng.choice(_PRODUCTS))
+
+
+def make_context(rng: Rng) -> str:
+    """Sentences about other things, as rubrics have them; mostly none."""
+    if rng.random() < 0.5:
+        return ""
+    return "\n" + " ".join(str(rng.choice(_CONTEXTS)) for _ in range(int(rng.integers(1, 4))))
 
 
 def _spans(count: int, rng: Rng) -> list[tuple[int, int]]:
@@ -249,7 +364,7 @@ def _spans(count: int, rng: Rng) -> list[tuple[int, int]]:
     return [(a + 1, b) for a, b in itertools.pairwise(edges)]
 
 
-def _by_group(policy: str, count: int, rng: Rng) -> tuple[dict[str, int], list[tuple[str, ...]]]:
+def _by_group(policy: str, count: int, rng: Rng) -> tuple[dict[str, tuple[int, int]], list[tuple[str, ...]]]:
     """The band of each family, and the groups each band speaks of, from mild to severe."""
     order = ["looks", "surface", "works"] if policy == "works" else ["works", "surface", "looks"]
     if count == 2:
@@ -262,27 +377,53 @@ def _by_group(policy: str, count: int, rng: Rng) -> tuple[dict[str, int], list[t
     bands = {}
     for family in FAMILIES:
         places = [k for k, names in enumerate(groups) if _OF[family] in names]
-        bands[family] = places[int(rng.integers(len(places)))]
+        k = places[int(rng.integers(len(places)))]
+        bands[family] = (k, k)
     return bands, groups
 
 
+def _split(bands: dict[str, tuple[int, int]], count: int, rng: Rng) -> dict[str, tuple[int, int]]:
+    """Some families of which a large one stands in a higher band than a small one."""
+    chosen = rng.choice(_SPLIT, int(rng.integers(1, 4)), replace=False)
+    low = {str(family): bands[str(family)][0] for family in chosen}
+    return {f: (k, int(rng.integers(k + 1, count))) for f, k in low.items() if k + 1 < count}
+
+
 def _generic(groups: tuple[str, ...], held_out: bool, rng: Rng) -> str:
-    source = HELD_OUT if held_out else _GENERIC
-    text = ", or ".join(str(rng.choice(source[group])) for group in groups)
+    text = ", or ".join(str(rng.choice(HELD_OUT[group])) if held_out else _clauses(group, rng) for group in groups)
     return text[0].upper() + text[1:] + "."
 
 
-def _listed(families: list[str], called: dict[str, str], rng: Rng, drop: float) -> str:
+def _clauses(group: str, rng: Rng) -> str:
+    what, so = (str(rng.choice(options)) for options in _CLAUSES[group])
+    kept = [(what, so), (so, what), (what,), (so,)][int(rng.choice(4, p=[0.45, 0.2, 0.2, 0.15]))]
+    return str(rng.choice([", ", "; ", ": "])).join(kept)
+
+
+def _listed(bands: dict[str, tuple[int, int]], k: int, called: dict[str, str], rng: Rng, drop: float) -> str:
     """The families of a band in words; some are left out with probability ``drop``."""
-    kept = [f for f in rng.permutation(families) if rng.random() >= drop]
-    if not kept:
+    items = []
+    for family in map(str, rng.permutation(FAMILIES)):
+        small, large = bands[family]
+        if small == large == k and rng.random() >= drop:
+            items.append(called[family])
+        elif small == k != large:
+            items.append(str(rng.choice(_SMALL)).format(called[family]))
+        elif large == k != small:
+            items.append(str(rng.choice(_LARGE)).format(called[family]))
+    if not items:
         return "" if drop else "Nothing that is listed elsewhere."
-    if rng.random() < 0.45:
-        items = [f"{called[f][0].upper()}{called[f][1:]}{rng.choice(_REMARKS)}." for f in kept]
-        return " ".join(items)
-    items = [called[f] for f in kept]
+    style = int(rng.integers(3))
+    if style == 0:
+        return " ".join(f"{_upper(item)}: {rng.choice(_NOTES)}." for item in items)
+    if style == 1:
+        return " ".join(f"{_upper(item)}{rng.choice(_REMARKS) if rng.random() < 0.5 else ''}." for item in items)
     text = items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {rng.choice(('or', 'and'))} {items[-1]}"
-    return text[0].upper() + text[1:] + "."
+    return f"{_upper(text)}."
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _by_extent(count: int, rng: Rng) -> list[str]:
