@@ -1,0 +1,477 @@
+"""From a model's answer to a number: what it wrote, and what it expected before it wrote. No torch here.
+
+Two readings of one question are kept apart. *Written* is the score that stands in the answer, read strictly
+but whatever its dress. *Expected* is the mean over all scores 0-100, weighted by the probability that the
+model gives each one, read before any reasoning: the mean orders severity better than the mode, and a reason
+written first collapses the spread.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UNPARSED, REFUSED, OUT_OF_RANGE, CUT_OFF = "unparsed", "refused", "out-of-range", "cut-off"
+SCORES = 101
+"""How many scores there are: the whole numbers 0 to 100."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The score that stands in an answer.
+
+    Parameters
+    ----------
+    score : float or None
+        0 to 100; present if and only if ``problem`` is None.
+    reason : str
+        Empty where the answer gives none.
+    problem : {"unparsed", "refused", "out-of-range", "cut-off"} or None
+    """
+
+    score: float | None
+    reason: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The score a model expects.
+
+    Parameters
+    ----------
+    mean : float
+        0 to 100.
+    spread : float
+        Standard deviation of the distribution.
+    mass : float
+        Total probability of the 101 scores before they were made to sum to 1: what the model wanted
+        to write something else is missing from it.
+    distribution : ndarray of shape (101,), float64
+        Sums to 1.
+    """
+
+    mean: float
+    spread: float
+    mass: float
+    distribution: np.ndarray
+
+
+def expected_score(log_probabilities: np.ndarray) -> Expected:
+    """The expectation over all scores.
+
+    Parameters
+    ----------
+    log_probabilities : ndarray of shape (101,)
+        Natural logarithm of the probability of writing exactly 0, 1, ..., 100; ``-inf`` is allowed.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, a value is not a number, or no score has any probability.
+    """
+    logs = np.asarray(log_probabilities, dtype=np.float64)
+    if logs.shape != (SCORES,):
+        raise ValueError(f"expected {SCORES} log-probabilities, got shape {logs.shape}")
+    peak = float(logs.max())
+    if not math.isfinite(peak):
+        raise ValueError("no score has a finite probability")
+    shares = np.exp(logs - peak)
+    distribution = shares / shares.sum()
+    mass = math.exp(min(peak, 0.0)) * float(shares.sum())
+    return _expected(distribution, min(1.0, mass))
+
+
+def _expected(distribution: np.ndarray, mass: float) -> Expected:
+    values = np.arange(SCORES)
+    mean = float(distribution @ values)
+    return Expected(mean, math.sqrt(float(distribution @ (values - mean) ** 2)), mass, distribution)
+
+
+class ScoreTrie:
+    """The tokenised completions 0 to 100 as a tree, so that shared beginnings are computed once.
+
+    A completion is what the model would write after the cue, its terminator included: without it
+    ``7`` would count as ``7`` and as the beginning of ``70`` to ``79``.
+
+    Parameters
+    ----------
+    completions : sequence of 101 sequences of int
+        Token ids of each score with its terminator; none may be the beginning of another.
+
+    Attributes
+    ----------
+    tokens, parents, depths : ndarray of shape (N,), int64
+        The nodes that must be evaluated, parents before children: the token that leads there, the
+        index of the node before (-1: the root, just behind the cue), and how many tokens deep it lies.
+    edge_nodes, edge_tokens : ndarray of shape (E,), int64
+        Every probability that is needed: of this token, read at this node (-1: at the root).
+
+    Raises
+    ------
+    ValueError
+        If there are not 101 completions, one is empty, or one is the beginning of another.
+    """
+
+    def __init__(self, completions: Sequence[Sequence[int]]) -> None:
+        if len(completions) != SCORES or not all(completions):
+            raise ValueError(f"a trie needs {SCORES} completions of at least one token")
+        nodes: dict[tuple[int, ...], int] = {(): -1}
+        edges: dict[tuple[int, int], int] = {}
+        paths: list[list[int]] = []
+        for depth in range(1, max(map(len, completions))):
+            for completion in completions:
+                if len(completion) > depth:
+                    nodes.setdefault(tuple(completion[:depth]), len(nodes) - 1)
+        for completion in completions:
+            if tuple(completion) in nodes:
+                raise ValueError("a completion is the beginning of another: its terminator is missing")
+            path = [(nodes[tuple(completion[:k])], int(token)) for k, token in enumerate(completion)]
+            paths.append([edges.setdefault(edge, len(edges)) for edge in path])
+        if len(set(map(tuple, paths))) != SCORES:
+            raise ValueError("two scores have the same tokens")
+        inner = list(nodes)[1:]
+        self.tokens = np.array([key[-1] for key in inner], np.int64)
+        self.parents = np.array([nodes[key[:-1]] for key in inner], np.int64)
+        self.depths = np.array([len(key) for key in inner], np.int64)
+        self.edge_nodes, self.edge_tokens = np.array(list(edges), np.int64).T
+        self._paths = paths
+
+    def ancestry(self) -> np.ndarray:
+        """Which node may look at which: bool of shape (N, N), True on itself and on what leads to it."""
+        sees = np.eye(len(self.tokens), dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                sees[node] |= sees[parent]
+        return sees
+
+    def log_probabilities(self, edges: np.ndarray) -> np.ndarray:
+        """Log-probability of each score.
+
+        Parameters
+        ----------
+        edges : ndarray of shape (..., E)
+            Log-probability of each edge.
+
+        Returns
+        -------
+        ndarray of shape (..., 101), float64
+        """
+        edges = np.asarray(edges, np.float64)
+        return np.stack([edges[..., path].sum(-1) for path in self._paths], axis=-1)
+
+
+# -- what is written ----------------------------------------------------------------------------
+
+_THINKING = r"(?:think|thinking|thought|reasoning|analysis)"
+_CLOSED = re.compile(rf"<{_THINKING}>.*?</{_THINKING}>", re.I | re.S)
+_ENDED = re.compile(rf"\A.*</{_THINKING}>", re.I | re.S)
+_OPEN = re.compile(rf"<{_THINKING}>.*\Z", re.I | re.S)
+
+_DRESS = r"[\s*_`\"'|#>]*"
+_JOINT = rf"{_DRESS}(?::|=|-(?=\s)|\bis\b|\bof\b|\bwould be\b)?{_DRESS}(?:about|approximately|around|~)?"
+_OPENING = r"[\s*_`\"'|\[({<$]*"
+_VALUE = r"(?P<number>[-+]?\d+(?:\.\d+|,\d+)*)(?![\w])(?=(?P<rest>[^\n]{0,24}))"
+_NAME = r"(?:anomaly|severity)[\s_-]*(?:score|rating)"
+_START = r"^[\s*_`\"'#>\-\d.)|]*?(?P<final>final\s+|overall\s+)?(?:the\s+)?"
+_LABELS = tuple(
+    re.compile(head + _JOINT + _OPENING + _VALUE, re.I | re.M)
+    for head in (rf"(?P<final>final\s+|overall\s+)?\b{_NAME}", rf"{_START}(?:score|rating)\b")
+)
+"""From the surest label to the weakest; the first one found decides."""
+_AT_START = (re.compile(rf"{_START}{_NAME}{_JOINT}{_OPENING}{_VALUE}", re.I | re.M), _LABELS[1])
+_BARE = re.compile(rf"\A{_OPENING}{_VALUE}", re.M)
+_ONLY = re.compile(r"[\s*_`\"'|\])}>$.]*(?:%|/\s*100|out of 100)?[\s*_`\"'|\])}>$.]*\Z", re.I)
+_REST = re.compile(r"[*_`\"'|\])}>$]*")
+_RANGE = re.compile(r"\s*(?:(?:-|~|\bto\b|\bor\b|\band\b|\.\.)\s*[\[(]?\d|,\s*\d+\s*[\])])", re.I)
+_SCALE = re.compile(r"\s*[(]?\s*(?:/|out of|of|on a scale of(?: \d+ ?(?:-|to))?)\s*(?P<scale>\d+)", re.I)
+_REASON = re.compile(
+    rf"(?:^|(?<=[.!?;,]\s)|(?<=\s)){_DRESS}(?:reason(?:ing)?|explanation|rationale|justification){_DRESS}:{_DRESS}",
+    re.I | re.M,
+)
+_REASON_KEY = re.compile(r"reason|explan|rational|justif", re.I)
+_REFUSAL = re.compile(
+    r"\b(?:i(?:'m| am) (?:sorry|unable|not able)|sorry,|i (?:can(?:'|no)t|cannot|won't|will not|must decline)|"
+    r"(?:can(?:no|')t|cannot|unable to|not able to|not possible to|won't) "
+    r"(?:assist|help|provide|assess|evaluate|judge|determine|score|rate|analy[sz]e|comply|give)|as an ai\b)",
+    re.I,
+)
+_UNFINISHED = re.compile(rf"(?:{_NAME}|\bscore){_JOINT}{_OPENING}[-+]?\Z", re.I)
+_TRANSLATED = {"٫": ".", "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "’": "'", "［": "[", "］": "]"}
+
+
+def read_answer(text: str, finish: str = "stop") -> Written:
+    """Read the score and the reason out of an answer.
+
+    Markdown, brackets, ``/100``, percent signs, decimals, other scripts' digits, JSON, a reason that
+    comes first and thinking blocks are all read. Never guessed at: a range (``70-80``), another scale
+    (``7/10``), and labelled scores that contradict each other (unless one is called final) are
+    ``"unparsed"``.
+
+    Parameters
+    ----------
+    text : str
+        The raw answer, thinking included.
+    finish : {"stop", "length", "content_filter"}
+        Why it ended, as servers say it. After ``"length"`` a number at the very end may lack digits.
+
+    Returns
+    -------
+    Written
+    """
+    if finish == "content_filter":
+        return Written(None, "", REFUSED)
+    shown = without_thinking(text)
+    plain = _plain(shown)
+    found = _from_json(shown) or [_value(place) for place in _places(plain)]
+    reason = _reason(shown, plain)
+    values = {value for value in found if value is not None}
+    if len(values) != 1 or None in found:
+        return Written(None, reason, UNPARSED if found else _why_none(text, shown, plain, finish))
+    if finish == "length" and plain.rstrip()[-1:].isdigit() and not reason:
+        return Written(None, reason, CUT_OFF)
+    (value,) = values
+    return Written(value, reason) if 0 <= value <= 100 else Written(None, reason, OUT_OF_RANGE)
+
+
+def without_thinking(text: str) -> str:
+    """The answer with its thinking blanked out, as long as before; blocks that never close go to the end."""
+    for block in (_CLOSED, _ENDED, _OPEN):
+        text = block.sub(lambda match: " " * len(match.group()), text)
+    return text
+
+
+def _why_none(text: str, shown: str, plain: str, finish: str) -> str:
+    """The problem of an answer without any score."""
+    if _REFUSAL.search(plain):
+        return REFUSED
+    unclosed = bool(text.strip()) and not shown.strip()
+    return CUT_OFF if finish == "length" or unclosed or _UNFINISHED.search(plain.rstrip()) else UNPARSED
+
+
+def _plain(text: str) -> str:
+    """The text with digits and signs of other scripts as ASCII, character for character."""
+    return "".join(_plain_character(c) for c in text)
+
+
+def _plain_character(character: str) -> str:
+    if character.isascii():
+        return character
+    if character in _TRANSLATED:
+        return _TRANSLATED[character]
+    if unicodedata.category(character) == "Nd":
+        return str(unicodedata.digit(character))
+    compatible = unicodedata.normalize("NFKC", character)
+    return compatible if len(compatible) == 1 and compatible.isascii() else character
+
+
+def _places(plain: str) -> list[re.Match[str]]:
+    """Where a score stands, by the surest kind of label there is; final ones alone where there are any."""
+    begin, end = _reason_span(plain)
+    for label in _LABELS:
+        places = [p for p in label.finditer(plain) if not _is_echo(p) and not begin <= p.start() < end]
+        if places:
+            return [place for place in places if place["final"]] or places
+    first = _BARE.match(plain.lstrip().partition("\n")[0])
+    if first and _ONLY.match(first["rest"]):
+        return [_BARE.match(plain[: len(plain) - len(plain.lstrip())].replace("\n", " ") + plain.lstrip()) or first]
+    return []
+
+
+def _reason_span(plain: str) -> tuple[int, int]:
+    """From behind ``Reason:`` to the labelled score that follows it, or to the end; what is said there is no answer."""
+    label = _REASON.search(plain)
+    if label is None:
+        return len(plain), len(plain)
+    after = (place for kind in _AT_START for place in kind.finditer(plain, label.end()))
+    return label.end(), min((place.start() for place in after), default=len(plain))
+
+
+def _is_echo(place: re.Match[str]) -> bool:
+    """Whether this is the form that was asked for, said back: ``[0-100]``."""
+    return place["number"] == "0" and bool(re.match(r"\s*(?:-|to)\s*100\b", place["rest"]))
+
+
+def _value(place: re.Match[str]) -> float | None:
+    """The number, or None where it is a range or on another scale."""
+    number, rest = place["number"], _REST.sub("", place["rest"], count=1)
+    if _RANGE.match(rest) or number.count(".") > 1:
+        return None
+    scale = _SCALE.match(rest)
+    if scale and scale["scale"] != "100":
+        return None
+    return _number(number)
+
+
+def _number(text: str) -> float | None:
+    """``72``, ``72.5``, ``72,5`` and ``1,000`` (a comma before three digits parts thousands)."""
+    if "," in text:
+        grouped = re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text)
+        decimal = re.fullmatch(r"[-+]?\d+,\d{1,2}", text)
+        if not (grouped or decimal):
+            return None
+        text = text.replace(",", "" if grouped else ".")
+    return float(text)
+
+
+def _reason(shown: str, plain: str) -> str:
+    """What stands behind ``Reason:``, up to the score if that comes after; else what follows the score."""
+    places = _places(plain)
+    data = _json_object(shown)
+    if data is not None:
+        texts = [(key, value) for key, value in _entries(data) if isinstance(value, str)]
+        return _tidy(next((value for key, value in texts if _REASON_KEY.search(key)), ""))
+    begin, end = _reason_span(plain)
+    if begin < len(plain):
+        return _tidy(shown[begin:end])
+    if not places:
+        return ""
+    rest = shown[places[-1].end("number") :]
+    return _tidy(rest.partition("\n")[2])
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip(' *_`#-|>"').strip()
+
+
+def _from_json(text: str) -> list[float | None]:
+    """Scores of an answer in JSON, by their key; empty where there is none."""
+    data = _json_object(text)
+    if data is None:
+        return []
+    found = [(key, value) for key, value in _entries(data) if re.search(r"score|severity|rating", key, re.I)]
+    named = [value for key, value in found if re.fullmatch(r"\W*(?:final[\s_-]*)?anomaly[\s_-]*score\W*", key, re.I)]
+    return [_json_value(value) for value in (named or [value for _, value in found])]
+
+
+def _json_value(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    place = _BARE.match(_plain(str(value)))
+    return _value(place) if place and (_ONLY.match(place["rest"]) or _SCALE.match(place["rest"])) else None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    """The answer as a JSON object, bare or fenced; None where it is none."""
+    body = re.sub(r"\A\s*```(?:json)?|```\s*\Z", "", text.strip(), flags=re.I).strip()
+    if not body.startswith("{"):
+        return None
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys and plain values of an object and of the objects in it."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _entries(value)
+        elif not isinstance(value, list):
+            yield str(key), value
+
+
+# -- what a server's top tokens say -------------------------------------------------------------
+
+
+def expected_from_top_logprobs(content: Sequence[Mapping[str, Any]]) -> Expected | None:
+    """An approximate expectation from the most probable tokens at the place of the written score.
+
+    Servers name a few alternatives a token, along the answer that was written. Alternatives that hold a
+    whole number count as it. Where the tokeniser writes a digit a token, only the second digit behind the
+    *written* first one is known: another first digit is spread evenly over its ten numbers, and ends after
+    one digit as often as the written one does. So the result is exact where one token holds a score, and
+    near it elsewhere; ``mass`` says how much probability it covers.
+
+    Parameters
+    ----------
+    content : sequence of mapping
+        ``choices[0].logprobs.content`` of a chat completion: ``token``, ``logprob``, ``top_logprobs``.
+
+    Returns
+    -------
+    Expected or None
+        None where the answer has no score that can be read, or no alternatives were given.
+    """
+    tokens = [str(entry.get("token") or "") for entry in content]
+    text = "".join(tokens)
+    places = _places(_plain(without_thinking(text)))
+    if not places or any(_value(place) is None for place in places):
+        return None
+    position = _token_at(tokens, places[-1].start("number"))
+    if position is None or not content[position].get("top_logprobs"):
+        return None
+    distribution = np.zeros(SCORES)
+    _follow(content, position, "", 1.0, distribution)
+    mass = float(distribution.sum())
+    return _expected(distribution / mass, min(1.0, mass)) if mass > 0 else None
+
+
+def _token_at(tokens: Sequence[str], offset: int) -> int | None:
+    """Index of the token that holds the character at ``offset``; the number must begin in it."""
+    end = 0
+    for index, token in enumerate(tokens):
+        begin, end = end, end + len(token)
+        if begin <= offset < end:
+            return index if not token[: offset - begin].strip() else None
+    return None
+
+
+def _follow(
+    content: Sequence[Mapping[str, Any]], position: int, prefix: str, reach: float, distribution: np.ndarray
+) -> None:
+    """Add the numbers that begin with ``prefix``, reached with probability ``reach``, and go on at ``position``."""
+    alternatives = _alternatives(content[position]) if position < len(content) else {}
+    digits = {token: p for token, p in alternatives.items() if token.isdigit()}
+    if not alternatives:
+        _add(distribution, prefix, reach)
+        return
+    _add(distribution, prefix, reach * sum(p for token, p in alternatives.items() if not token.isdigit()))
+    written = _plain(str(content[position].get("token") or "")).strip()
+    digitwise = all(len(digit) == 1 for digit in digits)
+    for digit, p in digits.items():
+        if digit == written and len(prefix + digit) < 3:
+            _follow(content, position + 1, prefix + digit, reach * p, distribution)
+        elif digitwise and not prefix and digit != "0":
+            _spread(content, position, digit, reach * p, distribution)
+        else:
+            _add(distribution, prefix + digit, reach * p)
+
+
+def _spread(
+    content: Sequence[Mapping[str, Any]], position: int, digit: str, reach: float, distribution: np.ndarray
+) -> None:
+    """Add a first digit whose second one was not asked for."""
+    beyond = _alternatives(content[position + 1]) if position + 1 < len(content) else {}
+    total = sum(beyond.values())
+    ends = sum(p for token, p in beyond.items() if not token.isdigit()) / total if total else 1.0
+    _add(distribution, digit, reach * ends)
+    for second in "0123456789":
+        _add(distribution, digit + second, reach * (1 - ends) / 10)
+
+
+def _add(distribution: np.ndarray, number: str, probability: float) -> None:
+    """Count a number that is a score; another one is not covered."""
+    if number.isdigit() and len(number) <= 3 and int(number) < SCORES and (number == "0" or number[0] != "0"):
+        distribution[int(number)] += probability
+
+
+def _alternatives(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Probabilities of the tokens named at a place, blanks around digits taken off; equal ones add up."""
+    found: dict[str, float] = {}
+    for top in entry.get("top_logprobs") or ():
+        token, value = _plain(str(top.get("token") or "")), top.get("logprob")
+        if isinstance(value, int | float) and not math.isnan(value):
+            key = token.strip() if token.strip().isdigit() else token
+            found[key] = found.get(key, 0.0) + math.exp(min(0.0, float(value)))
+    return found

@@ -1,0 +1,261 @@
+"""Answers in every dress, the trie of all scores, and what a server's top tokens say."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mad_core.scorers.prompts import answer
+from mad_core.scorers.readout import (
+    CUT_OFF,
+    OUT_OF_RANGE,
+    REFUSED,
+    UNPARSED,
+    ScoreTrie,
+    expected_from_top_logprobs,
+    expected_score,
+    read_answer,
+)
+
+READ = [
+    ("Anomaly Score: 72\nReason: A deep crack.", 72, "A deep crack."),
+    ("**Anomaly Score:** 72\n**Reason:** A deep crack.", 72, "A deep crack."),
+    ("**Anomaly Score: 72**\n\n**Reason**: A deep crack.", 72, "A deep crack."),
+    ("Anomaly Score: [72]\nReason: A deep crack.", 72, "A deep crack."),
+    ("Anomaly Score: **[72]**", 72, ""),
+    ("anomaly score = 72", 72, ""),
+    ("ANOMALY SCORE: 72.5\nREASON: x", 72.5, "x"),
+    ("Anomaly Score: 72,5\nReason: x", 72.5, "x"),
+    ("Anomaly Score: 72/100\nReason: x", 72, "x"),
+    ("Anomaly Score: 72 / 100", 72, ""),
+    ("Anomaly Score: 72 out of 100. Reason: x", 72, "x"),
+    ("Anomaly Score: 72%", 72, ""),
+    ("Anomaly Score - 72", 72, ""),
+    ("## Anomaly Score\n72\n## Reason:\nA deep crack.", 72, "A deep crack."),
+    ("- Anomaly score: `72`\n- Reason: x", 72, "x"),
+    ("1. Anomaly Score: 72\n2. Reason: x", 72, "x"),
+    ("| Anomaly Score | 72 |", 72, ""),
+    ("Anomaly_Score: 72", 72, ""),
+    ("Reason: A deep crack.\nAnomaly Score: 72", 72, "A deep crack."),
+    ("Reason: one. Two.\n\n**Anomaly Score:** 0", 0, "one. Two."),
+    ("The anomaly score is 72 because of the crack.", 72, ""),
+    ("Score: 72\nReason: x", 72, "x"),
+    ("Severity score: 72", 72, ""),
+    ("72", 72, ""),
+    ("[72]\nReason: x", 72, "x"),
+    ("  72/100\nIt has a crack.", 72, "It has a crack."),
+    ("Anomaly Score: 100", 100, ""),
+    ("Anomaly Score: 0.0", 0, ""),
+    ("Anomaly Score: 072", 72, ""),
+    ("<think>Maybe the Anomaly Score: 30.</think>\nAnomaly Score: 72\nReason: x", 72, "x"),
+    ("Anomaly Score: 30 at first</think>Anomaly Score: 72", 72, ""),
+    ("<thinking>a</thinking><think>b</think>Anomaly Score: 72", 72, ""),
+    ("Anomaly Score: ٧٢\nReason: x", 72, "x"),
+    ("Anomaly Score：７２\nReason：x", 72, "x"),
+    ("Anomaly Score: ७२", 72, ""),
+    ("Anomaly Score: ٧٢٫٥", 72.5, ""),
+    ('{"anomaly_score": 72, "reason": "A deep crack."}', 72, "A deep crack."),
+    ('```json\n{"Anomaly Score": "72/100", "Reason": "x"}\n```', 72, "x"),
+    ('{"result": {"score": 72.5}}', 72.5, ""),
+    ("Answer as Anomaly Score: [0-100].\nAnomaly Score: 72", 72, ""),
+    ("Anomaly Score: 72\nReason: x\n\nFinal Anomaly Score: 72", 72, "x"),
+    ("Initial anomaly score: 40.\nFinal Anomaly Score: 72", 72, ""),
+    ("Anomaly Score: 72\nReason: an anomaly score of 30 would be too low.", 72, None),
+]
+
+NOT_READ = [
+    ("", UNPARSED),
+    ("The part has a crack.", UNPARSED),
+    ("Anomaly Score: 70-80", UNPARSED),
+    ("Anomaly Score: 70 – 80\nReason: x", UNPARSED),
+    ("Anomaly Score: 70 to 80", UNPARSED),
+    ("Anomaly Score: [70, 80]", UNPARSED),
+    ("Anomaly Score: [0-100]", UNPARSED),
+    ("Anomaly Score: 7/10", UNPARSED),
+    ("Anomaly Score: 7 out of 10", UNPARSED),
+    ("Anomaly Score: 72\nAnomaly Score: 30", UNPARSED),
+    ("The anomaly score is 72, no, the anomaly score is 30.", UNPARSED),
+    ("Anomaly Score: high", UNPARSED),
+    ("Anomaly Score: 72a", UNPARSED),
+    ("Anomaly Score: 1.2.3", UNPARSED),
+    ("Anomaly Score: seventy-two", UNPARSED),
+    ('{"anomaly_score": null}', UNPARSED),
+    ('{"anomaly_score": true}', UNPARSED),
+    ("It is 3 mm long and 72 px wide.", UNPARSED),
+    ("Anomaly Score: 101", OUT_OF_RANGE),
+    ("Anomaly Score: -5", OUT_OF_RANGE),
+    ("Anomaly Score: −5", OUT_OF_RANGE),
+    ("Anomaly Score: 1,000", OUT_OF_RANGE),
+    ('{"score": 250}', OUT_OF_RANGE),
+    ("Anomaly Score: " + "9" * 400, OUT_OF_RANGE),
+    ("I'm sorry, but I can't assist with that.", REFUSED),
+    ("I cannot judge medical images.", REFUSED),
+    ("As an AI, I do not diagnose.", REFUSED),
+    ("<think>The Anomaly Score: 30 seems", CUT_OFF),
+    ("Anomaly Score:", CUT_OFF),
+    ("**Anomaly Score:** [", CUT_OFF),
+    ("The anomaly score is", CUT_OFF),
+]
+
+
+@pytest.mark.parametrize(("text", "score", "reason"), READ)
+def test_a_score_is_read_in_any_dress(text, score, reason):
+    written = read_answer(text)
+    assert (written.score, written.problem) == (score, None)
+    assert reason is None or written.reason == reason
+
+
+@pytest.mark.parametrize(("text", "problem"), NOT_READ)
+def test_what_is_no_score_is_a_named_problem_and_never_a_number(text, problem):
+    written = read_answer(text)
+    assert (written.score, written.problem) == (None, problem)
+
+
+def test_how_an_answer_ended_counts():
+    assert read_answer("Anomaly Score: 7", "length").problem == CUT_OFF
+    assert read_answer("Anomaly Score: 72\nReason: a long", "length").score == 72
+    assert read_answer("Let me look at", "length").problem == CUT_OFF
+    assert read_answer("Anomaly Score: 72", "content_filter").problem == REFUSED
+
+
+@given(st.integers(0, 100), st.text(st.characters(codec="ascii", categories=["L", "Zs"]), max_size=80))
+def test_the_answer_that_is_asked_for_comes_back(score, reason):
+    written = read_answer(answer(score, f"x{reason}x"))
+    assert written.score == score and written.reason.split() == f"x{reason}x".split()
+
+
+@given(
+    st.floats(0, 100).map(lambda value: round(value, 2)),
+    st.sampled_from(["", "**", "`", '"']),
+    st.sampled_from(["", "/100", "%", " out of 100"]),
+    st.sampled_from(["0123456789", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९", "０１２３４５６７８９"]),
+    st.sampled_from(["Anomaly Score", "anomaly score", "ANOMALY SCORE", "Anomaly-Score"]),
+)
+def test_digits_dress_and_scale_do_not_change_the_number(value, dress, scale, digits, label):
+    number = "".join(digits[int(c)] if c.isdigit() else c for c in f"{value:.2f}")
+    assert read_answer(f"{label}: {dress}{number}{dress}{scale}\nReason: x").score == value
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_a_score_in_range_or_a_problem(text):
+    for finish in ("stop", "length"):
+        written = read_answer(text, finish)
+        assert (written.score is None) == (written.problem is not None)
+        assert written.score is None or 0 <= written.score <= 100
+
+
+# -- the expectation ----------------------------------------------------------------------------
+
+
+def test_expectation_of_a_point_and_of_two():
+    logs = np.full(101, -np.inf)
+    logs[30] = math.log(0.5)
+    one = expected_score(logs)
+    assert (one.mean, one.spread, one.mass) == (30, 0, pytest.approx(0.5))
+    logs[50] = math.log(0.25)
+    two = expected_score(logs)
+    assert two.mean == pytest.approx(30 * 2 / 3 + 50 / 3) and two.mass == pytest.approx(0.75)
+    assert two.spread == pytest.approx(math.sqrt(2 / 3 * 1 / 3) * 20)
+    assert two.distribution.sum() == pytest.approx(1)
+
+
+def test_expectation_survives_tiny_probabilities_and_refuses_none():
+    logs = np.full(101, -5000.0)
+    assert expected_score(logs).mean == pytest.approx(50)
+    for bad in (np.full(101, -np.inf), np.full(101, np.nan), np.zeros(100)):
+        with pytest.raises(ValueError):
+            expected_score(bad)
+
+
+def digits_with_end(number: int) -> list[int]:
+    return [int(c) for c in str(number)] + [99]
+
+
+def whole_with_end(number: int) -> list[int]:
+    return [1000 + number, 99]
+
+
+@pytest.mark.parametrize("tokens", [digits_with_end, whole_with_end, lambda n: [5, *digits_with_end(n)]])
+def test_trie_gives_what_each_completion_gives_alone(tokens):
+    completions = [tokens(n) for n in range(101)]
+    rng = np.random.default_rng(0)
+    chance: dict[tuple[tuple[int, ...], int], float] = {}
+
+    def log_p(prefix: tuple[int, ...], token: int) -> float:
+        return chance.setdefault((prefix, token), float(rng.normal()))
+
+    alone = [sum(log_p(tuple(c[:k]), c[k]) for k in range(len(c))) for c in completions]
+    trie = ScoreTrie(completions)
+    paths: list[tuple[int, ...]] = []
+    for token, parent in zip(trie.tokens, trie.parents, strict=True):
+        paths.append((*(paths[parent] if parent >= 0 else ()), int(token)))
+    edges = [log_p(paths[n] if n >= 0 else (), int(t)) for n, t in zip(trie.edge_nodes, trie.edge_tokens, strict=True)]
+    np.testing.assert_allclose(trie.log_probabilities(np.array(edges)), alone)
+    assert [len(p) for p in paths] == list(trie.depths)
+    sees = trie.ancestry()
+    for a, b in itertools.product(range(len(paths)), repeat=2):
+        assert sees[a, b] == (paths[a][: len(paths[b])] == paths[b])
+
+
+def test_trie_of_digits_computes_shared_beginnings_once():
+    assert len(ScoreTrie([digits_with_end(n) for n in range(101)]).tokens) == 10 + 90 + 1
+
+
+def test_trie_refuses_completions_without_terminator():
+    with pytest.raises(ValueError, match="terminator"):
+        ScoreTrie([digits_with_end(n)[:-1] for n in range(101)])
+    with pytest.raises(ValueError):
+        ScoreTrie([[1, 99]] * 101)
+    with pytest.raises(ValueError):
+        ScoreTrie([[1, 99]])
+
+
+# -- top tokens of a server ---------------------------------------------------------------------
+
+
+def entry(token: str, **top: float) -> dict:
+    tops = [{"token": t.replace("_", " "), "logprob": math.log(p)} for t, p in top.items()]
+    return {"token": token, "logprob": 0.0, "top_logprobs": tops}
+
+
+HEAD = [entry("An", An=1.0), entry("omaly", omaly=1.0), entry(" Score", _Score=1.0), entry(":", **{":": 1.0})]
+
+
+def test_one_token_scores_are_exact():
+    content = [*HEAD, entry(" ", _=1.0), entry("72", **{"72": 0.5, "80": 0.3, "5": 0.1}), entry("\n", **{"\n": 1.0})]
+    found = expected_from_top_logprobs(content)
+    assert found is not None and found.mass == pytest.approx(0.9)
+    assert found.mean == pytest.approx((72 * 0.5 + 80 * 0.3 + 5 * 0.1) / 0.9)
+
+
+def test_digits_are_followed_along_the_written_number():
+    content = [
+        *HEAD,
+        entry(" ", _=1.0),
+        entry("7", **{"7": 0.8, "3": 0.2}),
+        entry("2", **{"2": 0.5, "5": 0.25, "\n": 0.25}),
+        entry("\n", **{"\n": 1.0}),
+    ]
+    found = expected_from_top_logprobs(content)
+    assert found is not None and found.mass == pytest.approx(1)
+    assert found.distribution[72] == pytest.approx(0.4) and found.distribution[75] == pytest.approx(0.2)
+    assert found.distribution[7] == pytest.approx(0.2) and found.distribution[3] == pytest.approx(0.05)
+    np.testing.assert_allclose(found.distribution[30:40], 0.015)
+
+
+def test_hundred_and_a_blank_within_the_token():
+    content = [*HEAD, entry(" 100", _100=0.6, _90=0.4), entry("\n", **{"\n": 1.0})]
+    found = expected_from_top_logprobs(content)
+    assert found is not None and found.mean == pytest.approx(96)
+
+
+def test_no_expectation_without_alternatives_or_score():
+    assert expected_from_top_logprobs([]) is None
+    assert expected_from_top_logprobs([*HEAD, entry("72")]) is None
+    assert expected_from_top_logprobs([entry("Sorry", Sorry=1.0)]) is None
+    assert expected_from_top_logprobs([*HEAD, entry("70", **{"70": 1.0}), entry("-80", **{"-80": 1.0})]) is None
