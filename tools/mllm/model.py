@@ -37,7 +37,7 @@ PATCH = SIDE // CELLS
 
 
 def tower_config() -> TimmWrapperConfig:
-    return TimmWrapperConfig(**TOWER, hidden_size=TOWER_WIDTH, num_labels=0)
+    return TimmWrapperConfig.from_dict({**TOWER, "hidden_size": TOWER_WIDTH, "num_labels": 0})
 
 
 def make_tower() -> TimmWrapperModel:
@@ -67,11 +67,7 @@ def make_model(vocabulary: int, image_token: int, padding: int, end: int) -> Fas
         bos_token_id=None,
         attention_bias=False,
     )
-    config = FastVlmConfig(
-        vision_config=tower_config(),
-        text_config=text,
-        image_token_id=image_token,
-        image_seq_length=CELLS * CELLS,
-        tie_word_embeddings=True,
-    )
+    config = FastVlmConfig(vision_config=tower_config(), text_config=text, tie_word_embeddings=True)
+    config.image_token_id = image_token
+    config.image_seq_length = CELLS * CELLS
     return FastVlmForConditionalGeneration(config)

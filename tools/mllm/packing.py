@@ -12,7 +12,7 @@ from torch import nn
 from transformers import DynamicCache, FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
 from mad_core.scorers.prompts import Conversation, Piece
-from tools.mllm.tokens import ASSISTANT, END, IMAGE, SYSTEM, USER
+from tools.mllm.tokens import ASSISTANT, END, IMAGE, SYSTEM, USER, token_id
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Wording:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
-        marks = tokenizer.convert_tokens_to_ids([SYSTEM, USER, ASSISTANT, IMAGE, END])
-        self.system, self.user, self.assistant, self.image, self.end = marks
+        marks = (SYSTEM, USER, ASSISTANT, IMAGE, END)
+        self.system, self.user, self.assistant, self.image, self.end = (token_id(tokenizer, mark) for mark in marks)
 
     def text(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)

@@ -18,7 +18,7 @@ from mad_core.scorers.prompts import SCORE_CUE, ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import TOWER_WIDTH, make_model
 from tools.mllm.packing import Packed, Question, Sheet, Wording
-from tools.mllm.tokens import END, IMAGE, PAD
+from tools.mllm.tokens import END, IMAGE, PAD, token_id
 from tools.mllm.training import Course, say
 from tools.mllm.words import answer_of, make_context, make_easy, make_product, make_rubric, where
 
@@ -32,7 +32,7 @@ SCORE_WEIGHT = 2.0
 
 def start(tokenizer: PreTrainedTokenizerFast) -> FastVlmForConditionalGeneration:
     """The model with random weights, for this tokenizer."""
-    image, padding, end = tokenizer.convert_tokens_to_ids([IMAGE, PAD, END])
+    image, padding, end = (token_id(tokenizer, token) for token in (IMAGE, PAD, END))
     return make_model(len(tokenizer), image, padding, end)
 
 
@@ -125,7 +125,7 @@ def main() -> None:
     torch.manual_seed(chosen.seed)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer)
     wording, ideal = Wording(tokenizer), Ideal()
-    cue = len(wording.text(SCORE_CUE.strip() + " 5")) - 1
+    cue = len(wording.text(f"{SCORE_CUE}5")) - 1
     packed = Packed(start(tokenizer))
     packed.model.model.vision_tower.requires_grad_(False)
     course = Course(packed, chosen.out, chosen.steps, chosen.rate, chosen.seed)
@@ -143,9 +143,7 @@ def main() -> None:
             kinds = ({"easy": True}, {}, {"held_out": True})
             trials = [[draw_sheet(wording, ideal, rng, 8, **kind) for _ in range(12)] for kind in kinds]
             right = [judged_well(packed, sheets, cue, wording) for sheets in trials]
-            say(
-                f"step {course.step}: loss {course.loss:.3f}, pairs (easy, usual, worded otherwise) {np.round(right, 3)}"
-            )
+            say(f"step {course.step}: loss {course.loss:.3f}, pairs (easy, usual, otherwise) {np.round(right, 3)}")
         if course.step % 500 == 0:
             course.save()
     course.save()

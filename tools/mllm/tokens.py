@@ -97,3 +97,10 @@ def train_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     fast.add_special_tokens({"additional_special_tokens": [IMAGE, SYSTEM, USER, ASSISTANT]})
     fast.save_pretrained(folder)
     return fast
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of one special token."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found

@@ -1,0 +1,152 @@
+"""Third stage: real pictures in the place of ideal cells, tower fixed, projector and language model learn.
+
+``python -m tools.mllm.joint --pictures FOLDER --tower tower.pt --reader reader.pt --tokenizer FOLDER --out joint.pt``.
+What the tower says of each picture is computed once and kept beside the checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from mad_core.scorers.prompts import SCORE_CUE, ask
+from tools.mllm.faults import FAMILIES
+from tools.mllm.model import cells_of
+from tools.mllm.packing import Packed, Question, Sheet, Wording
+from tools.mllm.pictures import CELLS, Shard, decode
+from tools.mllm.reader import judged_well, loss_of, start
+from tools.mllm.tower import Tower, to_pixels
+from tools.mllm.training import Course, say
+from tools.mllm.words import answer_of, make_context, make_product, make_rubric, where
+
+HELD_BACK = 3
+"""Shards, the last ones, that are judged and never learned from."""
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the tower says of some products: cells of shape (n, CELLS * CELLS, C), float16.
+
+    Photographs stand product by product, equally many each.
+    """
+
+    references: np.ndarray
+    images: np.ndarray
+    views: np.ndarray
+    families: np.ndarray
+    extents: np.ndarray
+    cells: np.ndarray
+
+    @property
+    def each(self) -> int:
+        return len(self.images) // len(self.references)
+
+    def of_product(self, product: int) -> np.ndarray:
+        return np.arange(product * self.each, (product + 1) * self.each)
+
+
+@torch.no_grad()
+def look(tower: Tower, pictures: list[bytes]) -> np.ndarray:
+    """Cells of encoded pictures."""
+    found = [
+        cells_of(tower.tower, to_pixels([decode(blob) for blob in pictures[at : at + _AT_ONCE]])).numpy()
+        for at in range(0, len(pictures), _AT_ONCE)
+    ]
+    return np.concatenate(found).astype(np.float16)
+
+
+def see(tower: Tower, paths: list[Path]) -> Seen:
+    """What the tower says of the pictures of some shards."""
+    shards = [Shard.read(path) for path in paths]
+    parts = {}
+    for kind in ("references", "images", "views"):
+        parts[kind] = look(tower, [blob for shard in shards for blob in getattr(shard, kind)])
+        say(f"looked at {len(parts[kind])} {kind}")
+    facts = {kind: np.concatenate([getattr(s, kind) for s in shards]) for kind in ("families", "extents", "cells")}
+    return Seen(**parts, **facts)
+
+
+def seen(pictures: Path, tower: Path, kept: Path) -> tuple[Seen, Seen]:
+    """What the tower says of the pictures to learn from and of those held back; kept in two files."""
+    paths = sorted(pictures.glob("[0-9]*.npz"))
+    groups = {"learn": paths[:-HELD_BACK], "judge": paths[-HELD_BACK:]}
+    found = []
+    model = Tower()
+    model.load_state_dict(torch.load(tower, map_location="cpu", weights_only=True)["model"])
+    model.eval()
+    for name, group in groups.items():
+        path = kept.with_name(f"{kept.stem}-{name}.npz")
+        if not path.exists():
+            fresh = see(model, group)
+            np.savez(path, **{field: getattr(fresh, field) for field in Seen.__dataclass_fields__})
+        with np.load(path) as data:
+            found.append(Seen(**{field: data[field] for field in Seen.__dataclass_fields__}))
+    return found[0], found[1]
+
+
+def draw_sheet(
+    wording: Wording, pictures: Seen, rng: np.random.Generator, questions: int, *, held_out: bool = False
+) -> Sheet:
+    """A made-up rubric for a made-up product, and some of its photographs judged by it."""
+    judged = make_rubric(rng, held_out=held_out)
+    text = judged.rubric.wording("", make_product(rng)) + make_context(rng)
+    talk = ask(text, expert=judged.rubric.expert, references=1, view=True)
+    product = int(rng.integers(len(pictures.references)))
+    cells = CELLS * CELLS
+    own = wording.own(talk, cells, cells)
+    made = []
+    for k in rng.choice(pictures.of_product(product), questions, replace=False):
+        family = int(pictures.families[k])
+        name = FAMILIES[family] if family >= 0 else None
+        place = where(pictures.cells[k]) if name else ""
+        answer = wording.answer(answer_of(judged, name, float(pictures.extents[k]), place, rng))
+        made.append(Question(own, answer, np.concatenate([pictures.views[k], pictures.images[k]])))
+    return Sheet(wording.shared(talk, cells), pictures.references[product], made)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    for name in ("pictures", "tower", "reader", "tokenizer", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--sheets", type=int, default=6)
+    parser.add_argument("--questions", type=int, default=6)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.manual_seed(chosen.seed)
+    learn, judge = seen(chosen.pictures, chosen.tower, chosen.out)
+    wording = Wording(PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer))
+    cue = len(wording.text(f"{SCORE_CUE}5")) - 1
+    packed = Packed(start(wording.tokenizer))
+    packed.load_state_dict(torch.load(chosen.reader, map_location="cpu", weights_only=True)["model"])
+    packed.model.model.vision_tower.requires_grad_(False)
+    course = Course(packed, chosen.out, chosen.steps, chosen.rate, chosen.seed)
+    say(f"{len(learn.images)} pictures, from step {course.step}")
+    while not course.over:
+        rng = course.rng()
+        sheets = [draw_sheet(wording, learn, rng, chosen.questions) for _ in range(chosen.sheets)]
+        course.learn(loss_of(packed, sheets, cue))
+        if course.step % 100 == 0:
+            rng = np.random.default_rng([chosen.seed, 1])
+            right = [
+                judged_well(
+                    packed, [draw_sheet(wording, judge, rng, 8, held_out=held) for _ in range(12)], cue, wording
+                )
+                for held in (False, True)
+            ]
+            say(f"step {course.step}: loss {course.loss:.3f}, pairs (usual, worded otherwise) {np.round(right, 3)}")
+            course.save()
+    course.save()
+
+
+if __name__ == "__main__":
+    main()
