@@ -37,7 +37,9 @@ PATCH = SIDE // CELLS
 
 
 def tower_config() -> TimmWrapperConfig:
-    return TimmWrapperConfig.from_dict({**TOWER, "hidden_size": TOWER_WIDTH, "num_labels": 0})
+    config = TimmWrapperConfig(**TOWER)
+    config.hidden_size = TOWER_WIDTH
+    return config
 
 
 def make_tower() -> TimmWrapperModel:
