@@ -44,9 +44,17 @@ def load(
         Gets the image as uint8 of shape (H, W, 3), RGB, and runs in the thread that decoded it.
     """
 
-    def work(item: Item) -> Loaded[T]:
+    return work_ahead(items, lambda item: prepare(read_image(Path(item.path))), ahead=ahead, threads=threads)
+
+
+def work_ahead(
+    items: Sequence[Item], work: Callable[[Item], T], *, ahead: int = 8, threads: int = THREADS
+) -> Iterator[Loaded[T]]:
+    """As :func:`load`, for work that reads the image itself and wants to know whose it is."""
+
+    def guarded(item: Item) -> Loaded[T]:
         try:
-            return Loaded(item, prepare(read_image(Path(item.path))), None)
+            return Loaded(item, work(item), None)
         except (MadError, OSError, ValueError, MemoryError) as error:
             return Loaded(item, None, str(error) or type(error).__name__)
 
@@ -54,7 +62,7 @@ def load(
     waiting: deque[Future[Loaded[T]]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
+            waiting.append(pool.submit(guarded, item))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -61,6 +61,7 @@ def ask(
     expert: str = "",
     references: int = 0,
     anchors: Sequence[str] = (),
+    nearest: int = 0,
     view: bool = False,
     crop: bool = False,
 ) -> Conversation:
@@ -76,6 +77,8 @@ def ask(
         Normal images shown first.
     anchors : sequence of str
         Names of the levels of which one image each is shown.
+    nearest : int
+        Normal images that come with each image because they are the most like it.
     view : bool
         Whether each image comes with its difference view.
     crop : bool
@@ -87,6 +90,8 @@ def ask(
     for name in anchors:
         shared += [_text(f"\nExample of {name}:"), _IMAGE]
     own: list[Piece] = []
+    for number in range(nearest):
+        own += [_text(f"\nNormal reference {number + 1}, most like the image to judge:"), _IMAGE]
     if view:
         own += [_text("\nDifferences from the references, grey where there are none:"), _IMAGE]
     if crop:
