@@ -320,10 +320,15 @@ def evaluate(
     files: Annotated[list[str], typer.Argument(metavar="SCORES…", help="Score files, or stored runs as run:ID.")],
     draws: Draws = 1000,
     seed: Seed = 0,
+    reduction: Annotated[
+        str | None,
+        typer.Option(help="Reduce stored maps anew: max, top1, top5, top10, top25, mean or rms."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The metrics of score files or stored runs: AUROC, C-index, tau-b, intervals, reference points."""
-    results = [_evaluate_one(name, draws, seed) for name in files]
+    _check_reduction(reduction, files)
+    results = [_evaluate_one(name, draws, seed, reduction) for name in files]
 
     def lines() -> Iterable[str]:
         for name, result in zip(files, results, strict=True):
@@ -332,12 +337,25 @@ def evaluate(
     _print(results[0] if len(results) == 1 else results, as_json, lines)
 
 
-def _evaluate_one(name: str, draws: int, seed: int) -> dict[str, Any]:
+def _check_reduction(reduction: str | None, files: list[str]) -> None:
+    from mad_core.scorers.reductions import REDUCTIONS
+
+    if reduction is not None and reduction not in REDUCTIONS:
+        raise typer.BadParameter(f"'{reduction}' is none of {', '.join(REDUCTIONS)}.", param_hint="--reduction")
+    bare = [name for name in files if not name.startswith("run:")]
+    if reduction is not None and bare:
+        raise typer.BadParameter(f"{bare[0]} holds no maps; name a stored run as run:ID.", param_hint="--reduction")
+
+
+def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None) -> dict[str, Any]:
     from mad_core.metrics.summary import evaluate as evaluate_arrays
-    from mad_core.runs.results import run_table
+    from mad_core.runs.results import reduced_table, run_table
     from mad_core.scorefiles import read_scores
 
-    if name.startswith("run:"):
+    if reduction is not None:
+        table = reduced_table(_store(), name.removeprefix("run:"), reduction)
+        notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.",)
+    elif name.startswith("run:"):
         table, notes = run_table(_store(), name.removeprefix("run:")), ()
     else:
         file = read_scores(Path(name))

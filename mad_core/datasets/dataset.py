@@ -214,7 +214,7 @@ class Dataset:
 
     @cached_property
     def version(self) -> str:
-        """Digest of what scorers see: ids, content, splits, subsets, levels and masks' presence."""
+        """Digest of what scorers and metrics see: ids, content, splits, subsets and levels."""
         digest = hashlib.blake2b(digest_size=12)
         t: Any = self.table
         columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))

@@ -171,7 +171,7 @@ class Store:
         with self.database.write() as connection:
             if connection.execute(sa.select(datasets.c.id).where(datasets.c.id == digest)).scalar():
                 connection.execute(datasets.update().where(datasets.c.id == digest).values(problems=problems))
-                self._update_paths(connection, digest, dataset)
+                self._update_files(connection, digest, dataset)
                 return digest
             connection.execute(
                 datasets.insert().values(
@@ -192,23 +192,20 @@ class Store:
                 connection.execute(images.insert(), rows[start : start + INSERT_ROWS])
         return digest
 
-    def _update_paths(self, connection: Connection, dataset_id: str, dataset: Dataset) -> None:
-        """Files may have moved (another extraction folder) while their content stayed."""
-        stored = dict(
-            connection.execute(
-                sa.select(images.c.image_id, images.c.path).where(images.c.dataset_id == dataset_id)
-            ).all()  # pyright: ignore[reportArgumentType]
-        )
-        moved = [
+    def _update_files(self, connection: Connection, dataset_id: str, dataset: Dataset) -> None:
+        """Files may have moved (another extraction folder) and masks come or gone while the images stayed."""
+        places = sa.select(images.c.image_id, images.c.path, images.c.mask_path)
+        stored = {row.image_id: row for row in connection.execute(places.where(images.c.dataset_id == dataset_id))}
+        changed = [
             {"b_id": row["image_id"], "path": row["path"], "mask_path": row["mask_path"]}
             for row in _plain(dataset.table)
-            if stored.get(row["image_id"]) != row["path"]
+            if (row["path"], row["mask_path"]) != tuple(stored[row["image_id"]])[1:]
         ]
-        if moved:
+        if changed:
             statement = images.update().where(
                 images.c.dataset_id == dataset_id, images.c.image_id == sa.bindparam("b_id")
             )
-            connection.execute(statement, moved)
+            connection.execute(statement, changed)
             self._load_dataset.cache_clear()
 
     def _free_name(self, connection: Connection, name: str) -> str:

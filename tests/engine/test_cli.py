@@ -550,6 +550,23 @@ def test_a_run_is_evaluated_as_its_file(mad: Mad, parts: Path, out: Path) -> Non
     assert of_run["c_index"] == 1.0
 
 
+def test_the_maps_of_a_run_are_reduced_anew(mad: Mad, parts: Path, out: Path) -> None:
+    for path in (parts / "bolt" / "test" / "good_level_0").iterdir():  # one white pixel: maximum yes, mean no
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[0, 0] = 255
+        Image.fromarray(pixels).save(path)
+    run = mad("score", parts, "--scorer", "mean", "--subset", "bolt", "--out", out, "--json").json["run"]
+    assert mad("evaluate", f"run:{run}", "--json").json["c_index"] == 1.0
+    result = mad("evaluate", f"run:{run}", "--reduction", "max", "--json").json
+    assert result["auroc"]["whole"] == 0.0
+    assert result["abnormal_only"]["c_index"] == 1.0
+    assert "reduction 'max' of the stored maps" in " ".join(result["notes"])
+    mad("evaluate", out, "--reduction", "max", status=2)
+    mad("evaluate", f"run:{run}", "--reduction", "median", status=2)
+    bare = mad("score", parts, "--scorer", "mean", "--maps", "none", "--out", out, "--json").json["run"]
+    assert "no stored anomaly maps" in mad("evaluate", f"run:{bare}", "--reduction", "max", status=1).err
+
+
 def test_runs_are_listed_and_shown(mad: Mad, parts: Path, out: Path) -> None:
     assert mad("runs", "--json").json == []
     assert mad("runs").out == ""

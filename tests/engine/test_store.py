@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mad_core.datasets.dataset import Imported, LevelMeaning, Problem
+from mad_core.datasets.dataset import Dataset, Imported, LevelMeaning, Problem
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database import HEAD, MIGRATIONS
 from mad_core.runs.schema import metadata
@@ -56,6 +56,14 @@ def test_the_same_import_twice_is_one_dataset_and_keeps_edits(store: Store, data
     info = store.dataset_info(dataset_id)
     assert (info.name, info.card) == ("line 3", card)
     assert len(store.datasets()) == 1
+
+
+def test_masks_that_come_later_are_taken_up(store: Store, dataset_id: str) -> None:
+    dataset = make_dataset()
+    masked = dataset.table.assign(mask_path=[None if level == 0 else "/m.png" for level in dataset.table["level"]])
+    assert store.dataset(dataset_id).table["mask_path"].isna().all()
+    assert store.add_dataset(Imported(Dataset(dataset.name, masked, dataset.card, dataset.source))) == dataset_id
+    assert (store.dataset(dataset_id).table["mask_path"] == "/m.png").sum() == (dataset.table["level"] > 0).sum()
 
 
 def test_names_of_datasets_are_unique(store: Store, dataset_id: str) -> None:
