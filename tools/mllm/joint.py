@@ -18,9 +18,9 @@ from transformers import PreTrainedTokenizerFast
 from mad_core.scorers.prompts import SCORE_CUE, ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import cells_of
-from tools.mllm.packing import Packed, Question, Sheet, Wording
+from tools.mllm.packing import Question, Sheet, Wording
 from tools.mllm.pictures import CELLS, Shard, decode
-from tools.mllm.reader import judged_well, loss_of, start
+from tools.mllm.reader import Reading, judged_well, loss_of, start
 from tools.mllm.tower import Tower, to_pixels
 from tools.mllm.training import Course, say
 from tools.mllm.words import answer_of, make_context, make_product, make_rubric, where
@@ -107,7 +107,7 @@ def draw_sheet(
         name = FAMILIES[family] if family >= 0 else None
         place = where(pictures.cells[k]) if name else ""
         answer = wording.answer(answer_of(judged, name, float(pictures.extents[k]), place, rng))
-        made.append(Question(own, answer, np.concatenate([pictures.views[k], pictures.images[k]])))
+        made.append(Question(own, answer, np.concatenate([pictures.views[k], pictures.images[k]]), family))
     return Sheet(wording.shared(talk, cells), pictures.references[product], made)
 
 
@@ -126,15 +126,16 @@ def main() -> None:
     learn, judge = seen(chosen.pictures, chosen.tower, chosen.out)
     wording = Wording(PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer))
     cue = len(wording.text(f"{SCORE_CUE}5")) - 1
-    packed = Packed(start(wording.tokenizer))
-    packed.load_state_dict(torch.load(chosen.reader, map_location="cpu", weights_only=True)["model"])
+    reading = Reading(start(wording.tokenizer))
+    reading.load_state_dict(torch.load(chosen.reader, map_location="cpu", weights_only=True)["model"])
+    packed = reading.packed
     packed.model.model.vision_tower.requires_grad_(False)
     course = Course(packed, chosen.out, chosen.steps, chosen.rate, chosen.seed)
     say(f"{len(learn.images)} pictures, from step {course.step}")
     while not course.over:
         rng = course.rng()
         sheets = [draw_sheet(wording, learn, rng, chosen.questions) for _ in range(chosen.sheets)]
-        course.learn(loss_of(packed, sheets, cue))
+        course.learn(loss_of(packed(sheets), cue))
         if course.step % 100 == 0:
             rng = np.random.default_rng([chosen.seed, 1])
             right = [

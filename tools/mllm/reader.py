@@ -8,16 +8,19 @@ without a picture being drawn.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 from transformers import FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
 from mad_core.scorers.prompts import SCORE_CUE, ask
 from tools.mllm.faults import FAMILIES
-from tools.mllm.model import TOWER_WIDTH, make_model
-from tools.mllm.packing import Packed, Question, Sheet, Wording
+from tools.mllm.model import TOWER_WIDTH, WIDTH, make_model
+from tools.mllm.packing import Answers, Packed, Question, Sheet, Wording
 from tools.mllm.tokens import END, IMAGE, PAD, token_id
 from tools.mllm.training import Course, say
 from tools.mllm.words import answer_of, make_context, make_easy, make_product, make_rubric, where
@@ -28,6 +31,7 @@ FEW = 4
 """Cells of the pictures in which there is nothing to see here: the reference and the image itself."""
 NOTHING = len(FAMILIES)
 SCORE_WEIGHT = 2.0
+HINT_WEIGHT = 0.2
 
 
 def start(tokenizer: PreTrainedTokenizerFast) -> FastVlmForConditionalGeneration:
@@ -82,16 +86,48 @@ def draw_sheet(
         name = FAMILIES[family] if family < NOTHING else None
         text = answer_of(judged, name, extent, where(share) if name else "", rng)
         own = wording.own(talk, GRID * GRID, FEW)
-        made.append(Question(own, wording.answer(text), np.concatenate([view, nothing[:FEW]])))
-    return Sheet(wording.shared(talk, FEW), nothing[:FEW], made)
+        made.append(Question(own, wording.answer(text), np.concatenate([view, nothing[:FEW]]), family))
+    shared = wording.shared(talk, FEW)
+    return Sheet(shared, nothing[:FEW], made, *wording.hints(talk, judged, len(shared)))
 
 
-def loss_of(packed: Packed, sheets: list[Sheet], cue: int) -> torch.Tensor:
+class Hints(nn.Module):
+    """Asks the middle states which line a token stands in, which family it names, and what a picture shows.
+
+    Without them the model needs many thousand rubrics before it finds out that there is something to look up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(WIDTH, 12)
+        self.named = nn.Linear(WIDTH, NOTHING)
+        self.shown = nn.Linear(WIDTH, NOTHING + 1)
+
+    def forward(self, answers: Answers, sheets: Sequence[Sheet]) -> torch.Tensor:
+        line = torch.tensor([mark for sheet in sheets for mark in sheet.line])
+        named = torch.tensor([mark for sheet in sheets for mark in sheet.named])
+        family = torch.tensor([q.family for sheet in sheets for q in sheet.questions])
+        loss = F.cross_entropy(self.line(answers.read), line, ignore_index=-1)
+        loss = loss + F.cross_entropy(self.shown(answers.asked), family)
+        if (named >= 0).any():
+            loss = loss + F.cross_entropy(self.named(answers.read), named, ignore_index=-1)
+        return loss
+
+
+class Reading(nn.Module):
+    """The model with its hints."""
+
+    def __init__(self, model: FastVlmForConditionalGeneration) -> None:
+        super().__init__()
+        self.packed = Packed(model)
+        self.hints = Hints()
+
+
+def loss_of(answers: Answers, cue: int) -> torch.Tensor:
     """Mean over answer tokens; the digits of the score weigh more."""
-    losses, _, place = packed(sheets)
-    weight = torch.where((place >= cue) & (place < cue + 2), SCORE_WEIGHT, 1.0)
-    weight[place < cue] = 0.1
-    return (losses * weight).sum() / weight.sum()
+    weight = torch.where((answers.place >= cue) & (answers.place < cue + 2), SCORE_WEIGHT, 1.0)
+    weight[answers.place < cue] = 0.1
+    return (answers.losses * weight).sum() / weight.sum()
 
 
 @torch.no_grad()
@@ -100,9 +136,9 @@ def judged_well(packed: Packed, sheets: list[Sheet], cue: int, wording: Wording)
     packed.eval()
     right: list[float] = []
     for sheet in sheets:
-        _, logits, place = packed([sheet])
+        found = packed([sheet])
         digits = [wording.text(str(d))[0] for d in range(10)]
-        first = logits[place == cue][:, digits].softmax(1) @ torch.arange(10.0)
+        first = found.logits[found.place == cue][:, digits].softmax(1) @ torch.arange(10.0)
         truth = [int(str(wording.tokenizer.decode(q.answer)).split(":")[1].split("\n")[0]) for q in sheet.questions]
         for i in range(len(truth)):
             for j in range(i):
@@ -126,9 +162,10 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer)
     wording, ideal = Wording(tokenizer), Ideal()
     cue = len(wording.text(f"{SCORE_CUE}5")) - 1
-    packed = Packed(start(tokenizer))
+    reading = Reading(start(tokenizer))
+    packed = reading.packed
     packed.model.model.vision_tower.requires_grad_(False)
-    course = Course(packed, chosen.out, chosen.steps, chosen.rate, chosen.seed)
+    course = Course(reading, chosen.out, chosen.steps, chosen.rate, chosen.seed)
     say(f"from step {course.step}")
     while not course.over:
         rng = course.rng()
@@ -137,7 +174,8 @@ def main() -> None:
             draw_sheet(wording, ideal, rng, chosen.questions, easy=bool(rng.random() < ease))
             for _ in range(chosen.sheets)
         ]
-        course.learn(loss_of(packed, sheets, cue))
+        answers = packed(sheets)
+        course.learn(loss_of(answers, cue) + HINT_WEIGHT * reading.hints(answers, sheets))
         if course.step % 100 == 0:
             rng = np.random.default_rng([chosen.seed, 1])
             kinds = ({"easy": True}, {}, {"held_out": True})
