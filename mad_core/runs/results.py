@@ -71,7 +71,7 @@ def reduced_table(store: Store, run_id: str, reduction: str) -> pd.DataFrame:
         raise InputError(
             f"Run '{run.title}' has no stored anomaly maps to reduce; score again with maps kept (--maps all --force)."
         )
-    return table.assign(score=table["image_id"].map(found).astype("float64"))
+    return table.assign(score=[found.get(image_id, np.nan) for image_id in table["image_id"]])
 
 
 def run_scores_csv(store: Store, run_id: str) -> str:
