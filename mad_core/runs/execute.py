@@ -121,12 +121,15 @@ def items(rows: pd.DataFrame) -> list[Item]:
 def preserved_generators() -> Iterator[None]:
     """Leave the global random generators as they were: a quick job must not change a run's numbers."""
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try:
         yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.random.set_rng_state(states[2])
+        if of_gpus:
+            torch.cuda.set_rng_state_all(of_gpus)
 
 
 class _Clock:
@@ -153,6 +156,25 @@ class _Clock:
         self.control.report(
             phase="scoring", subset=subset, done=self.done, total=self.total, rate=rate, seconds_left=left
         )
+
+
+class _QuickTurns:
+    """Quick jobs between the steps of a fit, which may take long: an uploaded image does not wait for its end."""
+
+    def __init__(self, control: Control) -> None:
+        self.control = control
+        self.seconds = 0.0
+        self._looked = time.perf_counter()
+
+    def look(self) -> None:
+        """Do the quick jobs that wait, if that was not looked for just now; ``seconds`` sums the time it took."""
+        started = time.perf_counter()
+        if started - self._looked < FLUSH_SECONDS:
+            return
+        with preserved_generators():
+            self.control.serve_quick()
+        self._looked = time.perf_counter()
+        self.seconds += self._looked - started
 
 
 @dataclass
@@ -185,6 +207,12 @@ class _SubsetRun:
 
     def _fit(self, scorer: Scorer) -> RunSubset:
         old = next((e for e in self.control.store.run_subsets(self.run.id) if e.subset == self.subset), None)
+        quick = _QuickTurns(self.control)
+
+        def progress(done: int, total: int) -> None:
+            self.clock.fitting(self.subset, done, total)
+            quick.look()
+
         started = time.perf_counter()
         digest = fit_or_load(
             scorer,
@@ -194,9 +222,9 @@ class _SubsetRun:
             self.subset,
             self.control,
             self.run.seed,
-            lambda done, total: self.clock.fitting(self.subset, done, total),
+            progress,
         )
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - quick.seconds
         entry = RunSubset(
             self.subset,
             digest,

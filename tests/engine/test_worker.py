@@ -172,6 +172,29 @@ def test_an_uploaded_image_is_served_between_batches_without_changing_the_run(st
     assert store.scores(long.id).set_index("image_id")["score"].to_dict() == pytest.approx(expected(numbers), abs=1e-12)
 
 
+def test_an_uploaded_image_does_not_wait_for_the_end_of_a_fit(store: Store, numbers: Dataset) -> None:
+    first = ask(store, numbers)
+    do(store, first)
+    long = store.request_run(RunRequest(first.dataset_id, "toy", {"pause": 1.0}))
+    single = 0
+
+    def upload_soon(progress: dict[str, object]) -> None:
+        nonlocal single
+        if progress.get("phase") == "fitting" and not single:
+            path = numbers.select(split="test", subset="a")["path"].iloc[20]
+            single = store.queue.submit(
+                "single", {"run": first.id, "subset": "a", "path": path, "map": f"{path}.map"}, quick=True
+            )
+
+    job = store.queue.active_for(long.job_key)
+    assert job is not None
+    do_here(store, job.id, "cpu", upload_soon)
+    answer = store.queue.job(single)
+    assert answer.status == "done" and answer.finished is not None
+    assert answer.finished < store.scores(long.id)["created"].min()
+    assert store.scores(long.id).set_index("image_id")["score"].to_dict() == pytest.approx(expected(numbers), abs=1e-12)
+
+
 def test_a_stopped_worker_gives_its_job_back(settings: Settings, store: Store, numbers: Dataset) -> None:
     run = ask(store, numbers, wait=0.05)
     worker = Worker(settings, "cpu", lambda progress: worker.stopping.set() if progress.get("done") else None)

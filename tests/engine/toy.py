@@ -22,6 +22,7 @@ class Toy(Scorer):
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         values = []
         for done, item in enumerate(normals):
+            time.sleep(self.parameters["pause"])
             values.append(float(np.load(item.path).mean()))
             context.step(done + 1, len(normals))
         self.mean = float(np.mean(values))
@@ -54,7 +55,10 @@ TOY = ScorerInfo(
     summary="Mean grey.",
     needs="nothing",
     cost="nothing",
-    parameters=(Parameter("wait", "float", 0.0, "Seconds an image.", 0, 10),),
+    parameters=(
+        Parameter("wait", "float", 0.0, "Seconds an image.", 0, 10),
+        Parameter("pause", "float", 0.0, "Seconds a normal, in the fit.", 0, 10),
+    ),
 )
 
 
