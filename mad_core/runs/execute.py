@@ -19,12 +19,13 @@ import torch
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.runs import devices, fitted
+from mad_core.runs.building import RunResults
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
 from mad_core.runs.store import Run, RunSubset, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored, Scorer
+from mad_core.scorers.scorer import Context, Item, LabelledItem, Resources, Scored, Scorer
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
@@ -68,9 +69,12 @@ def execute_run(control: Control) -> dict[str, Any]:
         started=run.started or time.time(),
         record={**record(control.device), "code": fitted.code_digest(info)},
     )
-    clock = _Clock(control, run)
-    for subset in run.subsets:
-        _SubsetRun(control, run, info, parameters, dataset, subset, clock).go()
+    clock, resources = _Clock(control, run), Resources()
+    try:
+        for subset in run.subsets:
+            _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources).go()
+    finally:
+        resources.close()
     done = store.count_done(run.id)
     store.update_run(run.id, status="done", finished=time.time())
     entries = store.run_subsets(run.id)
@@ -92,10 +96,18 @@ def record(device: str) -> dict[str, Any]:
     return {"versions": versions, "device": {"id": device, "name": facts["name"], "memory": facts["memory"]}}
 
 
-def scorer_context(dataset: Dataset, subset: str, info: ScorerInfo, control: Control, seed: int) -> Context:
-    """What the scorer may use on this subset; calibration labels only where it declares them."""
+def scorer_context(
+    dataset: Dataset,
+    subset: str,
+    info: ScorerInfo,
+    parameters: Mapping[str, Any],
+    control: Control,
+    seed: int,
+    resources: Resources | None = None,
+) -> Context:
+    """What the scorer may use on this subset; calibration labels and other runs only where it declares them."""
     calibration: Sequence[LabelledItem] = ()
-    if info.supervision == "labels":
+    if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
         calibration = [
             LabelledItem(i, p, float(level))
@@ -110,6 +122,8 @@ def scorer_context(dataset: Dataset, subset: str, info: ScorerInfo, control: Con
         calibration=calibration,
         normals=items(dataset.select(split="train", subset=subset)),
         cancelled=control.cancelled,
+        results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
+        resources=resources,
     )
 
 
@@ -188,6 +202,7 @@ class _SubsetRun:
     dataset: Dataset
     subset: str
     clock: _Clock
+    resources: Resources
 
     def go(self) -> None:
         store, run = self.control.store, self.run
@@ -223,6 +238,7 @@ class _SubsetRun:
             self.control,
             self.run.seed,
             progress,
+            self.resources,
         )
         seconds = time.perf_counter() - started - quick.seconds
         entry = RunSubset(
@@ -250,7 +266,9 @@ class _SubsetRun:
             buffer.clear()
 
         try:
-            context = scorer_context(self.dataset, self.subset, self.info, self.control, self.run.seed)
+            context = scorer_context(
+                self.dataset, self.subset, self.info, self.parameters, self.control, self.run.seed, self.resources
+            )
             for scored in scorer.score(pending, context):
                 buffer.append((scored, self._keep_map(store, scored, slots)))
                 if len(buffer) >= FLUSH_IMAGES or time.perf_counter() - last >= FLUSH_SECONDS:
@@ -280,6 +298,7 @@ def fit_or_load(
     control: Control,
     seed: int,
     progress: Callable[[int, int], None],
+    resources: Resources | None = None,
 ) -> str | None:
     """Give the scorer its fitted state: the kept one where it agrees, else a new fit that is then kept.
 
@@ -293,16 +312,16 @@ def fit_or_load(
     InputError
         If the subset has no training normals and the scorer needs them.
     """
+    base = scorer_context(dataset, subset, info, parameters, control, seed, resources)
+    context = replace(base, progress=progress)
     if not info.needs_fit:
-        scorer.fit([], scorer_context(dataset, subset, info, control, seed))
+        scorer.fit([], context)
         return None
     normals = dataset.select(split="train", subset=subset)
     if normals.empty:
         raise InputError(
             f"Subset '{subset}' has no training normals (train/good), and scorer '{info.id}' learns from them."
         )
-    base = scorer_context(dataset, subset, info, control, seed)
-    context = replace(base, progress=progress)
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device)
     folder = control.settings.fits / digest
     if not fitted.load_fit(folder, scorer, context):
@@ -363,7 +382,7 @@ def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]
     scorer = info.create(parameters)
     try:
         fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, lambda done, total: None)
-        context = scorer_context(dataset, subset, info, control, run.seed)
+        context = scorer_context(dataset, subset, info, parameters, control, run.seed)
         return list(scorer.score(chosen, context))
     finally:
         scorer.close()

@@ -52,6 +52,10 @@ class ScorerInfo:
         A sentence that says what is missing on this machine and how to get it; None if it can run.
     modules : tuple of str
         Source modules that make up the scorer's code digest.
+    shows_labels : callable(parameters) -> bool
+        Whether it is shown labelled calibration images with these parameters.
+    builds_on : callable(parameters) -> str or None
+        Id of the run whose results it reads with these parameters.
     """
 
     id: str
@@ -68,6 +72,12 @@ class ScorerInfo:
     parameters: tuple[Parameter, ...] = ()
     why_not: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
     modules: tuple[str, ...] = ()
+    shows_labels: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
+    builds_on: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
+
+    def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether calibration images with their levels are handed to it."""
+        return self.supervision == "labels" or self.shows_labels(parameters)
 
     def defaults(self) -> dict[str, Any]:
         return {p.name: p.default for p in self.parameters}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from mad_core.scorers import weights
+from mad_core.scorers import models, weights
 from mad_core.scorers.catalog import ScorerInfo, register
 from mad_core.scorers.reductions import REDUCTIONS
 from mad_core.scorers.scorer import Parameter
@@ -104,6 +104,28 @@ def asking() -> tuple[Parameter, ...]:
         Parameter("reasons", "bool", True, "Have the model write its answer; off: only score, several times faster."),
         Parameter("tokens", "int", 300, "Most tokens of an answer.", 8, 4000, advanced=True),
     )
+
+
+ASKING_MODULES = (
+    "mad_core.scorers.showing",
+    "mad_core.scorers.prompts",
+    "mad_core.scorers.rubrics",
+    "mad_core.scorers.readout",
+    "mad_core.scorers.difference",
+    "mad_core.scorers.loading",
+    "mad_core.images",
+)
+"""Source of every scorer that asks a multimodal model."""
+
+
+def shows_anchors(parameters: Mapping[str, Any]) -> bool:
+    """Whether a model is shown labelled calibration images."""
+    return bool(parameters.get("anchors")) and parameters.get("protocol") == "inspector"
+
+
+def crop_base(parameters: Mapping[str, Any]) -> str | None:
+    """The run whose maps say where to crop."""
+    return (parameters.get("crop_run") or None) if parameters.get("protocol") == "inspector" else None
 
 
 def _missing(scorer_id: str) -> Callable[[Mapping[str, Any]], str | None]:
@@ -368,5 +390,50 @@ register(
         ),
         why_not=_missing("dinomaly"),
         modules=(*_MODELS, "mad_core.scorers.trained"),
+    )
+)
+register(
+    ScorerInfo(
+        id="mllm",
+        title="Multimodal LLM",
+        family="multimodal LLM",
+        entry="mad_core.scorers.mllm:Mllm",
+        paper="After Huang et al. 2024, Are Anomaly Scores Telling the Whole Story?, https://arxiv.org/abs/2411.14515",
+        summary="A vision-language model on this machine is shown normals and a rubric and says how severe an image "
+        "is, and why. The default is the small model that ships, trained with severity labels on generated images; "
+        "any other is used as it is.",
+        needs="The model that ships needs nothing else; others are fetched once (4 to 70 GB) and want a GPU.",
+        cost="Seconds an image for a large model on a GPU; a fraction of one for the small model on two cores.",
+        needs_fit=False,
+        supervision="none",
+        parameters=(
+            Parameter(
+                "model",
+                "text",
+                models.SHIPPED,
+                "shipped, a model of the catalogue ("
+                + ", ".join(models.KNOWN)
+                + "), owner/name on the Hub, or a folder.",
+            ),
+            *asking(),
+            Parameter(
+                "quantisation",
+                "choice",
+                "auto",
+                "Precision of the language model's weights; auto is 4bit (NF4, double quantisation).",
+                choices=models.QUANTISATIONS,
+                advanced=True,
+            ),
+            Parameter("batch", "int", None, "Images at once; empty: what suits the device.", 1, 256, advanced=True),
+        ),
+        why_not=models.why_not,
+        modules=(
+            "mad_core.scorers.mllm",
+            "mad_core.scorers.mllm_asking",
+            "mad_core.scorers.mllm_loading",
+            *ASKING_MODULES,
+        ),
+        shows_labels=shows_anchors,
+        builds_on=crop_base,
     )
 )

@@ -255,6 +255,11 @@ def _unusable(folder: Path) -> str | None:
     return None
 
 
+def is_quantised(folder: Path) -> bool:
+    """Whether the weights on disk are quantised already."""
+    return bool(_json(folder / "config.json").get("quantization_config"))
+
+
 def _has_chat_template(folder: Path) -> bool:
     if any((folder / name).is_file() for name in ("chat_template.jinja", "chat_template.json")):
         return True
@@ -301,7 +306,7 @@ def folder_need(folder: Path, quantisation: str) -> float:
     inner = config.get("text_config")
     text: dict[str, Any] = inner if isinstance(inner, dict) else config
     total = sum(file.stat().st_size for file in weight_files(folder) if file.is_file()) / 1e9
-    if config.get("quantization_config"):
+    if is_quantised(folder):
         return 0.3 + 1.12 * total
     width = _stored_width(folder)
     billions = total / width

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,33 @@ class Results(Protocol):
     def map(self, image_id: str) -> np.ndarray | None:
         """The image's anomaly map, float32 of shape (H, W), or None."""
         ...
+
+
+class Closable(Protocol):
+    """Something that holds memory and gives it back."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class Resources:
+    """What is expensive to make and serves all subsets of a run, such as a loaded model; closed when the run ends."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, Any] = {}
+
+    def hold(self, key: Hashable, make: Callable[[], C]) -> C:
+        """What is held under ``key``; made at the first call."""
+        if key not in self._held:
+            self._held[key] = make()
+        return self._held[key]
+
+    def close(self) -> None:
+        """Give everything back."""
+        while self._held:
+            self._held.popitem()[1].close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +167,8 @@ class Context:
         Whether a person asked to stop; see :meth:`check_cancel`.
     results : Results or None
         Read access to another run's scores and maps, for scorers that build on one.
+    resources : Resources or None
+        What outlives this subset and ends with the run; None where there is one subset only.
     """
 
     subset: str = ""
@@ -152,6 +181,7 @@ class Context:
     progress: Callable[[int, int], None] = _no_progress
     cancelled: Callable[[], bool] = _never
     results: Results | None = None
+    resources: Resources | None = None
 
     def check_cancel(self) -> None:
         """Leave the work when a person asked to stop.

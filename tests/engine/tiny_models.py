@@ -1,0 +1,232 @@
+"""Tiny multimodal models with random weights, of three families, written to a folder as published ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    FastVlmConfig,
+    FastVlmForConditionalGeneration,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2VLImageProcessor,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+    SiglipImageProcessor,
+    SiglipVisionConfig,
+    TimmWrapperConfig,
+)
+
+from mad_core.scorers.prompts import answer, ask
+
+SPECIAL = ["<pad>", "<end>", "<system>", "<user>", "<assistant>", "<image>"]
+SPECIAL += ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+LLAVA_IMAGE, QWEN_IMAGE = "<image>", "<|vision_start|><|image_pad|><|vision_end|>"
+CHAT = (
+    "{% for message in messages %}{{ '<' + message['role'] + '>' }}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}{{ 'MARK' }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ '<end>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+SIDE = 32
+"""Pixels of the square that LLaVA- and FastVLM-type models look at."""
+
+
+def make_tokenizer(mark: str = LLAVA_IMAGE) -> PreTrainedTokenizerFast:
+    """Byte-level pairs with one token a digit, and a chat template that marks images by ``mark``."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    talk = ask("Judge what it costs.\n0: normal.\n1-100: a fault.", references=3, view=True)
+    corpus = [answer(n, "It has a deep crack.") for n in range(101)]
+    corpus += [piece.text for piece in (*talk.shared, *talk.own)] * 20 + [talk.system] * 20
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    core.train_from_iterator(
+        corpus,
+        trainers.BpeTrainer(vocab_size=416, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False),
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="<end>", chat_template=CHAT.replace("MARK", mark)
+    )
+    fast.add_special_tokens({"additional_special_tokens": SPECIAL[2:]})
+    return fast
+
+
+def _text(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 4096,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "tie_word_embeddings": False,
+    }
+
+
+def llava(folder: Path) -> Path:
+    """LLaVA-type: SigLIP tower and Llama; four tokens an image."""
+    tokenizer = make_tokenizer()
+    tower = SiglipVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=SIDE,
+        patch_size=16,
+        vision_use_head=False,
+    )
+    config = LlavaConfig(
+        vision_config=tower,
+        text_config=LlamaConfig(**_text(tokenizer)),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=4,
+        vision_feature_select_strategy="full",
+        vision_feature_layer=-1,
+    )
+    return _save(folder, LlavaForConditionalGeneration(config), _llava_processor(tokenizer, 16))
+
+
+def fast_vlm(folder: Path) -> Path:
+    """FastVLM-type: a convolutional tower of timm and Llama."""
+    tokenizer = make_tokenizer()
+    arguments = {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 32], "stem_width": 8, "global_pool": ""}
+    tower = TimmWrapperConfig(
+        architecture="resnet10t",
+        do_pooling=False,
+        initializer_range=0.02,
+        model_args=arguments,
+        hidden_size=32,
+        num_labels=0,
+    )
+    config = FastVlmConfig(
+        vision_config=tower,
+        text_config=LlamaConfig(**_text(tokenizer)),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=4,
+    )
+    return _save(folder, FastVlmForConditionalGeneration(config), _llava_processor(tokenizer, 32, 2 * SIDE))
+
+
+def _llava_processor(tokenizer: PreTrainedTokenizerFast, patch: int, side: int = SIDE) -> LlavaProcessor:
+    images = SiglipImageProcessor(size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return LlavaProcessor(
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=patch,
+        vision_feature_select_strategy="full",
+        num_additional_image_tokens=0,
+        image_token="<image>",
+        chat_template=tokenizer.chat_template,
+    )
+
+
+def qwen3_vl(folder: Path) -> Path:
+    """Qwen3-VL-type: positions in three dimensions, as many tokens an image as it has patches."""
+    tokenizer = make_tokenizer(QWEN_IMAGE)
+    text = _text(tokenizer) | {
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
+        | {"mrope_interleaved": True}
+    }
+    config = Qwen3VLConfig(text_config=text, vision_config=_qwen_tower(), **_qwen_tokens(tokenizer))
+    return _save(folder, Qwen3VLForConditionalGeneration(config), _qwen_processor(tokenizer))
+
+
+def qwen3_5(folder: Path) -> Path:
+    """Qwen3.5-type: most layers keep a running state, which cannot be shortened."""
+    tokenizer = make_tokenizer(QWEN_IMAGE)
+    text = _text(tokenizer) | {
+        "num_hidden_layers": 4,
+        "layer_types": ["linear_attention"] * 3 + ["full_attention"],
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e4,
+            "mrope_section": [1, 1, 0],
+            "mrope_interleaved": True,
+            "partial_rotary_factor": 0.25,
+        },
+    }
+    tower = {k: v for k, v in _qwen_tower().items() if k != "deepstack_visual_indexes"}
+    config = Qwen3_5Config(text_config=text, vision_config=tower, **_qwen_tokens(tokenizer))
+    return _save(folder, Qwen3_5ForConditionalGeneration(config), _qwen_processor(tokenizer))
+
+
+def _qwen_tower() -> dict[str, Any]:
+    return {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "patch_size": 8,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "out_hidden_size": 64,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0, 1],
+    }
+
+
+def _qwen_tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+    names = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
+    return {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in names.items()}
+
+
+def _qwen_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
+    size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    shape = {"patch_size": 8, "temporal_patch_size": 2, "merge_size": 2, "size": size}
+    return Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**shape),
+        video_processor=Qwen3VLVideoProcessor(**shape),
+        tokenizer=tokenizer,
+        chat_template=tokenizer.chat_template,
+    )
+
+
+def _save(folder: Path, model: Any, processor: Any) -> Path:
+    """Sharpen the random model, so that its choices are its own and not ties, and write it."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim >= 2 and "tower" not in name and "visual" not in name:
+                weight.mul_(3)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+FAMILIES: dict[str, Callable[[Path], Path]] = {
+    "llava": llava,
+    "fast_vlm": fast_vlm,
+    "qwen3_vl": qwen3_vl,
+    "qwen3_5": qwen3_5,
+}
+
+
+def make(family: str, folder: Path, seed: int = 0) -> Path:
+    """Write a tiny model of one family; the same weights for the same seed."""
+    torch.manual_seed(seed)
+    return FAMILIES[family](folder)
