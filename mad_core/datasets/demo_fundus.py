@@ -31,6 +31,7 @@ from mad_core.datasets.demo_texture import (
 
 CARD = SubsetCard(
     domain="medical",
+    rubric="demo-fundus",
     product="synthetic retinal fundus picture (drawn, not medical data)",
     levels={
         "0": LevelMeaning(

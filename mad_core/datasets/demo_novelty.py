@@ -38,6 +38,7 @@ from mad_core.datasets.demo_texture import (
 
 CARD = SubsetCard(
     domain="novelty",
+    rubric="demo-novelty",
     product="herbarium sheet with a leaf of one kind of oak",
     levels={
         "0": LevelMeaning("same kind", "A leaf of the round-lobed oak. Form, size, hue, pose and light vary."),

@@ -38,6 +38,7 @@ from mad_core.datasets.demo_texture import (
 
 CARD = SubsetCard(
     domain="industrial",
+    rubric="demo-plate",
     product="brushed metal flange with four hexagon-socket bolts",
     levels={
         "0": LevelMeaning("normal", "Sound part. Light, pose, brushing and colour cast vary as they do on a line."),

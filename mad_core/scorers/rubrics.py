@@ -26,11 +26,11 @@ from typing import Any
 import yaml
 
 from mad_core.datasets.dataset import SubsetCard
+from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "rubrics"
 GENERAL = "general"
-BY_DOMAIN = {"industrial": "general", "medical": "general", "novelty": "general"}
 MOST_BYTES = 64_000
 _FIELDS = {"title", "expert", "criterion", "bands", "products", "text", "source"}
 
@@ -83,16 +83,28 @@ class Rubric:
         Parameters
         ----------
         subset : str
-            Adds what the rubric says of this product.
+            Adds what the rubric says of this product: ``metal_nut``, found by ``mvtec_metal_nut`` and
+            ``mvtec/metal_nut`` too.
         product : str
             What the product is, from the dataset's card.
         """
         parts = [self.criterion.strip()]
-        context = self.products.get(subset, "").strip()
+        context = self.context_of(subset)
         parts += [f"Product: {_sentence(product)}"] if product else []
         parts += [context] if context else []
         parts += [self.text.strip()] if self.text else ["Scale:", *(band.line() for band in self.bands)]
         return "\n".join(part for part in parts if part)
+
+    def context_of(self, subset: str) -> str:
+        """What the rubric says of a product; empty where it says nothing."""
+        called = plain(subset)
+        exact = [text for name, text in self.products.items() if plain(name) == called]
+        ending = [
+            (len(name), text)
+            for name, text in self.products.items()
+            if subset.casefold().endswith((f"_{name}".casefold(), f"/{name}".casefold()))
+        ]
+        return (exact[0] if exact else max(ending)[1] if ending else "").strip()
 
     def band_of(self, score: float) -> Band | None:
         """The band a score falls into; scores between two bands belong to the upper one."""
