@@ -39,6 +39,7 @@ COUNTS = pd.DataFrame(
     columns=["subset", "split", "level", "n"],
 )
 PROBABILITIES = np.exp(-0.5 * ((np.arange(101) - 70) / 5) ** 2)
+BANDS = [(0, 0, "normal"), (1, 30, "usable & fine"), (31, 100, "lost")]
 
 
 def every_figure(theme: Theme) -> dict[str, go.Figure]:
@@ -53,6 +54,9 @@ def every_figure(theme: Theme) -> dict[str, go.Figure]:
         "score_strip without a mark": figures.score_strip(LEVELS, SCORES, mark=np.nan, **strip),
         "metric_intervals": figures.metric_intervals(ROWS, reference=REFERENCE, x_title="C-index", theme=theme),
         "level_counts": figures.level_counts(COUNTS, **said),
+        "distribution_101 with bands": figures.distribution_101(
+            PROBABILITIES, expected=69.5, written=75, spread=6.2, bands=BANDS, theme=theme
+        ),
         "distribution_101": figures.distribution_101(PROBABILITIES, expected=69.5, written=None, theme=theme),
     }
 
@@ -299,6 +303,22 @@ def test_distribution_adds_up() -> None:
     for values in bad:
         with pytest.raises(ValueError):
             figures.distribution_101(values(), expected=None, written=None, theme="light")
+
+
+def test_distribution_shows_spread_and_bands() -> None:
+    figure = figures.distribution_101(
+        PROBABILITIES, expected=98.0, written=None, spread=6.2, bands=BANDS, theme="light"
+    )
+    rectangles = [(s.x0, s.x1) for s in figure.layout.shapes if s.type == "rect"]
+    assert rectangles == [(-0.5, 0.5), (0.5, 30.5), (30.5, 100.5)]
+    (around,) = [s for s in figure.layout.shapes if s.type == "line" and s.y0 == s.y1]
+    assert (around.x0, around.x1) == (pytest.approx(91.8), 100.5)  # the spread ends where the scores end
+    texts = [a.text for a in figure.layout.annotations]
+    assert texts == ["usable &amp; fine", "lost", "expected 98 ± 6.2"]  # a band one score wide has no room for a name
+    facts: dict[str, Any] = {"expected": 69.5, "written": None, "spread": 6.2, "bands": BANDS}
+    said = figures.describe_distribution_101(PROBABILITIES, **facts)
+    inside = 100 * PROBABILITIES[31:].sum() / PROBABILITIES.sum()
+    assert "with a spread of 6.2" in said and f"{inside:.0f} % in lost" in said
 
 
 def test_raincloud_in_words() -> None:
