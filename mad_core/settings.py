@@ -31,6 +31,10 @@ class Settings:
     executor : {"local", "ray"}
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:n"``.
+    endpoint_url, endpoint_key : str or None
+        Of the OpenAI-compatible server; they are never stored.
+    endpoint_consent : bool
+        Whether images of every dataset may be sent to that server.
     """
 
     home: Path
@@ -40,6 +44,7 @@ class Settings:
     device: str = "auto"
     endpoint_url: str | None = None
     endpoint_key: str | None = field(default=None, repr=False)
+    endpoint_consent: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -64,6 +69,7 @@ class Settings:
             device=environment.get("MAD_DEVICE") or "auto",
             endpoint_url=environment.get("MAD_ENDPOINT_URL") or None,
             endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
+            endpoint_consent=environment.get("MAD_ENDPOINT_CONSENT", "").strip().lower() in ("yes", "true", "1"),
         )
 
     @property

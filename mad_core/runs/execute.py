@@ -18,7 +18,7 @@ import torch
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError, UnavailableError
-from mad_core.runs import devices, fitted
+from mad_core.runs import consent, devices, fitted
 from mad_core.runs.building import RunResults
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
@@ -123,6 +123,7 @@ def scorer_context(
         normals=items(dataset.select(split="train", subset=subset)),
         cancelled=control.cancelled,
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
+        agreed_hosts=consent.agreed_hosts(control.settings, dataset),
         resources=resources,
     )
 
@@ -340,7 +341,8 @@ def score_one(control: Control) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``score``, ``status``, ``reason``, ``seconds``, ``map`` (whether one was written).
+        ``score``, ``status``, ``reason``, ``seconds``, ``map`` (whether one was written),
+        ``distribution`` (101 numbers, or None), ``detail``.
     """
     payload = control.job.payload
     run = control.store.run(payload["run"])
@@ -358,6 +360,8 @@ def score_one(control: Control) -> dict[str, Any]:
         "reason": scored.reason,
         "seconds": scored.seconds,
         "map": scored.map is not None,
+        "distribution": None if scored.distribution is None else scored.distribution.tolist(),
+        "detail": dict(scored.detail),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from mad_core.scorers import models, weights
+from mad_core.scorers import endpoint_address, models, weights
 from mad_core.scorers.catalog import ScorerInfo, register
 from mad_core.scorers.reductions import REDUCTIONS
 from mad_core.scorers.scorer import Parameter
@@ -431,6 +431,65 @@ register(
             "mad_core.scorers.mllm",
             "mad_core.scorers.mllm_asking",
             "mad_core.scorers.mllm_loading",
+            *ASKING_MODULES,
+        ),
+        shows_labels=shows_anchors,
+        builds_on=crop_base,
+    )
+)
+register(
+    ScorerInfo(
+        id="endpoint",
+        title="Multimodal LLM on a server",
+        family="multimodal LLM",
+        entry="mad_core.scorers.endpoint:Endpoint",
+        paper="After Huang et al. 2024, Are Anomaly Scores Telling the Whole Story?, https://arxiv.org/abs/2411.14515",
+        summary="The same questions as the local multimodal scorer, put to an OpenAI-compatible server (vLLM, SGLang, "
+        "llama.cpp, a hosted API). Images leave this machine unless the server runs on it.",
+        needs="A server: its address in MAD_ENDPOINT_URL, its key in MAD_ENDPOINT_KEY. Images are sent there.",
+        cost="What the server takes; tokens, and money where prices are given, are counted.",
+        needs_fit=False,
+        supervision="none",
+        parameters=(
+            Parameter("model", "text", "", "Name of the model on the server; empty: the first one it lists."),
+            Parameter(
+                "consent", "bool", False, "Images leave this machine for the server: yes agrees to that for this run."
+            ),
+            *asking(),
+            Parameter("concurrency", "int", 8, "Requests under way at once.", 1, 512),
+            Parameter("timeout", "float", 120.0, "Seconds an attempt may take.", 0.1, 3600, advanced=True),
+            Parameter(
+                "retries",
+                "int",
+                4,
+                "Further attempts, with growing pauses, after 408, 409, 429, 5xx, time-outs and lost connections.",
+                0,
+                20,
+                advanced=True,
+            ),
+            Parameter(
+                "encoding",
+                "choice",
+                "png",
+                "How images travel: png keeps every pixel, jpeg (quality 95) is smaller.",
+                choices=("png", "jpeg"),
+                advanced=True,
+            ),
+            Parameter("price_in", "float", None, "Price of a million tokens sent; empty: unknown.", 0, 1e6),
+            Parameter("price_out", "float", None, "Price of a million tokens written; empty: unknown.", 0, 1e6),
+            Parameter(
+                "plain_http",
+                "bool",
+                False,
+                "Allow an http:// address of another machine: images and key travel unencrypted.",
+                advanced=True,
+            ),
+        ),
+        why_not=endpoint_address.why_not,
+        modules=(
+            "mad_core.scorers.endpoint",
+            "mad_core.scorers.endpoint_address",
+            "mad_core.scorers.endpoint_client",
             *ASKING_MODULES,
         ),
         shows_labels=shows_anchors,

@@ -167,6 +167,8 @@ class Context:
         Whether a person asked to stop; see :meth:`check_cancel`.
     results : Results or None
         Read access to another run's scores and maps, for scorers that build on one.
+    agreed_hosts : set of str
+        Other machines that a person agreed to send this dataset's images to.
     resources : Resources or None
         What outlives this subset and ends with the run; None where there is one subset only.
     """
@@ -181,6 +183,7 @@ class Context:
     progress: Callable[[int, int], None] = _no_progress
     cancelled: Callable[[], bool] = _never
     results: Results | None = None
+    agreed_hosts: frozenset[str] = frozenset()
     resources: Resources | None = None
 
     def check_cancel(self) -> None:

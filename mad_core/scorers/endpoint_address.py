@@ -1,0 +1,143 @@
+"""Where an OpenAI-compatible server is, and whether images may be sent there. No network, no torch here.
+
+The address and the key come from ``MAD_ENDPOINT_URL`` and ``MAD_ENDPOINT_KEY`` alone: neither is a parameter,
+so neither ends up in the store. Of the address only the host is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from mad_core.errors import InputError, MadError, UnavailableError
+from mad_core.settings import Settings
+
+_EXAMPLE = "http://127.0.0.1:8000/v1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A checked base URL.
+
+    Parameters
+    ----------
+    url : str
+        What requests are built from, ``…/v1`` as a rule.
+    host : str
+        Host and port, as it is shown, recorded and agreed to.
+    loopback : bool
+        Whether it is this machine.
+    """
+
+    url: str
+    host: str
+    loopback: bool
+
+
+def read_address(url: str, *, plain_http: bool = False) -> Address:
+    """Check a base URL.
+
+    Parameters
+    ----------
+    plain_http : bool
+        Whether images may travel to another machine unencrypted.
+
+    Raises
+    ------
+    InputError
+        If it is no http(s) URL, holds a user, password, query or fragment, or is plain http to another
+        machine without that being wanted.
+    """
+    parts, port = _split(url.strip())
+    name = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not name:
+        raise InputError(f"MAD_ENDPOINT_URL must begin with http:// or https:// and name a host, as {_EXAMPLE} does.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InputError(
+            "MAD_ENDPOINT_URL holds a user, a password or a query; give the bare address there and the key in "
+            "MAD_ENDPOINT_KEY."
+        )
+    shown = f"[{name}]" if ":" in name else name
+    host = f"{shown}:{port}" if port else shown
+    loopback = _is_loopback(name)
+    if parts.scheme == "http" and not loopback and not plain_http:
+        raise InputError(
+            f"{host} is another machine and its address begins with http://, so images and key would travel "
+            "unencrypted. Use https://, or set plain_http=yes on a network that you trust."
+        )
+    return Address(url.strip().rstrip("/"), host, loopback)
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:
+        raise InputError(f"MAD_ENDPOINT_URL cannot be read as an address; it looks like {_EXAMPLE}.") from None
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def address_of(settings: Settings, parameters: Mapping[str, Any]) -> Address:
+    """The server of these settings.
+
+    Raises
+    ------
+    UnavailableError
+        If no server is set.
+    InputError
+        If its address cannot be used.
+    """
+    if not settings.endpoint_url:
+        raise UnavailableError(
+            f"No server is set: put its address into MAD_ENDPOINT_URL ({_EXAMPLE}) and its key, if it has one, "
+            "into MAD_ENDPOINT_KEY."
+        )
+    return read_address(settings.endpoint_url, plain_http=bool(parameters.get("plain_http")))
+
+
+def why_not(parameters: Mapping[str, Any]) -> str | None:
+    """Why the endpoint scorer cannot run here with these parameters; None if it can."""
+    try:
+        address_of(Settings.from_environment(), parameters)
+    except MadError as error:
+        return str(error)
+    return None
+
+
+def notice(address: Address) -> str:
+    """What a person has to know before images are scored by a server."""
+    if address.loopback:
+        return f"Images are sent to {address.host}, a server on this machine."
+    return (
+        f"Images of this dataset, normals and images to judge alike, leave this machine: they are sent to "
+        f"{address.host}, which may keep them. Agree only if you may pass them on."
+    )
+
+
+def check_consent(address: Address, agreed: Collection[str], parameters: Mapping[str, Any], settings: Settings) -> None:
+    """Let images go to this machine itself, or to a host that a person agreed to.
+
+    Parameters
+    ----------
+    agreed : collection of str
+        Hosts that a person agreed to send this dataset's images to.
+
+    Raises
+    ------
+    InputError
+    """
+    if address.loopback or address.host in agreed or parameters["consent"] or settings.endpoint_consent:
+        return
+    raise InputError(
+        f"{notice(address)} Nobody has agreed to that for this dataset yet: agree on the Score page, or say "
+        "--param consent=yes (MAD_ENDPOINT_CONSENT=yes agrees for every dataset)."
+    )

@@ -1,0 +1,441 @@
+"""The endpoint scorer against a real HTTP server on this machine: well-behaved, slow, failing, and odd."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mad_core.datasets.dataset import Dataset, Imported, SubsetCard
+from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
+from mad_core.runs import consent
+from mad_core.runs.here import do_here
+from mad_core.runs.store import RunRequest, Store
+from mad_core.scorers import catalog
+from mad_core.scorers.endpoint_address import Address, notice, read_address
+from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored
+from mad_core.settings import Settings
+
+from .chat_server import Answer, Behaviour, ChatServer, darkness, images_of, judge, serving, token_logprobs
+from .conftest import make_dataset
+
+KEY = "sk-test-0123456789abcdef"
+QUICK = {"retries": 0, "timeout": 5.0}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Item], list[Item]]:
+    """Four bright normals, five ever darker images and one that cannot be read."""
+    folder = tmp_path_factory.mktemp("pictures")
+
+    def write(name: str, grey: int) -> Item:
+        Image.fromarray(np.full((40, 60, 3), grey, np.uint8)).save(folder / name)
+        return Item(name, str(folder / name))
+
+    normals = [write(f"n{i}.png", 240 + i) for i in range(4)]
+    return normals, [write(f"t{i}.png", 230 - 40 * i) for i in range(5)]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behaviour], ChatServer]]:
+    """Start a server and point the environment at it."""
+    open_servers = []
+
+    def start(behaviour: Behaviour = judge) -> ChatServer:
+        context = serving(behaviour)
+        server = context.__enter__()
+        open_servers.append(context)
+        monkeypatch.setenv("MAD_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("MAD_ENDPOINT_KEY", KEY)
+        return server
+
+    yield start
+    for context in open_servers:
+        context.__exit__(None, None, None)
+
+
+def run(pictures: Any, *, context: Context | None = None, **parameters: Any) -> tuple[list[Scored], dict[str, Any]]:
+    normals, tests = pictures
+    scorer = catalog.scorer("endpoint").create(QUICK | parameters)
+    context = context or Context(subset="plate", card=SubsetCard(domain="industrial"), normals=normals)
+    try:
+        scorer.fit([], context)
+        return list(scorer.score(tests, context)), json.loads(json.dumps(scorer.facts()))
+    finally:
+        scorer.close()
+
+
+def test_scores_are_the_expectation_over_the_named_tokens(serve, pictures) -> None:
+    server = serve()
+    scored, facts = run(pictures, price_in=2.0, price_out=10.0)
+    written = [darkness(request) for request in sorted(server.requests, key=lambda r: darkness(r))]
+    assert [s.image_id for s in scored] == [i.image_id for i in pictures[1]]
+    assert [s.detail["written"] for s in scored] == written
+    for one, number in zip(scored, written, strict=True):
+        assert one.score == pytest.approx((0.6 * number + 0.3 * (number + 2)) / 0.9)
+        assert one.detail["mass"] == pytest.approx(0.9)
+        assert (one.detail["score_from"], one.detail["expected_from"]) == ("expected", "top tokens, approximate")
+        assert one.distribution is not None and one.distribution.sum() == pytest.approx(1)
+        assert one.reason == f"{number} percent dark."
+    assert facts["tokens_in"] == 5000 and facts["tokens_out"] == 100
+    assert facts["cost"] == pytest.approx((2.0 * 5000 + 10.0 * 100) / 1e6)
+    assert facts["model"] == "canned-1" and facts["served_model"] == "canned-1-of-may"
+    assert "approximate" in facts["expectation"] and facts["encoding"] == "PNG"
+
+
+def test_the_image_to_judge_comes_last_and_the_shared_part_is_the_same(serve, pictures) -> None:
+    server = serve()
+    run(pictures, references=2, view="yes", concurrency=1)
+    shared = [json.dumps(r["messages"][1]["content"][:5]) for r in server.requests]
+    assert len(set(shared)) == 1
+    for request, item in zip(server.requests, pictures[1], strict=True):
+        assert request["messages"][0]["role"] == "system" and isinstance(request["messages"][0]["content"], str)
+        found = images_of(request)
+        assert len(found) == 4  # two references, the view, the image
+        assert np.array_equal(found[-1], np.array(Image.open(item.path)))
+        assert np.array_equal(found[0], np.array(Image.open(pictures[0][0].path)))
+        assert (request["temperature"], request["max_tokens"], request["top_logprobs"]) == (0, 300, 20)
+
+
+def test_jpeg_is_near_and_said(serve, pictures) -> None:
+    server = serve()
+    facts = run(pictures, encoding="jpeg", references=0)[1]
+    assert facts["encoding"] == "JPEG, quality 95"
+    url = server.requests[0]["messages"][1]["content"][-1]["image_url"]["url"]
+    assert url.startswith("data:image/jpeg;base64,")
+
+
+def test_madbench_protocol_fixes_what_is_asked(serve, pictures) -> None:
+    server = serve()
+    scored, facts = run(pictures, protocol="madbench", references=0, tokens=9, reasons=False)
+    assert all(len(images_of(r)) == 4 and r["max_tokens"] == 300 for r in server.requests)
+    assert facts["references"] == ["n0.png", "n1.png", "n2.png"] and scored[0].status == "ok"
+
+
+def test_without_logprobs_the_written_score_stands(serve, pictures) -> None:
+    serve(lambda request, number: Answer(f"Anomaly Score: {darkness(request)}\nReason: dark."))
+    scored, facts = run(pictures)
+    assert [s.detail["score_from"] for s in scored] == ["written"] * 5
+    assert [s.score for s in scored] == [s.detail["written"] for s in scored]
+    assert scored[0].distribution is None and facts["expectation"].startswith("none")
+
+
+def test_a_distribution_that_covers_little_is_not_used(serve, pictures) -> None:
+    def vague(request: dict[str, Any], number: int) -> Answer:
+        entries = token_logprobs(darkness(request))
+        for top in entries[5]["top_logprobs"]:
+            top["logprob"] -= 3
+        return Answer(f"Anomaly Score: {darkness(request)}", logprobs=entries)
+
+    serve(vague)
+    assert {s.detail["score_from"] for s in run(pictures)[0]} == {"written"}
+
+
+@pytest.mark.parametrize(
+    ("complaint", "key", "value"),
+    [
+        ("logprobs is not supported for this model", "logprobs", None),
+        ("Unsupported parameter: 'max_tokens', use 'max_completion_tokens' instead.", "max_completion_tokens", 300),
+        ("'temperature' does not support 0 with this model", "temperature", None),
+    ],
+)
+def test_a_server_that_takes_another_form_gets_it(serve, pictures, complaint, key, value) -> None:
+    def picky(request: dict[str, Any], number: int) -> Answer:
+        if (key in request) == (value is None):
+            return Answer(status=400, body=json.dumps({"error": {"message": complaint}}))
+        return judge(request, number)
+
+    server = serve(picky)
+    scored, facts = run(pictures, concurrency=1)
+    assert [s.status for s in scored] == ["ok"] * 5
+    assert facts["request"].get(key) == value
+    assert len(server.requests) <= 5 + 2  # learned at the first image
+
+
+def test_failing_then_well_is_retried(serve, pictures) -> None:
+    failures = {0: 500, 1: 429, 3: 503, 4: 409, 5: 408}
+
+    def flaky(request: dict[str, Any], number: int) -> Answer:
+        if number in failures:
+            return Answer(status=failures[number], body="{}", headers={"retry-after-ms": "10"})
+        return judge(request, number)
+
+    serve(flaky)
+    scored, facts = run(pictures, retries=4, concurrency=1)
+    assert [s.status for s in scored] == ["ok"] * 5
+    assert facts["retries"] == 5 and scored[0].detail["retries"] == 2
+
+
+ODD = {
+    "server-error": Answer(status=500, body=f'{{"error": {{"message": "no GPU left for {KEY}"}}}}'),
+    "server-error ": Answer(body="<html>busy</html>"),
+    "server-error  ": Answer(body='{"choices": []}'),
+    "server-error   ": Answer(body='{"choices": [{"message": "hello"}]}'),
+    "unparsed": Answer("It looks fine to me."),
+    "cut-off": Answer("Anomaly Score:", finish="length"),
+    "out-of-range": Answer("Anomaly Score: 140\nReason: much."),
+    "refused": Answer(refusal="I cannot help with that."),
+    "refused ": Answer("", finish="content_filter"),
+    "timeout": Answer("Anomaly Score: 3", wait=1.5),
+}
+
+
+@pytest.mark.parametrize("status", ODD)
+def test_what_is_no_score_is_a_named_failure_that_keeps_its_raw_text(serve, pictures, status) -> None:
+    odd = ODD[status]
+    dark = darkness_of(pictures[1][2])
+    serve(lambda request, number: odd if darkness(request) == dark else judge(request, number))
+    scored, _ = run(pictures, timeout=0.7 if status == "timeout" else 5.0)
+    assert [s.status for s in scored] == ["ok", "ok", status.strip(), "ok", "ok"]
+    failed = scored[2]
+    assert failed.score is None and failed.reason and failed.reason.endswith(".")
+    assert KEY not in json.dumps(dict(failed.detail)) + failed.reason
+    said = odd.refusal or odd.text or (odd.body or "")[:10]
+    if status != "timeout":
+        assert said.replace(KEY, "")[:8] in failed.detail["raw"] or "[key]" in failed.detail["raw"]
+
+
+def darkness_of(item: Item) -> int:
+    return round(100 - float(np.array(Image.open(item.path)).mean()) / 255 * 100)
+
+
+def test_an_unreadable_image_is_not_sent(serve, pictures, tmp_path) -> None:
+    server = serve()
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    scored, _ = run((pictures[0], [Item("b", str(tmp_path / "broken.png")), pictures[1][0]]))
+    assert [s.status for s in scored] == ["unreadable", "ok"] and len(server.requests) == 1
+
+
+def test_a_server_that_stays_down_ends_the_run_with_a_sentence(serve, pictures) -> None:
+    server = serve(lambda request, number: Answer(status=503, body="{}"))
+    many = (pictures[0], pictures[1] * 8)
+    with pytest.raises(WorkError, match=r"failed 9 images in a row.*503.*--retry-failed"):
+        run(many, concurrency=2)
+    assert len(server.requests) < 20
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            Answer(status=401, body=json.dumps({"error": {"message": f"Incorrect API key: {KEY}"}})),
+            "does not accept the key",
+        ),
+        (Answer(status=404, body='{"error": {"message": "no model x"}}'), "knows no such model"),
+        (Answer(status=307, body="", headers={"Location": "http://127.0.0.2:9/v1"}), "sends requests elsewhere"),
+    ],
+)
+def test_what_no_image_can_get_past_ends_the_run_at_once(serve, pictures, answer, sentence) -> None:
+    serve(lambda request, number: answer)
+    with pytest.raises(WorkError, match=sentence) as caught:
+        run(pictures, model="x")
+    assert KEY not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_a_sentence(serve, pictures) -> None:
+    server = serve()
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(WorkError, match="does not list its models"):
+        run(pictures)
+    scored, _ = run(pictures, model="x")
+    assert {s.status for s in scored} == {"server-error"} and "cannot be reached" in str(scored[0].reason)
+
+
+def test_concurrency_is_used_and_kept_to(serve, pictures) -> None:
+    def slow(request: dict[str, Any], number: int) -> Answer:
+        answer = judge(request, number)
+        answer.wait = 0.2
+        return answer
+
+    server = serve(slow)
+    many = (pictures[0], pictures[1] * 4)
+    scored, _ = run(many, concurrency=4)
+    assert len(scored) == 20 and server.most_busy in (3, 4)
+
+
+def test_cancel_leaves_within_two_seconds(serve, pictures) -> None:
+    serve(lambda request, number: Answer("Anomaly Score: 1", wait=30))
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        run(pictures, context=Context(normals=pictures[0], cancelled=stop.is_set), timeout=60.0)
+    assert time.monotonic() - started < 2.5
+
+
+def test_score_only_asks_for_little_text(serve, pictures) -> None:
+    server = serve()
+    run(pictures, reasons=False)
+    assert {r["max_tokens"] for r in server.requests} == {16}
+
+
+def test_anchors_come_from_calibration(serve, pictures) -> None:
+    server = serve()
+    calibration = [LabelledItem("c", pictures[1][4].path, 2.0)]
+    context = Context(normals=pictures[0], calibration=calibration)
+    facts = run(pictures, context=context, anchors=True)[1]
+    assert facts["anchors"] == {"level 2": "t4.png"} and len(images_of(server.requests[0])) == 5
+
+
+# -- address and consent ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"])
+def test_this_machine_is_loopback(url) -> None:
+    assert read_address(url).loopback
+
+
+@pytest.mark.parametrize("url", ["https://api.example.com/v1", "https://127.0.0.1.example.com", "https://10.0.0.1"])
+def test_other_machines_are_not(url) -> None:
+    address = read_address(url)
+    assert not address.loopback and "leave this machine" in notice(address) and address.host in notice(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("ftp://host/v1", "http:// or https://"),
+        ("file:///etc/passwd", "http:// or https://"),
+        ("api.example.com/v1", "http:// or https://"),
+        ("https://user:secret@host/v1", "bare address"),
+        ("https://host/v1?key=secret", "bare address"),
+        ("https://host:99999/v1", "cannot be read"),
+        ("http://host/v1", "unencrypted"),
+    ],
+)
+def test_addresses_that_will_not_do(url, sentence, monkeypatch) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        read_address(url)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("MAD_ENDPOINT_URL", url)
+    info = catalog.scorer("endpoint")
+    assert sentence in str(info.why_not(info.check({})))
+
+
+def test_plain_http_to_another_machine_can_be_wanted() -> None:
+    assert read_address("http://host:8000/v1", plain_http=True) == Address("http://host:8000/v1", "host:8000", False)
+
+
+def test_no_server_is_a_sentence_before_work(monkeypatch) -> None:
+    monkeypatch.delenv("MAD_ENDPOINT_URL", raising=False)
+    info = catalog.scorer("endpoint")
+    assert "MAD_ENDPOINT_URL" in str(info.why_not(info.check({})))
+    with pytest.raises(UnavailableError, match="MAD_ENDPOINT_URL"):
+        info.create({}).fit([], Context())
+
+
+REMOTE = "https://models.invalid/v1"
+
+
+def test_another_machine_wants_consent(monkeypatch, pictures) -> None:
+    monkeypatch.setenv("MAD_ENDPOINT_URL", REMOTE)
+    monkeypatch.delenv("MAD_ENDPOINT_CONSENT", raising=False)
+    create, context = catalog.scorer("endpoint").create, Context(normals=pictures[0])
+    with pytest.raises(InputError, match=r"leave this machine.*models.invalid.*Nobody has agreed"):
+        create({"model": "x"}).fit([], context)
+    allowed = [
+        ({"consent": True}, context, {}),
+        ({}, Context(normals=pictures[0], agreed_hosts=frozenset({"models.invalid"})), {}),
+        ({}, context, {"MAD_ENDPOINT_CONSENT": "yes"}),
+    ]
+    for parameters, given, environment in allowed:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            scorer = create({"model": "x", **parameters})
+            scorer.fit([], given)  # a named model is not looked up, so nothing is sent here
+            scorer.close()
+
+
+def test_consent_is_kept_for_images_and_host(settings: Settings) -> None:
+    mine, other = make_dataset(), make_dataset("other", subsets=("c",))
+    assert consent.agreed_hosts(settings, mine) == frozenset()
+    consent.agree(settings, mine, "a.example")
+    consent.agree(settings, mine, "b.example")
+    assert consent.agreed_hosts(settings, mine) == {"a.example", "b.example"}
+    assert consent.agreed_hosts(settings, other) == frozenset()
+    relabelled = Dataset("new name", mine.table.assign(level=mine.table["level"] * 2, split="test"))
+    assert consent.agreed_hosts(settings, relabelled) == {"a.example", "b.example"}
+    changed = mine.table.assign(content_hash=mine.table["content_hash"] + "x")
+    assert consent.agreed_hosts(settings, Dataset("changed", changed)) == frozenset()
+    consent.withdraw(settings, mine, "a.example")
+    assert consent.agreed_hosts(settings, mine) == {"b.example"}
+    (settings.home / "consents.json").write_text("not json")
+    assert consent.agreed_hosts(settings, mine) == frozenset()
+
+
+# -- through the store --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Dataset:
+    """A dataset of real images: darker the more severe."""
+    table = make_dataset(subsets=("a",)).table.copy()
+    paths = []
+    for number, row in enumerate(table.itertuples()):
+        path = tmp_path / "files" / f"{row.image_id}.png"
+        path.parent.mkdir(exist_ok=True)
+        grey = 240 - int(row.level) * 60 - number
+        Image.fromarray(np.full((32, 48, 3), grey, np.uint8)).save(path)
+        paths.append(str(path))
+    table["path"] = paths
+    return Dataset("parts", table, source="/data/parts")
+
+
+def request(store: Store, dataset: Dataset, **parameters: Any) -> Any:
+    checked = catalog.scorer("endpoint").check(QUICK | parameters)
+    return store.request_run(RunRequest(store.add_dataset(Imported(dataset)), "endpoint", checked))
+
+
+def do(store: Store, asked: Any) -> None:
+    job = store.queue.active_for(asked.job_key)
+    assert job is not None
+    do_here(store, job.id, "cpu", lambda progress: None)
+
+
+def test_a_run_keeps_scores_and_facts_and_never_the_key(serve, parts, store, capfd) -> None:
+    server = serve()
+    asked = request(store, parts)
+    do(store, asked)
+    scores = store.scores(asked.id)
+    levels = parts.table.set_index("image_id")["level"]
+    means = scores.groupby(scores["image_id"].map(levels))["score"].mean()
+    assert len(scores) == 9 and means.is_monotonic_increasing
+    facts = store.run_subsets(asked.id)[0].facts
+    assert facts["tokens_in"] == 9000 and facts["host"] == server.url.removeprefix("http://").removesuffix("/v1")
+    assert set(server.keys) == {f"Bearer {KEY}"}
+    out, err = capfd.readouterr()
+    assert KEY not in out + err
+    store.close()
+    found = [p for p in store.settings.home.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()]
+    assert found == []
+    assert KEY not in repr(Settings.from_environment())
+
+
+def test_failed_images_are_asked_again_on_demand(serve, parts, store) -> None:
+    server = serve(lambda request, number: judge(request, number) if number % 2 else Answer("Hm."))
+    asked = request(store, parts, concurrency=1)
+    do(store, asked)
+    assert store.scores(asked.id)["score"].notna().sum() == 4
+    server.behaviour = judge
+    store.resume_run(asked.id, retry_failed=True)
+    do(store, asked)
+    assert store.scores(asked.id)["score"].notna().all() and len(server.requests) == 9 + 5
+
+
+def test_a_run_on_another_machine_waits_for_consent(monkeypatch, parts, store) -> None:
+    monkeypatch.setenv("MAD_ENDPOINT_URL", REMOTE)
+    asked = request(store, parts, model="x")
+    with pytest.raises(WorkError, match="Nobody has agreed"):
+        do(store, asked)
+    assert store.scores(asked.id).empty
+    assert os.environ["MAD_ENDPOINT_URL"] not in json.dumps(dict(store.run(asked.id).record))
