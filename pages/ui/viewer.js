@@ -13,6 +13,7 @@ const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
 const MOST_MAGNIFIED = 64; // screen pixels per image pixel
 const END_ROOM = 60; // of a colour bar, that the label of its end takes
+const PRESSES_SENT = 32;
 const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
 const SETTINGS_KEY = "mad-inspector.viewer";
 
@@ -606,6 +607,7 @@ class Viewer {
   }
 
   listen() {
+    this.presses = { id: Math.random().toString(36).slice(2), total: 0, moves: [] };
     this.onKeyDown = (event) => this.onKey(event);
     this.onResize = () => this.layout();
     document.addEventListener("keydown", this.onKeyDown);
@@ -626,7 +628,7 @@ class Viewer {
   // data from the page
 
   show({ data, setTriggerValue }) {
-    this.send = (move) => setTriggerValue("move", move);
+    this.send = (presses) => setTriggerValue("move", presses);
     this.prefetch = data.prefetch;
     this.alt = data.image.alt;
     this.take(data);
@@ -942,7 +944,10 @@ class Viewer {
     const now = performance.now();
     if (repeated && this.moving && now - this.moving < REPEAT_WAIT) return;
     this.moving = now;
-    this.send(direction);
+    // While the page is busy a newer press takes the place of the one that waits, so each carries those before it.
+    const { id, total, moves } = this.presses;
+    this.presses = { id, total: total + 1, moves: [...moves, direction].slice(-PRESSES_SENT) };
+    this.send(this.presses);
   }
 }
 

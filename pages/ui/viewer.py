@@ -12,7 +12,7 @@ the addresses must answer with:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -147,8 +147,8 @@ def map_viewer(
         },
         on_move_change=lambda: _report(key, on_move),
     )
-    move = _move(result.get("move"))
-    return ViewerResult(move) if move else None
+    moves = _moves(result.get("move"))
+    return ViewerResult(moves[-1]) if moves else None
 
 
 def _finite(layer: MapLayer) -> MapLayer:
@@ -164,11 +164,22 @@ def _finite(layer: MapLayer) -> MapLayer:
 
 
 def _report(key: str, on_move: Callable[[Move], None] | None) -> None:
-    move = _move(st.session_state[key].get("move"))
-    if move and on_move:
-        on_move(move)
+    """Pass on every press that was not passed on before; while a page is busy some come together."""
+    sent = st.session_state[key].get("move")
+    moves = _moves(sent)
+    if not moves:
+        return
+    seen = st.session_state.setdefault(f"{key}_presses", {})
+    fresh = sent["total"] - seen.get(sent["id"], 0)
+    st.session_state[f"{key}_presses"] = {sent["id"]: sent["total"]}
+    for move in moves[-fresh:] if fresh > 0 else ():
+        if on_move:
+            on_move(move)
 
 
-def _move(value: Any) -> Move | None:
-    """What the browser sent, if it is one of the known words."""
-    return cast(Move, value) if value in ("previous", "next") else None
+def _moves(sent: Any) -> list[Move]:
+    """The last presses the browser tells of, oldest first; empty if that is not what it sent."""
+    if not isinstance(sent, Mapping) or not (isinstance(sent.get("id"), str) and isinstance(sent.get("total"), int)):
+        return []
+    moves = sent.get("moves")
+    return [cast(Move, move) for move in moves if move in ("previous", "next")] if isinstance(moves, list) else []
