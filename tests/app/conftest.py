@@ -132,7 +132,7 @@ def open_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppT
     monkeypatch.setattr(script_runner, "_mpa_v1", runpy.run_path)
 
     def opened(name: str, **query: str | list[str]) -> AppTest:
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
         test.query_params.update({"dataset": home.dataset, **query})
         test.switch_page(f"pages/{name}.py").run()
         assert not test.exception, test.exception

@@ -26,9 +26,9 @@ import pytest
 from playwright import sync_api
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
+START_SECONDS = 240
 STOP_SECONDS = 10
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

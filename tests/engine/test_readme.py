@@ -24,7 +24,7 @@ def test_the_python_example_runs(tmp_path):
         env={**os.environ, "MAD_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=850,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "level_" in done.stdout and "(" in done.stdout

@@ -134,7 +134,7 @@ def test_cancel_keeps_what_is_scored_and_resume_goes_on(store: Store, numbers: D
     started = time.monotonic()
     with pytest.raises(CancelledError):
         do_here(store, job.id, "cpu", cancel_soon)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     stopped = store.run(run.id)
     assert stopped.status == "cancelled"
     assert 0 < stopped.done < 48
@@ -226,7 +226,7 @@ def spawn(settings: Settings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]
         process.wait()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -262,8 +262,8 @@ def test_a_device_has_one_worker(store: Store, spawn: Callable[[], subprocess.Po
     first = spawn()
     wait_until(lambda: any(w.alive for w in store.queue.workers()))
     second = spawn()
-    assert second.wait(60) == 3
+    assert second.wait(300) == 3
     assert first.poll() is None
     first.terminate()
-    assert first.wait(30) == 0
+    assert first.wait(120) == 0
     assert not any(w.alive for w in store.queue.workers())
