@@ -243,7 +243,7 @@ def _expected(log_probabilities: np.ndarray) -> Expected | None:
 def _cued_answer(expected: Expected | None, line: Text, reason: Text) -> Answer:
     first = SCORE_CUE + line.text.rstrip()
     raw = f"{first}\n{REASON_CUE}{reason.text.strip()}"
-    written = read_answer(first, line.finish)
+    written = read_answer(first)  # a line that goes on and on is no number that was cut off
     return Answer(expected, written, reason.text.strip(), raw, line.tokens + reason.tokens, reason.finish)
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.scorers import models
 
-_MULTIPLE = 32
-"""Quantised layers need outputs in multiples of it on CPUs with bfloat16 instructions."""
+_OUTPUTS, _INPUTS = 32, 64
+"""Quantised layers need outputs and inputs in multiples of these on CPUs with bfloat16 instructions."""
 
 
 @dataclass
@@ -85,10 +86,8 @@ def load(model: str, quantisation: str, device: str) -> Loaded:
             local_files_only=True,
         )
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
-        failure = error
-        if is_out_of_memory(error):
-            failure = None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        failure = None if is_out_of_memory(error) else error
     else:
         return Loaded(network.eval(), processor, device, chosen, folder)
     free_memory()
@@ -126,14 +125,18 @@ def kept_modules(folder: Path) -> list[str]:
     """Full names of the layers that stay unquantised: all but the language model's own linear layers.
 
     The vision tower, the projector and the output layer lose most by quantisation and weigh least;
-    layers whose outputs are no multiple of 32 cannot be quantised on every CPU.
+    layers of odd widths cannot be quantised on every CPU.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     with torch.device("meta"):
         skeleton: Any = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     inner = {id(module) for module in skeleton.get_decoder().modules()}
     linear = [(name, module) for name, module in skeleton.named_modules() if isinstance(module, nn.Linear)]
-    kept = [name for name, module in linear if id(module) not in inner or module.out_features % _MULTIPLE]
+    kept = [
+        name
+        for name, module in linear
+        if id(module) not in inner or module.out_features % _OUTPUTS or module.in_features % _INPUTS
+    ]
     return sorted({*kept, "lm_head"})
 
 

@@ -478,6 +478,7 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
         raise InputError(_missing(model))
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.utils import httpx
 
     source = _source(model)
     gigabytes = round(2 * KNOWN[model].billions) if model in KNOWN else 1
@@ -491,7 +492,7 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
         ) from None
     except RepositoryNotFoundError:
         raise UnavailableError(f"The Hub has no model '{source}', or not for you; look its name up.") from None
-    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
         raise UnavailableError(
             f"{source} could not be fetched: {_first_line(error)}. What came is kept; run the command again, "
             "or copy the model's folder from another machine and give its path."

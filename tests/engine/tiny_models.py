@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     FastVlmConfig,
@@ -230,3 +232,38 @@ def make(family: str, folder: Path, seed: int = 0) -> Path:
     """Write a tiny model of one family; the same weights for the same seed."""
     torch.manual_seed(seed)
     return FAMILIES[family](folder)
+
+
+DARK, BRIGHT = "It is dark.", "It is bright."
+
+
+def teach(folder: Path, steps: int = 120, seed: int = 0) -> Path:
+    """Teach a tiny LLaVA in ``folder`` to call dark pictures 12 and bright ones 80, in the form that is asked for."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = LlavaForConditionalGeneration.from_pretrained(folder).train()
+    processor = LlavaProcessor.from_pretrained(folder)
+    text = processor.apply_chat_template(ask("0: normal.").messages(), add_generation_prompt=True, tokenize=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(steps):
+        bright = rng.random(8) < 0.5
+        pictures = [picture(rng, b) for b in bright]
+        texts = [text + (answer(80, BRIGHT) if b else answer(12, DARK)) + "<end>" for b in bright]
+        rows = [[Image.fromarray(p)] for p in pictures]
+        inputs = processor(text=texts, images=rows, return_tensors="pt", padding=True, padding_side="right")
+        start = int((inputs["input_ids"][0] == processor.tokenizer.convert_tokens_to_ids("<assistant>")).nonzero()[0])
+        labels = inputs["input_ids"].clone()
+        labels[:, : start + 1] = -100
+        labels[inputs["attention_mask"] == 0] = -100
+        loss = model(**inputs, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    model.save_pretrained(folder)
+    return folder
+
+
+def picture(rng: np.random.Generator, bright: bool, size: tuple[int, int] = (40, 48)) -> np.ndarray:
+    """A grainy picture, dark or bright: uint8 of shape (h, w, 3)."""
+    return np.clip((200 if bright else 50) + rng.normal(0, 10, (*size, 3)), 0, 255).astype(np.uint8)

@@ -1,0 +1,394 @@
+"""The local multimodal scorer on tiny models made here: reuse equals the plain way, every answer is accounted for."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from mad_core.datasets.dataset import Dataset, Imported
+from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
+from mad_core.runs.here import do_here
+from mad_core.runs.store import RunRequest, Store
+from mad_core.scorers import catalog, mllm, mllm_loading
+from mad_core.scorers.mllm import Mllm
+from mad_core.scorers.mllm_asking import Asker
+from mad_core.scorers.mllm_loading import load
+from mad_core.scorers.prompts import ask
+from mad_core.scorers.readout import expected_score
+from mad_core.scorers.scorer import Context, Item, Resources, Scored
+from mad_core.scorers.showing import Question
+
+from . import tiny_models
+from .conftest import make_dataset
+from .tiny_models import BRIGHT, DARK, picture
+
+RUBRIC = "title: As taught\ntext: '0: normal.'\n"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {family: tiny_models.make(family, folder / family) for family in tiny_models.FAMILIES}
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught") / "llava"
+    return tiny_models.teach(tiny_models.make("llava", folder))
+
+
+def questions(count: int, own_sizes: Sequence[tuple[int, int]] = ((40, 48),)) -> list[Question]:
+    """Questions with two shared references, a view and an image each."""
+    rng = np.random.default_rng(1)
+
+    def noise(size: tuple[int, int]) -> np.ndarray:
+        return rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+
+    talk = ask("Judge what it costs.\n0: normal.\n1-100: a fault.", references=2, view=True)
+    shared = (noise((40, 48)), noise((32, 32)))
+    sizes = [own_sizes[k % len(own_sizes)] for k in range(count)]
+    return [Question(talk, shared, (noise((40, 48)), noise(size)), None, {}) for size in sizes]
+
+
+def whole_inputs(asker: Asker, question: Question) -> dict[str, torch.Tensor]:
+    """The whole prompt as the processor makes it, without any of the scorer's machinery."""
+    text = asker.processor.apply_chat_template(
+        question.conversation.messages(), add_generation_prompt=True, tokenize=False
+    )
+    images = [[Image.fromarray(image) for image in (*question.shared, *question.own)]]
+    return dict(asker.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False))
+
+
+def brute_force(asker: Asker, question: Question) -> np.ndarray:
+    """Log-probability of each score by running prompt, cue and completion as one text, without any cache."""
+    whole = whole_inputs(asker, question)
+    whole.pop("attention_mask")
+    found = np.empty(101)
+    for length in sorted({len(c) for c in asker.cues.completions}):
+        scores = [n for n, c in enumerate(asker.cues.completions) if len(c) == length]
+        inputs = {k: v.repeat(len(scores), *[1] * (v.ndim - 1)) for k, v in whole.items()}
+        ends = torch.tensor([[*asker.cues.score, *asker.cues.completions[n]] for n in scores])
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], ends], dim=1)
+        if "mm_token_type_ids" in inputs:
+            types = inputs["mm_token_type_ids"]
+            inputs["mm_token_type_ids"] = torch.cat([types, torch.zeros_like(ends, dtype=types.dtype)], dim=1)
+        with torch.inference_mode():
+            logits = asker.model(**inputs, use_cache=False).logits.float().log_softmax(-1)
+        for row, score in enumerate(scores):
+            places = range(logits.shape[1] - length - 1, logits.shape[1] - 1)
+            found[score] = sum(float(logits[row, p, t]) for p, t in zip(places, ends[row, -length:], strict=True))
+    return found
+
+
+@pytest.mark.parametrize("family", ["llava", "fast_vlm", "qwen3_vl", pytest.param("qwen3_5", marks=pytest.mark.slow)])
+def test_reuse_gives_the_same_scores_and_text_as_the_plain_way(family, models):
+    asker = Asker(load(str(models[family]), "fp32", "cpu"))
+    asked = questions(3, own_sizes=((40, 48), (40, 48), (56, 24)))
+    state_of = {row: (state, at) for rows, state in asker.begin(asked) for at, row in enumerate(rows)}
+    assert asker.way == "reuse" and asker.tree == (family != "qwen3_5")
+    assert [prefix.images for prefix in asker.prefixes.values() if prefix] == [2]
+    cued = {}
+    for rows, state in asker.begin(asked, asker.cues.score):
+        cued |= dict(zip(rows, asker.score_log_probabilities(state), strict=True))
+    for row, question in enumerate(asked):
+        plain = brute_force(asker, question)
+        assert expected_score(cued[row]).mean == pytest.approx(expected_score(plain).mean, abs=1e-3)
+        np.testing.assert_allclose(cued[row], plain, atol=2e-3)
+        inputs = whole_inputs(asker, question)
+        made = asker.model.generate(**inputs, do_sample=False, max_new_tokens=12, eos_token_id=sorted(asker.ends))
+        written = made[0, inputs["input_ids"].shape[1] :]
+        state, at = state_of[row]
+        own = asker.write(copy.deepcopy(state), 12)[at]
+        assert own.text == asker.tokenizer.decode(written, skip_special_tokens=True)
+
+
+def test_scores_read_from_paths_equal_those_from_the_tree(models):
+    asker = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
+    ((_, state),) = asker.begin(questions(2), asker.cues.score)
+    tree = asker.score_log_probabilities(state)
+    asker.tree = False
+    np.testing.assert_allclose(asker.score_log_probabilities(state), tree, atol=1e-4)
+
+
+def test_reading_leaves_the_state_where_it_was(models):
+    asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
+    ((_, state),) = asker.begin(questions(2), asker.cues.score)
+    length, first = state.length, asker.score_log_probabilities(state)
+    asker.written_lines(state)
+    asker.reasons(state, [7, 42], 5)
+    assert state.length == length
+    np.testing.assert_allclose(asker.score_log_probabilities(state), first, atol=1e-5)
+
+
+def test_a_family_whose_two_ways_disagree_is_computed_the_plain_way(models, monkeypatch):
+    reusing = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
+    ((_, state),) = reusing.begin(questions(2), reusing.cues.score)
+    right = reusing.score_log_probabilities(state)
+    plain = Asker(reusing.loaded)
+    monkeypatch.setattr(plain, "_rope", None)  # positions are wrong from here on, as in a family not known
+    monkeypatch.setattr(plain, "_tolerance", lambda: 1e-6)
+    plain.begin(questions(2), plain.cues.score)
+    assert plain.way == "plain"
+    monkeypatch.undo()
+    plain._rope = reusing._rope
+    plain.way = "plain"
+    ((_, state),) = plain.begin(questions(2), plain.cues.score)
+    np.testing.assert_allclose(plain.score_log_probabilities(state), right, atol=1e-3)
+
+
+def test_a_rubric_cannot_smuggle_images_in(models):
+    asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
+    with pytest.raises(InputError, match="takes for an image"):
+        asker.render(ask("0: normal <image>"))
+
+
+# -- precision ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quantisation", ["4bit", "8bit", "bf16"])
+def test_quantised_models_load_keep_their_tower_and_agree(quantisation, taught):
+    loaded = load(str(taught), quantisation, "cpu")
+    tower = [m for m in loaded.model.model.vision_tower.modules() if isinstance(m, nn.Linear)]
+    inner = loaded.model.model.language_model.layers[0].mlp.up_proj
+    kinds = {"4bit": "Linear4bit", "8bit": "Linear8bitLt", "bf16": "Linear"}
+    assert type(inner).__name__ == kinds[quantisation]
+    assert {type(m).__name__ for m in tower} == {"Linear"} and type(loaded.model.lm_head).__name__ == "Linear"
+    if quantisation == "4bit":
+        assert inner.weight.quant_type == "nf4" and inner.weight.quant_state.nested
+    rng = np.random.default_rng(0)
+    asker = Asker(loaded)
+    asked = [Question(ask("0: normal."), (), (picture(rng, bright),), None, {}) for bright in (False, True)]
+    ((_, state),) = asker.begin(asked, asker.cues.score)
+    dark, bright = (expected_score(row).mean for row in asker.score_log_probabilities(state))
+    assert dark < 35 and bright > 60
+
+
+def test_layers_that_cannot_be_quantised_everywhere_are_kept(models):
+    kept = mllm_loading.kept_modules(models["fast_vlm"])
+    assert "lm_head" in kept and "model.multi_modal_projector.linear_1" in kept
+    inner = [name.rpartition(".")[2] for name in kept if ".layers." in name]
+    assert set(inner) == {"down_proj"}  # 96 inputs, which is no multiple of a block
+
+
+def test_a_model_that_does_not_fit_together_is_a_sentence(models, tmp_path):
+    import shutil
+
+    broken = shutil.copytree(models["llava"], tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"12345678")
+    with pytest.raises((InputError, UnavailableError), match="cannot be loaded"):
+        load(str(broken), "fp32", "cpu")
+
+
+# -- the scorer ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Item], list[Item]]:
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(3)
+
+    def write(name: str, image: np.ndarray) -> Item:
+        Image.fromarray(image).save(folder / name)
+        return Item(name, str(folder / name))
+
+    normals = [write(f"n{i}.png", picture(rng, False)) for i in range(5)]
+    tests = [write(f"t{i}.png", picture(rng, bool(i % 2))) for i in range(4)]
+    (folder / "broken.png").write_bytes(b"not an image")
+    return normals, [*tests, Item("broken.png", str(folder / "broken.png"))]
+
+
+def make(folder: Path, **parameters: Any) -> Mllm:
+    given = {"model": str(folder), "quantisation": "fp32", "references": 0, "rubric": RUBRIC} | parameters
+    scorer = catalog.scorer("mllm").create(given)
+    assert isinstance(scorer, Mllm)
+    return scorer
+
+
+def run(folder: Path, files: tuple[list[Item], list[Item]], **parameters: Any) -> tuple[Mllm, list[Scored]]:
+    scorer, context = make(folder, **parameters), Context(subset="toy", normals=files[0])
+    scorer.fit([], context)
+    return scorer, list(scorer.score(files[1], context))
+
+
+def test_scores_reasons_and_failures_come_in_order(taught, files):
+    scorer, scored = run(taught, files, batch=3)
+    assert [s.image_id for s in scored] == [i.image_id for i in files[1]]
+    assert scored[-1].status == "unreadable" and scored[-1].score is None and "broken.png" in str(scored[-1].reason)
+    for number, one in enumerate(scored[:-1]):
+        assert one.status == "ok" and one.score is not None and one.distribution is not None
+        assert one.distribution.sum() == pytest.approx(1)
+        assert one.score == pytest.approx(float(one.distribution @ np.arange(101)))
+        assert one.detail["written"] == (80 if number % 2 else 12)
+        assert one.reason == (BRIGHT if number % 2 else DARK)
+        assert one.detail["raw"].startswith("Anomaly Score: ") and one.detail["score_from"] == "expected"
+        assert one.map is None
+    facts = scorer.facts()
+    assert facts["images"] == 4 and facts["computed"] == "shared part once" and len(facts["digest"]) == 64
+    assert facts["rubric_text"] == "0: normal." and facts["quantisation"] == "fp32"
+
+
+def test_only_scores_are_the_same_scores_without_text(taught, files):
+    texts, scores = run(taught, files)[1], run(taught, files, reasons=False, batch=1)[1]
+    np.testing.assert_allclose([s.score for s in scores[:-1]], [s.score for s in texts[:-1]], atol=1e-3)
+    assert all(s.reason is None and s.detail["raw"] == "" for s in scores[:-1])
+
+
+def test_the_benchmarks_protocol_is_fixed_and_stands_by_what_is_written(taught, files):
+    scorer, scored = run(taught, files, protocol="madbench", references=7, view="yes", tokens=8, anchors=True)
+    assert scorer.facts()["references"] == ["n0.png", "n1.png", "n2.png"]
+    assert scorer.facts()["height"] == 512 and scorer.facts()["view"] is False
+    for one in scored[:-1]:
+        assert (one.status == "ok") == (one.detail["written"] is not None)
+    zero, _ = run(taught, files, protocol="madbench-zero-shot")
+    assert zero.facts()["references"] == []
+
+
+def test_zero_shot_in_plain_words_is_read(taught, files):
+    scored = run(taught, files, protocol="madbench-zero-shot")[1]
+    assert [s.detail["written"] for s in scored[:-1]] == [12, 80, 12, 80]
+    assert scored[1].detail["raw"].startswith(f"Anomaly Score: 80\nReason: {BRIGHT}")
+
+
+def test_with_a_view_the_map_is_what_the_model_was_shown(taught, files):
+    scored = run(taught, files, view="yes", references=2)[1]
+    assert scored[0].map is not None and scored[0].map.dtype == np.float32
+    assert scored[1].map is not None and scored[1].map.mean() > scored[0].map.mean()
+    assert scored[1].map.min() >= 0 and scored[1].map.max() <= 1.01
+
+
+def test_a_model_that_gives_no_score_fails_by_name_and_keeps_its_words(models, files):
+    scored = run(models["llava"], files)[1]
+    assert {s.status for s in scored[:-1]} == {"unparsed"} and all(s.score is None for s in scored)
+    assert scored[0].detail["raw"].startswith("Anomaly Score: ") and scored[0].detail["mass"] < 0.01
+
+
+def test_memory_that_runs_out_halves_the_batch_then_stops_with_advice(taught, files, monkeypatch):
+    scorer, context = make(taught, batch=4), Context(normals=files[0])
+    scorer.fit([], context)
+    assert scorer._asker is not None
+    begin, most = scorer._asker.begin, 2
+
+    def begin_small(asked: Sequence[Question], forced: Sequence[int] = ()) -> Any:
+        if len(asked) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return begin(asked, forced)
+
+    monkeypatch.setattr(scorer._asker, "begin", begin_small)
+    scored = list(scorer.score(files[1], context))
+    assert [s.status for s in scored] == ["ok"] * 4 + ["unreadable"]
+    assert scorer.facts()["batch"] == 2 and scorer.facts()["batch_halved"] == 1
+    most = 0
+    with pytest.raises(WorkError, match="resume the run"):
+        list(scorer.score(files[1], context))
+
+
+def test_work_stops_between_two_batches_when_cancelled(taught, files):
+    asked: list[bool] = []
+    scorer, context = make(taught, batch=1), Context(normals=files[0], cancelled=lambda: bool(asked))
+    scorer.fit([], context)
+    scored = scorer.score(files[1], context)
+    assert next(scored).status == "ok"
+    asked.append(True)
+    with pytest.raises(CancelledError):
+        next(scored)
+
+
+def test_memory_is_given_back(taught, files):
+    scorer = run(taught, files)[0]
+    assert scorer._loaded is not None
+    gone = weakref.ref(scorer._loaded.model)
+    scorer.close()
+    gc.collect()
+    assert gone() is None
+
+
+def test_subsets_of_a_run_share_the_loaded_model(taught, files, monkeypatch):
+    calls: list[str] = []
+    monkeypatch.setattr(mllm, "load", lambda *given: calls.append("load") or load(*given))
+    resources = Resources()
+    for subset in ("a", "b"):
+        scorer, context = make(taught), Context(subset=subset, normals=files[0], resources=resources)
+        scorer.fit([], context)
+        assert next(iter(scorer.score(files[1], context))).status == "ok"
+        scorer.close()
+    assert calls == ["load"]
+    resources.close()
+
+
+# -- in a run -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> Dataset:
+    """A small dataset of picture files: dark normals, bright defects, one of them broken."""
+    dataset = make_dataset(subsets=("a",), per_level=2)
+    table, rng, paths = dataset.table.copy(), np.random.default_rng(0), []
+    for row in table.itertuples():
+        path = tmp_path / f"{row.image_id}.png"
+        Image.fromarray(picture(rng, row.level > 0)).save(path)
+        paths.append(str(path))
+    table["path"] = paths
+    Path(paths[-1]).write_bytes(b"not an image")
+    return Dataset(dataset.name, table, dataset.card, dataset.source)
+
+
+def do(store: Store, run_id: str) -> None:
+    job = store.queue.active_for(store.run(run_id).job_key)
+    assert job is not None
+    do_here(store, job.id, "cpu", lambda progress: None)
+
+
+def test_failed_images_of_a_run_are_scored_again_on_demand(store: Store, pictured: Dataset, taught: Path) -> None:
+    info = catalog.scorer("mllm")
+    parameters = info.check({"model": str(taught), "quantisation": "fp32", "references": 0, "rubric": RUBRIC})
+    wanted = store.request_run(RunRequest(store.add_dataset(Imported(pictured)), "mllm", parameters))
+    do(store, wanted.id)
+    table = store.scores(wanted.id).set_index("image_id")
+    broken = pictured.table.iloc[-1]
+    assert table["status"].value_counts().to_dict() == {"ok": 5, "unreadable": 1}
+    kept = store.score(wanted.id, pictured.select(split="test").iloc[0]["image_id"])
+    assert kept is not None and kept.distribution is not None and kept.reason == DARK
+    assert kept.detail["written"] == 12
+    Image.fromarray(picture(np.random.default_rng(9), True)).save(broken["path"])
+    store.resume_run(wanted.id, retry_failed=True)
+    do(store, wanted.id)
+    after = store.scores(wanted.id).set_index("image_id")
+    assert set(after["status"]) == {"ok"} and after.loc[broken["image_id"], "reason"] == BRIGHT
+    unchanged = table.index[table["status"] == "ok"]
+    assert after.loc[unchanged, "created"].equals(table.loc[unchanged, "created"])
+    facts = store.run_subsets(wanted.id)[0].facts
+    assert facts["prompt_digest"] and facts["model"] == str(taught)
+
+
+def test_a_run_can_crop_at_another_runs_peak(store: Store, pictured: Dataset, taught: Path) -> None:
+    dataset_id = store.add_dataset(Imported(pictured))
+    detector = store.request_run(RunRequest(dataset_id, "filterbank", catalog.scorer("filterbank").check({"size": 64})))
+    rows = store.test_images(pictured, ["a"])
+    found = np.zeros((40, 48), np.float32)
+    found[30, 10] = 1
+    first = rows.iloc[0]["image_id"]
+    store.add_scores(
+        detector.id, "a", [(Scored.of(first, 1.0, found, 0.1), store.maps.write(detector.id, "a", 0, found, 256))]
+    )
+    parameters = catalog.scorer("mllm").check(
+        {"model": str(taught), "quantisation": "fp32", "references": 0, "crop_run": detector.id}
+    )
+    wanted = store.request_run(RunRequest(dataset_id, "mllm", parameters))
+    do(store, wanted.id)
+    scored = store.score(wanted.id, first)
+    assert scored is not None and scored.detail["crop"] == [20, 0, 40, 20]
+    other = store.score(wanted.id, rows.iloc[1]["image_id"])
+    assert other is not None and "crop" not in other.detail
+    bad = store.request_run(RunRequest(dataset_id, "mllm", {**parameters, "crop_run": "nothing"}))
+    with pytest.raises(WorkError, match="no run 'nothing'"):
+        do(store, bad.id)
