@@ -27,6 +27,7 @@ from mad_core.runs.comparing import (
     ranks_within_subsets,
     scores_side_by_side_csv,
     side_by_side,
+    supervision_note,
 )
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, tiles
@@ -190,11 +191,21 @@ def _table(view: View, founds: Sequence[dict[str, Any]]) -> None:
     complete = {name: found for name, found in rows if name not in partial}
     metric_table(
         rows,
-        notes=partial,
+        notes=_notes(view, partial),
         best=comparing.best(complete) if _same_images(founds) else None,
         reference=comparing.reference_rows(_fullest(founds)),
         level_names=view.level_names,
     )
+
+
+def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
+    """Under each run's name: whether it is partial, and which labels it owes its scores to."""
+    found = {}
+    for run in view.runs:
+        name = view.names[run.id]
+        facts = [entry.facts for entry in engine.store().run_subsets(run.id)]
+        found[name] = " · ".join(note for note in (partial.get(name, ""), supervision_note(run, facts)) if note)
+    return found
 
 
 def _same_images(founds: Sequence[dict[str, Any]]) -> bool:
@@ -210,7 +221,9 @@ def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
     average = "Averages over the subsets; raw scores of different subsets are never pooled. " if not view.subset else ""
     st.caption(
         f"{average}Under each value its 95 % bootstrap interval. **Bold**: best, and its interval lies above those of "
-        "all others. Underlined: highest, but the intervals overlap or are not known. Partial runs are never marked."
+        "all others. Underlined: highest, but the intervals overlap or are not known. Partial runs are never marked. "
+        "Where a run owes its scores to severity labels or to a general model, its name says so; the others learned "
+        "from training normals alone."
     )
     if not _same_images(founds):
         st.caption(

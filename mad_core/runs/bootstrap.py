@@ -6,8 +6,8 @@ from mad_core.errors import MadError
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 
-FIRST_SCORERS = ("filterbank",)
-"""Scorers that need nothing from the network and little time; queued on the demo at the first start."""
+FIRST_SCORERS = ("filterbank", "mllm")
+"""Scorers that need nothing from the network and little time; queued on the demo at the first start where they run."""
 
 
 def prepare_first_start(store: Store) -> None:
@@ -16,10 +16,16 @@ def prepare_first_start(store: Store) -> None:
         return
     known = store.datasets()
     if not known:
-        store.queue.submit("import", {"source": "demo", "then": list(FIRST_SCORERS)}, key="import:demo")
+        store.queue.submit("import", {"source": "demo", "then": ready_scorers()}, key="import:demo")
     elif known[0].source == "demo":
-        for scorer_id in FIRST_SCORERS:
+        for scorer_id in ready_scorers():
             queue_default(store, known[0].id, scorer_id)
+
+
+def ready_scorers() -> list[str]:
+    """Those of the first scorers that can run on this machine with their defaults, in order."""
+    infos = [catalog.scorer(scorer_id) for scorer_id in FIRST_SCORERS]
+    return [info.id for info in infos if info.why_not(info.defaults()) is None]
 
 
 def queue_default(store: Store, dataset_id: str, scorer_id: str) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from mad_core.errors import NotFoundError
 from mad_core.figures import percentile_ranks
 from mad_core.metrics.comparing import flat
 from mad_core.metrics.intervals import METRICS
 from mad_core.runs.store import Run
 from mad_core.scorefiles import text_cell
+from mad_core.scorers import catalog, models
 
 _KEYS = ["image_id", "path", "subset", "level"]
 
@@ -35,6 +37,28 @@ def distinct_names(runs: Sequence[Run]) -> dict[str, str]:
 
 def _facts(run: Run) -> dict[str, Any]:
     return {**run.parameters, "seed": run.seed, "limit": run.image_limit}
+
+
+def supervision_note(run: Run, facts: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What labels a run owes its scores to, in words; empty where it saw training normals alone.
+
+    Parameters
+    ----------
+    facts : sequence of mapping
+        What the run recorded of its fitted scorers, one a subset (:attr:`RunSubset.facts`).
+    """
+    try:
+        info = catalog.scorer(run.scorer)
+    except NotFoundError:
+        return ""
+    said = [str(fact["supervision"]) for fact in facts if fact.get("supervision")]
+    if not said and run.scorer == "mllm":
+        said = [models.supervision(str(run.parameters.get("model", models.SHIPPED)))]
+    if info.supervision == "labels":
+        said.append("learned on calibration labels")
+    if info.shows_labels(run.parameters):
+        said.append("shown calibration images with their levels")
+    return "; ".join(dict.fromkeys(said))
 
 
 def side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -349,10 +349,11 @@ def _anchors(context: Context, *, with_normal: bool) -> dict[str, LabelledItem]:
             "Set some images of each level aside for calibration, or switch anchors off."
         )
     wanted = [level for level in sorted(by_level) if level > 0 or with_normal]
-    return {_level_name(context.card, level): min(by_level[level], key=lambda item: item.path) for level in wanted}
+    return {level_name(context.card, level): min(by_level[level], key=lambda item: item.path) for level in wanted}
 
 
-def _level_name(card: SubsetCard, level: float) -> str:
+def level_name(card: SubsetCard, level: float) -> str:
+    """What an anchor's level is called in the question."""
     meaning = card.levels.get(level_key(level))
     return f"level {level_key(level)}" + (f", {meaning.name}" if meaning and meaning.name else "")
 

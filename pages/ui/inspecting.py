@@ -10,12 +10,12 @@ import streamlit as st
 
 from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
-from mad_core.figures import describe_distribution_101, distribution_101
 from mad_core.images import ImageInfo, probe, read_mask
 from mad_core.runs.browsing import Wanted, select
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, session, urls
+from pages.ui.answers import answer, failure
 from pages.ui.browsing import Browsing
 from pages.ui.placing import place
 from pages.ui.text import level_text, plain, score_text
@@ -226,13 +226,11 @@ def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore
         st.caption(_why_no_score(run))
         return
     if stored.score is None:
-        st.error(plain(f"Failed: {stored.reason or stored.status}"), icon=":material/error:")
+        st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
     else:
         place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
         _ask_for_map(run, stored)
-        if stored.reason:
-            st.markdown(plain(stored.reason))
-    _answer(run, stored)
+    answer(run, view.card, stored, f"distribution_{run.id}")
 
 
 def _ask_for_map(run: Run, stored: StoredScore) -> None:
@@ -250,14 +248,3 @@ def _ask_for_map(run: Run, stored: StoredScore) -> None:
 
 def _map_key(run: Run, image_id: str) -> str:
     return f"map:{run.id}:{image_id}"
-
-
-def _answer(run: Run, stored: StoredScore) -> None:
-    """What a language model answered, where there is something."""
-    if stored.distribution is not None:
-        facts = {"expected": stored.score, "written": stored.detail.get("written")}
-        figure = distribution_101(stored.distribution, **facts, theme=charts.theme())
-        charts.show(figure, describe_distribution_101(stored.distribution, **facts), f"distribution_{run.id}")
-    if stored.detail:
-        with st.expander("Answer in full"):
-            st.json(dict(stored.detail))

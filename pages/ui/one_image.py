@@ -13,6 +13,7 @@ from mad_core.runs.queue import Job
 from mad_core.runs.singles import submit_single
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, urls
+from pages.ui.answers import answer, failure, from_result
 from pages.ui.placing import place
 from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
@@ -119,11 +120,14 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
     if job.active:
         st.progress(0.0, text=f"{plain(run.title)}: waiting for the worker")
         return
-    if job.error or result.get("score") is None:
-        st.error(plain(f"{run.title}: {job.error or result.get('reason') or 'no score'}"), icon=":material/error:")
-        return
     card = info.card.subset(subset)
-    mark = float(result["score"])
+    stored = from_result(result, subset)
+    if job.error or stored.score is None:
+        said = job.error or failure(stored.status, stored.reason)
+        st.error(plain(f"{run.title}: {said}"), icon=":material/error:")
+        answer(run, card, stored, f"answer_{job.id}")
+        return
+    mark = stored.score
     rows = engine.table(run)
     rows = rows[rows["subset"] == subset]
     places = place_among_levels(rows["level"], rows["score"], mark)
@@ -134,3 +138,4 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
             st.caption("nearest to", width="content")
             st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
     place(run, subset, card, mark, f"strip_{job.id}")
+    answer(run, card, stored, f"answer_{job.id}")

@@ -8,11 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from mad_core.runs.store import DatasetInfo, RunRequest
+from mad_core.runs import consent
+from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.scorer import Parameter
 from pages.ui import engine, session
+from pages.ui.asking import Asked, asking_form, asks_a_model, needs_consent
+from pages.ui.fields import fields
 from pages.ui.text import plain
 
 COLUMNS = 3
@@ -51,64 +53,45 @@ def _set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
 def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     """Parameters, images and device of one run, then queue it."""
     st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.paper)}")
-    parameters = _parameters(scorer)
-    missing = scorer.why_not(parameters)
+    asked = asking_form(info, scorer) if asks_a_model(scorer.id) else Asked(_parameters(scorer))
+    missing = scorer.why_not(asked.parameters)
     if missing:
         st.warning(plain(missing), icon=":material/cloud_download:")
     st.divider()
-    request = _request(info, scorer, parameters)
+    request = _request(info, scorer, asked.parameters)
+    host = needs_consent(info, scorer, asked.parameters)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Queue run", type="primary", disabled=missing is not None):
-            run = session.attempt(lambda: engine.store().request_run(request))
+        ready = missing is None and asked.problem is None and host != ""
+        if st.button("Queue run", type="primary", disabled=not ready):
+            run = session.attempt(lambda: _queue(info, request, host))
             if run is not None:
                 session.put(view=None, run=run.id)
                 st.rerun()
-        st.caption("Asked for before? Then the stored scores are shown and nothing is computed twice.")
+        st.caption(
+            plain(asked.problem)
+            if asked.problem
+            else "Asked for before? Then the stored scores are shown and nothing is computed twice."
+        )
     with st.expander("The same on the command line"):
         st.code(_command(info, scorer, request), language="shell", wrap_lines=True)
 
 
+def _queue(info: DatasetInfo, request: RunRequest, host: str | None) -> Run:
+    """Queue the run; that its images may be sent to ``host`` is kept first, where that was agreed to just now."""
+    store = engine.store()
+    if host:
+        consent.agree(store.settings, store.dataset(info.id), host)
+    return store.request_run(request)
+
+
 def _parameters(scorer: ScorerInfo) -> dict[str, Any]:
     """The declared parameters as a form; advanced ones folded away."""
-    values: dict[str, Any] = {}
-    plain_ones = [p for p in scorer.parameters if not p.advanced]
+    values = fields(scorer.id, [p for p in scorer.parameters if not p.advanced])
     advanced = [p for p in scorer.parameters if p.advanced]
-    _fields(scorer.id, plain_ones, values)
     if advanced:
         with st.expander("Advanced"):
-            _fields(scorer.id, advanced, values)
+            values |= fields(scorer.id, advanced)
     return values
-
-
-def _fields(scorer_id: str, parameters: list[Parameter], values: dict[str, Any]) -> None:
-    columns = st.columns(2)
-    for i, parameter in enumerate(parameters):
-        with columns[i % 2]:
-            values[parameter.name] = _field(parameter, f"parameter_{scorer_id}_{parameter.name}")
-
-
-def _field(parameter: Parameter, key: str) -> Any:
-    label = parameter.name.replace("_", " ").capitalize()
-    if parameter.kind == "choice":
-        index = parameter.choices.index(parameter.default)
-        return st.selectbox(label, parameter.choices, index=index, help=plain(parameter.help), key=key)
-    if parameter.kind == "bool":
-        return st.toggle(label, parameter.default, help=plain(parameter.help), key=key)
-    if parameter.kind == "text":
-        given = st.text_input(label, parameter.default or "", help=plain(parameter.help), key=key).strip()
-        return given or parameter.default
-    number = int if parameter.kind == "int" else float
-    return st.number_input(
-        label,
-        min_value=None if parameter.low is None else number(parameter.low),
-        max_value=None if parameter.high is None else number(parameter.high),
-        value=parameter.default,
-        step=1 if number is int else None,
-        format=None if number is int else "%g",
-        placeholder="chosen for this machine",
-        help=plain(parameter.help),
-        key=key,
-    )
 
 
 def _request(info: DatasetInfo, scorer: ScorerInfo, parameters: Mapping[str, Any]) -> RunRequest:

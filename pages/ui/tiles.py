@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlencode
 
 from mad_core.palette import level_colour, text_on
 from mad_core.runs.store import DatasetInfo
@@ -39,5 +38,5 @@ def tile(info: DatasetInfo, row: Any, levels: Collection[float], score: float | 
         text_colour=text_on(colour),
         caption=f"{defect} · {name}" if defect else name,
         score_label="" if score is None else score_text(score),
-        href="/images?" + urlencode({"dataset": info.id, "subset": row.subset, "image": row.image_id}),
+        href=urls.image_page(info.id, row.subset, row.image_id),
     )

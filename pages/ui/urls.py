@@ -12,6 +12,11 @@ def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
     return _address(f"/image/{quote(dataset_id)}/{quote(image_id)}/{kind}", v=digest[:12])
 
 
+def image_page(dataset_id: str, subset: str, image_id: str) -> str:
+    """Address of the page of one image."""
+    return "/images?" + urlencode({"dataset": dataset_id, "subset": subset, "image": image_id})
+
+
 def anomaly_map(run_id: str, image_id: str, created: float) -> str:
     """Address of a stored anomaly map."""
     return _address(f"/map/{quote(run_id)}/{quote(image_id)}", v=f"{created:.0f}")

@@ -10,14 +10,18 @@ import streamlit as st
 
 from mad_core.figures import describe_raincloud, raincloud
 from mad_core.metrics.summary import HOW_TO_READ
+from mad_core.runs.latest import latest_answers
 from mad_core.runs.results import run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, header, session
+from pages.ui.answers import latest
+from pages.ui.asking import asks_a_model
 from pages.ui.table import metric_table
 from pages.ui.text import duration, level_names, number, plain, size
 
 LIVE_SECONDS = 1.0
+ANSWERS, ANSWERS_HEIGHT = 8, 320
 WORDS = {"queued": "waiting", "running": "at work", "done": "done", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -61,6 +65,7 @@ def _panel(info: DatasetInfo, run_id: str) -> None:
     _state(run)
     if run.done:
         _numbers(run)
+        _answers(info, run)
         _cloud(info, run)
     _record(run)
 
@@ -174,6 +179,21 @@ def _numbers(run: Run) -> None:
         st.caption("Averages over the subsets. Scores of different subsets are never pooled.")
         rows = [(name, engine.metrics(run, name, draws)) for name in run.subsets]
         metric_table([(name, result) for name, result in rows if result["n_scored"]], first="Subset")
+
+
+def _answers(info: DatasetInfo, run: Run) -> None:
+    """The last images with their reasons, for scorers that give reasons."""
+    found = latest_answers(engine.store(), run.id, ANSWERS)
+    if not any(one.score is not None for one in found) and not asks_a_model(run.scorer):
+        return
+    st.markdown("**Latest answers**")
+    if not found:
+        st.caption("This run writes no reasons, or none has come yet.")
+        return
+    table: Any = engine.table(run)
+    levels = {name: rows["level"].unique() for name, rows in table.groupby("subset")}
+    with st.container(height=ANSWERS_HEIGHT, border=False):
+        latest(info, found, levels)
 
 
 def _cloud(info: DatasetInfo, run: Run) -> None:

@@ -12,6 +12,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from mad_core.runs.store import RunSubset
+from mad_core.scorers.rubrics import find_rubric
 from mad_core.scorers.scorer import Scored
 from pages.ui import browsing, gallery, inspecting
 from tests.app.conftest import PER_LEVEL, TRAIN, Home, scored
@@ -281,12 +283,53 @@ def test_a_map_on_demand_is_asked_for_once(home: Home, open_page: Open) -> None:
 
 def test_reasons_and_answers_are_shown_letter_by_letter(home: Home, open_page: Open) -> None:
     image = home.images("plate")["image_id"].iloc[9]
-    facts = {"reason": "A **dark** <i>line</i>.", "distribution": np.full(101, 1 / 101), "detail": {"written": 70}}
+    detail = {
+        "score_from": "expected",
+        "expected": 50.0,
+        "spread": 29.2,
+        "mass": 0.3,
+        "written": 70,
+        "raw": "Anomaly Score: 70\n<b>Reason:</b> *it*",
+    }
+    facts = {"reason": "A **dark** <i>line</i>.", "distribution": np.full(101, 1 / 101), "detail": detail}
     run = home.add_run("Teller", lambda row: Scored(row.image_id, 50.0, **facts), maps="none")
     test = open_page("images", image=image, maps=run.id)
     assert r"A \*\*dark\*\* \<i\>line\</i\>\." in [m.value for m in test.markdown]
-    assert [json.loads(j.value) for j in test.json] == [{"written": 70}]
-    assert any("70" in chart.proto.spec and "written" in chart.proto.spec for chart in test.get("plotly_chart"))
+    assert {m.label: (m.value, m.delta) for m in test.metric} == {
+        "Expected score · counts": ("50", "± 29"),
+        "Written score": ("70", ""),
+    }
+    assert "Only 30 % of the model's probability" in written(test)
+    assert [c.value for c in test.code] == [detail["raw"]]
+    assert [json.loads(j.value) for j in test.json] == [{k: v for k, v in detail.items() if k != "raw"}]
+    (chart,) = [c.proto for c in test.get("plotly_chart") if "written" in c.proto.spec]
+    assert "written score is 70" in chart.alt and "spread of 29" in chart.alt and "By band" not in chart.alt
+
+
+def test_the_bands_of_the_rubric_stand_behind_the_distribution_while_it_is_the_one_that_was_sent(
+    home: Home, open_page: Open
+) -> None:
+    image = home.images("plate")["image_id"].iloc[9]
+    facts = {"distribution": np.eye(101)[60], "detail": {"expected": 60.0, "written": None}}
+    run = home.add_run("Teller", lambda row: Scored(row.image_id, 60.0, **facts), maps="none")
+    card = home.store.dataset_info(home.dataset).card.subset("plate")
+    for sent, known in ((find_rubric("auto", card).wording("plate"), True), ("Other words.", False)):
+        home.store.save_run_subset(run.id, RunSubset("plate", None, 0.0, 0.0, {"rubric_text": sent}))
+        test = open_page("images", image=image, maps=run.id)
+        (alt,) = [c.proto.alt for c in test.get("plotly_chart") if "n = 101" in c.proto.alt]
+        assert ("100 % in moderate" in alt) is known
+
+
+def test_an_image_that_failed_says_why_and_keeps_the_raw_answer(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[9]
+    detail = {"raw": "I cannot *help* with that.", "expected": None, "written": None}
+    run = home.add_run(
+        "Refuser", lambda row: Scored.failed(row.image_id, "refused", "The model refused to answer.", **detail)
+    )
+    test = open_page("images", image=image, maps=run.id)
+    assert "Failed: The model refused to answer." in written(test)
+    assert [c.value for c in test.code] == ["I cannot *help* with that."]
+    assert [m.value for m in test.metric] == ["none", "none"]
 
 
 def test_training_images_say_that_nothing_scores_them(home: Home, open_page: Open) -> None:

@@ -1,0 +1,64 @@
+"""Declared parameters as widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mad_core.scorers.scorer import Parameter
+from pages.ui.text import plain
+
+LABELS = {
+    "anchors": "Show one image of each level",
+    "choose": "Which references",
+    "crop_run": "Crop at the peak of",
+    "named": "Named references",
+    "reasons": "Write reasons",
+    "tokens": "Most tokens of an answer",
+    "view": "Difference view",
+}
+"""Labels of parameters whose name alone does not say what they are."""
+
+
+def label_of(parameter: Parameter) -> str:
+    return LABELS.get(parameter.name) or parameter.name.replace("_", " ").capitalize()
+
+
+def key_of(scorer_id: str, name: str) -> str:
+    """The widget's key of one parameter."""
+    return f"parameter_{scorer_id}_{name}"
+
+
+def fields(scorer_id: str, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Widgets for parameters in two columns; returns the values."""
+    columns = st.columns(2)
+    values: dict[str, Any] = {}
+    for i, parameter in enumerate(parameters):
+        with columns[i % 2]:
+            values[parameter.name] = field(parameter, key_of(scorer_id, parameter.name))
+    return values
+
+
+def field(parameter: Parameter, key: str) -> Any:
+    """One widget; returns its value."""
+    facts: dict[str, Any] = {"help": plain(parameter.help), "key": key}
+    label = label_of(parameter)
+    if parameter.kind == "choice":
+        return st.selectbox(label, parameter.choices, index=parameter.choices.index(parameter.default), **facts)
+    if parameter.kind == "bool":
+        return st.toggle(label, parameter.default, **facts)
+    if parameter.kind == "text":
+        return st.text_input(label, parameter.default or "", **facts).strip() or parameter.default
+    number = int if parameter.kind == "int" else float
+    return st.number_input(
+        label,
+        min_value=None if parameter.low is None else number(parameter.low),
+        max_value=None if parameter.high is None else number(parameter.high),
+        value=parameter.default,
+        step=1 if number is int else None,
+        format=None if number is int else "%g",
+        placeholder="chosen for this machine" if parameter.default is None else None,
+        **facts,
+    )
