@@ -10,7 +10,7 @@ from typing import Any
 
 from mad_core.errors import MadError
 from mad_core.runs import devices
-from mad_core.scorers import catalog
+from mad_core.scorers import catalog, models
 from mad_core.settings import Settings
 
 LITTLE_DISK = 5_000_000_000
@@ -25,7 +25,8 @@ def examine(settings: Settings) -> dict[str, Any]:
     dict
         ``python`` (version), ``device`` (``id``, ``name``, ``sentence``, ``memory`` and ``free`` in
         bytes), ``store`` (``home``, ``free_bytes``), ``scorers`` (entries as ``scorers --json``),
-        ``missing`` (sentences: what cannot be done here, and how to get it). JSON-able.
+        ``models`` (multimodal models: what each needs, whether it fits and is on disk), ``missing``
+        (sentences: what cannot be done here, and how to get it). JSON-able.
     """
     missing: list[str] = []
     device = _device(settings.device, missing)
@@ -37,6 +38,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "device": device,
         "store": store,
         "scorers": scorers,
+        "models": models.overview(),
         "missing": missing,
     }
 
