@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,7 @@ def score(
     *,
     subsets: Sequence[str] = (),
     limit: int | None = None,
+    calibrate: int | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Callable[[dict[str, Any]], None] = lambda facts: None,
@@ -93,6 +94,8 @@ def score(
         All if empty.
     limit : int or None
         Test images a subset, even over the levels, drawn by ``seed``.
+    calibrate : int or None
+        Test images of each level and subset that are set aside for calibration, outside metrics.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:n"``.
     progress : callable
@@ -108,6 +111,7 @@ def score(
         If the scorer cannot run on this machine; the sentence says what it needs.
     CancelledError, WorkError
     """
+    from mad_core.runs.building import settle_parts
     from mad_core.runs.devices import check_device
     from mad_core.runs.here import do_here
     from mad_core.runs.store import RunRequest, Store
@@ -121,11 +125,14 @@ def score(
     imported = load(source) if isinstance(source, str | Path) else source
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {imported.dataset.source}.")
+    if calibrate is not None:
+        imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = Store(Settings.from_environment())
+    dataset_id = store.add_dataset(imported)
     request = RunRequest(
-        store.add_dataset(imported),
+        dataset_id,
         info.id,
-        checked,
+        settle_parts(store, info, checked, imported.dataset, subsets),
         tuple(subsets),
         limit,
         seed,

@@ -241,6 +241,33 @@ class Dataset:
             t = t[t["split"] == split]
         return t
 
+    def with_calibration(self, per_level: int, seed: int = 0) -> Dataset:
+        """A copy in which ``per_level`` test images of each level and subset are set aside for calibration.
+
+        They leave every metric. A level keeps at least half of its test images; images whose content
+        stands in the subset twice stay, so that no calibration image is tested under another name.
+        Which ones are taken depends on ``seed`` and their ids alone.
+
+        Raises
+        ------
+        InputError
+            If ``per_level`` is not positive, or no image can be set aside.
+        """
+        if per_level < 1:
+            raise InputError("At least one image a level is set aside for calibration.")
+        tests: Any = self.select(split="test")
+        once = tests[~tests.duplicated(["subset", "content_hash"], keep=False)]
+        order = once["image_id"].map(lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).hexdigest())
+        taken: list[str] = []
+        for (subset, level), rows in once.groupby(["subset", "level"]):
+            there = int(((tests["subset"] == subset) & (tests["level"] == level)).sum())
+            taken += rows.loc[order[rows.index].sort_values().index, "image_id"].tolist()[: min(per_level, there // 2)]
+        if not taken:
+            raise InputError(f"Dataset '{self.name}' has too few test images to set some aside for calibration.")
+        split = self.table["split"].mask(self.table["image_id"].isin(taken), "calibration")
+        name = f"{self.name}, {per_level} a level for calibration"
+        return replace(self, name=name, table=self.table.assign(split=split))
+
     def counts(self) -> list[dict[str, Any]]:
         """Counts by subset, split and level, in the form of ``check --json``."""
         result = []

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.runs import consent, devices, fitted
-from mad_core.runs.building import RunResults
+from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
 from mad_core.runs.store import Run, RunSubset, Store
@@ -123,9 +124,27 @@ def scorer_context(
         normals=items(dataset.select(split="train", subset=subset)),
         cancelled=control.cancelled,
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
+        parts=_parts(dataset, subset, info, parameters, control),
         agreed_hosts=consent.agreed_hosts(control.settings, dataset),
         resources=resources,
     )
+
+
+def _parts(
+    dataset: Dataset, subset: str, info: ScorerInfo, parameters: Mapping[str, Any], control: Control
+) -> dict[str, StoredPart]:
+    """The runs that a scorer is made of; each can score further images."""
+    found: dict[str, StoredPart] = {}
+    for name, kind in info.parts.items():
+        run = part_run(control.store, kind, parameters[name], dataset, [subset])
+        found[name] = StoredPart(
+            control.store,
+            run,
+            dataset,
+            partial(_score_items, control, run, subset),
+            partial(_score_unseen, control, run, subset),
+        )
+    return found
 
 
 def items(rows: pd.DataFrame) -> list[Item]:
@@ -323,7 +342,10 @@ def fit_or_load(
         raise InputError(
             f"Subset '{subset}' has no training normals (train/good), and scorer '{info.id}' learns from them."
         )
-    digest = fitted.fit_digest(info, parameters, normals, seed, control.device)
+    further = [part.digest for part in base.parts.values()]
+    if info.uses_labels(parameters):
+        further += [f"{item.image_id}:{item.level}" for item in base.calibration]
+    digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)
     folder = control.settings.fits / digest
     if not fitted.load_fit(folder, scorer, context):
         scorer.fit(items(normals), context)
@@ -390,3 +412,22 @@ def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]
         return list(scorer.score(chosen, context))
     finally:
         scorer.close()
+
+
+def _score_unseen(control: Control, run: Run, subset: str, normals: Sequence[Item]) -> list[Scored]:
+    """Score training normals, each half by a scorer that learned from the other half alone."""
+    dataset = control.store.dataset(run.dataset_id)
+    info = catalog.scorer(run.scorer)
+    if not info.needs_fit:
+        return _score_items(control, run, subset, normals)
+    parameters = info.check(run.parameters)
+    context = scorer_context(dataset, subset, info, parameters, control, run.seed)
+    halves, found = (normals[::2], normals[1::2]), {}
+    for learned, judged in (halves, halves[::-1]):
+        scorer = info.create(parameters)
+        try:
+            scorer.fit(learned, context)
+            found |= {scored.image_id: scored for scored in scorer.score(judged, context)}
+        finally:
+            scorer.close()
+    return [found[item.image_id] for item in normals]

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,21 @@ def code_digest(info: ScorerInfo) -> str:
     return digest.hexdigest()
 
 
-def fit_digest(info: ScorerInfo, parameters: Mapping[str, Any], normals: pd.DataFrame, seed: int, device: str) -> str:
-    """What a fit depends on: scorer, parameters, its code, the normals' content in order, seed, device type."""
+def fit_digest(
+    info: ScorerInfo,
+    parameters: Mapping[str, Any],
+    normals: pd.DataFrame,
+    seed: int,
+    device: str,
+    further: Sequence[str] = (),
+) -> str:
+    """What a fit depends on: scorer, parameters, its code, the normals' content in order, seed, device type.
+
+    ``further``: runs it builds on and labelled images it learns from, in a fixed order.
+    """
     facts = [info.id, dict(parameters), code_digest(info), seed, device.partition(":")[0]]
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12)
-    for content in normals["content_hash"]:
+    for content in (*normals["content_hash"], *further):
         digest.update(content.encode())
     return digest.hexdigest()
 

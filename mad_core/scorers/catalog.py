@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mad_core.errors import InputError, NotFoundError
@@ -56,6 +56,8 @@ class ScorerInfo:
         Whether it is shown labelled calibration images with these parameters.
     builds_on : callable(parameters) -> str or None
         Id of the run whose results it reads with these parameters.
+    parts : mapping of str to {"detector", "mllm"}
+        Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
     """
 
     id: str
@@ -74,6 +76,7 @@ class ScorerInfo:
     modules: tuple[str, ...] = ()
     shows_labels: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     builds_on: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
         """Whether calibration images with their levels are handed to it."""

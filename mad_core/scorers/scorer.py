@@ -36,6 +36,29 @@ class Results(Protocol):
         ...
 
 
+class Part(Protocol):
+    """A finished run that a scorer builds on; it can score more images than it has scored."""
+
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever its scores may have changed."""
+        ...
+
+    def scored(self, items: Sequence[Item]) -> Sequence[Scored]:
+        """Results of these images, in order: stored ones, else new ones by the run's own fit."""
+        ...
+
+    def unseen(self, normals: Sequence[Item]) -> Sequence[Scored]:
+        """Results of training normals, each by a fit on the other half of them where the scorer learns."""
+        ...
+
+
 class Closable(Protocol):
     """Something that holds memory and gives it back."""
 
@@ -167,6 +190,8 @@ class Context:
         Whether a person asked to stop; see :meth:`check_cancel`.
     results : Results or None
         Read access to another run's scores and maps, for scorers that build on one.
+    parts : mapping of str to Part
+        The runs that a scorer is made of, by the parameter that names each; empty unless it declares them.
     agreed_hosts : set of str
         Other machines that a person agreed to send this dataset's images to.
     resources : Resources or None
@@ -183,6 +208,7 @@ class Context:
     progress: Callable[[int, int], None] = _no_progress
     cancelled: Callable[[], bool] = _never
     results: Results | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
     agreed_hosts: frozenset[str] = frozenset()
     resources: Resources | None = None
 
