@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,10 @@ Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defe
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
 Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
+Calibrate = Annotated[
+    int | None,
+    typer.Option(min=1, help="Set so many test images a level and subset aside for calibration, outside metrics."),
+]
 Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
 
@@ -241,10 +246,12 @@ def score(
     seed: Seed = 0,
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
     policy: Policy = None,
+    calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorer on each subset's normals and score its test images; resumable."""
+    from mad_core.runs.building import settle_parts
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
@@ -263,11 +270,14 @@ def score(
     if imported.problems:
         found = _counted(len(imported.problems), "problem")
         typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+    if calibrate is not None:
+        imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = _store()
+    dataset_id = store.add_dataset(imported)
     request = RunRequest(
-        store.add_dataset(imported),
+        dataset_id,
         info.id,
-        parameters,
+        settle_parts(store, info, parameters, imported.dataset, subset or ()),
         tuple(subset or ()),
         limit,
         seed,
