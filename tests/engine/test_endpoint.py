@@ -21,9 +21,13 @@ from mad_core.runs.here import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.endpoint_address import Address, notice, read_address
+from mad_core.scorers.models import SHIPPED, locate
 from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored
+from mad_core.scorers.showing import Recommended
 from mad_core.settings import Settings
 
+from . import tiny_models
+from .chat_model import ModelBehind
 from .chat_server import Answer, Behaviour, ChatServer, darkness, images_of, judge, serving, token_logprobs
 from .conftest import make_dataset
 
@@ -439,3 +443,51 @@ def test_a_run_on_another_machine_waits_for_consent(monkeypatch, parts, store) -
         do(store, asked)
     assert store.scores(asked.id).empty
     assert os.environ["MAD_ENDPOINT_URL"] not in json.dumps(dict(store.run(asked.id).record))
+
+
+# -- a model behind the protocol ----------------------------------------------------------------
+
+
+def _same_as_local(serve: Any, folder: Path, quantisation: str, asked: dict[str, Any], files: Any) -> list[Scored]:
+    """Scores of a model over HTTP, after comparing them with the same model's on this machine."""
+    serve(ModelBehind(folder, quantisation))
+    remote, facts = run(files, timeout=100.0, concurrency=2, **asked)
+    local = catalog.scorer("mllm").create({"model": str(folder), "quantisation": quantisation, **asked})
+    context = Context(subset="plate", card=SubsetCard(domain="industrial"), normals=files[0])
+    local.fit([], context)
+    for far, near in zip(remote, local.score(files[1], context), strict=True):
+        assert near.distribution is not None and far.detail["written"] == near.detail["written"]
+        best = np.argsort(near.distribution)[::-1][:20]
+        shares = near.distribution[best]
+        assert far.score == pytest.approx(float(best @ shares / shares.sum()), abs=0.05)
+        assert far.reason == near.reason and far.detail["score_from"] == "expected"
+        if far.map is not None or near.map is not None:
+            np.testing.assert_array_equal(far.map, near.map)
+    assert facts["prompt_digest"] == local.facts()["prompt_digest"]
+    local.close()
+    return remote
+
+
+@pytest.mark.slow
+def test_a_model_over_http_scores_as_it_does_here(serve, tmp_path) -> None:
+    folder = tiny_models.teach(tiny_models.make("llava", tmp_path / "model"))
+    rng = np.random.default_rng(3)
+
+    def write(name: str, dark: bool) -> Item:
+        Image.fromarray(tiny_models.picture(rng, dark)).save(tmp_path / name)
+        return Item(name, str(tmp_path / name))
+
+    files = [write("n0.png", False)], [write(f"t{i}.png", bool(i % 2)) for i in range(4)]
+    asked = {"references": 0, "rubric": "title: As taught\ntext: '0: normal.'\n"}
+    scored = _same_as_local(serve, folder, "fp32", asked, files)
+    assert [s.detail["written"] for s in scored] == [12, 80, 12, 80]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(locate(SHIPPED) is None, reason="the shipped model is not in assets/mllm")
+def test_the_shipped_model_over_http_scores_as_it_does_here(serve, pictures) -> None:
+    folder = locate(SHIPPED)
+    assert folder is not None
+    best = Recommended.of(folder)
+    asked = {"references": best.references, "view": "yes" if best.view else "no", "height": best.height}
+    _same_as_local(serve, folder, "auto", asked, pictures)
