@@ -166,6 +166,23 @@ def test_what_cannot_be_fetched_is_a_sentence(monkeypatch, tmp_path):
         models.fetch("not a model", lambda done, total: None)
 
 
+def test_warm_fetches_a_model_and_doctor_lists_what_fits(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from mad_core.cli import app
+
+    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+    folder = model_folder(tmp_path / "m")
+    fake_hub(monkeypatch, folder)
+    done = CliRunner().invoke(app, ["warm", "mllm", "--param", "model=qwen3-vl-4b", "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == [{"scorer": "mllm", "weights": "qwen3-vl-4b", "path": str(folder)}]
+    report = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    assert {entry["id"] for entry in report["models"]} >= set(models.KNOWN)
+    text = CliRunner().invoke(app, ["doctor"]).stdout
+    assert "qwen3-vl-4b" in text and "to be fetched" in text and "Apache-2.0" in text
+
+
 def test_only_models_of_the_hub_are_fetched(tmp_path):
     assert models.needed("mllm", {"model": "shipped"}) == []
     assert models.needed("mllm", {"model": str(tmp_path)}) == []

@@ -151,8 +151,8 @@ def qwen3_vl(folder: Path) -> Path:
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
         | {"mrope_interleaved": True}
     }
-    config = Qwen3VLConfig(text_config=text, vision_config=_qwen_tower(), **_qwen_tokens(tokenizer))
-    return _save(folder, Qwen3VLForConditionalGeneration(config), _qwen_processor(tokenizer))
+    config = Qwen3VLConfig(text_config=text, vision_config=_qwen_tower(), **qwen_tokens(tokenizer))
+    return _save(folder, Qwen3VLForConditionalGeneration(config), qwen_processor(tokenizer))
 
 
 def qwen3_5(folder: Path) -> Path:
@@ -174,8 +174,8 @@ def qwen3_5(folder: Path) -> Path:
         },
     }
     tower = {k: v for k, v in _qwen_tower().items() if k != "deepstack_visual_indexes"}
-    config = Qwen3_5Config(text_config=text, vision_config=tower, **_qwen_tokens(tokenizer))
-    return _save(folder, Qwen3_5ForConditionalGeneration(config), _qwen_processor(tokenizer))
+    config = Qwen3_5Config(text_config=text, vision_config=tower, **qwen_tokens(tokenizer))
+    return _save(folder, Qwen3_5ForConditionalGeneration(config), qwen_processor(tokenizer))
 
 
 def _qwen_tower() -> dict[str, Any]:
@@ -193,14 +193,18 @@ def _qwen_tower() -> dict[str, Any]:
     }
 
 
-def _qwen_tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+def qwen_tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """The configuration's ids of the tokens that stand for media."""
     names = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
     return {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in names.items()}
 
 
-def _qwen_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
-    size = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
-    shape = {"patch_size": 8, "temporal_patch_size": 2, "merge_size": 2, "size": size}
+def qwen_processor(
+    tokenizer: PreTrainedTokenizerFast, patch: int = 8, pixels: tuple[int, int] = (16 * 16, 64 * 64)
+) -> Qwen3VLProcessor:
+    """The family's processor; images keep their aspect between ``pixels`` in all."""
+    size = {"shortest_edge": pixels[0], "longest_edge": pixels[1]}
+    shape = {"patch_size": patch, "temporal_patch_size": 2, "merge_size": 2, "size": size}
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(**shape),
         video_processor=Qwen3VLVideoProcessor(**shape),
