@@ -149,6 +149,8 @@ class Worker:
         """Write the end of a job; one that was stopped only because the worker stops is queued again."""
         queue = self.store.queue
         if status == "cancelled" and self.stopping.is_set() and not queue.job(job.id).cancel:
+            if job.kind == "run":
+                self.store.update_run(job.payload["run"], status="queued")
             queue.release(job.id, self.id)
             return
         if job.kind == "run" and status != "done":

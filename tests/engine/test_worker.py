@@ -204,6 +204,7 @@ def test_a_stopped_worker_gives_its_job_back(settings: Settings, store: Store, n
     worker.close()
     back = store.queue.job(job.id)
     assert (back.status, back.attempts) == ("queued", 0)
+    assert store.run(run.id).status == "queued"
     do(store, run)
     assert store.run(run.id).done == 48
 
