@@ -149,7 +149,7 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
     """
     if run_id:
         run = RunResults(store, run_id, dataset).run
-        if _kind(run.scorer) != kind:
+        if kind_of(run.scorer) != kind:
             raise InputError(f"Run '{run.title}' is not of {_KINDS[kind]}; `python -m mad_core runs` lists them.")
         if run.status != "done":
             raise InputError(f"Run '{run.title}' is {run.status}; let it finish before another run builds on it.")
@@ -161,7 +161,7 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
         for run in store.runs()
         if run.status == "done"
         and run.dataset_version == dataset.version
-        and _kind(run.scorer) == kind
+        and kind_of(run.scorer) == kind
         and set(subsets) <= set(run.subsets)
     ]
     if not found:
@@ -172,7 +172,8 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
     return max(found, key=lambda run: run.finished or 0.0)
 
 
-def _kind(scorer_id: str) -> str | None:
+def kind_of(scorer_id: str) -> str | None:
+    """What a run of this scorer can be in another: ``"detector"``, ``"mllm"``, or None."""
     try:
         family = catalog.scorer(scorer_id).family
     except NotFoundError:  # a scorer that this version no longer has

@@ -34,8 +34,8 @@ FAILURES = {
     "not-finite": "The score is not a number",
 }
 _STYLE = """
-.mad-answers {{ display: grid; gap: 0.5rem; margin: 0; padding: 0; list-style: none; }}
-.mad-answers li {{ display: grid; grid-template-columns: 4.5rem 1fr; gap: 0.75rem; align-items: start; margin: 0;
+.mad-answers {{ display: grid; gap: 0.5rem; margin: 0; padding: 0; }}
+.mad-answers article {{ display: grid; grid-template-columns: 4.5rem 1fr; gap: 0.75rem; align-items: start; margin: 0;
   padding: 0.5rem; border: 1px solid {line}; border-radius: 0.5rem; }}
 .mad-answers img {{ width: 4.5rem; height: 4.5rem; object-fit: cover; border-radius: 0.3rem; display: block; }}
 .mad-answers .facts {{ display: flex; flex-wrap: wrap; gap: 0.2rem 0.6rem; align-items: center; color: {muted};
@@ -146,7 +146,7 @@ def latest(info: DatasetInfo, answers: Sequence[LatestAnswer], levels: Mapping[s
     tones = chrome(charts.theme())
     style = _STYLE.format(line=tones.line, muted=tones.muted, ink=tones.ink)
     items = "".join(_item(info, one, levels[one.subset]) for one in answers)
-    st.html(f'<style>{style}</style><ul class="mad-answers" aria-label="Latest answers">{items}</ul>')
+    st.html(f'<style>{style}</style><div class="mad-answers" role="region" aria-label="Latest answers">{items}</div>')
 
 
 def _item(info: DatasetInfo, one: LatestAnswer, levels: Collection[float]) -> str:
@@ -158,7 +158,7 @@ def _item(info: DatasetInfo, one: LatestAnswer, levels: Collection[float]) -> st
     where = html.escape(f"{one.subset} · {name}")
     href = html.escape(urls.image_page(info.id, one.subset, one.image_id))
     return (
-        f'<li><img src="{picture}" alt="{html.escape(name)}" loading="lazy"><div><div class="facts">'
+        f'<article><img src="{picture}" alt="{html.escape(name)}" loading="lazy"><div><div class="facts">'
         f'<strong>{score}</strong>{chip}<a href="{href}" target="_self">{where}</a></div>'
-        f"<p>{html.escape(said)}</p></div></li>"
+        f"<p>{html.escape(said)}</p></div></article>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import InputError, MadError
 from mad_core.runs import consent
-from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo
 from mad_core.scorers import catalog, endpoint_address, models
 from mad_core.scorers.catalog import ScorerInfo
@@ -21,14 +20,14 @@ from mad_core.scorers.prompts import Conversation, ask
 from mad_core.scorers.rubrics import Rubric, find_rubric, parse_rubric, shipped_rubrics
 from mad_core.scorers.scorer import Parameter
 from pages.ui import engine, session, tiles, urls
-from pages.ui.fields import field, fields, key_of
+from pages.ui.fields import field, fields, key_of, run_field
 from pages.ui.gallery import Tile, gallery
 from pages.ui.text import plain
 
 OWN = "own wording"
 MOST_REFERENCES = 8
 PICKED_PAGE = 24
-PREVIEW_HEIGHT = 190
+PREVIEW_HEIGHT = 260
 THUMBNAIL = 88
 """Width of an image within the prompt, pixels."""
 PROTOCOLS = {
@@ -62,13 +61,12 @@ def asking_form(info: DatasetInfo, scorer: ScorerInfo) -> Asked:
     values = scorer.defaults()
     _model(scorer, known["model"], values)
     subset = _subset(info)
-    card = info.card.subset(subset)
     left, right = st.columns(2)
     with left:
         values["protocol"] = _choice(scorer, known["protocol"], PROTOCOLS)
     with right:
         source = _rubric_choice(scorer)
-    rubric, values["rubric"], problem = _own(scorer) if source == OWN else _rubric(scorer, source, card, subset)
+    rubric, values["rubric"], problem = _own(scorer) if source == OWN else _rubric(info, scorer, source, subset)
     if values["protocol"] == "inspector":
         problem = _references(info, scorer, subset, known, values) or problem
         _advanced(info, scorer, known, values)
@@ -171,8 +169,9 @@ def _rubric_choice(scorer: ScorerInfo) -> str:
     )
 
 
-def _rubric(scorer: ScorerInfo, source: str, card: SubsetCard, subset: str) -> tuple[Rubric | None, str, str | None]:
+def _rubric(info: DatasetInfo, scorer: ScorerInfo, source: str, subset: str) -> tuple[Rubric | None, str, str | None]:
     """The chosen rubric as it will be sent, to be read or edited: itself, the parameter, and what is wrong with it."""
+    card = info.card.subset(subset)
     try:
         rubric = find_rubric(source, card)
     except InputError as error:
@@ -187,6 +186,8 @@ def _rubric(scorer: ScorerInfo, source: str, card: SubsetCard, subset: str) -> t
             edit = st.toggle("Edit", key=f"edit_{scorer.id}_{source}")
         if edit:
             edited, parameter, problem = _edited(scorer, source, rubric)
+            if parameter != source and len(engine.store().dataset(info.id).subsets) > 1:
+                st.caption("Edited, it is used for every subset of the run; choose below which ones it is meant for.")
         if edited is not None:
             with st.container(height=PREVIEW_HEIGHT, border=False):
                 st.text(edited.wording(subset, card.product))
@@ -201,7 +202,7 @@ def _edited(scorer: ScorerInfo, source: str, rubric: Rubric) -> tuple[Rubric | N
         "Rubric as YAML",
         original,
         height=320,
-        help="Bands go from 0 to 100 without gap. It is used for every subset of the run; the file stays as it is.",
+        help="Bands go from 0 to 100 without gap. The file that ships stays as it is.",
         key=f"yaml_{scorer.id}_{source}_{rubric.title}",
     )
     if text.strip() == original.strip():
@@ -335,14 +336,7 @@ def _advanced(info: DatasetInfo, scorer: ScorerInfo, known: Mapping[str, Paramet
 def _crop(info: DatasetInfo, scorer: ScorerInfo, parameter: Parameter) -> str:
     """The run at whose map's peak each image is cropped, of those that keep maps."""
     runs = [run for run in session.runs_in_view(info) if run.map_policy == "all" and not asks_a_model(run.scorer)]
-    names = {"": "no crop"} | distinct_names(runs)
-    return st.selectbox(
-        "Crop at the peak of",
-        list(names),
-        format_func=lambda run: names.get(run) or str(run),
-        help=plain(parameter.help),
-        key=key_of(scorer.id, "crop_run"),
-    )
+    return run_field(parameter, key_of(scorer.id, "crop_run"), runs, "no crop")
 
 
 # -- the prompt -----------------------------------------------------------------------------------
@@ -420,7 +414,8 @@ def _place(info: DatasetInfo, row: Any | None) -> None:
         st.caption(r"\[image\]")
         return
     address = urls.picture(info.id, row.image_id, "thumbnail", row.content_hash)
-    st.image(address, width=THUMBNAIL, alt=f"Normal reference {Path(str(row.path)).name}")
+    name = html.escape(f"Normal reference {Path(str(row.path)).name}")
+    st.html(f'<img src="{html.escape(address)}" alt="{name}" width="{THUMBNAIL}" style="display:block">')
 
 
 # -- leaving this machine -------------------------------------------------------------------------

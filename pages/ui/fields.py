@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.store import Run
 from mad_core.scorers.scorer import Parameter
 from pages.ui.text import plain
 
@@ -14,12 +16,20 @@ LABELS = {
     "anchors": "Show one image of each level",
     "choose": "Which references",
     "crop_run": "Crop at the peak of",
+    "mllm": "Multimodal model",
     "named": "Named references",
     "reasons": "Write reasons",
     "tokens": "Most tokens of an answer",
     "view": "Difference view",
 }
 """Labels of parameters whose name alone does not say what they are."""
+LEFT_OPEN = {
+    "references": "as the model recommends",
+    "height": "as the model recommends",
+    "price_in": "unknown",
+    "price_out": "unknown",
+}
+"""What an empty number means; of others that it is chosen for this machine."""
 
 
 def label_of(parameter: Parameter) -> str:
@@ -59,6 +69,18 @@ def field(parameter: Parameter, key: str) -> Any:
         value=parameter.default,
         step=1 if number is int else None,
         format=None if number is int else "%g",
-        placeholder="chosen for this machine" if parameter.default is None else None,
+        placeholder=LEFT_OPEN.get(parameter.name, "chosen for this machine"),
         **facts,
+    )
+
+
+def run_field(parameter: Parameter, key: str, runs: Sequence[Run], none: str) -> str:
+    """A choice of one run; ``none`` says what choosing none means. Returns the run's id, or nothing."""
+    names = {"": none} | distinct_names(runs)
+    return st.selectbox(
+        label_of(parameter),
+        list(names),
+        format_func=lambda run: names.get(run) or str(run),
+        help=plain(parameter.help),
+        key=key,
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from mad_core.runs import consent
+from mad_core.runs.building import kind_of, settle_parts
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from pages.ui import engine, session
 from pages.ui.asking import Asked, asking_form, asks_a_model, needs_consent
-from pages.ui.fields import fields
+from pages.ui.fields import fields, key_of, run_field
 from pages.ui.text import plain
 
 COLUMNS = 3
@@ -53,7 +55,7 @@ def _set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
 def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     """Parameters, images and device of one run, then queue it."""
     st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.paper)}")
-    asked = asking_form(info, scorer) if asks_a_model(scorer.id) else Asked(_parameters(scorer))
+    asked = asking_form(info, scorer) if asks_a_model(scorer.id) else Asked(_parameters(info, scorer))
     missing = scorer.why_not(asked.parameters)
     if missing:
         st.warning(plain(missing), icon=":material/cloud_download:")
@@ -63,7 +65,7 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = missing is None and asked.problem is None and host != ""
         if st.button("Queue run", type="primary", disabled=not ready):
-            run = session.attempt(lambda: _queue(info, request, host))
+            run = session.attempt(lambda: _queue(info, scorer, request, host))
             if run is not None:
                 session.put(view=None, run=run.id)
                 st.rerun()
@@ -76,17 +78,25 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
         st.code(_command(info, scorer, request), language="shell", wrap_lines=True)
 
 
-def _queue(info: DatasetInfo, request: RunRequest, host: str | None) -> Run:
+def _queue(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest, host: str | None) -> Run:
     """Queue the run; that its images may be sent to ``host`` is kept first, where that was agreed to just now."""
     store = engine.store()
+    dataset = store.dataset(info.id)
+    settled = settle_parts(store, scorer, request.parameters, dataset, request.subsets)
     if host:
-        consent.agree(store.settings, store.dataset(info.id), host)
-    return store.request_run(request)
+        consent.agree(store.settings, dataset, host)
+    return store.request_run(replace(request, parameters=settled))
 
 
-def _parameters(scorer: ScorerInfo) -> dict[str, Any]:
-    """The declared parameters as a form; advanced ones folded away."""
-    values = fields(scorer.id, [p for p in scorer.parameters if not p.advanced])
+def _parameters(info: DatasetInfo, scorer: ScorerInfo) -> dict[str, Any]:
+    """The declared parameters as a form; runs to build on are chosen, advanced ones folded away."""
+    runs = [run for run in session.runs_in_view(info) if run.status == "done"]
+    values: dict[str, Any] = {}
+    for parameter, column in zip((p for p in scorer.parameters if p.name in scorer.parts), st.columns(2), strict=False):
+        fitting = [run for run in runs if kind_of(run.scorer) == scorer.parts[parameter.name]]
+        with column:
+            values[parameter.name] = run_field(parameter, key_of(scorer.id, parameter.name), fitting, "the newest one")
+    values |= fields(scorer.id, [p for p in scorer.parameters if not p.advanced and p.name not in values])
     advanced = [p for p in scorer.parameters if p.advanced]
     if advanced:
         with st.expander("Advanced"):
