@@ -128,7 +128,8 @@ def _problems(info: DatasetInfo) -> None:
     )
     kinds = table["Problem"].value_counts()
     summary = ", ".join(f"{n} × {kind}" for kind, n in kinds.items())
-    with st.expander(f"{len(table)} problems: {summary}", expanded=True, icon=":material/warning:"):
+    noun = "problem" if len(table) == 1 else "problems"
+    with st.expander(f"{len(table)} {noun}: {summary}", expanded=True, icon=":material/warning:"):
         st.dataframe(table, hide_index=True, width="stretch", height=min(320, 38 + 35 * len(table)))
 
 

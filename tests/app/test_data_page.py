@@ -41,7 +41,7 @@ def test_problems_are_listed(home: Home, open_page: Open) -> None:
         problem = Problem("unreadable", "plate/x.png", "x.png is cut off.")
         connection.execute(datasets.update().values(problems=[problem.to_json()]))
     test = open_page("data")
-    assert any(e.label == "1 problems: 1 × unreadable" for e in test.expander)
+    assert any(e.label == "1 problem: 1 × unreadable" for e in test.expander)
     (table,) = [d.value for d in test.dataframe if "Problem" in d.value]
     assert table["File"].tolist() == ["plate/x.png"]
 

@@ -93,7 +93,7 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     page.get_by_role("button", name="Add a dataset").click()
     page.get_by_role("textbox", name="Folder, table or archive").fill(str(folder))
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("1 problems: 1 × unreadable")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("1 problem: 1 × unreadable")).to_be_visible(timeout=WORK_MS)
     assert store.datasets()[-1].name == "tiles"
 
     page.get_by_role("link", name="Score").click()

