@@ -29,7 +29,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.scorers import catalog
-from mad_core.scorers.scorer import Context, Item
+from mad_core.scorers.scorer import Context, Item, Resources
 from mad_core.settings import Settings
 from tools.mllm.faults import make_faulty, possible
 from tools.mllm.products import CANVAS, Part, Product, make_piece, photograph, random_colour
@@ -115,7 +115,7 @@ def _photograph_of(product: Product, family: str, rng: np.random.Generator) -> n
             return photograph(piece, rng)[0]
 
 
-def flips(question: Question, parameters: Mapping[str, object], folder: Path) -> bool | None:
+def flips(question: Question, parameters: Mapping[str, object], folder: Path, kept: Resources) -> bool | None:
     """Whether the first picture is the milder by the first references and rubric and the other way by the second.
 
     None where an answer failed.
@@ -124,7 +124,7 @@ def flips(question: Question, parameters: Mapping[str, object], folder: Path) ->
     order = []
     for turn, (references, rubric) in enumerate(zip(question.references, question.rubrics, strict=True)):
         normals = _written(references, folder / f"references{turn}")
-        scores = list(_scores(items, normals, {**parameters, "rubric": rubric}))
+        scores = list(_scores(items, normals, {**parameters, "rubric": rubric}, kept))
         if None in scores:
             return None
         order.append(scores[0] < scores[1])  # type: ignore[operator]
@@ -141,10 +141,12 @@ def _written(pictures: Sequence[np.ndarray], folder: Path) -> list[Item]:
     return items
 
 
-def _scores(items: Sequence[Item], normals: Sequence[Item], parameters: Mapping[str, object]) -> Iterator[float | None]:
+def _scores(
+    items: Sequence[Item], normals: Sequence[Item], parameters: Mapping[str, object], kept: Resources
+) -> Iterator[float | None]:
     info = catalog.scorer("mllm")
     scorer = info.create(info.check(parameters))
-    context = Context(card=SubsetCard(), weights=Settings.from_environment().weights, normals=normals)
+    context = Context(card=SubsetCard(), weights=Settings.from_environment().weights, normals=normals, resources=kept)
     try:
         scorer.fit(normals, context)
         yield from (scored.score for scored in scorer.score(items, context))
@@ -167,12 +169,13 @@ def main() -> None:
     chosen = parser.parse_args()
     parameters = dict(text.split("=", 1) for text in chosen.param) | {"reasons": False}
     cv2.setNumThreads(1)
+    kept = Resources()
     for title, make in (("references", by_references), ("rubric", by_rubric)):
         found: dict[str, list[bool]] = {}
         for number in range(chosen.pairs):
             question = make(number)
             with tempfile.TemporaryDirectory() as folder:
-                flipped = flips(question, parameters, Path(folder))
+                flipped = flips(question, parameters, Path(folder), kept)
             found.setdefault(question.kind, []).append(bool(flipped))
         everything = [one for some in found.values() for one in some]
         for kind, some in {"all": everything, **found}.items():
