@@ -520,6 +520,10 @@ def doctor(as_json: AsJson = False) -> None:
         yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
         for entry in report["scorers"]:
             yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
+        for model in report["models"]:
+            fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
+            here = "on disk" if model["on_disk"] else "to be fetched"
+            yield f"  model {model['id']:<16}{fits:<26}{here:<15}{model['licence']}"
         yield from (f"missing: {sentence}" for sentence in report["missing"])
 
     _print(report, as_json, lines)
@@ -531,13 +535,17 @@ def warm(
     param: Parameters = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the weights that scorers need ahead of time; needs the network."""
-    from mad_core.scorers import catalog, weights
+    """Fetch the weights and models that scorers need ahead of time; needs the network."""
+    from mad_core.scorers import catalog, models, weights
 
     infos = [_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
     wanted = [(info.id, name) for info in infos for name in weights.needed(info.id, _parameters(info, param or []))]
+    chosen = [(info.id, model) for info in infos for model in models.needed(info.id, _parameters(info, param or []))]
     folder, fetched = Settings.from_environment().weights, []
     with _working() as progress:
+        for scorer_id, model in chosen:
+            path = models.fetch(model, progress.counted(f"fetching {model}"))
+            fetched.append({"scorer": scorer_id, "weights": model, "path": str(path)})
         for scorer_id, name in wanted:
             path = weights.fetch(name, folder, progress.counted(f"fetching {name}"))
             fetched.append({"scorer": scorer_id, "weights": name, "path": str(path)})
