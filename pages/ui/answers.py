@@ -56,7 +56,7 @@ def answer(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> None:
     if stored.score is not None and stored.reason:
         st.markdown(plain(stored.reason))
     facts = stored.detail
-    if "written" in facts or "expected" in facts:
+    if facts.get("written") is not None or facts.get("expected") is not None:
         _two_scores(stored)
     if stored.distribution is not None:
         _distribution(run, card, stored, key)

@@ -75,7 +75,7 @@ def asking_form(info: DatasetInfo, scorer: ScorerInfo) -> Asked:
             "The benchmark's protocol fixes what is shown: height 512, greedy answers of 300 tokens, "
             + ("the first three normals by name." if values["protocol"] == "madbench" else "no normals.")
         )
-        rest = _others(scorer, advanced=True, skip=_FIXED)
+        rest = _others(scorer, skip=_FIXED)
         if rest:
             with st.expander("Advanced"):
                 values |= fields(scorer.id, rest)
@@ -91,8 +91,7 @@ def _model(scorer: ScorerInfo, parameter: Parameter, values: dict[str, Any]) -> 
     """Which model, and for local ones what fits this machine."""
     key = key_of(scorer.id, "model")
     if not _is_local(scorer):
-        rest = [parameter, *_others(scorer, advanced=False, skip=_SEPARATE)]
-        values |= fields(scorer.id, rest)
+        values["model"] = field(parameter, key_of(scorer.id, "model"))
         return
     names = {models.SHIPPED: "The model that ships"} | {model.id: model.title for model in models.KNOWN.values()}
     chosen = st.selectbox(
@@ -104,7 +103,6 @@ def _model(scorer: ScorerInfo, parameter: Parameter, values: dict[str, Any]) -> 
         key=key,
     )
     values["model"] = str(chosen or parameter.default).strip()
-    values |= fields(scorer.id, rest) if (rest := _others(scorer, advanced=False, skip=_SEPARATE)) else {}
     with st.expander("Models, and what fits this machine"):
         _catalogue()
 
@@ -255,8 +253,8 @@ _SEPARATE = frozenset(
 _FIXED = _SEPARATE | {"height", "tokens"}
 
 
-def _others(scorer: ScorerInfo, *, advanced: bool, skip: frozenset[str]) -> list[Parameter]:
-    return [p for p in scorer.parameters if p.advanced == advanced and p.name not in skip]
+def _others(scorer: ScorerInfo, *, skip: frozenset[str]) -> list[Parameter]:
+    return [p for p in scorer.parameters if p.name not in skip]
 
 
 def _choice(scorer: ScorerInfo, parameter: Parameter, words: Mapping[str, str]) -> str:
@@ -330,7 +328,7 @@ def _reference_tile(info: DatasetInfo, row: Any, picked: Sequence[str]) -> Tile:
 def _advanced(info: DatasetInfo, scorer: ScorerInfo, known: Mapping[str, Parameter], values: dict[str, Any]) -> None:
     with st.expander("Advanced"):
         values["crop_run"] = _crop(info, scorer, known["crop_run"])
-        values |= fields(scorer.id, _others(scorer, advanced=True, skip=_SEPARATE))
+        values |= fields(scorer.id, _others(scorer, skip=_SEPARATE))
 
 
 def _crop(info: DatasetInfo, scorer: ScorerInfo, parameter: Parameter) -> str:

@@ -329,7 +329,7 @@ def test_an_image_that_failed_says_why_and_keeps_the_raw_answer(home: Home, open
     test = open_page("images", image=image, maps=run.id)
     assert "Failed: The model refused to answer." in written(test)
     assert [c.value for c in test.code] == ["I cannot *help* with that."]
-    assert [m.value for m in test.metric] == ["none", "none"]
+    assert len(test.metric) == 0
 
 
 def test_training_images_say_that_nothing_scores_them(home: Home, open_page: Open) -> None:
