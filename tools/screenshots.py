@@ -1,4 +1,4 @@
-"""Take the README's screenshots from the real app: ``python tools/screenshots.py``.
+"""Take the README's screenshots from the real app: ``python -m tools.screenshots``.
 
 Starts the app on a store of its own, waits until the first scorers have finished on the demo, then
 looks at each page in headless Chromium. ``--all`` takes every page in light and dark, 1440 and 900
