@@ -51,10 +51,14 @@ def failure(status: str, reason: str | None) -> str:
     return reason or f"{FAILURES.get(status, status)}."
 
 
-def answer(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> None:
-    """The answer of one image: reason, expected and written score, distribution, raw text; draws what there is."""
+def reason(stored: StoredScore) -> None:
+    """Why an image was scored as it was, where the scorer says so."""
     if stored.score is not None and stored.reason:
         st.markdown(plain(stored.reason))
+
+
+def answer(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> None:
+    """The rest of an answer: expected and written score, distribution, raw text; draws what there is."""
     facts = stored.detail
     if facts.get("written") is not None or facts.get("expected") is not None:
         _two_scores(stored)

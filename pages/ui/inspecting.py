@@ -15,7 +15,7 @@ from mad_core.runs.browsing import Wanted, select
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, session, urls
-from pages.ui.answers import answer, failure
+from pages.ui.answers import answer, failure, reason
 from pages.ui.browsing import Browsing
 from pages.ui.placing import place
 from pages.ui.text import level_text, plain, score_text
@@ -228,6 +228,7 @@ def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore
     if stored.score is None:
         st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
     else:
+        reason(stored)
         place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
         _ask_for_map(run, stored)
     answer(run, view.card, stored, f"distribution_{run.id}")

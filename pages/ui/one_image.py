@@ -13,7 +13,7 @@ from mad_core.runs.queue import Job
 from mad_core.runs.singles import submit_single
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, urls
-from pages.ui.answers import answer, failure, from_result
+from pages.ui.answers import answer, failure, from_result, reason
 from pages.ui.placing import place
 from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
@@ -137,5 +137,6 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         if nearest is not None:
             st.caption("nearest to", width="content")
             st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
+    reason(stored)
     place(run, subset, card, mark, f"strip_{job.id}")
     answer(run, card, stored, f"answer_{job.id}")
