@@ -15,6 +15,9 @@ from mad_core.palette import Theme, chrome, severity_colours, translucent
 Band = tuple[int, int, str]
 """Whole scores from and to, both included, and the band's name."""
 
+_BARS, _SPREAD = 0.74, 0.78
+"""Height of the highest bar and of the spread's bar, shares of the plot; above them stand the bands' names."""
+
 
 def distribution_101(
     probabilities: ArrayLike,
@@ -53,7 +56,8 @@ def distribution_101(
     span = (-1.0, 101.0)
     _add_bands(figure, bands, theme, width=(width - 56) / (span[1] - span[0]))
     said = "score %{x}: %{y:.1%}<extra></extra>"
-    figure.add_trace(go.Bar(x=list(range(101)), y=_shares(probabilities), width=1, marker=marker, hovertemplate=said))
+    shares = _shares(probabilities)
+    figure.add_trace(go.Bar(x=list(range(101)), y=shares, width=1, marker=marker, hovertemplate=said))
     around = "" if spread is None else f" ± {spread:.2g}"
     named = [("expected", expected, around, tones.accent), ("written", written, "", tones.ink)]
     lines = [
@@ -63,7 +67,7 @@ def distribution_101(
         _add_spread(figure, expected, spread, tones.accent)
     add_vertical_lines(figure, lines, span=span, width=width - 56, right=12)
     figure.update_xaxes(axis(theme, "score", range=list(span), tickvals=[0, 25, 50, 75, 100], showgrid=False))
-    figure.update_yaxes(axis(theme, tickformat=".0%", rangemode="tozero", nticks=4))
+    figure.update_yaxes(axis(theme, tickformat=".0%", range=[0, shares.max() / _BARS], nticks=4))
     return figure
 
 
@@ -92,7 +96,7 @@ def _add_spread(figure: go.Figure, expected: float, spread: float, colour: str) 
     """A bar from the expected score less its spread to it plus its spread, as far as the axis goes."""
     low, high = max(-0.5, expected - spread), min(100.5, expected + spread)
     line = {"color": colour, "width": 3}
-    figure.add_shape(type="line", x0=low, x1=high, yref="y domain", y0=0.78, y1=0.78, line=line, layer="above")
+    figure.add_shape(type="line", x0=low, x1=high, yref="y domain", y0=_SPREAD, y1=_SPREAD, line=line, layer="above")
 
 
 def describe_distribution_101(
