@@ -62,11 +62,11 @@ def test_a_rubric_is_edited_in_place_and_checked(home: Home) -> None:
     test.selectbox(key="parameter_mllm_rubric").select("skin").run()
     test.toggle(key="edit_mllm_skin").set_value(True).run()
     (area,) = test.text_area
-    area.set_value(area.value.replace("to: 30", "to: 29")).run()
+    area.set_value(str(area.value).replace("to: 30", "to: 29")).run()
     assert "after 29 comes 31-70" in written(test)
     assert button(test, "Queue run").disabled
     (area,) = test.text_area
-    area.set_value(area.value.replace("from: 31", "from: 30")).run()
+    area.set_value(str(area.value).replace("from: 31", "from: 30")).run()
     assert "1-29: benign." in texts(test)
     assert "used for every subset" in written(test)
     sent = find_rubric(request_of(home, test)["rubric"], home.store.dataset_info(home.dataset).card.subset("plate"))
@@ -130,10 +130,11 @@ def test_references_are_picked_by_their_pictures(home: Home, monkeypatch: pytest
 )
 def test_the_prompt_on_the_page_is_the_one_that_is_asked(home: Home, given: dict[str, Any]) -> None:
     info, parameters = home.store.dataset_info(home.dataset), catalog.scorer("mllm").check(given)
-    normals = [Item(r.image_id, r.path) for r in home.images("plate", "train").itertuples()]
+    rows = home.images("plate", "train")
+    normals = [Item(*pair) for pair in zip(rows["image_id"], rows["path"], strict=True)]
     showing = Showing(settle(parameters), Context(subset="plate", card=info.card.subset("plate"), normals=normals))
-    row = next(home.images("plate").itertuples())
-    asked = showing.question(Item(row.image_id, row.path))
+    row = home.images("plate").iloc[0]
+    asked = showing.question(Item(str(row["image_id"]), str(row["path"])))
     found = asking.outline(info, "plate", showing.rubric, parameters)
     assert found.conversation == asked.conversation
     assert [row.path for row in found.references] == [item.path for item in showing.references]

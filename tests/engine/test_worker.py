@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,11 @@ from mad_core.errors import CancelledError, WorkError
 from mad_core.runs.here import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.runs.worker import Worker
+from mad_core.scorers.scorer import Context, Item, Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset
-from .toy import register_toy
+from .toy import Toy, register_toy
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,27 @@ def test_an_uploaded_image_is_served_between_batches_without_changing_the_run(st
     image_id = numbers.select(split="test", subset="a")["image_id"].iloc[20]
     assert answer.result["score"] == pytest.approx(expected(numbers)[image_id], abs=1e-12)
     assert store.scores(long.id).set_index("image_id")["score"].to_dict() == pytest.approx(expected(numbers), abs=1e-12)
+
+
+def test_an_uploaded_image_comes_back_with_reason_distribution_and_details(
+    store: Store, numbers: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ask(store, numbers)
+    do(store, run)
+
+    def tell(self: Toy, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        for item in images:
+            yield Scored(item.image_id, 7.0, reason="So.", distribution=np.eye(101)[7], detail={"written": 8})
+
+    monkeypatch.setattr(Toy, "score", tell)
+    path = numbers.select(split="test", subset="a")["path"].iloc[3]
+    payload = {"run": run.id, "subset": "a", "path": path, "map": f"{path}.map"}
+    job = store.queue.submit("single", payload, quick=True)
+    do_here(store, job, "cpu", lambda progress: None)
+    result = store.queue.job(job).result
+    assert result is not None
+    assert (result["score"], result["reason"], result["detail"]) == (7.0, "So.", {"written": 8})
+    assert result["distribution"] == np.eye(101)[7].tolist()
 
 
 def test_an_uploaded_image_does_not_wait_for_the_end_of_a_fit(store: Store, numbers: Dataset) -> None:
