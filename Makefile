@@ -23,6 +23,7 @@ lint: dev
 
 bench: dev
 	@$(BIN)/python -m tests.benchmarks.metrics
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.mllm
 
 dev: .venv/dev
 

@@ -431,6 +431,7 @@ register(
             "mad_core.scorers.mllm",
             "mad_core.scorers.mllm_asking",
             "mad_core.scorers.mllm_loading",
+            "mad_core.scorers.image_scorer",
             *ASKING_MODULES,
         ),
         shows_labels=shows_anchors,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 
 from mad_core.errors import InputError, WorkError
 from mad_core.scorers import models
+from mad_core.scorers.image_scorer import single_threaded
 from mad_core.scorers.loading import Loaded as Read
 from mad_core.scorers.loading import batches, work_ahead
 from mad_core.scorers.mllm_asking import Asker, State, Text
@@ -25,9 +27,12 @@ from mad_core.scorers.readout import UNPARSED, Expected, Written, expected_score
 from mad_core.scorers.scorer import Context, Item, Resources, Scored, Scorer
 from mad_core.scorers.showing import Question, Recommended, Showing, settle
 
+SMALL = 30_000_000
+"""Parameters up to which a model on the CPU computes in one thread: more of them wait for each other longer than
+they compute, and the other cores decode images meanwhile."""
 LEAST_MASS = 0.01
 """Probability of all scores together below which a model that also writes none has given no score."""
-BATCH_GPU, BATCH_CPU = 8, 4
+BATCH_GPU, BATCH_CPU = 8, 8
 _SENTENCES = {
     "unparsed": "The model's answer holds no score that can be read.",
     "refused": "The model refused to judge this image.",
@@ -89,6 +94,7 @@ class Mllm(Scorer):
         self.showing = Showing(self.wishes, context)
         self._asker = Asker(self._loaded, context.check_cancel)
         self.batch = self.parameters["batch"] or (BATCH_GPU if context.device.startswith("cuda") else BATCH_CPU)
+        self._small = context.device == "cpu" and self._loaded.model.num_parameters() <= SMALL
         self._identity = models.identity(self._loaded.folder)
         self._counts = {"images": 0, "written_tokens": 0, "batch_halved": 0}
         self._seconds_load = time.perf_counter() - started
@@ -128,7 +134,8 @@ class Mllm(Scorer):
     def _within_memory(self, questions: Sequence[Question]) -> list[Answer] | None:
         """The answers, or None where memory ran out; the error is left behind, for it holds on to memory."""
         try:
-            return self._ask(questions)
+            with single_threaded() if self._small else nullcontext():
+                return self._ask(questions)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

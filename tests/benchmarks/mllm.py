@@ -8,7 +8,7 @@ one factor, 336 px an image, four images a prompt (three references and the one 
 ``--scale 1`` is the published size, for a graphics card.
 
 plain   transformers' generate, the whole prompt for every image; 40 tokens of answer
-reuse   system line, rubric and references computed once; expected score, written score and reason
+reuse   system line, rubric and references computed once; expected score, written score and reason, 40 tokens too
 score   the same without text
 """
 
@@ -30,11 +30,13 @@ from mad_core.datasets.dataset import SubsetCard
 from mad_core.scorers import catalog, models
 from mad_core.scorers.mllm import Mllm
 from mad_core.scorers.mllm_loading import Loaded, load
-from mad_core.scorers.scorer import Context, Item
+from mad_core.scorers.scorer import Context, Item, Resources
 from mad_core.scorers.showing import Question
 from tests.engine.tiny_models import make_tokenizer, qwen_processor, qwen_tokens
 
 SIDE, TOKENS, REFERENCES = 336, 40, 3
+LINE = 12
+"""Tokens that a random model writes behind the cue; with its reason it writes ``TOKENS``, as the plain way does."""
 PUBLISHED_TEXT = {
     "hidden_size": 2560,
     "intermediate_size": 9728,
@@ -110,7 +112,7 @@ def plain(loaded: Loaded, asked: Sequence[Question]) -> None:
 
 def fitted(loaded: Loaded, context: Context, **parameters: Any) -> Mllm:
     """A scorer that asks the model which is loaded already."""
-    given = {"model": str(loaded.folder), "quantisation": loaded.quantisation, "tokens": TOKENS, **parameters}
+    given = {"model": str(loaded.folder), "quantisation": loaded.quantisation, "tokens": TOKENS - LINE, **parameters}
     scorer = catalog.scorer("mllm").create({"rubric": "mvtec", **given})
     assert isinstance(scorer, Mllm)
     scorer.fit([], context)
@@ -128,8 +130,6 @@ def rate(work: Callable[[], Any], images: int, device: str) -> float:
 
 def measure(name: str, loaded: Loaded, context: Context, items: Sequence[Item], **parameters: Any) -> None:
     """Print one model's table."""
-    from mad_core.scorers.scorer import Resources
-
     resources = Resources()
     for quantisation in (loaded.quantisation, "auto"):
         resources.hold(("mllm", str(loaded.folder), quantisation, context.device), lambda: loaded)
@@ -156,8 +156,8 @@ def measure(name: str, loaded: Loaded, context: Context, items: Sequence[Item], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--scale", type=int, default=8, help="the published configuration divided by this")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--scale", type=int, default=4, help="the published configuration divided by this")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quantisation", default="fp32", choices=models.QUANTISATIONS[1:])
     given = parser.parse_args()
