@@ -635,10 +635,13 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(mad: Mad, home: Path, mon
     assert {"id", "name", "sentence", "memory", "free"} == set(report["device"])
     assert report["store"]["home"] == str(home) and report["store"]["free_bytes"] > 0
     assert not home.exists()
-    lacking = [e["id"] for e in report["scorers"] if not e["available"]]
-    assert "patchcore" in lacking and "filterbank" not in lacking
-    for scorer_id in lacking:
-        assert any(f"python -m mad_core warm {scorer_id}" in sentence for sentence in report["missing"])
+    lacking = {e["id"]: e for e in report["scorers"] if not e["available"]}
+    assert {"patchcore", "endpoint"} <= set(lacking) and not {"filterbank", "mllm"} & set(lacking)
+    cures = {name: f"python -m mad_core warm {name}" for name, entry in lacking.items() if entry["needs_weights"]}
+    cures["endpoint"] = "MAD_ENDPOINT_URL"
+    assert set(cures) == set(lacking)
+    for cure in cures.values():
+        assert any(cure in sentence for sentence in report["missing"])
     text = mad("doctor").out
     assert all(f"missing: {sentence}\n" in text for sentence in report["missing"])
 
