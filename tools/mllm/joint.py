@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmMultiModalProjector
 
-from mad_core.scorers.prompts import SCORE_CUE, ask
+from mad_core.scorers.prompts import ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import cells_of
 from tools.mllm.packing import Question, Sheet, Wording
@@ -153,7 +153,6 @@ def main() -> None:
     torch.manual_seed(chosen.seed)
     learn, judge = seen(chosen.pictures, chosen.tower, chosen.out)
     wording = Wording(PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer))
-    cue = len(wording.text(f"{SCORE_CUE}5")) - 1
     reading = Reading(start(wording.tokenizer))
     reading.load_state_dict(torch.load(chosen.reader, map_location="cpu", weights_only=True)["model"])
     packed = reading.packed
@@ -165,14 +164,14 @@ def main() -> None:
         if course.step % 100 == 0:
             rng = np.random.default_rng([chosen.seed, 1])
             right = [
-                judged_well(packed, [draw_sheet(wording, judge, rng, 8, held_out=held) for _ in range(8)], cue, wording)
+                judged_well(packed, [draw_sheet(wording, judge, rng, 8, held_out=held) for _ in range(8)], wording)
                 for held in (False, True)
             ]
             say(f"step {course.step}: loss {course.loss:.3f}, pairs (usual, worded otherwise) {np.round(right, 3)}")
             course.save()
         rng = course.rng()
         sheets = [draw_sheet(wording, learn, rng, chosen.questions) for _ in range(chosen.sheets)]
-        course.learn(loss_of(packed(sheets), cue))
+        course.learn(loss_of(packed(sheets), wording.cue))
     course.save()
 
 

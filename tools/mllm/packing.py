@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache, FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
-from mad_core.scorers.prompts import Conversation, Piece
+from mad_core.scorers.prompts import SCORE_CUE, Conversation, Piece
 from tools.mllm.faults import FAMILIES
 from tools.mllm.tokens import ASSISTANT, END, IMAGE, SYSTEM, USER, token_id
 from tools.mllm.words import Judged
@@ -93,6 +93,11 @@ class Wording:
         self.tokenizer = tokenizer
         marks = (SYSTEM, USER, ASSISTANT, IMAGE, END)
         self.system, self.user, self.assistant, self.image, self.end = (token_id(tokenizer, mark) for mark in marks)
+
+    @property
+    def cue(self) -> int:
+        """Number of the answer token that begins the score."""
+        return len(self.text(f"{SCORE_CUE}5")) - 1
 
     def text(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
-from mad_core.scorers.prompts import SCORE_CUE, ask
+from mad_core.scorers.prompts import ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import TOWER_WIDTH, WIDTH, make_model
 from tools.mllm.packing import Answers, Packed, Question, Sheet, Wording
@@ -131,14 +131,14 @@ def loss_of(answers: Answers, cue: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def judged_well(packed: Packed, sheets: list[Sheet], cue: int, wording: Wording) -> float:
+def judged_well(packed: Packed, sheets: list[Sheet], wording: Wording) -> float:
     """Share of pairs of one rubric, ten or more apart, that the model orders rightly, by their first digits."""
     packed.eval()
     right: list[float] = []
     for sheet in sheets:
         found = packed([sheet])
         digits = [wording.text(str(d))[0] for d in range(10)]
-        first = found.logits[found.place == cue][:, digits].softmax(1) @ torch.arange(10.0)
+        first = found.logits[found.place == wording.cue][:, digits].softmax(1) @ torch.arange(10.0)
         truth = [int(str(wording.tokenizer.decode(q.answer)).split(":")[1].split("\n")[0]) for q in sheet.questions]
         for i in range(len(truth)):
             for j in range(i):
@@ -161,7 +161,6 @@ def main() -> None:
     torch.manual_seed(chosen.seed)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(chosen.tokenizer)
     wording, ideal = Wording(tokenizer), Ideal()
-    cue = len(wording.text(f"{SCORE_CUE}5")) - 1
     reading = Reading(start(tokenizer))
     packed = reading.packed
     packed.model.model.vision_tower.requires_grad_(False)
@@ -175,12 +174,12 @@ def main() -> None:
             for _ in range(chosen.sheets)
         ]
         answers = packed(sheets)
-        course.learn(loss_of(answers, cue) + HINT_WEIGHT * reading.hints(answers, sheets))
+        course.learn(loss_of(answers, wording.cue) + HINT_WEIGHT * reading.hints(answers, sheets))
         if course.step % 100 == 0:
             rng = np.random.default_rng([chosen.seed, 1])
             kinds = ({"easy": True}, {}, {"held_out": True})
             trials = [[draw_sheet(wording, ideal, rng, 8, **kind) for _ in range(12)] for kind in kinds]
-            right = [judged_well(packed, sheets, cue, wording) for sheets in trials]
+            right = [judged_well(packed, sheets, wording) for sheets in trials]
             say(f"step {course.step}: loss {course.loss:.3f}, pairs (easy, usual, otherwise) {np.round(right, 3)}")
         if course.step % 500 == 0:
             course.save()

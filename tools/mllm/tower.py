@@ -50,17 +50,11 @@ class Pictures:
             raise SystemExit(f"{folder} holds no shards; draw them with tools.mllm.pictures.")
         self.images = [blob for shard in shards for blob in shard.images]
         self.views = [blob for shard in shards for blob in shard.views]
-        self.references = [blob for shard in shards for blob in shard.references for _ in range(_each(shard))]
         self.families = np.concatenate([shard.families for shard in shards])
-        self.extents = np.concatenate([shard.extents for shard in shards])
         self.cells = np.concatenate([shard.cells for shard in shards])
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-def _each(shard: Shard) -> int:
-    return len(shard.images) // len(shard.references)
 
 
 def to_pixels(pictures: Sequence[np.ndarray]) -> torch.Tensor:
