@@ -17,14 +17,13 @@ from transformers import PreTrainedTokenizerFast
 from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmMultiModalProjector
 
 from mad_core.scorers.prompts import ask
-from tools.mllm.faults import FAMILIES
 from tools.mllm.model import cells_of
-from tools.mllm.packing import Question, Sheet, Wording
+from tools.mllm.packing import Sheet, Shown, Wording, write_sheet
 from tools.mllm.pictures import CELLS, Shard, decode
-from tools.mllm.reader import NOTHING, Ideal, Reading, judged_well, loss_of, start
+from tools.mllm.reader import NOTHING, Ideal, Reading, judged_well, start
 from tools.mllm.tower import Tower, labels_of, to_pixels
 from tools.mllm.training import Course, say
-from tools.mllm.words import answer_of, make_context, make_product, make_rubric, where
+from tools.mllm.words import make_context, make_product, make_rubric
 
 HELD_BACK = 3
 """Shards, the last ones, that are judged and never learned from."""
@@ -102,18 +101,15 @@ def draw_sheet(
     text = judged.rubric.wording("", make_product(rng)) + make_context(rng)
     talk = ask(text, expert=judged.rubric.expert, references=1, view=True)
     product = int(rng.integers(len(pictures.references)))
-    cells = CELLS * CELLS
-    own = wording.own(talk, cells, cells)
-    made = []
+    shown = []
     photographs = pictures.of_product(product)
     weight = np.where(pictures.families[photographs] < 0, SOUND_WEIGHT, 1.0)
     for k in rng.choice(photographs, questions, replace=False, p=weight / weight.sum()):
-        family = int(pictures.families[k])
-        name = FAMILIES[family] if family >= 0 else None
-        place = where(pictures.cells[k]) if name else ""
-        answer = wording.answer(answer_of(judged, name, float(pictures.extents[k]), place, rng))
-        made.append(Question(own, answer, np.concatenate([pictures.views[k], pictures.images[k]]), family))
-    return Sheet(wording.shared(talk, cells), pictures.references[product], made)
+        family = int(pictures.families[k]) if pictures.families[k] >= 0 else NOTHING
+        cells = np.concatenate([pictures.views[k], pictures.images[k]])
+        shown.append(Shown(family, float(pictures.extents[k]), pictures.cells[k], cells))
+    each = CELLS * CELLS
+    return write_sheet(wording, judged, talk, (each, each, each), pictures.references[product], shown, rng)
 
 
 @torch.no_grad()
@@ -158,7 +154,7 @@ def main() -> None:
     packed = reading.packed
     packed.model.model.vision_tower.requires_grad_(False)
     align(packed.model.model.multi_modal_projector, learn)
-    course = Course(packed, chosen.out, chosen.steps, chosen.rate, chosen.seed)
+    course = Course(reading, chosen.out, chosen.steps, chosen.rate, chosen.seed)
     say(f"{len(learn.images)} pictures, from step {course.step}")
     while not course.over:
         if course.step % 100 == 0:
@@ -171,7 +167,7 @@ def main() -> None:
             course.save()
         rng = course.rng()
         sheets = [draw_sheet(wording, learn, rng, chosen.questions) for _ in range(chosen.sheets)]
-        course.learn(loss_of(packed(sheets), wording.cue))
+        course.learn(reading.learned(sheets, wording.cue))
     course.save()
 
 

@@ -20,10 +20,10 @@ from transformers import FastVlmForConditionalGeneration, PreTrainedTokenizerFas
 from mad_core.scorers.prompts import ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import TOWER_WIDTH, WIDTH, make_model
-from tools.mllm.packing import Answers, Packed, Question, Sheet, Wording
+from tools.mllm.packing import Answers, Packed, Sheet, Shown, Wording, write_sheet
 from tools.mllm.tokens import END, IMAGE, PAD, token_id
 from tools.mllm.training import Course, say
-from tools.mllm.words import answer_of, make_context, make_easy, make_product, make_rubric, where
+from tools.mllm.words import make_context, make_easy, make_product, make_rubric
 
 GRID = 4
 """Cells a side of the made-up grid; a picture has twice as many."""
@@ -78,23 +78,19 @@ def draw_sheet(
     text = judged.rubric.wording() if easy else judged.rubric.wording("", make_product(rng)) + make_context(rng)
     talk = ask(text, expert=judged.rubric.expert, references=1, view=True)
     nothing, _ = ideal.picture(NOTHING, 0, rng)
-    made = []
+    shown = []
     for _ in range(questions):
         family = int(rng.integers(NOTHING)) if rng.random() < 0.85 else NOTHING
         extent = float(rng.random()) if family < NOTHING else 0.0
         view, share = ideal.picture(family, extent, rng)
-        name = FAMILIES[family] if family < NOTHING else None
-        text = answer_of(judged, name, extent, where(share) if name else "", rng)
-        own = wording.own(talk, GRID * GRID, FEW)
-        made.append(Question(own, wording.answer(text), np.concatenate([view, nothing[:FEW]]), family))
-    shared = wording.shared(talk, FEW)
-    return Sheet(shared, nothing[:FEW], made, *wording.hints(talk, judged, len(shared)))
+        shown.append(Shown(family, extent, share, np.concatenate([view, nothing[:FEW]])))
+    return write_sheet(wording, judged, talk, (FEW, GRID * GRID, FEW), nothing[:FEW], shown, rng)
 
 
 class Hints(nn.Module):
     """Asks the middle states which line a token stands in, which family it names, and what a picture shows.
 
-    Without them the model needs many thousand rubrics before it finds out that there is something to look up.
+    And asks two heads of attention to look where the pointers point. Without them the model needs many thousand rubrics before it finds out that there is something to look up.
     """
 
     def __init__(self) -> None:
@@ -104,14 +100,14 @@ class Hints(nn.Module):
         self.shown = nn.Linear(WIDTH, NOTHING + 1)
 
     def forward(self, answers: Answers, sheets: Sequence[Sheet]) -> torch.Tensor:
-        line = torch.tensor([mark for sheet in sheets for mark in sheet.line])
-        named = torch.tensor([mark for sheet in sheets for mark in sheet.named])
+        line = torch.tensor([mark for sheet in sheets for mark in sheet.marks.line])
+        named = torch.tensor([mark for sheet in sheets for mark in sheet.marks.family])
         family = torch.tensor([q.family for sheet in sheets for q in sheet.questions])
         loss = F.cross_entropy(self.line(answers.read), line, ignore_index=-1)
         loss = loss + F.cross_entropy(self.shown(answers.asked), family)
         if (named >= 0).any():
             loss = loss + F.cross_entropy(self.named(answers.read), named, ignore_index=-1)
-        return loss
+        return loss - torch.log(answers.looked + 1e-4).sum() / max(1, len(answers.looked))
 
 
 class Reading(nn.Module):
@@ -121,6 +117,12 @@ class Reading(nn.Module):
         super().__init__()
         self.packed = Packed(model)
         self.hints = Hints()
+
+
+    def learned(self, sheets: Sequence[Sheet], cue: int) -> torch.Tensor:
+        """The loss of a step."""
+        answers = self.packed(sheets)
+        return loss_of(answers, cue) + HINT_WEIGHT * self.hints(answers, sheets)
 
 
 def loss_of(answers: Answers, cue: int) -> torch.Tensor:
@@ -173,8 +175,7 @@ def main() -> None:
             draw_sheet(wording, ideal, rng, chosen.questions, easy=bool(rng.random() < ease))
             for _ in range(chosen.sheets)
         ]
-        answers = packed(sheets)
-        course.learn(loss_of(answers, wording.cue) + HINT_WEIGHT * reading.hints(answers, sheets))
+        course.learn(reading.learned(sheets, wording.cue))
         if course.step % 100 == 0:
             rng = np.random.default_rng([chosen.seed, 1])
             kinds = ({"easy": True}, {}, {"held_out": True})

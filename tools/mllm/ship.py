@@ -13,9 +13,8 @@ import torch
 from transformers import LlavaProcessor, PreTrainedTokenizerFast, SiglipImageProcessor
 
 from tools.mllm.model import PATCH
-from tools.mllm.packing import Packed
 from tools.mllm.products import SIDE
-from tools.mllm.reader import start
+from tools.mllm.reader import Reading, start
 from tools.mllm.tokens import IMAGE
 from tools.mllm.tower import Tower
 
@@ -42,11 +41,11 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 def ship(tower: Path, joint: Path, tokenizer_folder: Path, out: Path) -> None:
     """Write the model to ``out``; weights in bfloat16."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
-    packed = Packed(start(tokenizer))
-    packed.load_state_dict(_weights(joint))
+    reading = Reading(start(tokenizer))
+    reading.load_state_dict(_weights(joint))
     seeing = Tower()
     seeing.load_state_dict(_weights(tower))
-    model = packed.model
+    model = reading.packed.model
     model.model.vision_tower.load_state_dict(seeing.tower.state_dict())
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

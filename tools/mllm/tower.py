@@ -161,8 +161,6 @@ def main() -> None:
         if course.step % 200 == 0:
             say(f"step {course.step}: loss {course.loss:.3f}, {judged(model, pictures, course.rng())}")
             course.save()
-            if len(list(chosen.pictures.glob("[0-9]*.npz"))) * 150 > len(pictures) + 1000 and course.step % 1000 == 0:
-                pictures = Pictures(chosen.pictures)  # more was drawn meanwhile
     course.save()
 
 

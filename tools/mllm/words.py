@@ -133,6 +133,15 @@ _BY_RANK = (
     ("moderate", "medium", "intermediate", "noticeable", "marked"),
     ("severe", "critical", "high", "extreme", "worst", "advanced"),
 )
+_NEUTRAL = tuple(
+    (
+        "alder amber apple ash basil beech birch cedar cherry clay cobalt copper coral crane delta eagle ebony elm "
+        "falcon fern fir flint garnet ginger granite hazel heron iris ivory ivy jade juniper kite lark laurel lemon "
+        "lilac linden maple marble mint moss myrtle oak ochre olive onyx opal otter pearl pine plum poplar quartz "
+        "robin rose ruby sage slate swan teal tulip umber violet walnut willow wren yarrow"
+    ).split()
+)
+"""Names of bands that tell nothing of how bad they are: they have to be read."""
 _CRITERIA = {
     "works": (
         "Judge by what the fault does to the function.",
@@ -290,7 +299,7 @@ def make_rubric(rng: Rng, *, held_out: bool = False, policy: str | None = None) 
     policy : {"works", "looks", "any", "extent"}, optional
         What severity follows.
     """
-    policy = policy or str(rng.choice(["works", "looks", "any", "extent"], p=[0.36, 0.24, 0.32, 0.08]))
+    policy = policy or str(rng.choice(["works", "looks", "any", "extent"], p=[0.32, 0.24, 0.36, 0.08]))
     count = int(rng.integers(2, 6)) if policy in ("any", "extent") else int(rng.integers(2, 5))
     spans = _spans(count, rng)
     called = {family: str(rng.choice(names)) for family, names in NAMES.items()}
@@ -317,6 +326,8 @@ def make_rubric(rng: Rng, *, held_out: bool = False, policy: str | None = None) 
     if policy == "works" and count >= 3 and rng.random() < 0.6:
         groups_named = ("looks", "surface", "works", "works")[:count]
         names = [str(name) for group in groups_named for name in rng.choice(_NAMES_OF_BANDS[group], 1)]
+    if rng.random() < 0.4 or len(set(names)) < count:
+        names = _neutral(count, rng)
     made = [Band(0, 0, str(rng.choice(("normal", "normal", "sound", "good"))), str(rng.choice(_NORMALS)))]
     made += [Band(a, b, name, line) for (a, b), name, line in zip(spans, names, lines, strict=True)]
     rubric = Rubric("made up", tuple(made), str(rng.choice(_EXPERTS)), str(rng.choice(_CRITERIA[policy])))
@@ -330,7 +341,7 @@ def make_easy(rng: Rng) -> Judged:
     bands = {
         family: (k, k) for family, k in zip(FAMILIES, map(int, rng.integers(count, size=len(FAMILIES))), strict=True)
     }
-    names = [str(rng.choice(_BY_RANK[min(2, 3 * k // count)])) for k in range(count)]
+    names = _neutral(count, rng)
     lines = [
         ", ".join(called[f] for f in map(str, rng.permutation(FAMILIES)) if bands[f][0] == k) for k in range(count)
     ]
@@ -339,6 +350,12 @@ def make_easy(rng: Rng) -> Judged:
         *(Band(a, b, n, x) for (a, b), n, x in zip(_spans(count, rng), names, lines, strict=True)),
     ]
     return Judged(Rubric("made up", tuple(made)), bands, called)
+
+
+def _neutral(count: int, rng: Rng) -> list[str]:
+    """Names of one or two words."""
+    words = [str(word) for word in rng.choice(_NEUTRAL, 2 * count, replace=False)]
+    return [f"{a} {b}" if rng.random() < 0.3 else a for a, b in zip(words[::2], words[1::2], strict=True)]
 
 
 def make_product(rng: Rng) -> str:
