@@ -9,19 +9,57 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
+import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mad_core.errors import InputError, MadError, NotFoundError, UnavailableError
+from mad_core import cli_bench
+from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
+from mad_core.terminal import (
+    AsJson,
+    Calibrate,
+    Device,
+    Draws,
+    Parameters,
+    Policy,
+    RunId,
+    Seed,
+    Source,
+)
+from mad_core.terminal import (
+    checked_parameters as _parameters,
+)
+from mad_core.terminal import (
+    counted as _counted,
+)
+from mad_core.terminal import (
+    finish_run as _finish_run,
+)
+from mad_core.terminal import (
+    named_device as _device,
+)
+from mad_core.terminal import (
+    named_scorer as _scorer,
+)
+from mad_core.terminal import (
+    open_store as _store,
+)
+from mad_core.terminal import (
+    print_answer as _print,
+)
+from mad_core.terminal import (
+    read_dataset as _import,
+)
+from mad_core.terminal import (
+    working as _working,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,19 +68,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="MAD Inspector: how severe an anomaly is, not only whether there is one.",
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Source = Annotated[str, typer.Argument(metavar="PATH", help="A folder, a table, an archive, or the word demo.")]
-Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
-Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
-Calibrate = Annotated[
-    int | None,
-    typer.Option(min=1, help="Set so many test images a level and subset aside for calibration, outside metrics."),
-]
-Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
 
 
 def main() -> None:
@@ -59,72 +84,6 @@ def main() -> None:
         return
     typer.echo(sentence, err=True)
     sys.exit(1)
-
-
-def _print(data: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
-    if as_json:
-        typer.echo(json.dumps(data, indent=1, allow_nan=False))
-    else:
-        for line in lines():
-            typer.echo(line)
-
-
-def _store() -> Any:
-    from mad_core.runs.store import Store
-
-    return Store(Settings.from_environment())
-
-
-@contextlib.contextmanager
-def _working() -> Iterator[_Progress]:
-    """Long work: its progress on standard error, and there too whatever libraries print."""
-    progress = _Progress()
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            yield progress
-        finally:
-            progress.end()
-
-
-class _Progress:
-    """One line on standard error: rewritten in place on a terminal, now and then elsewhere."""
-
-    def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
-        self.last, self.text = time.monotonic(), ""  # what is done at once reports nothing
-
-    def __call__(self, text: str) -> None:
-        wait = 0.1 if self.terminal else 5.0
-        if text == self.text or time.monotonic() - self.last < wait:
-            return
-        self.last, self.text = time.monotonic(), text
-        typer.echo(f"\r\033[K{text}" if self.terminal else text, err=True, nl=not self.terminal)
-
-    def counted(self, what: str) -> Callable[[int, int], None]:
-        return lambda done, total: self(f"{what} {done}/{total}" if total else what)
-
-    def job(self, facts: Mapping[str, Any]) -> None:
-        if "phase" not in facts:
-            return
-        place = f"{facts['phase']} {facts.get('subset', '')}".strip()
-        if facts["phase"] == "fitting":
-            self(f"{place}: {facts.get('phase_done', 0)}/{facts.get('phase_total', 0)}")
-            return
-        rate = f", {facts['rate']:.1f} images/s" if facts.get("rate") else ""
-        left = f", {facts['seconds_left']:.0f} s left" if facts.get("seconds_left") is not None else ""
-        self(f"{place}: {facts.get('done', 0)}/{facts.get('total', 0)} images{rate}{left}")
-
-    def end(self) -> None:
-        if self.terminal and self.text:
-            typer.echo("\r\033[K", err=True, nl=False)
-
-
-def _import(source: str, policy: Path | None = None) -> Any:
-    from mad_core.datasets.importing import import_dataset
-
-    what = "making the demo and reading it" if source == "demo" else "reading"
-    with _working() as progress:
-        return import_dataset(source, Settings.from_environment(), policy=policy, progress=progress.counted(what))
 
 
 # -- datasets -----------------------------------------------------------------------------------
@@ -145,12 +104,12 @@ def demo(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> None:
-    """Import a dataset and report counts by split, subset and level, and every problem."""
+    """Import a dataset and report counts, every problem, and what of the published benchmark is missing."""
     from mad_core.datasets.importing import check_report
 
     imported = _import(source, policy)
     report = check_report(imported)
-    _print(report, as_json, lambda: _check_lines(report))
+    _print(report, as_json, lambda: [*_check_lines(report), *_published_lines(imported)])
     if imported.dataset.table.empty:
         raise MadError(f"Nothing usable is in {source}.")
 
@@ -168,8 +127,52 @@ def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+def _published_lines(imported: Any) -> Iterable[str]:
+    from mad_core.datasets.completeness import against_published, in_short, table_lines
+
+    entries = against_published(imported.dataset)
+    if entries:
+        yield "the published benchmark"
+        yield from (f"  {line}" for line in (*table_lines(entries), in_short(entries)))
+
+
+@app.command()
+def fetch(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="What to download: madbench.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Datasets and subsets alone, such as mvtec,visa/pcb1,covid19; may be given again."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="The folder to write into; by default in MAD_HOME.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download the published benchmark; needs the network, and goes on where an earlier fetch stopped."""
+    from mad_core.datasets.fetching import parse_selection
+    from mad_core.runs.fetching import queue_fetch
+    from mad_core.runs.here import do_here
+
+    if benchmark != "madbench":
+        raise typer.BadParameter(f"'{benchmark}' is not known; say madbench.", param_hint="BENCHMARK")
+    wanted = ",".join(only or ())
+    try:
+        parse_selection([wanted])
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--only") from None
+    store = _store()
+    folder = (to or Settings.from_environment().home / "madbench").expanduser().absolute()
+    job = queue_fetch(store, wanted, folder)
+    with _working() as progress:
+        data = dict(do_here(store, job, "cpu", progress.job).result or {})
+    data.pop("job", None)
+    for refused in data["refused"]:
+        typer.echo(f"not written: {refused}", err=True)
+
+    def lines() -> Iterable[str]:
+        megabytes = f"{data['bytes'] / 1e6:.0f} MB downloaded"
+        yield f"{data['images']} images written, {data['kept']} there already, {megabytes}: {data['folder']}"
+        yield f"python -m mad_core check {shlex.quote(data['folder'])} says what is complete."
+
+    _print(data, as_json, lines)
 
 
 # -- scorers ------------------------------------------------------------------------------------
@@ -190,37 +193,6 @@ def list_scorers(as_json: AsJson = False) -> None:
                 yield f"    {entry['why_not']}"
 
     _print(entries, as_json, lines)
-
-
-def _scorer(scorer_id: str, hint: str = "--scorer") -> Any:
-    from mad_core.scorers import catalog
-
-    try:
-        return catalog.scorer(scorer_id)
-    except NotFoundError as error:
-        raise typer.BadParameter(str(error), param_hint=hint) from None
-
-
-def _parameters(info: Any, given: list[str]) -> dict[str, Any]:
-    pairs = [text.partition("=") for text in given]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise typer.BadParameter(f"'{name}' is not of the form name=value.", param_hint="--param")
-    try:
-        return info.check({name: value for name, _, value in pairs})
-    except InputError as error:
-        raise typer.BadParameter(str(error), param_hint="--param") from None
-
-
-def _device(asked: str) -> str:
-    """A device's name; a GPU that is asked for by name must be there before anything is queued for it."""
-    from mad_core.runs import devices
-
-    try:
-        device = devices.check_device(asked)
-    except InputError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from None
-    return devices.resolve(device) if device.startswith("cuda") else device
 
 
 def _check_out(out: Path) -> None:
@@ -290,16 +262,6 @@ def score(
     write_run_scores(store, run.id, out)
     data = _score_summary(store, run.id, out)
     _print(data, as_json, lambda: [_summary_line(data)])
-
-
-def _finish_run(store: Any, run: Any) -> None:
-    """Do the run's waiting job here, or follow it where it is being done."""
-    job = store.queue.active_for(run.job_key)
-    if job is not None:
-        from mad_core.runs.here import do_here
-
-        with _working() as progress:
-            do_here(store, job.id, run.device, progress.job)
 
 
 def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
@@ -556,3 +518,9 @@ def warm(
             yield "Nothing to fetch: no weights from the network are needed."
 
     _print(fetched, as_json, lines)
+
+
+# -- the benchmark ------------------------------------------------------------------------------
+
+for _name, _command in cli_bench.COMMANDS.items():
+    app.command(_name)(_command)

@@ -121,28 +121,16 @@ def read_scores(path: Path) -> ScoreFile:
     InputError
         If a needed column is missing or a severity is negative or not a number.
     """
-    raw = read_table(path)
-    columns = resolve_columns(raw.columns)
-    for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
-        if needed not in columns:
-            raise InputError(f"{path} has no column '{name}'; its columns are {', '.join(map(str, raw.columns))}.")
-    levels = _numbers(raw[columns["level"]])
+    rows = read_rows(path)
+    levels = rows["level"].to_numpy()
     bad = np.flatnonzero(~(np.isfinite(levels) & (levels >= 0)))
     if len(bad):
-        value = raw[columns["level"]].iloc[bad[0]]
-        raise InputError(f"{path}, line {bad[0] + 2}: the severity '{value}' is not a number from 0 up.")
-    written = raw[columns["score"]].str.strip()
-    scores = _numbers(written)
-    table = pd.DataFrame(
-        {
-            "path": raw[columns["path"]],
-            "level": levels,
-            "score": scores,
-            "subset": raw[columns["subset"]] if "subset" in columns else "",
-        }
-    )
+        value, line = rows["severity"].iloc[bad[0]], rows["line"].iloc[bad[0]]
+        raise InputError(f"{path}, line {line}: the severity '{value}' is not a number from 0 up.")
+    table: Any = rows[["path", "level", "score", "subset"]]
     notes = []
-    unreadable = int((np.isnan(scores) & (written.str.lower() != "nan").to_numpy() & (written != "").to_numpy()).sum())
+    no_number = np.isnan(rows["score"].to_numpy()) & ~rows["written"].map(is_blank).to_numpy(dtype=bool)
+    unreadable = int(no_number.sum())
     if unreadable:
         notes.append(f"{unreadable} scores are not numbers and count as unscored.")
     repeated = table.loc[table.duplicated(["subset", "path"]), "path"]
@@ -151,6 +139,44 @@ def read_scores(path: Path) -> ScoreFile:
             f"{path} names {len(repeated)} images more than once, first {repeated.iloc[0]}; keep one row an image."
         )
     return ScoreFile(path, table, tuple(notes))
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows of a score file as they stand there, whatever is wrong with single ones.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``line`` (from 2), ``path``, ``severity`` (text), ``level`` (float64, NaN where that is no
+        number), ``written`` (text), ``score`` (float64, NaN where that is no number), ``subset``.
+
+    Raises
+    ------
+    InputError
+        If it is no table or a needed column is missing.
+    """
+    raw = read_table(path)
+    columns = resolve_columns(raw.columns)
+    for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
+        if needed not in columns:
+            raise InputError(f"{path} has no column '{name}'; its columns are {', '.join(map(str, raw.columns))}.")
+    written = raw[columns["score"]].str.strip()
+    return pd.DataFrame(
+        {
+            "line": np.arange(2, len(raw) + 2),
+            "path": raw[columns["path"]],
+            "severity": raw[columns["level"]],
+            "level": _numbers(raw[columns["level"]]),
+            "written": written,
+            "score": _numbers(written),
+            "subset": raw[columns["subset"]] if "subset" in columns else "",
+        }
+    )
+
+
+def is_blank(written: str) -> bool:
+    """Whether a score is left out: nothing, or NaN."""
+    return written.strip().lower() in ("", "nan")
 
 
 def _numbers(column: Any) -> np.ndarray:
@@ -168,17 +194,33 @@ def scores_csv(table: pd.DataFrame) -> str:
         Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty),
         ``subset``, ``status``, ``reason``.
     """
-    rows = pd.DataFrame(
+    further = {
+        "Subset": table["subset"],
+        "Status": table["status"],
+        "Reason": [text_cell(v) for v in table["reason"]],
+    }
+    return _published(table).assign(**further).to_csv(index=False)
+
+
+def result_csv(table: pd.DataFrame) -> str:
+    """The text of one subset's result file as published: ``Path,Severity,Anomaly Score`` and nothing else.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty).
+    """
+    return _published(table).to_csv(index=False)
+
+
+def _published(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "Path": table["path"],
             "Severity": [format(float(v), "g") if v % 1 else f"{v:.1f}" for v in table["level"]],
             "Anomaly Score": ["" if not math.isfinite(v) else repr(float(v)) for v in table["score"]],
-            "Subset": table["subset"],
-            "Status": table["status"],
-            "Reason": [text_cell(v) for v in table["reason"]],
         }
     )
-    return rows.to_csv(index=False)
 
 
 def write_scores(path: Path, table: pd.DataFrame) -> None:
@@ -189,9 +231,20 @@ def write_scores(path: Path, table: pd.DataFrame) -> None:
     WorkError
         If the file cannot be written.
     """
+    write_text(path, scores_csv(table))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text in UTF-8, all of it or nothing.
+
+    Raises
+    ------
+    WorkError
+        If it cannot be written.
+    """
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        building.write_text(scores_csv(table), encoding="utf-8", newline="")
+        building.write_text(text, encoding="utf-8", newline="")
         building.replace(path)
     except OSError as error:
         raise WorkError(f"{path} cannot be written: {error.strerror}.") from None

@@ -12,6 +12,7 @@ from mad_core.errors import NotFoundError
 from mad_core.figures import percentile_ranks
 from mad_core.metrics.comparing import flat
 from mad_core.metrics.intervals import METRICS
+from mad_core.runs.external import provenance
 from mad_core.runs.store import Run
 from mad_core.scorefiles import text_cell
 from mad_core.scorers import catalog, models
@@ -20,8 +21,8 @@ _KEYS = ["image_id", "path", "subset", "level"]
 
 
 def distinct_names(runs: Sequence[Run]) -> dict[str, str]:
-    """A name for each run, by id: its title, with what differs where a title stands twice."""
-    names = {run.id: run.title for run in runs}
+    """A name for each run, by id: its title, with what differs where a title stands twice; imported ones say so."""
+    names = {run.id: _marked(run, run.title) for run in runs}
     for run in runs:
         twins = [_facts(other) for other in runs if other.title == run.title and other.id != run.id]
         differing = [
@@ -30,9 +31,13 @@ def distinct_names(runs: Sequence[Run]) -> dict[str, str]:
             if any(twin.get(key) != value for twin in twins)
         ]
         if differing:
-            names[run.id] = f"{run.title} ({', '.join(differing)})"
+            names[run.id] = _marked(run, f"{run.title} ({', '.join(differing)})")
     seen = Counter(names.values())
     return {run_id: name if seen[name] == 1 else f"{name} · {run_id}" for run_id, name in names.items()}
+
+
+def _marked(run: Run, name: str) -> str:
+    return f"{name} · imported" if run.imported else name
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -42,11 +47,15 @@ def _facts(run: Run) -> dict[str, Any]:
 def supervision_note(run: Run, facts: Sequence[Mapping[str, Any]] = ()) -> str:
     """What labels a run owes its scores to, in words; empty where it saw training normals alone.
 
+    Of an imported run that is not known; where its scores come from is said instead.
+
     Parameters
     ----------
     facts : sequence of mapping
         What the run recorded of its fitted scorers, one a subset (:attr:`RunSubset.facts`).
     """
+    if run.imported:
+        return provenance(run)
     try:
         info = catalog.scorer(run.scorer)
     except NotFoundError:

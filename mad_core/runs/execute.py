@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import logging
 import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ import pandas as pd
 import torch
 
 from mad_core.datasets.dataset import Dataset
-from mad_core.errors import InputError, NotFoundError, UnavailableError
+from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
 from mad_core.runs import consent, devices, fitted
 from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
-from mad_core.runs.store import Run, RunSubset, Store
+from mad_core.runs.memory import PEAK, PeakMemory
+from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.scorer import Context, Item, LabelledItem, Resources, Scored, Scorer
@@ -44,11 +46,15 @@ PACKAGES = (
     "pillow",
 )
 
+log = logging.getLogger("mad.worker")
+
 
 def execute_run(control: Control) -> dict[str, Any]:
     """Do the job of kind ``run``; ``payload["run"]`` is the run's id.
 
-    A run that was stopped goes on at the first image without an entry; nothing is scored twice.
+    A run that was stopped goes on at the first image without an entry; nothing is scored twice. A subset that
+    fails does not hold up the others: the run's record names it under ``FAILED_SUBSETS``, and the run fails at
+    the end.
 
     Returns
     -------
@@ -63,19 +69,23 @@ def execute_run(control: Control) -> dict[str, Any]:
     if missing:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
-    store.update_run(
-        run.id,
-        status="running",
-        error=None,
-        started=run.started or time.time(),
-        record={**record(control.device), "code": fitted.code_digest(info)},
-    )
+    facts = {**record(control.device), "code": fitted.code_digest(info)}
+    store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
     clock, resources = _Clock(control, run), Resources()
+    failed: dict[str, str] = {}
     try:
         for subset in run.subsets:
-            _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources).go()
+            try:
+                _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources).go()
+            except (CancelledError, UnavailableError):  # the other subsets would fare no better
+                raise
+            except Exception as error:
+                failed[subset] = _in_words(error)
+                store.update_run(run.id, record={**facts, FAILED_SUBSETS: failed})
     finally:
         resources.close()
+    if failed:
+        raise WorkError(_failures(failed))
     done = store.count_done(run.id)
     store.update_run(run.id, status="done", finished=time.time())
     entries = store.run_subsets(run.id)
@@ -85,6 +95,22 @@ def execute_run(control: Control) -> dict[str, Any]:
         "seconds_fit": sum(e.seconds_fit for e in entries),
         "seconds_score": sum(e.seconds_score for e in entries),
     }
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong, as a sentence; the log holds the rest of what was not foreseen."""
+    if isinstance(error, MadError):
+        return str(error)
+    log.error("a subset failed", exc_info=error)
+    return f"{type(error).__name__}: {error} (details in the worker's log)"
+
+
+def _failures(failed: Mapping[str, str]) -> str:
+    """What became of the subsets that failed."""
+    first, sentence = next(iter(failed.items()))
+    if len(failed) > 1:
+        return f"{len(failed)} subsets failed ({', '.join(failed)}); {first}: {sentence}"
+    return sentence if first in sentence else f"{first}: {sentence}"
 
 
 def record(device: str) -> dict[str, Any]:
@@ -223,6 +249,7 @@ class _SubsetRun:
     subset: str
     clock: _Clock
     resources: Resources
+    peak: PeakMemory = field(init=False)
 
     def go(self) -> None:
         store, run = self.control.store, self.run
@@ -233,6 +260,7 @@ class _SubsetRun:
         pending = [item for item in items(mixed) if item.image_id not in there]
         if not pending:
             return
+        self.peak = PeakMemory(self.control.device)
         scorer = self.info.create(self.parameters)
         try:
             entry = self._fit(scorer)
@@ -266,7 +294,7 @@ class _SubsetRun:
             digest,
             seconds_fit=max(seconds, old.seconds_fit if old else 0.0),
             seconds_score=old.seconds_score if old else 0.0,
-            facts=scorer.facts(),
+            facts={**scorer.facts(), PEAK: self.peak.facts(old.facts.get(PEAK) if old else None)},
         )
         self.control.store.save_run_subset(self.run.id, entry)
         return entry
@@ -299,9 +327,8 @@ class _SubsetRun:
                 self.control.check_cancel()
         finally:
             flush()
-            store.save_run_subset(
-                run.id, RunSubset(self.subset, entry.fit, entry.seconds_fit, spent, scorer.facts() or entry.facts)
-            )
+            facts = {**entry.facts, **scorer.facts(), PEAK: self.peak.facts(entry.facts.get(PEAK))}
+            store.save_run_subset(run.id, RunSubset(self.subset, entry.fit, entry.seconds_fit, spent, facts))
 
     def _keep_map(self, store: Store, scored: Scored, slots: Mapping[str, int]) -> MapRef | None:
         if scored.map is None or self.run.map_policy != "all":

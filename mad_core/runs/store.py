@@ -28,6 +28,11 @@ from mad_core.scorers.scorer import OK, Scored
 from mad_core.settings import Settings
 
 INSERT_ROWS = 5_000
+KEEP_ROWS = 500
+EXTERNAL = "external"
+"""The scorer of runs whose scores were made elsewhere and imported; no entry of the catalogue."""
+FAILED_SUBSETS = "failed_subsets"
+"""Where a run's record keeps the subsets that failed, with a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,11 @@ class Run:
     @property
     def active(self) -> bool:
         return self.status in ("queued", "running")
+
+    @property
+    def imported(self) -> bool:
+        """Whether its scores were made elsewhere; such a run cannot be resumed or score further images."""
+        return self.scorer == EXTERNAL
 
     @property
     def job_key(self) -> str:
@@ -364,30 +374,7 @@ class Store:
         digest = request.digest(dataset.version)
         with self.database.write() as connection:
             found = connection.execute(sa.select(runs.c.id).where(runs.c.request == digest)).scalar()
-            run_id = found or secrets.token_hex(4)
-            if found is None:
-                connection.execute(
-                    runs.insert().values(
-                        id=run_id,
-                        dataset_id=request.dataset_id,
-                        dataset_version=dataset.version,
-                        title=request.title or request.scorer,
-                        scorer=request.scorer,
-                        parameters=dict(request.parameters),
-                        subsets=list(request.subsets),
-                        image_limit=request.limit,
-                        seed=request.seed,
-                        device=request.device,
-                        map_policy=request.map_policy,
-                        map_side=request.map_side,
-                        request=digest,
-                        status="queued",
-                        done=0,
-                        total=len(chosen),
-                        created=time.time(),
-                        record={},
-                    )
-                )
+            run_id = found or _insert_run(connection, request, dataset.version, digest, len(chosen), "queued")
         run = self.run(run_id)
         if force and not run.active:
             self._drop_scores(run_id)
@@ -396,12 +383,48 @@ class Store:
             self.resume_run(run_id)
         return self.run(run_id)
 
+    def keep_results(
+        self, request: RunRequest, results: Mapping[str, Sequence[Scored]], record: Mapping[str, Any]
+    ) -> Run:
+        """Keep results that were made elsewhere as a finished run, without a job.
+
+        Parameters
+        ----------
+        request : RunRequest
+            Names the subsets; the same request again gives the stored run, with the newer record.
+        results : mapping of subset to results
+            One for every test image of the subset.
+
+        Raises
+        ------
+        NotFoundError
+            If the dataset or a subset does not exist.
+        """
+        dataset = self.dataset(request.dataset_id)
+        request = replace(request, subsets=tuple(sorted(set(request.subsets))))
+        digest, total = request.digest(dataset.version), sum(map(len, results.values()))
+        with self.database.write() as connection:
+            found = connection.execute(sa.select(runs.c.id).where(runs.c.request == digest)).scalar()
+            run_id = found or _insert_run(connection, request, dataset.version, digest, total, "cancelled")
+        for subset, entries in results.items():
+            for start in range(0, len(entries), KEEP_ROWS):
+                self.add_scores(run_id, subset, [(one, None) for one in entries[start : start + KEEP_ROWS]])
+        self.update_run(run_id, status="done", finished=time.time(), record=dict(record))
+        return self.run(run_id)
+
     def resume_run(self, run_id: str, *, retry_failed: bool = False) -> int:
         """Queue a run again and return the job's id; scores it has are kept.
 
         With ``retry_failed`` images that failed lose their entry first, so they are scored again.
+
+        Raises
+        ------
+        InputError
+            If its scores were made elsewhere.
         """
         run = self.run(run_id)
+        if run.imported:
+            raise InputError(f"The scores of run '{run.title}' were made elsewhere; import its files again instead.")
         if retry_failed and not run.active:
             with self.database.write() as connection:
                 connection.execute(scores.delete().where(scores.c.run_id == run_id, scores.c.status != OK))
@@ -624,6 +647,34 @@ class Store:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _insert_run(connection: Connection, request: RunRequest, version: str, digest: str, total: int, status: str) -> str:
+    """Write a new run and return its id."""
+    run_id = secrets.token_hex(4)
+    connection.execute(
+        runs.insert().values(
+            id=run_id,
+            dataset_id=request.dataset_id,
+            dataset_version=version,
+            title=request.title or request.scorer,
+            scorer=request.scorer,
+            parameters=dict(request.parameters),
+            subsets=list(request.subsets),
+            image_limit=request.limit,
+            seed=request.seed,
+            device=request.device,
+            map_policy=request.map_policy,
+            map_side=request.map_side,
+            request=digest,
+            status=status,
+            done=0,
+            total=total,
+            created=time.time(),
+            record={},
+        )
+    )
+    return run_id
 
 
 def _count(run_id: str) -> sa.Select[int]:

@@ -31,6 +31,8 @@ FLOORS = (
     {"scorers"},
     {"runs"},
     {"audit", "studies", "report"},
+    {"terminal"},
+    {"cli_bench"},
     {"pages", "cli", "api"},
     {"app", "__main__", "mad_core"},
 )
