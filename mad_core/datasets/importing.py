@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets import archives
+from mad_core.datasets.completeness import against_published, with_published_facts
 from mad_core.datasets.dataset import Card, Dataset, Imported
 from mad_core.datasets.demo import demo_card, make_demo
 from mad_core.datasets.folders import gather_file, gather_folder
@@ -74,12 +75,16 @@ def import_dataset(
 
 
 def check_report(imported: Imported) -> dict[str, Any]:
-    """What ``check --json`` prints: the name, counts by subset, split and level, and every problem."""
+    """What ``check --json`` prints: the name, counts by subset, split and level, and every problem.
+
+    Data of the benchmark has one more entry, ``published``: what is complete and what is missing.
+    """
+    published = against_published(imported.dataset)
     return {
         "name": imported.dataset.name,
         "subsets": imported.dataset.counts(),
         "problems": [p.to_json() for p in imported.problems],
-    }
+    } | ({"published": [one.to_json() for one in published]} if published else {})
 
 
 def read_card(folder: Path) -> Card | None:
@@ -142,7 +147,7 @@ def _imported(
     gathered: Gathered, walker: Walker, name: str, card: Card | None, progress: Callable[[int, int], None]
 ) -> Imported:
     rows, problems = rows_of(gathered, progress)
-    card = card or Card(title=name)
+    card = card or with_published_facts(Card(title=name), gathered.cards)
     card = replace(card, subsets={**gathered.cards, **card.subsets})
     dataset = Dataset.from_rows(name, rows, card, str(walker.root))
     return Imported(dataset, (*walker.problems.values(), *problems))

@@ -1,60 +1,85 @@
-"""What the benchmark says of its datasets (arXiv 2411.14515): names, domains, meanings of levels."""
+"""The six datasets of MAD-Bench (arXiv 2411.14515) as published: what they are, their levels, their test lists.
+
+The facts stand in ``published/*.yaml``, a file a dataset, which is its card.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
-from mad_core.datasets.dataset import Domain, LevelMeaning, SubsetCard
-from mad_core.datasets.naming import plain
+from mad_core.datasets.dataset import Domain, LevelMeaning, SubsetCard, level_key
+from mad_core.datasets.naming import meaning, plain
+from mad_core.datasets.policies import Policy, defect_key, read_yaml
 
-_ECONOMIC = {
-    "0": LevelMeaning("normal", "A sound part."),
-    "1": LevelMeaning("usable", "Economic impact: the part can be used as it is."),
-    "2": LevelMeaning("repairable", "Economic impact: the part can be used once it is repaired."),
-    "3": LevelMeaning("lost", "Economic impact: the part is lost."),
+_PUBLISHED = Path(__file__).parent / "published"
+_ORDER = ("mvtec", "visa", "covid19", "diabetic-retinopathy", "skin-lesion", "multidog")
+DOMAIN_FOLDERS = {
+    "industry": "industrial",
+    "medical": "medical",
+    "oneclassnovelty": "novelty",
+    "noveltyclass": "novelty",
 }
-_DANGER = {
-    "0": LevelMeaning("normal", "Healthy skin."),
-    "1": LevelMeaning("benign", "A harmless lesion."),
-    "2": LevelMeaning("precancerous", "A lesion that can become cancer."),
-    "3": LevelMeaning("malignant", "Skin cancer."),
-}
-_RETINOPATHY = {
-    "0": LevelMeaning("normal", "No diabetic retinopathy."),
-    "1": LevelMeaning("mild", "Mild non-proliferative diabetic retinopathy."),
-    "2": LevelMeaning("moderate", "Moderate non-proliferative diabetic retinopathy."),
-    "3": LevelMeaning("severe", "Severe non-proliferative diabetic retinopathy."),
-    "4": LevelMeaning("proliferative", "Proliferative diabetic retinopathy."),
-}
-_LUNG_DAMAGE = {"0": LevelMeaning("normal", "No damage of the lungs.")} | {
-    f"{half / 2:g}": LevelMeaning("", f"Extent of lung damage: {half / 2:g} of 6.") for half in range(1, 13)
-}
-_DISTANCE = {
-    "0": LevelMeaning("same breed", "A dog of the breed."),
-    "1": LevelMeaning("other dogs", "Distance in meaning: a dog of another breed."),
-    "2": LevelMeaning("cats", "Distance in meaning: a cat."),
-    "3": LevelMeaning("birds", "Distance in meaning: a bird."),
-    "4": LevelMeaning("flowers", "Distance in meaning: a flower."),
-}
+"""The folders of the published tree that hold the datasets of one domain, as :func:`naming.plain` writes them."""
+
+
+@dataclass(frozen=True)
+class PublishedClass:
+    """Test images of one subset: their defect type or folder, their level, and how many were published."""
+
+    name: str
+    level: float
+    images: int
 
 
 @dataclass(frozen=True)
 class Benchmark:
     """One dataset of the benchmark.
 
-    ``parts`` says whether it has subsets of its own; ``product`` is what its images show (the
-    subset's name where that is empty); ``rubric`` is the id of its rubric; ``spellings`` are further
-    names, as :func:`naming.plain` writes them.
+    Parameters
+    ----------
+    key, title : str
+    domain : str
+    folder : str
+        Where it lies in the published tree.
+    train, test : str
+        Where a subset's training normals and the test images of one class lie in the subset's folder;
+        ``{name}``, ``{level}`` and ``{subset}`` are to be filled in.
+    levels : mapping
+        Names and meanings by :func:`level_key`.
+    rubric : str
+        The id of its rubric.
+    subsets : mapping
+        The published test images by subset; a dataset without subsets of its own has one that is called as it is.
+    product : str
+        What its images show; the subset's name where that is empty.
+    spellings : frozenset
+        Further names, as :func:`naming.plain` writes them.
+    source, licence : str
+        Sentences.
     """
 
     key: str
+    title: str
     domain: Domain
+    folder: str
+    train: str
+    test: str
     levels: Mapping[str, LevelMeaning]
     rubric: str
-    parts: bool = False
+    subsets: Mapping[str, tuple[PublishedClass, ...]]
     product: str = ""
     spellings: frozenset[str] = field(default_factory=frozenset)
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def parts(self) -> bool:
+        """Whether it has subsets of its own."""
+        return self.key not in self.subsets
 
     def card(self, part: str = "") -> SubsetCard:
         """The card of a subset; ``part`` is its name within the dataset (``metal_nut``)."""
@@ -63,29 +88,67 @@ class Benchmark:
     def is_called(self, name: str) -> bool:
         return plain(name) in {plain(self.key), *self.spellings}
 
+    def subset_name(self, part: str) -> str:
+        """What a subset is called in templates and result files: ``mvtec_bottle``, ``covid19``."""
+        return f"{self.key}_{part}" if self.parts else self.key
 
-BENCHMARKS = (
-    Benchmark(
-        "mvtec", "industrial", _ECONOMIC, "mvtec", True, "", frozenset({"mvtecad", "mvtecmad", "mvtecanomalydetection"})
-    ),
-    Benchmark("visa", "industrial", _ECONOMIC, "visa", True, "", frozenset({"visamad"})),
-    Benchmark("covid19", "medical", _LUNG_DAMAGE, "covid19", False, "chest X-ray", frozenset({"covid", "covid19mad"})),
-    Benchmark(
-        "diabetic-retinopathy",
-        "medical",
-        _RETINOPATHY,
-        "drd",
-        False,
-        "photograph of the retina",
-        frozenset({"drd", "drdmad"}),
-    ),
-    Benchmark("skin-lesion", "medical", _DANGER, "skin", False, "photograph of the skin", frozenset({"skinlesionmad"})),
-    Benchmark("multidog", "novelty", _DISTANCE, "multidogs", True, "", frozenset({"multidogs", "multidogsmad"})),
-)
+    def classes(self, part: str) -> tuple[PublishedClass, ...]:
+        """The published test images of a subset; nothing where it was not published."""
+        return next((c for name, c in self.subsets.items() if not self.parts or plain(name) == plain(part)), ())
+
+    def counts(self, part: str) -> dict[str, int]:
+        """Published test images of a subset by level, as :func:`level_key` writes it."""
+        result: dict[str, int] = {}
+        for c in sorted(self.classes(part), key=lambda c: c.level):
+            result[level_key(c.level)] = result.get(level_key(c.level), 0) + c.images
+        return result
+
+    def test_folder(self, part: str, defect: str, level: float) -> str | None:
+        """How templates write the folder of a defect type, such as ``melt,scratch_level_2``.
+
+        Returns
+        -------
+        str or None
+            None where the benchmark publishes no such images of this subset, or at another level.
+        """
+        for c in self.classes(part):
+            if defect_key(c.name) == defect_key(defect) and c.level == level:
+                path = self.test.format(name=c.name, level=level_key(level), subset=part)
+                return path.removeprefix("test/")
+        return None
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The published levels of its defect types; None where the folders themselves say every level."""
+        by_subset = {
+            plain(subset): {defect_key(c.name): c.level for c in classes if meaning(c.name) is None}
+            for subset, classes in self.subsets.items()
+        }
+        filled = {subset: levels for subset, levels in by_subset.items() if levels}
+        return Policy(f"of {self.title} as published", by_subset=filled) if filled else None
+
+
+def _read(key: str) -> Benchmark:
+    data: dict[str, Any] = read_yaml(_PUBLISHED / f"{key}.yaml")
+    levels = {k: LevelMeaning(m["name"], m["meaning"]) for k, m in data.pop("levels").items()}
+    subsets = {
+        subset: tuple(PublishedClass(name, float(level), images) for name, (level, images) in classes.items())
+        for subset, classes in data.pop("subsets").items()
+    }
+    return Benchmark(key=key, levels=levels, subsets=subsets, spellings=frozenset(data.pop("spellings", ())), **data)
+
+
+BENCHMARKS = tuple(_read(key) for key in _ORDER)
 """The benchmark's six datasets."""
 
-ECONOMIC = SubsetCard("industrial", _ECONOMIC)
+ECONOMIC = SubsetCard("industrial", BENCHMARKS[0].levels)
 """The card of any industrial subset that is laid out and listed as the benchmark does it."""
+
+
+@cache
+def built_in(dataset: str) -> Policy | None:
+    """The published levels of ``mvtec``, ``visa`` and ``skin-lesion``; None for other datasets."""
+    return next((b.policy for b in BENCHMARKS if b.key == dataset), None)
 
 
 @dataclass(frozen=True)
@@ -97,6 +160,11 @@ class Identity:
 
     def card(self) -> SubsetCard:
         return self.benchmark.card(self.part)
+
+    @property
+    def published(self) -> bool:
+        """Whether the benchmark has such a subset; ``toothbrush`` it has not."""
+        return bool(self.benchmark.classes(self.part))
 
 
 def identify(trail: Sequence[str]) -> Identity | None:
@@ -115,3 +183,15 @@ def identify(trail: Sequence[str]) -> Identity | None:
         if benchmark.parts and rest and benchmark.is_called(first):
             return Identity(benchmark, rest)
     return None
+
+
+def recognise(subset: str, card: SubsetCard) -> Identity | None:
+    """Which published subset an imported one is, by its card, else by its name; None for other data."""
+    for benchmark in BENCHMARKS:
+        if (card.rubric, card.domain) != (benchmark.rubric, benchmark.domain):
+            continue
+        for part in benchmark.subsets:
+            if card.product == benchmark.card(part).product:
+                return Identity(benchmark, part if benchmark.parts else "")
+    known = identify((subset,))
+    return known if known and known.published and bool(known.part) == known.benchmark.parts else None

@@ -65,6 +65,11 @@ def looks_short(name: str) -> bool:
     return _SHORT.fullmatch(name.strip()) is not None
 
 
+def looks_levelled(name: str) -> bool:
+    """Whether a name carries a level that is written out, as ``good_level_0`` does and ``good`` does not."""
+    return _LEVEL.fullmatch(name.strip()) is not None
+
+
 def plain(name: str) -> str:
     """A name in lower case, letters and digits only: ``Diabetic-Retinopathy`` → ``diabeticretinopathy``."""
     return re.sub(r"[\W_]+", "", name.lower())

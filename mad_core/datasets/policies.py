@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from mad_core.errors import InputError
 
 FILE_NAMES = ("severity.yaml", "severity.yml", "policy.yaml", "policy.yml")
 MAX_BYTES = 1_000_000
-_BUILT_IN = Path(__file__).parent / "policies"
 
 HOW_TO = (
     "write a severity policy, a YAML file with a line 'defect type: level' for each "
@@ -73,13 +71,6 @@ def read_policy(path: Path) -> Policy:
         else:
             anywhere[defect_key(str(key))] = _level(value, key, path)
     return Policy(str(path), anywhere, by_subset)
-
-
-@cache
-def built_in(dataset: str) -> Policy | None:
-    """The published levels of ``mvtec``, ``visa`` and ``skin-lesion``; None for other datasets."""
-    path = _BUILT_IN / f"{dataset}.yaml"
-    return read_policy(path) if path.is_file() else None
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:

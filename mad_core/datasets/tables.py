@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,11 @@ class Table:
     seen: Mapping[str, Found] = field(default_factory=dict)
     split: str | None = None
     policy: Policy | None = None
+
+    @cached_property
+    def written(self) -> Mapping[str, str]:
+        """Paths of those images by how the benchmark's templates write them."""
+        return {image.template_path: path for path, image in self.seen.items()}
 
 
 def is_table(path: Path) -> bool:
@@ -214,6 +220,8 @@ def _find(written: str, table: Table, walker: Walker) -> str | Problem:
             path = walker.find(folder, candidate)
             if path is not None:
                 return path
+        if candidate in table.written:
+            return table.written[candidate]
     return Problem("missing-file", written, f"the file is not in {table.folder}.")
 
 

@@ -32,6 +32,7 @@ HANDLERS = {
     "single": "mad_core.runs.execute:score_one",
     "map": "mad_core.runs.execute:make_map",
     "import": "mad_core.runs.importing:import_job",
+    "fetch": "mad_core.runs.fetching:fetch_job",
 }
 """Kinds of jobs and the functions that do them: ``(Control) -> result``."""
 IDLE_SECONDS = 0.2

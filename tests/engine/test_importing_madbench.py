@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mad_core.datasets.importing import import_dataset
-from mad_core.datasets.madbench import identify
+from mad_core.datasets.madbench import built_in, identify
 from mad_core.datasets.naming import meaning
-from mad_core.datasets.policies import built_in
 from mad_core.settings import Settings
 
 from .pictures import counts, draw, industrial, kinds, tree

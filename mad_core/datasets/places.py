@@ -1,0 +1,218 @@
+"""One subset's folder: its folders of images, what their names and a severity policy say of them, its masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from mad_core.datasets.dataset import Problem, SubsetCard, level_key
+from mad_core.datasets.gathering import Expected, Found, listed, split_of
+from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in, identify
+from mad_core.datasets.masks import Masks, beside
+from mad_core.datasets.naming import BESIDE, SPLITS, looks_levelled, looks_short, meaning, meanings
+from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
+from mad_core.datasets.walking import Walker, is_image
+
+
+@dataclass(frozen=True)
+class Class:
+    """A folder of images of one split, level and defect type; ``level`` is NaN where nothing says it.
+
+    ``prefix`` leads to it from the subset's folder, ``written`` is how templates write that.
+    """
+
+    folder: Path
+    prefix: str
+    written: str
+    split: str | None
+    level: float
+    defect: str | None
+    deep: bool = True
+
+    def images(self, walker: Walker) -> Iterator[tuple[str, str]]:
+        """Paths relative to this folder, and paths."""
+        if self.deep:
+            return walker.images(self.folder)
+        return ((name, str(self.folder / name)) for name in walker.files(self.folder) if is_image(name))
+
+    def expected(self, subset: str) -> Expected:
+        return Expected(str(self.folder), subset, self.level, str(self.folder))
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A folder that holds one subset (of ``multidog``: several), and the names of the folders above it."""
+
+    folder: Path
+    trail: tuple[str, ...]
+    walker: Walker
+    given: Policy | None = None
+
+    @property
+    def own(self) -> str:
+        return self.trail[-1]
+
+    @property
+    def name(self) -> str:
+        """What the subset is called: ``mvtec_bottle`` below the benchmark's ``mvtec``, else as its folder is."""
+        known = self.identity
+        if known and known.part and len(self.trail) > 1 and known.benchmark.is_called(self.trail[-2]):
+            return f"{known.benchmark.key}_{known.part}"
+        return self.own
+
+    @cached_property
+    def identity(self) -> Identity | None:
+        """Which subset of the benchmark this is, by the folders' names or by its own and its defect types'."""
+        by_defects = (Identity(b, self.own) for b in BENCHMARKS if self._is_covered(built_in(b.key)))
+        return identify(self.trail) or next(by_defects, None)
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The policy given, or one that lies in this folder or above it, or the benchmark's own."""
+        if self.given:
+            return self.given
+        for folder in (self.folder, *self.folder.parents):
+            if not folder.is_relative_to(self.walker.root):
+                break
+            names = [n for n in self.walker.files(folder) if n.lower() in FILE_NAMES]
+            if names:
+                return read_policy(folder / names[0])
+        return built_in(self.identity.benchmark.key) if self.identity else None
+
+    @cached_property
+    def classes(self) -> list[Class]:
+        """The folders of images of this subset."""
+        found = _classes(self.folder, self.walker, self._level)
+        return [replace(c, written=self._published(c) or c.written) for c in found]
+
+    @cached_property
+    def images(self) -> list[Found]:
+        """Every image in those folders; their level is NaN where no folder says it."""
+        result = []
+        for c in self.classes:
+            here = dict(c.images(self.walker))
+            masks = beside(here)
+            for relative in sorted(here.keys() - masks.values()):
+                within = c.prefix + relative
+                split = c.split or SPLITS.get(relative.partition("/")[0].lower() if "/" in relative else "")
+                mask = here.get(masks.get(relative, "")) or self._masks.of(
+                    c.written + relative, within, f"{c.defect}/{relative}"
+                )
+                result.append(
+                    Found(
+                        self.name,
+                        within,
+                        here[relative],
+                        c.written + relative,
+                        split_of(split, c.level),
+                        c.level,
+                        c.defect,
+                        mask,
+                        str(c.folder),
+                    )
+                )
+        return result
+
+    def leftovers(self) -> list[Problem]:
+        """Files here that belong to no image of the subset."""
+        loose = [str(self.folder / n) for n in self.walker.files(self.folder) if is_image(n)]
+        strangers = [s for c in self.classes if c.deep for s in self.walker.strangers(c.folder)]
+        taken = {i.mask for i in self.images}
+        masks = [m for m in self._masks.paths() if m not in taken]
+        return [
+            *unmatched(loose, "This image lies in no folder that says its level."),
+            *unmatched(strangers, "This file is no image of a known format."),
+            *unmatched(masks, "This mask belongs to no image."),
+        ]
+
+    def card(self, listed_by_template: bool) -> SubsetCard:
+        """Domain and levels as the benchmark has them; an industrial layout is told by its folders."""
+        if self.identity:
+            return self.identity.card()
+        if not any(c.defect for c in self.classes if c.split == "test"):
+            return SubsetCard()
+        economic = listed_by_template and all(level_key(c.level) in ECONOMIC.levels for c in self.classes)
+        return ECONOMIC if economic else SubsetCard("industrial")
+
+    @cached_property
+    def _masks(self) -> Masks:
+        return Masks(self.folder, self.walker)
+
+    def _level(self, defect: str) -> float:
+        level = self.policy.level(defect, self.own, self.name) if self.policy else None
+        return math.nan if level is None else level
+
+    def _published(self, c: Class) -> str | None:
+        """How templates write a folder that carries a defect type alone, as raw MVTec AD has them."""
+        known = self.identity
+        if known is None or c.split != "test" or looks_levelled(c.folder.name):
+            return None
+        named = known.benchmark.test_folder(known.part, c.folder.name, c.level)
+        return f"{named}/" if named else None
+
+    def _is_covered(self, policy: Policy | None) -> bool:
+        """Whether a policy names this subset and every defect type in it."""
+        if policy is None or not policy.covers(self.own):
+            return False
+        defects = [c.defect for c in _classes(self.folder, self.walker, lambda _: math.nan) if c.defect]
+        return bool(defects) and all(policy.level(d, self.own) is not None for d in defects)
+
+
+def is_place(folder: Path, walker: Walker) -> bool:
+    """Whether a folder holds a subset: a folder a split, or a folder a level."""
+    inside = [f for f in walker.folders(folder) if f.name.lower() not in BESIDE]
+    if any(SPLITS.get(f.name.lower()) in ("train", "test") for f in inside):
+        return True
+    if any(meaning(f.name) for f in inside):
+        return True
+    short = [f for f in inside if looks_short(f.name)]
+    rest = (f for f in inside if f not in short)
+    return (
+        len(short) > 1
+        and not any(is_place(f, walker) for f in short)
+        and not any(next(walker.images(f), None) for f in rest)
+    )
+
+
+def _classes(folder: Path, walker: Walker, level_of: Callable[[str], float]) -> Iterator[Class]:
+    inside = [f for f in walker.folders(folder) if f.name.lower() not in BESIDE]
+    plain_folders = [f for f in inside if f.name.lower() not in SPLITS]
+    yield from _siblings(plain_folders, "", "", None, walker, level_of)
+    for container in inside:
+        split = SPLITS.get(container.name.lower())
+        if split is None:
+            continue
+        prefix = f"{container.name}/"
+        written = "" if split == "test" else prefix
+        below = [f for f in walker.folders(container) if f.name.lower() not in BESIDE]
+        yield from _siblings(below, prefix, written, split, walker, level_of)
+        if any(is_image(n) for n in walker.files(container)):
+            level = 0.0 if split == "train" else math.nan
+            yield Class(container, prefix, written, split, level, None, deep=False)
+
+
+def _siblings(
+    folders: Sequence[Path],
+    prefix: str,
+    written: str,
+    split: str | None,
+    walker: Walker,
+    level_of: Callable[[str], float],
+) -> Iterator[Class]:
+    """The classes of folders that lie beside each other; one without images and without a level is none."""
+    filled = [f.name for f in folders if looks_short(f.name) or next(walker.images(f), None)]
+    said = meanings(filled)
+    for f in folders:
+        m = said.get(f.name) or meaning(f.name)
+        if m is None and f.name not in said:
+            continue
+        level, defect = (m.level, m.defect) if m else (level_of(f.name), f.name)
+        part = split or (m.split if m else None)
+        yield Class(f, f"{prefix}{f.name}/", f"{written}{f.name}/", part, level, defect)
+
+
+def unmatched(paths: Iterable[str], words: str) -> list[Problem]:
+    return listed(Problem("unmatched", path, words) for path in paths)
