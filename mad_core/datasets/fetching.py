@@ -14,6 +14,7 @@ import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ class _Fetch:
         try:
             remote = io.BufferedReader(Remote(self.hub.address(shard, revision), shard.size), 1 << 16)
             column = pq.ParquetFile(pa.PythonFile(remote, "r")).read(columns=[COLUMNS[1]]).column(0)
-        except (OSError, pa.ArrowException, IndexError):  # then the whole shard tells
+        except (OSError, HTTPException, pa.ArrowException, IndexError):  # then the whole shard tells
             return None
         return {safe: None for path in column.to_pylist() if isinstance(path, str) and (safe := safe_relative(path))}
 

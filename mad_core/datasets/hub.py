@@ -240,16 +240,17 @@ class Remote(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def read(self, size: int = -1) -> bytes:
-        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._size, self._at + len(buffer))
         if end <= self._at:
-            return b""
+            return 0
         with _opened(self._address, {"Range": f"bytes={self._at}-{end - 1}"}) as answer:
             if answer.status != 206:
                 raise OSError(f"{self._address} is not given in pieces.")
             data = answer.read(end - self._at)
+        buffer[: len(data)] = data
         self._at += len(data)
-        return data
+        return len(data)
 
 
 def _opened(address: str, headers: Mapping[str, str]) -> Any:

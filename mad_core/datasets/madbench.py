@@ -35,7 +35,7 @@ class PublishedClass:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Benchmark:
     """One dataset of the benchmark.
 

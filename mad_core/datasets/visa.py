@@ -114,7 +114,7 @@ class RawVisa(Place):
         if path is None:
             words = f"VisA's {_LABELS} is not in this folder, so that nothing says the defect types; put it back."
             return _Listing(problems=(Problem("missing-file", str(self.folder / _LABELS), words),))
-        return _listing(Path(path), "label")
+        return _listing(Path(path), "label", self.folder.name)
 
     @cached_property
     def _splits(self) -> _Listing:
@@ -127,9 +127,7 @@ class RawVisa(Place):
                 "training; they are drawn. Import the folder of all objects, with split_csv in it, instead."
             )
             return _Listing(problems=(Problem("missing-file", str(above.joinpath(*_SPLITS)), words),))
-        listing = _listing(Path(path), "split")
-        own = {k: v for k, v in listing.rows.items() if plain(v[0].partition("/")[0]) == plain(self.folder.name)}
-        return _Listing(own, listing.problems)
+        return _listing(Path(path), "split", self.folder.name)
 
     @cached_property
     def _masks_by_stem(self) -> Mapping[str, str]:
@@ -146,22 +144,25 @@ class _Listing:
     problems: tuple[Problem, ...] = ()
 
 
-def _listing(path: Path, column: str) -> _Listing:
+def _listing(path: Path, column: str, own: str) -> _Listing:
+    """One column of a table, for the images of one object: a table may list those of all objects."""
     try:
         table = read_table(path)
     except InputError as error:
-        return _Listing({}, (Problem("unmatched", str(path), str(error)),))
+        return _Listing(problems=(Problem("unmatched", str(path), str(error)),))
     names = {str(c).strip().lower(): c for c in table.columns}
     if not {"image", column} <= names.keys():
         words = f"{path} has no columns image and {column}; it is passed over."
-        return _Listing({}, (Problem("unmatched", str(path), words),))
-    return _Listing(dict(_cells(table, names["image"], names[column])))
+        return _Listing(problems=(Problem("unmatched", str(path), words),))
+    return _Listing(dict(_cells(table, names["image"], names[column], own)))
 
 
-def _cells(table: pd.DataFrame, image: str, column: str) -> Iterable[tuple[str, tuple[str, str]]]:
+def _cells(table: pd.DataFrame, image: str, column: str, own: str) -> Iterable[tuple[str, tuple[str, str]]]:
     for written, cell in zip(table[image], table[column], strict=True):
         path = str(written).strip().replace("\\", "/")
-        yield _key(path), (path, str(cell).strip())
+        above = path[: len(path) - len(_key(path))].strip("/").rpartition("/")[2]
+        if not above or plain(above) == plain(own):
+            yield _key(path), (path, str(cell).strip())
 
 
 def _key(path: str) -> str:
