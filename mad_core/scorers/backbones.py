@@ -8,7 +8,7 @@ random weights, none.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,9 +16,12 @@ from unittest import mock
 import timm
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 
 from mad_core.errors import InputError
+from mad_core.scorers import weights
+from mad_core.scorers.formula_net import CHANNELS, LAYERS, STRIDES, FormulaNet
 
 
 @contextlib.contextmanager
@@ -33,6 +36,8 @@ def local_weights(path: Path | None) -> Iterator[None]:
     original = timm.create_model
 
     def create(name: str, *args: Any, pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        if name == weights.FORMULA:
+            return formula_net(path if pretrained else None, kwargs.get("out_indices"))
         if not pretrained or path is None:
             return original(name, *args, pretrained=False, **kwargs)
         model = original(name, *args, pretrained=True, **kwargs, pretrained_cfg_overlay={"file": str(path)})
@@ -47,6 +52,28 @@ def local_weights(path: Path | None) -> Iterator[None]:
                 raise
             first = str(error.args[0] if error.args else error).partition("\n")[0]
             raise InputError(f"The weights {path.name} do not fit this backbone: {first}") from error
+
+
+def formula_net(path: Path | None, layers: Sequence[int] | None) -> nn.Module:
+    """The backbone that ships, in the form of ``timm.create_model(…, features_only=True)``.
+
+    Parameters
+    ----------
+    path : Path or None
+        Its weights; random ones where there is none.
+    layers : sequence of int, optional
+        Numbers of the layers whose features it gives; all of them where absent.
+    """
+    chosen = tuple(range(len(LAYERS)) if layers is None else layers)
+    net = FormulaNet([LAYERS[k] for k in chosen])
+    if path is not None:
+        net.load_state_dict(load_file(path))
+    facts = [
+        {"module": name, "num_chs": channels, "reduction": stride}
+        for name, channels, stride in zip(LAYERS, CHANNELS, STRIDES, strict=True)
+    ]
+    net.feature_info = timm.models.FeatureInfo(facts, chosen)  # type: ignore[assignment]
+    return net.eval()
 
 
 def _check_names(model: nn.Module, path: Path) -> None:

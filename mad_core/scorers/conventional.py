@@ -6,9 +6,10 @@ labelled test images, and clamps scores to 0-1, which ties the most severe image
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,21 @@ from torch import nn
 from mad_core.scorers import weights
 from mad_core.scorers.backbones import changed_tensors, local_weights, put_tensors
 from mad_core.scorers.coreset import greedy_coreset
-from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.formula_net import STRIDES
+from mad_core.scorers.image_scorer import (
+    ImageScorer,
+    map_shape,
+    on_aspect,
+    read_normals,
+    sample,
+    scaled,
+    working_scale,
+)
 from mad_core.scorers.reductions import reduce_map
 from mad_core.scorers.scorer import Context, Item
 
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""How the backbone that ships takes pixels: -1 to 1; it standardises each image by itself."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_NORMALS = 1000
 FEWEST_NORMALS = 4
@@ -55,7 +67,7 @@ class ModelScorer(ImageScorer):
 
     @abstractmethod
     def learn(self, images: torch.Tensor, context: Context) -> None:
-        """Fit ``self.model`` to ``images``, uint8 of shape (N, 3, S, S); progress starts at N of :meth:`steps`."""
+        """Fit ``self.model`` to ``images``, uint8 of shape (N, 3, H, W); progress starts at N of :meth:`steps`."""
 
     def steps(self, normals: int, context: Context) -> int:
         """Steps of progress of a fit, reading included."""
@@ -67,8 +79,12 @@ class ModelScorer(ImageScorer):
         prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total)
         context.seed_libraries()
         self._create(context)
-        self.learn(torch.stack([image for image, _ in prepared]), context)
+        self.learn(self.collected([image for image, _ in prepared]), context)
         self.model.eval()
+
+    def collected(self, images: list[torch.Tensor]) -> Any:
+        """Prepared normals in the form :meth:`learn` takes."""
+        return torch.stack(images)
 
     def _create(self, context: Context) -> None:
         self.weights = weights.resolve(self.id, self.parameters, context.weights) if self.frozen else None
@@ -80,25 +96,37 @@ class ModelScorer(ImageScorer):
         square = Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.asarray(square).transpose(2, 0, 1).copy()), map_shape(image)
 
+    def batches(self, images: Sequence[torch.Tensor] | torch.Tensor) -> Iterator[torch.Tensor]:
+        """Neighbours of one shape together, at most ``batch`` of them, in their order."""
+        for _, group in itertools.groupby(images, lambda image: image.shape):
+            alike = list(group)
+            for start in range(0, len(alike), self.batch):
+                yield torch.stack(alike[start : start + self.batch])
+
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
         """Images uint8 (N, 3, S, S) as float32 in the range the model was trained on."""
-        mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in self.normalisation)
+        known = HALVES if self.parameters.get("backbone") == weights.FORMULA else self.normalisation
+        mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in known)
         return (images.to(context.device).float() / 255 - mean) / deviation
 
     @torch.inference_mode()
     def infer(
         self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context
     ) -> list[tuple[float, np.ndarray | None]]:
-        scores, maps = self.predict(self.normalised(torch.stack([image for image, _ in prepared]), context))
-        results: list[tuple[float, np.ndarray | None]] = []
-        for index, (_, shape) in enumerate(prepared):
-            anomaly_map = None if maps is None else on_aspect(maps[index], shape)
-            reduction = self.parameters["reduction"]
-            if anomaly_map is None or reduction == "model":
-                results.append((float(scores[index]), anomaly_map))
-            else:
-                results.append((reduce_map(anomaly_map, reduction), anomaly_map))
-        return results
+        found: list[tuple[float, torch.Tensor | None]] = []
+        for batch in self.batches([image for image, _ in prepared]):
+            scores, maps = self.predict(self.normalised(batch, context))
+            found += zip(scores.tolist(), [None] * len(batch) if maps is None else maps, strict=True)
+        return [self._reduced(*one, shape) for one, (_, shape) in zip(found, prepared, strict=True)]
+
+    def _reduced(
+        self, score: float, anomaly_map: torch.Tensor | None, shape: tuple[int, int]
+    ) -> tuple[float, np.ndarray | None]:
+        if anomaly_map is None:
+            return score, None
+        resized = on_aspect(anomaly_map, shape)
+        reduction = self.parameters["reduction"]
+        return (score if reduction == "model" else reduce_map(resized, reduction)), resized
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Scores (N,) and maps (N, H, W) of normalised images."""
@@ -131,14 +159,16 @@ class ModelScorer(ImageScorer):
         """The backbone's name without the tag of its weights, as anomalib's own tables know it."""
         return str(self.parameters["backbone"]).partition(".")[0]
 
-    def gather(self, images: torch.Tensor, context: Context, total: int) -> None:
+    def gather(self, images: Sequence[torch.Tensor] | torch.Tensor, context: Context, total: int) -> None:
         """Run all normals through the model in training mode, in which it collects what it needs."""
         self.model.train()
         self.model.feature_extractor.eval()
         with torch.no_grad():
-            for start in range(0, len(images), self.batch):
-                self.model(self.normalised(images[start : start + self.batch], context))
-                context.step(len(images) + min(start + self.batch, len(images)), total)
+            done = len(images)
+            for batch in self.batches(images):
+                self.model(self.normalised(batch, context))
+                done += len(batch)
+                context.step(done, total)
 
 
 class PatchCore(ModelScorer):
@@ -149,6 +179,34 @@ class PatchCore(ModelScorer):
     """
 
     id = "patchcore"
+    scale = 1.0
+
+    @property
+    def own_aspect(self) -> bool:
+        """Whether each image keeps its aspect and all share one scale: with the backbone that knows any size."""
+        return self.parameters["backbone"] == weights.FORMULA
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        if self.own_aspect:
+            self.scale = working_scale(normals, self.size)
+        super().fit(normals, context)
+
+    def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
+        if not self.own_aspect:
+            return super().prepare(image)
+        pixels = scaled(image, self.scale, self.size, STRIDES[-1])
+        return torch.from_numpy(pixels.transpose(2, 0, 1).copy()), map_shape(image)
+
+    def collected(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
+        return images
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        tensors, facts = super().state()
+        return tensors, facts | {"scale": self.scale}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        self.scale = float(facts.get("scale", 1.0))
+        super().restore(tensors, facts, context)
 
     def build(self) -> nn.Module:
         return PatchcoreModel(("layer2", "layer3"), self.architecture(), True, self.parameters["neighbours"])
@@ -160,7 +218,7 @@ class PatchCore(ModelScorer):
         patches = normals * math.ceil(self.size / 8) ** 2
         return max(1, min(self.parameters["most"], round(patches * self.parameters["coreset"])))
 
-    def learn(self, images: torch.Tensor, context: Context) -> None:
+    def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
         total = self.steps(len(images), context)
         self.gather(images, context, total)
         features = torch.vstack(self.model.embedding_store)

@@ -14,17 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from mad_core.scorers.filters import blur, responses
-from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample, single_threaded
-from mad_core.scorers.loading import load
+from mad_core.scorers.image_scorer import (
+    ImageScorer,
+    map_shape,
+    on_aspect,
+    read_normals,
+    sample,
+    scaled,
+    single_threaded,
+    working_scale,
+)
 from mad_core.scorers.neighbours import NearbyBank, nearest_anywhere
 from mad_core.scorers.reductions import reduce_map
 from mad_core.scorers.scorer import Context, Item, Scored
 
 GRID = 32  # windows a side, each as wide as two steps of the grid
-LEAST_SIDE, MOST_STRETCH = 48, 2.0
 FEWEST_NORMALS = 4
 
 
@@ -38,19 +44,13 @@ class FilterBank(ImageScorer):
         self.device = context.device
         chosen = sample(normals, self.parameters["bank"], context)
         with single_threaded():
-            self.scale = self._working_scale(chosen)
+            self.scale = working_scale(chosen, self.parameters["size"])
             found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=len(chosen))
-        self._learn(torch.stack([features.cpu() for features, _ in found]), context)
+        self.learn(torch.stack([features.cpu() for features, _ in found]), context)
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
         with single_threaded():
             yield from super().score(images, context)
-
-    def _working_scale(self, normals: Sequence[Item]) -> float:
-        """One scale for all images, so that a defect has the same size in pixels everywhere."""
-        areas = [loaded.value for loaded in load(normals[:32], lambda image: image.shape[0] * image.shape[1])]
-        known = [area for area in areas if area]
-        return self.parameters["size"] / float(np.median(np.sqrt(known))) if known else 1.0
 
     @torch.inference_mode()
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
@@ -58,16 +58,13 @@ class FilterBank(ImageScorer):
 
         Many small steps an image: the loader's threads share them better than threads within each step would.
         """
-        height, width = image.shape[:2]
-        scale = min(self.scale, MOST_STRETCH * self.parameters["size"] / (height * width) ** 0.5)
-        size = (max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale)))
-        small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.asarray(small, dtype=np.float32).transpose(2, 0, 1) / 255)
+        small = scaled(image, self.scale, self.parameters["size"])
+        pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
         found = responses(pixels.to(self.device), 2 * GRID)[None]
         return torch.log1p(F.max_pool2d(found, kernel_size=4, stride=2, padding=1)[0]), map_shape(image)
 
     @torch.inference_mode()
-    def _learn(self, features: torch.Tensor, context: Context) -> None:
+    def learn(self, features: torch.Tensor, context: Context) -> None:
         """Centre and scale of every filter at every position, then the bank."""
         strongest = features.flatten(2).amax(2).std(0) + 0.02
         if self.parameters["positions"] == "nearby":
@@ -92,7 +89,8 @@ class FilterBank(ImageScorer):
             self.nearby, self.anywhere = None, (rows[torch.from_numpy(keep).to(rows.device)], weight[0].sqrt())
 
     @torch.inference_mode()
-    def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
+    def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
+        """The anomaly map of each prepared image."""
         found = torch.stack([features for features, _ in prepared])
         query = found.flatten(2).transpose(1, 2) - self.middle  # N, P, C
         if self.nearby is not None:
@@ -102,8 +100,10 @@ class FilterBank(ImageScorer):
             bank, weight = self.anywhere
             distance = nearest_anywhere((query * weight).flatten(0, 1), bank).view(len(prepared), -1)
         grids = distance.view(-1, GRID, GRID)
-        maps = [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
-        return [(reduce_map(found, self.parameters["reduction"]), found) for found in maps]
+        return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
+
+    def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
+        return [(reduce_map(found, self.parameters["reduction"]), found) for found in self.mapped(prepared)]
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {"features": self.features, "centre": self.centre, "spread": self.spread}, {"scale": self.scale}

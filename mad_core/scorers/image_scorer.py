@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from mad_core.errors import InputError
 from mad_core.scorers.loading import batches, load
@@ -18,6 +19,8 @@ from mad_core.scorers.scorer import Context, Item, Scored, Scorer
 
 MAP_SIDE = 256
 """Longest side of an anomaly map, pixels."""
+
+LEAST_SIDE, MOST_STRETCH = 48, 2.0
 
 T = TypeVar("T")
 
@@ -102,6 +105,28 @@ def sample(normals: Sequence[Item], most: int, context: Context) -> list[Item]:
         return list(normals)
     keep = np.sort(context.rng().choice(len(normals), most, replace=False))
     return [normals[i] for i in keep]
+
+
+def working_scale(normals: Sequence[Item], side: float) -> float:
+    """One scale for all images, so that a defect has one size: a typical normal gets ``side`` squared pixels."""
+    areas = [loaded.value for loaded in load(normals[:32], lambda image: image.shape[0] * image.shape[1])]
+    known = [area for area in areas if area]
+    return side / float(np.median(np.sqrt(known))) if known else 1.0
+
+
+def scaled(image: np.ndarray, scale: float, side: float, step: int = 1) -> np.ndarray:
+    """An image (H, W, 3) at a working scale, aspect kept; sides are multiples of ``step``.
+
+    An image much larger than a typical normal is brought to ``MOST_STRETCH`` times ``side``.
+    """
+    height, width = image.shape[:2]
+    factor = min(scale, MOST_STRETCH * side / (height * width) ** 0.5)
+    size = (_side(width * factor, step), _side(height * factor, step))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+def _side(length: float, step: int) -> int:
+    return max(LEAST_SIDE, round(length / step) * step)
 
 
 def map_shape(image: np.ndarray) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from anomalib.models.components import TimmFeatureExtractor
 from anomalib.models.image.cflow.torch_model import CflowModel
 from anomalib.models.image.cflow.utils import get_logp, positional_encoding_2d
 from anomalib.models.image.dinomaly.components import StableAdamW, WarmCosineScheduler
@@ -31,6 +32,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mad_core.errors import InputError
+from mad_core.scorers import weights
 from mad_core.scorers.conventional import ModelScorer
 from mad_core.scorers.filters import blur
 from mad_core.scorers.scorer import Context
@@ -87,8 +89,12 @@ class ReverseDistillation(TrainedScorer):
 
     def build(self) -> nn.Module:
         side = (self.size, self.size)
-        layers = ["layer1", "layer2", "layer3"]
-        return ReverseDistillationModel(self.architecture(), side, layers, AnomalyMapGenerationMode.ADD, True)
+        name, layers = self.architecture(), ["layer1", "layer2", "layer3"]
+        if name != weights.FORMULA:
+            return ReverseDistillationModel(name, side, layers, AnomalyMapGenerationMode.ADD, True)
+        model = ReverseDistillationModel("resnet18", side, layers, AnomalyMapGenerationMode.ADD, False)
+        model.encoder = TimmFeatureExtractor(name, layers)  # its layers are as wide as those of a ResNet-18
+        return model
 
     def optimiser(self) -> torch.optim.Optimizer:
         trained = [*self.model.decoder.parameters(), *self.model.bottleneck.parameters()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,16 @@ from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.settings import Settings
 
 PRETRAINED, RANDOM = "pretrained", "random"
+FORMULA = "mad-formula-s"
+"""The backbone that ships with this software."""
+_SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "backbone" / f"{FORMULA}.safetensors"
+PUBLISHED: Mapping[str, str] = {
+    "patchcore": "wide_resnet50_2.tv_in1k",
+    "padim": "resnet18.tv_in1k",
+    "dfm": "resnet18.tv_in1k",
+    "reverse-distillation": "wide_resnet50_2.tv_in1k",
+}
+"""Scorers that choose a backbone by what is on this machine, and the one of their paper."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,27 @@ KNOWN: Mapping[str, Weights] = {
 }
 
 
+def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with a backbone: an open one is that of the paper if its weights are here, else what ships."""
+    if parameters.get("backbone") is not None or scorer_id not in PUBLISHED:
+        return dict(parameters)
+    published = PUBLISHED[scorer_id]
+    own = parameters.get("weights") != PRETRAINED  # a file of one's own, or random ones
+    here = own or find(published, Settings.from_environment().weights) is not None
+    return {**parameters, "backbone": published if here or not _SHIPPED.is_file() else FORMULA}
+
+
 def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
     """Names of the weights that a scorer with these parameters takes from the network."""
-    if parameters.get("weights") != PRETRAINED:
+    if parameters.get("weights") != PRETRAINED or parameters.get("backbone") == FORMULA:
         return []
     return ["efficientad_teacher_small"] if scorer_id == "efficientad" else [str(parameters["backbone"])]
+
+
+def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    """As :func:`needed`, but with the backbone of the paper where none is ``given``: what ships is here anyway."""
+    paper = {} if "backbone" in given or scorer_id not in PUBLISHED else {"backbone": PUBLISHED[scorer_id]}
+    return needed(scorer_id, {**parameters, **paper})
 
 
 def find(name: str, folder: Path) -> Path | None:
@@ -79,6 +105,7 @@ def why_not(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
     choice = parameters.get("weights")
     if choice == RANDOM:
         return None
+    parameters = settled(scorer_id, parameters)
     if choice != PRETRAINED:
         path = Path(str(choice)).expanduser()
         if path.suffix != ".safetensors":
@@ -109,6 +136,8 @@ def resolve(scorer_id: str, parameters: Mapping[str, Any], folder: Path) -> Path
         return None
     if parameters["weights"] != PRETRAINED:
         return Path(parameters["weights"]).expanduser()
+    if parameters.get("backbone") == FORMULA:
+        return _SHIPPED
     return find(needed(scorer_id, parameters)[0], folder)
 
 

@@ -54,6 +54,7 @@ SMALL = {
     "dfm": {"weights": "random", "size": 128},
     "dinomaly": {"weights": "random", "size": 70, "steps": 1},
     "filterbank": {"size": SIZE},
+    "probe": {"size": SIZE},
 }
 
 
@@ -87,6 +88,34 @@ def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, pictures, t
     again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
     restored = [s.score for s in again.score(pictures[1][:-1], Context(seed=3))]
     np.testing.assert_allclose(restored, [s.score for s in scored[:-1]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("scorer_id", ["patchcore", "padim", "dfm", "reverse-distillation"])
+def test_the_backbone_that_ships_fits_scores_and_comes_back(scorer_id, pictures):
+    normals, tests = pictures
+    parameters = {**SMALL[scorer_id], "backbone": "mad-formula-s", "size": SIZE}
+    scorer = catalog.scorer(scorer_id).create(parameters)
+    scorer.fit(normals, Context(seed=3))
+    scored = list(scorer.score(tests[:-1], Context(seed=3)))
+    assert all(np.isfinite(s.score) and s.map.shape == (205, 256) for s in scored)
+    tensors, facts = scorer.state()
+    again = catalog.scorer(scorer_id).create(parameters)
+    again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
+    np.testing.assert_allclose([s.score for s in again.score(tests[:-1], Context(seed=3))], [s.score for s in scored])
+
+
+def test_with_the_backbone_that_ships_patchcore_keeps_the_aspect_and_one_scale(tmp_path):
+    rng = np.random.default_rng(1)
+    items = []
+    for number, (height, width) in enumerate([(120, 160), (160, 120), (100, 300), (120, 160)]):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(path)
+        items.append(Item(path.name, str(path)))
+    scorer = catalog.scorer("patchcore").create({"weights": "random", "backbone": "mad-formula-s", "size": SIZE})
+    scorer.fit(items, Context(seed=0))
+    shapes = [scorer.prepare(np.asarray(Image.open(item.path)))[0].shape[1:] for item in items]
+    assert shapes == [(48, 80), (80, 48), (48, 144), (48, 80)]
+    assert [s.image_id for s in scorer.score(items, Context(seed=0))] == [item.image_id for item in items]
 
 
 @pytest.mark.parametrize("scorer_id", ["filterbank", "autoencoder", "patchcore", "stfpm"])

@@ -7,6 +7,7 @@ What the tower says of each picture is computed once and kept beside the checkpo
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tools.mllm.model import cells_of
 from tools.mllm.packing import Sheet, Shown, Wording, write_sheet
 from tools.mllm.pictures import CELLS, Shard, decode
 from tools.mllm.reader import NOTHING, Ideal, Reading, judged_well, start
-from tools.mllm.tower import Tower, labels_of, to_pixels
+from tools.mllm.tower import Tower, labels_of, to_pixels, varied
 from tools.mllm.training import Course, say
 from tools.mllm.words import make_context, make_product, make_rubric
 
@@ -30,18 +31,22 @@ HELD_BACK = 3
 SOUND_WEIGHT = 2.5
 """How much more often a sound piece is asked about than it was drawn."""
 _AT_ONCE = 16
+_PLAIN = 0.6
+"""How often a view is shown as it is."""
 
 
 @dataclass(frozen=True)
 class Seen:
     """What the tower says of some products: cells of shape (n, CELLS * CELLS, C), float16.
 
-    Photographs stand product by product, equally many each.
+    Photographs stand product by product, equally many each. ``varied`` are the views in another contrast and
+    grain and with streaks, as brushed metal leaves them on sound pieces too.
     """
 
     references: np.ndarray
     images: np.ndarray
     views: np.ndarray
+    varied: np.ndarray
     families: np.ndarray
     extents: np.ndarray
     cells: np.ndarray
@@ -55,10 +60,10 @@ class Seen:
 
 
 @torch.no_grad()
-def look(tower: Tower, pictures: list[bytes]) -> np.ndarray:
-    """Cells of encoded pictures."""
+def look(tower: Tower, pictures: list[bytes], change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> np.ndarray:
+    """Cells of encoded pictures, each changed first."""
     found = [
-        cells_of(tower.tower, to_pixels([decode(blob) for blob in pictures[at : at + _AT_ONCE]])).numpy()
+        cells_of(tower.tower, to_pixels([change(decode(blob)) for blob in pictures[at : at + _AT_ONCE]])).numpy()
         for at in range(0, len(pictures), _AT_ONCE)
     ]
     return np.concatenate(found).astype(np.float16)
@@ -71,6 +76,8 @@ def see(tower: Tower, paths: list[Path]) -> Seen:
     for kind in ("references", "images", "views"):
         parts[kind] = look(tower, [blob for shard in shards for blob in getattr(shard, kind)])
         say(f"looked at {len(parts[kind])} {kind}")
+    rng = np.random.default_rng(0)
+    parts["varied"] = look(tower, [blob for shard in shards for blob in shard.views], lambda view: varied(view, rng))
     facts = {kind: np.concatenate([getattr(s, kind) for s in shards]) for kind in ("families", "extents", "cells")}
     return Seen(**parts, **facts)
 
@@ -106,7 +113,8 @@ def draw_sheet(
     weight = np.where(pictures.families[photographs] < 0, SOUND_WEIGHT, 1.0)
     for k in rng.choice(photographs, questions, replace=False, p=weight / weight.sum()):
         family = int(pictures.families[k]) if pictures.families[k] >= 0 else NOTHING
-        cells = np.concatenate([pictures.views[k], pictures.images[k]])
+        views = pictures.views if rng.random() < _PLAIN else pictures.varied
+        cells = np.concatenate([views[k], pictures.images[k]])
         shown.append(Shown(family, float(pictures.extents[k]), pictures.cells[k], cells))
     each = CELLS * CELLS
     return write_sheet(wording, judged, talk, (each, each, each), pictures.references[product], shown, rng)

@@ -298,10 +298,8 @@ class Packed(nn.Module):
         return found.hidden_states[MIDDLE], found.last_hidden_state, found.attentions
 
 
-def _looked(
-    attention: Sequence[torch.Tensor], questions: Sequence[Question], padding: Sequence[int]
-) -> torch.Tensor:
-    """Attention of each layer's first head that goes where the pointers point; ``padding`` stands before each prompt."""
+def _looked(attention: Sequence[torch.Tensor], questions: Sequence[Question], padding: Sequence[int]) -> torch.Tensor:
+    """What each layer's first head gives to where the pointers point; ``padding`` stands before each prompt."""
     found = []
     for layer in (JUDGING, COPYING):
         rows, columns, right = [], [], []

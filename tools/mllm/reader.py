@@ -90,7 +90,8 @@ def draw_sheet(
 class Hints(nn.Module):
     """Asks the middle states which line a token stands in, which family it names, and what a picture shows.
 
-    And asks two heads of attention to look where the pointers point. Without them the model needs many thousand rubrics before it finds out that there is something to look up.
+    And asks two heads of attention to look where the pointers point. Without hints the model needs many
+    thousand rubrics before it finds out that there is something to look up.
     """
 
     def __init__(self) -> None:
@@ -117,7 +118,6 @@ class Reading(nn.Module):
         super().__init__()
         self.packed = Packed(model)
         self.hints = Hints()
-
 
     def learned(self, sheets: Sequence[Sheet], cue: int) -> torch.Tensor:
         """The loss of a step."""

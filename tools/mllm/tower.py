@@ -82,7 +82,7 @@ def batch_of(pictures: Pictures, rng: np.random.Generator, size: int) -> tuple[t
         cells = pictures.cells[k]
         top, left = _corner(cells, int(pictures.families[k]), rng)
         image = image[top * PATCH : (top + CROP) * PATCH, left * PATCH : (left + CROP) * PATCH]
-        image = _varied(image, rng)
+        image = varied(image, rng)
         marks = labels_of(int(pictures.families[k]), cells)[top : top + CROP, left : left + CROP]
         turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
         image, marks = np.rot90(image, turns), np.rot90(marks, turns)
@@ -93,7 +93,7 @@ def batch_of(pictures: Pictures, rng: np.random.Generator, size: int) -> tuple[t
     return to_pixels(crops), torch.from_numpy(np.stack(labels))
 
 
-def _varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another contrast, grain and sharpness."""
     found = (np.ascontiguousarray(image).astype(np.float32) - 128) * rng.uniform(0.6, 1.5)
     if rng.random() < 0.4:

@@ -133,14 +133,16 @@ _BY_RANK = (
     ("moderate", "medium", "intermediate", "noticeable", "marked"),
     ("severe", "critical", "high", "extreme", "worst", "advanced"),
 )
-_NEUTRAL = tuple(
-    (
-        "alder amber apple ash basil beech birch cedar cherry clay cobalt copper coral crane delta eagle ebony elm "
-        "falcon fern fir flint garnet ginger granite hazel heron iris ivory ivy jade juniper kite lark laurel lemon "
-        "lilac linden maple marble mint moss myrtle oak ochre olive onyx opal otter pearl pine plum poplar quartz "
-        "robin rose ruby sage slate swan teal tulip umber violet walnut willow wren yarrow"
-    ).split()
+# fmt: off
+_NEUTRAL = (
+    "alder", "amber", "apple", "ash", "basil", "beech", "birch", "cedar", "cherry", "clay", "cobalt", "copper",
+    "coral", "crane", "delta", "eagle", "ebony", "elm", "falcon", "fern", "fir", "flint", "garnet", "ginger",
+    "granite", "hazel", "heron", "iris", "ivory", "ivy", "jade", "juniper", "kite", "lark", "laurel", "lemon",
+    "lilac", "linden", "maple", "marble", "mint", "moss", "myrtle", "oak", "ochre", "olive", "onyx", "opal",
+    "otter", "pearl", "pine", "plum", "poplar", "quartz", "robin", "rose", "ruby", "sage", "slate", "swan", "teal",
+    "tulip", "umber", "violet", "walnut", "willow", "wren", "yarrow",
 )
+# fmt: on
 """Names of bands that tell nothing of how bad they are: they have to be read."""
 _CRITERIA = {
     "works": (
