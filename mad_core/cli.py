@@ -169,7 +169,8 @@ def fetch(
 
     def lines() -> Iterable[str]:
         megabytes = f"{data['bytes'] / 1e6:.0f} MB downloaded"
-        yield f"{data['images']} images written, {data['kept']} there already, {megabytes}: {data['folder']}"
+        written = _counted(data["images"], "image")
+        yield f"{written} written, {data['kept']} there already, {megabytes}: {data['folder']}"
         yield f"python -m mad_core check {shlex.quote(data['folder'])} says what is complete."
 
     _print(data, as_json, lines)
@@ -501,7 +502,12 @@ def warm(
     from mad_core.scorers import catalog, models, weights
 
     infos = [_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
-    wanted = [(info.id, name) for info in infos for name in weights.needed(info.id, _parameters(info, param or []))]
+    given = [text.partition("=")[0] for text in param or []]
+    wanted = [
+        (info.id, name)
+        for info in infos
+        for name in weights.worth_fetching(info.id, _parameters(info, param or []), given)
+    ]
     chosen = [(info.id, model) for info in infos for model in models.needed(info.id, _parameters(info, param or []))]
     folder, fetched = Settings.from_environment().weights, []
     with _working() as progress:

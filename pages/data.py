@@ -7,8 +7,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from mad_core.datasets.completeness import ABSENT, COMPLETE, Completeness, against_published, in_short
 from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
+from mad_core.datasets.madbench import BENCHMARKS, Benchmark
 from mad_core.errors import InputError
+from mad_core.runs.fetching import queue_fetch
 from mad_core.runs.store import DatasetInfo
 from mad_core.runs.uploads import keep_upload
 from pages.ui import charts, engine, session, tiles
@@ -29,6 +32,7 @@ def page() -> None:
         return
     dataset = engine.store().dataset(info.id)
     _about(info, dataset)
+    _published(against_published(dataset))
     subset = _subset(dataset)
     _counts(dataset, subset)
     _preview(info, dataset, subset)
@@ -43,8 +47,11 @@ def page() -> None:
 def _imports_note() -> None:
     """Say how the last imports ended."""
     for job in engine.store().queue.recent(120):
-        if job.kind == "import" and job.status == "failed":
+        if job.kind in ("import", "fetch") and job.status == "failed":
             st.error(plain(job.error or "The import failed."), icon=":material/error:")
+        if job.kind == "fetch" and job.status == "done" and job.result and job.result["refused"]:
+            refused = " ".join(job.result["refused"])
+            st.warning(f"Not all images were written: {plain(refused)}", icon=":material/warning:")
         if job.kind == "import" and job.status == "done" and st.session_state.get("imported") != job.id:
             st.session_state["imported"] = job.id
             if job.payload.get("source") != "demo":
@@ -95,6 +102,45 @@ def _counts(dataset: Dataset, subset: str) -> None:
         table = pd.DataFrame(rows)
         levels = sorted((c for c in table.columns if c.startswith("L")), key=lambda c: float(c[1:]))
         st.dataframe(table[["Subset", "Split", *levels]], hide_index=True, width="stretch")
+
+
+def _published(entries: list[Completeness]) -> None:
+    """What of the published benchmark is complete and what is missing; nothing for other data."""
+    if not entries:
+        return
+    if all(e.state == COMPLETE for e in entries):
+        st.success(plain(in_short(entries)), icon=":material/check:")
+    else:
+        st.info(plain(in_short(entries)), icon=":material/rule:")
+    with st.expander("The published benchmark: images found / published, and its cards"):
+        levels = sorted({level for e in entries for level in e.levels}, key=float)
+        rows = [
+            {
+                "Subset": e.subset,
+                "State": e.state,
+                "Training": e.train,
+                **{f"L{k}": f"{e.found.get(k, 0)} / {e.published[k]}" if k in e.published else "" for k in levels},
+            }
+            for e in entries
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+        there = {e.identity.benchmark.key for e in entries if e.state != ABSENT}
+        for benchmark in BENCHMARKS:
+            if benchmark.key in there:
+                _benchmark_card(benchmark)
+
+
+def _benchmark_card(benchmark: Benchmark) -> None:
+    """Source, licence, levels, rubric and expected folders of one published dataset."""
+    levels = ", ".join(f"L{k} {m.name}".strip() for k, m in benchmark.levels.items())
+    below = f"{benchmark.folder}/{{subset}}" if benchmark.parts and benchmark.domain != "novelty" else benchmark.folder
+    facts = (
+        f"Levels: {levels}",
+        f"Rubric: {benchmark.rubric}",
+        f"Training normals in {below}/{benchmark.train}, test images in {below}/{benchmark.test}",
+    )
+    st.markdown(f"**{plain(benchmark.title)}**  \n{plain(benchmark.source)} {plain(benchmark.licence)}")
+    st.caption("  \n".join(map(plain, facts)))
 
 
 def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
@@ -192,7 +238,7 @@ def _add_dialog() -> None:
 
 
 def _add() -> None:
-    here, upload = st.tabs(["From this machine", "Upload"])
+    here, upload, published = st.tabs(["From this machine", "Upload", "Published benchmark"])
     with here, st.form("add_path", border=False):
         source = st.text_input(
             "Folder, table or archive",
@@ -207,11 +253,50 @@ def _add() -> None:
         if asked and session.attempt(lambda: _queue_path(source.strip(), policy.strip())):
             st.rerun()
     with upload, st.form("add_upload", border=False, clear_on_submit=True):
-        file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
-        if not st.form_submit_button("Upload and import") or file is None:
-            return
-        if session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
-            st.rerun()
+        _upload_form()
+    with published, st.form("fetch", border=False):
+        _fetch_form()
+
+
+def _upload_form() -> None:
+    file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
+    if not st.form_submit_button("Upload and import") or file is None:
+        return
+    if session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
+        st.rerun()
+
+
+def _fetch_form() -> None:
+    """Download MAD-Bench, or some of it, into a folder of this machine, and import that."""
+    st.caption(
+        "MAD-Bench from the Hugging Face hub. A download that was stopped goes on where it was. "
+        "Each dataset has terms of its own: read them before you use it."
+    )
+    titles = {b.key: b.title for b in BENCHMARKS}
+    datasets = st.multiselect(
+        "Datasets to download",
+        list(titles),
+        format_func=titles.__getitem__,
+        placeholder="all six",
+        key="fetch_datasets",
+    )
+    subsets = st.text_input(
+        "Or single subsets", placeholder="mvtec/bottle, visa/pcb1", help="Joined by commas.", key="fetch_subsets"
+    )
+    to = st.text_input("Into the folder", str(engine.store().settings.home / "madbench"), key="fetch_to")
+    asked = st.form_submit_button("Download and import")
+    if asked and session.attempt(lambda: _queue_fetch([*datasets, subsets.strip()], to.strip())):
+        st.rerun()
+
+
+def _queue_fetch(only: list[str], to: str) -> int:
+    store, folder = engine.store(), Path(to).expanduser()
+    if not to or not folder.is_absolute():
+        raise InputError("Name the folder to download into, from the root on: /data/madbench.")
+    if not store.settings.may_open(folder):
+        roots = ", ".join(str(r) for r in store.settings.allowed_roots)
+        raise InputError(f"{to} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
+    return queue_fetch(store, ",".join(filter(None, only)), folder, then="import")
 
 
 def _queue_path(source: str, policy: str) -> int:

@@ -34,7 +34,7 @@ def header(title: str) -> DatasetInfo | None:
 
 def without_dataset() -> None:
     """What stands on a page while there is no dataset to show."""
-    if any(job.kind == "import" for job in engine.store().queue.active()):
+    if any(job.kind in ("import", "fetch") for job in engine.store().queue.active()):
         st.info("A dataset is being prepared; it appears here in a moment.", icon=":material/hourglass_top:")
     else:
         st.info("There is no dataset yet.", icon=":material/info:")
@@ -88,7 +88,8 @@ def describe(job: Job) -> str:
     if job.kind == "run":
         name = _run_title(job)
     else:
-        name = {"import": "Import", "single": "One image", "map": "Anomaly map"}.get(job.kind, job.kind)
+        names = {"import": "Import", "fetch": "Download", "single": "One image", "map": "Anomaly map"}
+        name = names.get(job.kind, job.kind)
         name = "Demo dataset" if job.payload.get("source") == "demo" else name
     if job.cancel:
         return f"{name}: stopping"
@@ -101,7 +102,8 @@ def describe(job: Job) -> str:
         left = f" · {duration(facts['seconds_left'])} left" if facts.get("seconds_left") is not None else ""
         return f"{name}: {facts.get('done', 0)}/{facts.get('total', 0)}{rate}{left}"
     if facts.get("total"):
-        return f"{name}: {facts.get('done', 0)}/{facts['total']}"
+        unit = f" {facts['unit']}" if facts.get("unit") else ""
+        return f"{name}: {facts.get('done', 0)}/{facts['total']}{unit}"
     return f"{name}: starting"
 
 

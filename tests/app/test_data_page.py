@@ -6,16 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from mad_core.datasets.dataset import Problem
+from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, image_id
+from mad_core.datasets.madbench import BENCHMARKS
 from tests.app.conftest import Home
 
 Open = Callable[..., AppTest]
 
 
 def written(test: AppTest) -> str:
-    return "\n".join(e.value for kind in (test.markdown, test.caption, test.info, test.error) for e in kind)
+    return "\n".join(
+        e.value for kind in (test.markdown, test.caption, test.info, test.error, test.success) for e in kind
+    )
 
 
 def button(test: AppTest, label: str):
@@ -106,3 +110,93 @@ def test_counts_table_is_made_of_numbers(home: Home, open_page: Open) -> None:
     test = open_page("data")
     (table,) = [d.value for d in test.dataframe if "Split" in d.value]
     assert all(pd.api.types.is_numeric_dtype(table[c]) for c in table.columns if c.startswith("L"))
+
+
+# -- the published benchmark ----------------------------------------------------------------------
+
+
+def bottle(missing: int = 0) -> Imported:
+    """A dataset without files: every published test image of one subset but some of the most severe."""
+    mvtec = BENCHMARKS[0]
+    places = [("train", "0", 0)]
+    places += [("test", k, i) for k, n in mvtec.counts("bottle").items() for i in range(n - missing * (k == "3"))]
+    rows = [
+        {
+            "image_id": image_id("mvtec_bottle", f"{split}/{level}/{i}"),
+            "content_hash": f"{split}{level}{i}",
+            "path": f"/data/{split}/{level}/{i}.png",
+            "template_path": f"{split}/{level}/{i}.png",
+            "split": split,
+            "subset": "mvtec_bottle",
+            "level": float(level),
+            "defect": None,
+            "mask_path": None,
+            "width": 9,
+            "height": 9,
+        }
+        for split, level, i in places
+    ]
+    card = Card(subsets={"mvtec_bottle": mvtec.card("bottle")})
+    return Imported(Dataset.from_rows("mvtec", rows, card, "/data/mvtec"))
+
+
+def test_data_of_the_benchmark_says_what_is_missing(home: Home, open_page: Open) -> None:
+    test = open_page("data", dataset=home.store.add_dataset(bottle(missing=3)))
+    words = written(test).replace("\\", "")
+    assert "0 of 14 published subsets complete. Incomplete: mvtec_bottle (3 test images missing)" in words
+    assert "Absent: mvtec_cable, " in words
+    (table,) = [d.value for d in test.dataframe if "State" in d.value]
+    rows = table.set_index("Subset")
+    assert (rows.loc["mvtec_bottle", "State"], rows.loc["mvtec_bottle", "L3"]) == ("incomplete", "17 / 20")
+    assert (rows.loc["mvtec_zipper", "State"], rows.loc["mvtec_zipper", "L0"]) == ("absent", "0 / 32")
+    assert "CC BY-NC-SA 4.0" in words and "data/Industry/mvtec/{subset}/train/good" in words
+
+
+def test_other_data_says_nothing_of_the_benchmark(home: Home, open_page: Open) -> None:
+    test = open_page("data")
+    assert "published" not in written(test)
+    assert not [d for d in test.dataframe if "State" in d.value]
+
+
+def test_the_benchmark_is_queued_for_download(
+    home: Home, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAD_ALLOWED_ROOTS", str(tmp_path / "allowed"))
+    from pages.ui import engine
+
+    engine.store().close()
+    engine.store.cache_clear()
+    home.store.delete_dataset(home.dataset)  # then the form stands on the page itself
+    test = open_page("data")
+
+    def ask(to: str, subsets: str = "", datasets: tuple[str, ...] = ()) -> str:
+        test.multiselect(key="fetch_datasets").set_value(list(datasets))
+        test.text_input(key="fetch_subsets").set_value(subsets)
+        test.text_input(key="fetch_to").set_value(to)
+        button(test, "Download and import").click()
+        test.run()
+        assert not test.exception
+        return written(test).replace("\\", "")
+
+    assert "outside the folders" in ask("/etc/madbench")
+    assert "from the root on" in ask("madbench")
+    assert "none of the benchmark's datasets" in ask(str(tmp_path / "allowed/x"), "imagenet")
+    assert not [j for j in home.store.queue.active() if j.kind == "fetch"]
+    assert "A dataset is being prepared" in ask(str(tmp_path / "allowed/x"), "visa/pcb1", ("covid19", "mvtec"))
+    (job,) = [j for j in home.store.queue.active() if j.kind == "fetch"]
+    assert dict(job.payload) == {
+        "benchmark": "madbench",
+        "only": "covid19,mvtec,visa/pcb1",
+        "to": str(tmp_path / "allowed/x"),
+        "then": "import",
+    }
+
+
+def test_images_that_were_not_written_are_told(home: Home, open_page: Open) -> None:
+    queue = home.store.queue
+    job = queue.submit("fetch", {"benchmark": "madbench", "only": "", "to": "/data/x", "then": ""})
+    queue.register("w", "cpu", {})
+    queue.claim("w", ["auto"], job_id=job)
+    queue.finish(job, "w", "done", result={"refused": ["'../x.png': this path is unsafe or no image's."]})
+    test = open_page("data")
+    assert "this path is unsafe" in "".join(w.value for w in test.warning).replace("\\", "")

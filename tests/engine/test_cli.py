@@ -29,6 +29,8 @@ from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.scorer import Context, Item, Parameter, Scored, Scorer
 from mad_core.settings import Settings
 
+from .fake_hub import FakeHub, pictures
+
 ROOT = Path(__file__).resolve().parents[2]
 AS_ROOT = os.geteuid() == 0
 
@@ -179,6 +181,40 @@ def test_check_counts_and_names_every_problem(mad: Mad, parts: Path) -> None:
     text = mad("check", parts).out
     assert "L0: 3  L1: 2  L2: 3" in text
     assert "1 problem\n" in text and "unreadable" in text
+
+
+def test_check_compares_with_the_published_benchmark(mad: Mad, tmp_path: Path) -> None:
+    folder = make_parts(tmp_path / "mvtec", ["bottle"])
+    report = mad("check", folder, "--json").json
+    assert list(report) == ["name", "subsets", "problems", "published"]
+    assert len(report["published"]) == 14
+    assert report["published"][0]["test"]["1"] == {"found": 3, "published": 21}
+    text = mad("check", folder).out
+    assert "L1: 3/21" in text and "0 of 14 published subsets complete" in text and "Absent: mvtec_cable" in text
+
+
+def test_fetch_writes_what_is_asked_for(mad: Mad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Industry/mvtec/bottle/train/good/0.png", "Industry/mvtec/bottle/test/good_level_0/1.png"]
+    other = "Medical/covid19/level_1.0/COVID-19 (1).png"
+    evil = "../evil.png"
+    with FakeHub({"data/a.parquet": pictures(*names), "data/b.parquet": pictures(other, evil)}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.chdir(tmp_path)
+        answer = mad("fetch", "madbench", "--only", "mvtec/bottle", "--to", "data", "--json")
+        assert answer.json["images"] == 2 and answer.json["folder"] == str(tmp_path / "data")
+        assert not (tmp_path / "data" / other).exists()
+        answer = mad("fetch", "madbench", "--to", "data")
+        assert answer.out.startswith("1 image written, 2 there already")
+        assert "check" in answer.out and "not written: '../evil.png'" in answer.err
+        assert (tmp_path / "data" / other).is_file() and not (tmp_path / "evil.png").exists()
+    report = mad("check", tmp_path / "data/Industry/mvtec", "--json").json
+    assert report["published"][0]["subset"] == "mvtec_bottle"
+
+
+def test_fetch_that_fails_says_why(mad: Mad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "HF_HUB_OFFLINE" in mad("fetch", "madbench", "--to", tmp_path / "data", status=1).err
+    assert "none of the benchmark's" in mad("fetch", "madbench", "--only", "imagenet", status=2).err
+    assert "madbench" in mad("fetch", "coco", status=2).err
 
 
 def test_check_fails_only_where_nothing_is_usable(mad: Mad, parts: Path, tmp_path: Path) -> None:
