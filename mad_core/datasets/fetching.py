@@ -188,7 +188,7 @@ class _Fetch:
     refused: list[str] = field(default_factory=list)
 
     def go(self) -> Fetched:
-        revision, files = self.hub.listing()
+        revision, files = self.hub.listing(lambda: self.progress(0, 0))
         shards = [f for f in files if f.path.lower().endswith(".parquet")]
         if not shards:
             raise UnavailableError(f"{self.hub.repository} at {self.hub.endpoint} holds no table of images.")
@@ -237,11 +237,14 @@ class _Fetch:
         return [path for path in contents or () if self.selection.takes(path)]
 
     def _is_needed(self, contents: Mapping[str, int | None] | None) -> bool:
-        return contents is None or any(not _is_here(self.folder / p, contents[p]) for p in self._wanted(contents))
+        return contents is None or bool(self._missing(contents))
+
+    def _missing(self, contents: Mapping[str, int | None]) -> list[str]:
+        return [p for p in self._wanted(contents) if not _is_here(self.folder / p, contents[p])]
 
     def _check_room(self, needed: Sequence[HubFile], contents: Mapping[HubFile, Any]) -> None:
         """Images take about what their shards take, and one shard at a time lies beside them."""
-        share = {s: len(self._wanted(contents[s])) / len(contents[s]) if contents[s] else 1.0 for s in needed}
+        share = {s: len(self._missing(known)) / len(known) if (known := contents[s]) else 1.0 for s in needed}
         need = sum(int(s.size * share[s]) for s in needed)
         need += max((s.size - _there(self._state(s, ".parquet")) for s in needed), default=0)
         free = shutil.disk_usage(self.folder).free

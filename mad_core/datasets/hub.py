@@ -29,7 +29,8 @@ PUBLIC = "https://huggingface.co"
 ATTEMPTS = 5
 """Attempts in a row that bring no further byte, before a download is given up."""
 WAIT_SECONDS = 1.0
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 15.0
+"""A silent server is left before the worker takes the job for dead."""
 MOST_PAGES, MOST_LISTING_BYTES = 1_000, 50_000_000
 _CHUNK = 1 << 20
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
@@ -93,8 +94,8 @@ class Hub:
             )
         return cls(endpoint)
 
-    def listing(self) -> tuple[str, list[HubFile]]:
-        """The newest revision of the repository and its files.
+    def listing(self, check: Callable[[], None] = lambda: None) -> tuple[str, list[HubFile]]:
+        """The newest revision of the repository and its files; ``check`` is called between requests.
 
         Raises
         ------
@@ -102,10 +103,10 @@ class Hub:
             If the hub does not answer or has no such repository.
         """
         api = f"{self.endpoint}/api/datasets/{self.repository}"
-        revision = str(self._json(f"{api}/revision/main")[0].get("sha", ""))
+        revision = str(self._json(f"{api}/revision/main", check)[0].get("sha", ""))
         if not re.fullmatch(r"[0-9a-zA-Z]{6,64}", revision):
             raise UnavailableError(f"{api} names no revision; {self.endpoint} is not a Hugging Face hub.")
-        files = [_file(entry) for entry in self._pages(f"{api}/tree/{revision}?recursive=true")]
+        files = [_file(entry) for entry in self._pages(f"{api}/tree/{revision}?recursive=true", check)]
         return revision, sorted((f for f in files if f), key=lambda f: f.path)
 
     def address(self, file: HubFile, revision: str) -> str:
@@ -149,6 +150,7 @@ class Hub:
         failed, address = 0, self.address(file, revision)
         while (have := part.stat().st_size if part.is_file() else 0) < file.size or not part.is_file():
             reason = "the connection ended early"
+            progress(have)
             try:
                 self._append(address, part, have, file.size, progress)
             except urllib.error.HTTPError as error:
@@ -169,7 +171,7 @@ class Hub:
                     "there."
                 )
             if failed:
-                time.sleep(WAIT_SECONDS)
+                time.sleep(WAIT_SECONDS * 2 ** (failed - 1))
         if have > file.size:
             part.unlink()
             self._complete(file, revision, part, progress)
@@ -183,9 +185,9 @@ class Hub:
                     begin += len(piece)
                     progress(begin)
 
-    def _pages(self, address: str) -> Iterator[Mapping[str, Any]]:
+    def _pages(self, address: str, check: Callable[[], None]) -> Iterator[Mapping[str, Any]]:
         for _ in range(MOST_PAGES):
-            entries, following = self._json(address)
+            entries, following = self._json(address, check)
             if not isinstance(entries, list):
                 raise UnavailableError(f"{address} lists no files; {self.endpoint} is not a Hugging Face hub.")
             yield from entries
@@ -193,10 +195,11 @@ class Hub:
                 return
             address = urllib.parse.urljoin(address, following)
 
-    def _json(self, address: str) -> tuple[Any, str | None]:
+    def _json(self, address: str, check: Callable[[], None]) -> tuple[Any, str | None]:
         """A JSON document, and the address of its next page."""
         reason = ""
         for attempt in range(ATTEMPTS):
+            check()
             try:
                 with _opened(address, {}) as answer:
                     link = _NEXT.search(answer.headers.get("Link") or "")
@@ -208,7 +211,7 @@ class Hub:
             except (*_TRANSIENT, ValueError) as error:
                 reason = str(getattr(error, "reason", "") or error or type(error).__name__)
             if attempt + 1 < ATTEMPTS:
-                time.sleep(WAIT_SECONDS)
+                time.sleep(WAIT_SECONDS * 2**attempt)
         raise UnavailableError(
             f"{address} cannot be read: {reason}. Check the network, or name a mirror in HF_ENDPOINT; on a machine "
             "without network, copy the benchmark's folder here instead."

@@ -40,6 +40,8 @@ class FakeHub:
         Whether the server knows ranges.
     page : int
         Entries of the tree on one page.
+    elsewhere : bool
+        Whether downloads are sent on to another address, as the real hub does.
     """
 
     files: dict[str, bytes]
@@ -49,6 +51,7 @@ class FakeHub:
     lies: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     page: int = 2
+    elsewhere: bool = False
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
     address: str = ""
@@ -95,8 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path == f"{base}/tree/{REVISION}":
             return self._tree(urllib.parse.parse_qs(url.query))
         prefix = f"/datasets/tricao1105/MultilevelADSet/resolve/{REVISION}/"
-        path = urllib.parse.unquote(url.path.removeprefix(prefix))
-        if not url.path.startswith(prefix) or path not in hub.files:
+        if hub.elsewhere and url.path.startswith(prefix):
+            return self._answer(302, b"", {"Location": f"{hub.address}/store{self.path}"})
+        path = urllib.parse.unquote(url.path.removeprefix("/store").removeprefix(prefix))
+        if prefix not in url.path or path not in hub.files:
             return self._answer(404, b"")
         self._file(path)
 

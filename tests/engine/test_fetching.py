@@ -206,6 +206,26 @@ def test_a_server_that_ignores_ranges_sends_everything_again(hub: FakeHub, tmp_p
     assert (tmp_path / "data" / BOTTLE[0]).read_bytes() == picture(BOTTLE[0])
 
 
+def test_files_that_lie_elsewhere_are_followed(hub: FakeHub, tmp_path: Path) -> None:
+    hub.elsewhere, hub.cut = True, 2
+    assert fetch(hub, tmp_path / "data").images
+    assert hub.sent[SHARDS[0]] == len(hub.files[SHARDS[0]])  # ranges are asked for there as well
+
+
+def test_a_fetch_that_waits_for_a_busy_server_can_be_stopped(hub: FakeHub, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        asked.append(done)
+        if len(asked) == 3:
+            raise CancelledError("enough")
+
+    hub.broken = 99
+    with pytest.raises(CancelledError):
+        fetch(hub, tmp_path / "data", progress=stop)
+    assert hub.broken == 97
+
+
 def test_what_came_is_kept_for_the_next_fetch(hub: FakeHub, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done > len(hub.files[SHARDS[0]]) + 600:
