@@ -7,7 +7,8 @@ What the tower says of each picture is computed once and kept beside the checkpo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tools.mllm.model import cells_of
 from tools.mllm.packing import Sheet, Shown, Wording, write_sheet
 from tools.mllm.pictures import CELLS, Shard, decode
 from tools.mllm.reader import NOTHING, Ideal, Reading, judged_well, start
-from tools.mllm.tower import Tower, labels_of, to_pixels, varied
+from tools.mllm.tower import Tower, labels_of, residue_of, to_pixels, varied
 from tools.mllm.training import Course, say
 from tools.mllm.words import make_context, make_product, make_rubric
 
@@ -31,7 +32,7 @@ HELD_BACK = 3
 SOUND_WEIGHT = 2.5
 """How much more often a sound piece is asked about than it was drawn."""
 _AT_ONCE = 16
-_PLAIN = 0.6
+_PLAIN = 0.5
 """How often a view is shown as it is."""
 
 
@@ -39,8 +40,8 @@ _PLAIN = 0.6
 class Seen:
     """What the tower says of some products: cells of shape (n, CELLS * CELLS, C), float16.
 
-    Photographs stand product by product, equally many each. ``varied`` are the views in another contrast and
-    grain and with streaks, as brushed metal leaves them on sound pieces too.
+    Photographs stand product by product, equally many each. ``varied`` are the views in another contrast,
+    with grain and with edges that lie askew.
     """
 
     references: np.ndarray
@@ -60,12 +61,11 @@ class Seen:
 
 
 @torch.no_grad()
-def look(tower: Tower, pictures: list[bytes], change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> np.ndarray:
-    """Cells of encoded pictures, each changed first."""
-    found = [
-        cells_of(tower.tower, to_pixels([change(decode(blob)) for blob in pictures[at : at + _AT_ONCE]])).numpy()
-        for at in range(0, len(pictures), _AT_ONCE)
-    ]
+def look(tower: Tower, pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Cells of pictures."""
+    pictures, found = iter(pictures), []
+    while some := list(itertools.islice(pictures, _AT_ONCE)):
+        found.append(cells_of(tower.tower, to_pixels(some)).numpy())
     return np.concatenate(found).astype(np.float16)
 
 
@@ -74,10 +74,11 @@ def see(tower: Tower, paths: list[Path]) -> Seen:
     shards = [Shard.read(path) for path in paths]
     parts = {}
     for kind in ("references", "images", "views"):
-        parts[kind] = look(tower, [blob for shard in shards for blob in getattr(shard, kind)])
+        parts[kind] = look(tower, (decode(blob) for shard in shards for blob in getattr(shard, kind)))
         say(f"looked at {len(parts[kind])} {kind}")
     rng = np.random.default_rng(0)
-    parts["varied"] = look(tower, [blob for shard in shards for blob in shard.views], lambda view: varied(view, rng))
+    both = ((decode(view), decode(image)) for s in shards for view, image in zip(s.views, s.images, strict=True))
+    parts["varied"] = look(tower, (varied(view, rng, residue_of(image, rng)) for view, image in both))
     facts = {kind: np.concatenate([getattr(s, kind) for s in shards]) for kind in ("families", "extents", "cells")}
     return Seen(**parts, **facts)
 

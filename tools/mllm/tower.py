@@ -78,11 +78,13 @@ def batch_of(pictures: Pictures, rng: np.random.Generator, size: int) -> tuple[t
     for _ in range(size):
         k = int(rng.integers(len(pictures)))
         view = rng.random() < 0.85 or FAMILIES[pictures.families[k]] in OF_PARTS  # parts look right by themselves
-        image = decode(pictures.views[k] if view else pictures.images[k])
+        photograph = decode(pictures.images[k])
+        image = decode(pictures.views[k]) if view else photograph
+        residue = residue_of(photograph, rng) if view else None
         cells = pictures.cells[k]
         top, left = _corner(cells, int(pictures.families[k]), rng)
-        image = image[top * PATCH : (top + CROP) * PATCH, left * PATCH : (left + CROP) * PATCH]
-        image = varied(image, rng)
+        window = np.s_[top * PATCH : (top + CROP) * PATCH, left * PATCH : (left + CROP) * PATCH]
+        image = varied(image[window], rng, residue[window] if residue is not None else None)
         marks = labels_of(int(pictures.families[k]), cells)[top : top + CROP, left : left + CROP]
         turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
         image, marks = np.rot90(image, turns), np.rot90(marks, turns)
@@ -93,19 +95,44 @@ def batch_of(pictures: Pictures, rng: np.random.Generator, size: int) -> tuple[t
     return to_pixels(crops), torch.from_numpy(np.stack(labels))
 
 
-def varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another contrast, grain and sharpness."""
+def varied(image: np.ndarray, rng: np.random.Generator, residue: np.ndarray | None = None) -> np.ndarray:
+    """Another contrast, grain and sharpness, and traces that sound pieces leave in a view.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W, 3), uint8
+    residue : ndarray of shape (H, W, 3), optional
+        What :func:`residue_of` found; laid over it now and then.
+    """
     found = (np.ascontiguousarray(image).astype(np.float32) - 128) * rng.uniform(0.6, 1.5)
+    if residue is not None and rng.random() < 0.4:
+        found += rng.uniform(6, 40) * residue
     if rng.random() < 0.4:
         found += rng.uniform(1, 9) * rng.standard_normal(found.shape, np.float32)
-    if rng.random() < 0.3:  # streaks, as brushed or turned surfaces leave in a view
-        across = rng.standard_normal((found.shape[0], 1, 1), np.float32)
-        streaks = cv2.resize(across[:, 0], (found.shape[1], found.shape[0])) * rng.standard_normal(found.shape[:2])
-        streaks = cv2.GaussianBlur(streaks.astype(np.float32), (0, 0), sigmaX=float(rng.uniform(2, 9)), sigmaY=0.6)
-        found += (rng.uniform(2, 14) * streaks / (streaks.std() + 1e-6))[..., None]
+    if rng.random() < 0.45:
+        found += rng.uniform(2, 22) * _grain(found.shape[:2], rng)[..., None]
     if rng.random() < 0.2:
         found = cv2.GaussianBlur(found, (0, 0), float(rng.uniform(0.4, 0.9)))
     return np.clip(found + 128, 0, 255)
+
+
+def _grain(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Grain along one direction, spread about 1, in places stronger than in others."""
+    grain = cv2.GaussianBlur(
+        rng.standard_normal(shape).astype(np.float32), (0, 0), float(rng.uniform(2, 12)), None, 0.6
+    )
+    places = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return grain / (grain.std() + 1e-6) * np.clip(0.7 + 0.6 * places, 0, 1.5)
+
+
+def residue_of(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a piece that lies a little askew leaves along its edges, about -1 to 1, of the image's shape."""
+    side = image.shape[0]
+    turn = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.normal(0, 0.4)), float(1 + rng.normal(0, 0.004)))
+    turn[:, 2] += rng.normal(0, 0.6, 2)
+    moved = cv2.warpAffine(image, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    step = image.astype(np.float32) - moved.astype(np.float32)
+    return np.clip(step / (np.quantile(np.abs(step), 0.98) + 4), -1.5, 1.5)
 
 
 def _corner(cells: np.ndarray, family: int, rng: np.random.Generator) -> tuple[int, int]:
