@@ -33,6 +33,8 @@ class Settings:
         ``"auto"``, ``"cpu"`` or ``"cuda:n"``.
     endpoint_url, endpoint_key : str or None
         Of the OpenAI-compatible server; they are never stored.
+    endpoint_model : str or None
+        Name of the model on that server where none is asked for; None for the first one it lists.
     endpoint_consent : bool
         Whether images of every dataset may be sent to that server.
     """
@@ -44,6 +46,7 @@ class Settings:
     device: str = "auto"
     endpoint_url: str | None = None
     endpoint_key: str | None = field(default=None, repr=False)
+    endpoint_model: str | None = None
     endpoint_consent: bool = False
 
     @classmethod
@@ -69,6 +72,7 @@ class Settings:
             device=environment.get("MAD_DEVICE") or "auto",
             endpoint_url=environment.get("MAD_ENDPOINT_URL") or None,
             endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
+            endpoint_model=environment.get("MAD_ENDPOINT_MODEL") or None,
             endpoint_consent=environment.get("MAD_ENDPOINT_CONSENT", "").strip().lower() in ("yes", "true", "1"),
         )
 

@@ -122,16 +122,18 @@ class StoredPart:
 def settle_parts(
     store: Store, info: ScorerInfo, parameters: Mapping[str, Any], dataset: Dataset, subsets: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Name the runs that a scorer is made of where its parameters leave them open, so that a request says which.
+    """Name what the parameters leave open, so that a request says all: runs that a scorer is made of, server, model.
 
     Raises
     ------
     InputError
         If there is no such run; the sentence says how to make one.
+    UnavailableError
+        If a server has to be asked and does not answer.
     """
     wanted = subsets or dataset.subsets
     named = {name: part_run(store, kind, parameters[name], dataset, wanted).id for name, kind in info.parts.items()}
-    return {**parameters, **named}
+    return {**info.look_up(info.settle(parameters)), **named}
 
 
 def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Sequence[str]) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from mad_core.scorers import endpoint_address, models, weights
+from mad_core.scorers import endpoint_address, endpoint_model, models, weights
 from mad_core.scorers.catalog import ScorerInfo, register
 from mad_core.scorers.reductions import REDUCTIONS
 from mad_core.scorers.scorer import Parameter
@@ -47,6 +47,18 @@ def _weights() -> Parameter:
 
 def _backbone(default: str, choices: tuple[str, ...] = _BACKBONE_CHOICES) -> Parameter:
     return Parameter("backbone", "choice", default, "Network whose features are used.", choices=choices)
+
+
+def _open_backbone() -> Parameter:
+    """A backbone that may be left open, see :func:`weights.settled`."""
+    return Parameter(
+        "backbone",
+        "choice",
+        None,
+        f"Network whose features are used. Empty: that of the paper where its weights are on this machine, "
+        f"else {weights.FORMULA}, which ships.",
+        choices=(weights.FORMULA, *_BACKBONE_CHOICES),
+    )
 
 
 def asking() -> tuple[Parameter, ...]:
@@ -128,6 +140,22 @@ def crop_base(parameters: Mapping[str, Any]) -> str | None:
     return (parameters.get("crop_run") or None) if parameters.get("protocol") == "inspector" else None
 
 
+def _filter_bank() -> tuple[Parameter, ...]:
+    """Parameters of the filter bank, whatever is made of its map."""
+    return (
+        Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024),
+        Parameter(
+            "positions",
+            "choice",
+            "nearby",
+            "Compare with normals at nearby positions, or anywhere (for parts that lie in any pose).",
+            choices=("nearby", "all"),
+        ),
+        Parameter("reach", "int", 1, "Grid cells to each side that count as nearby.", 0, 4, advanced=True),
+        Parameter("bank", "int", 128, "Normals kept for comparison at most.", 4, 512, advanced=True),
+    )
+
+
 def _missing(scorer_id: str) -> Callable[[Mapping[str, Any]], str | None]:
     return partial(weights.why_not, scorer_id)
 
@@ -143,20 +171,24 @@ register(
         "It sees structure, not meaning: its scores follow how much is wrong rather than how bad it is.",
         needs="Nothing: no weights, no network, no GPU.",
         cost="About 0.1 s an image on two cores; 1 GB.",
-        parameters=(
-            Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024),
-            Parameter(
-                "positions",
-                "choice",
-                "nearby",
-                "Compare with normals at nearby positions, or anywhere (for parts that lie in any pose).",
-                choices=("nearby", "all"),
-            ),
-            Parameter("reach", "int", 1, "Grid cells to each side that count as nearby.", 0, 4, advanced=True),
-            Parameter("bank", "int", 128, "Normals kept for comparison at most.", 4, 512, advanced=True),
-            _reduction("top5"),
-        ),
+        parameters=(*_filter_bank(), _reduction("top5")),
         modules=(*_SHARED, "mad_core.scorers.filters", "mad_core.scorers.neighbours"),
+    )
+)
+register(
+    ScorerInfo(
+        id="probe",
+        title="Severity probe",
+        family="filter bank",
+        entry="mad_core.scorers.probe:SeverityProbe",
+        paper="After Alain and Bengio 2017, Understanding Intermediate Layers Using Linear Classifier Probes, "
+        "https://arxiv.org/abs/1610.01644",
+        summary="Weighs how the filter bank's responses depart from normal by what was learned on generated pictures "
+        "with severity labels. It shows how far such labels go without a rubric and without a language model.",
+        needs="Nothing: its weights ship with this software.",
+        cost="About 0.1 s an image on two cores; 1 GB.",
+        parameters=_filter_bank(),
+        modules=(*_SHARED, "mad_core.scorers.filterbank", "mad_core.scorers.filters", "mad_core.scorers.neighbours"),
     )
 )
 register(
@@ -172,7 +204,7 @@ register(
         cost="Seconds on a GPU, minutes on two cores; 4 GB.",
         needs_weights=True,
         parameters=(
-            _backbone("wide_resnet50_2.tv_in1k"),
+            _open_backbone(),
             _weights(),
             _size(256),
             Parameter("coreset", "float", 0.01, "Share of the normals' patches that is kept.", 1e-4, 1.0),
@@ -181,6 +213,7 @@ register(
             _reduction("model", "model"),
         ),
         why_not=_missing("patchcore"),
+        settle=partial(weights.settled, "patchcore"),
         modules=(*_MODELS, "mad_core.scorers.coreset"),
     )
 )
@@ -196,13 +229,14 @@ register(
         cost="Under a minute on two cores; 2 GB.",
         needs_weights=True,
         parameters=(
-            _backbone("resnet18.tv_in1k"),
+            _open_backbone(),
             _weights(),
             _size(256),
             Parameter("features", "int", 100, "Feature channels kept, drawn at random.", 1, 448),
             _reduction("model", "model"),
         ),
         why_not=_missing("padim"),
+        settle=partial(weights.settled, "padim"),
         modules=_MODELS,
     )
 )
@@ -219,13 +253,14 @@ register(
         cost="Minutes on a GPU, tens of minutes on two cores; 6 GB.",
         needs_weights=True,
         parameters=(
-            _backbone("wide_resnet50_2.tv_in1k"),
+            _open_backbone(),
             _weights(),
             _size(256),
             _steps(),
             _reduction("model", "model"),
         ),
         why_not=_missing("reverse-distillation"),
+        settle=partial(weights.settled, "reverse-distillation"),
         modules=(*_MODELS, "mad_core.scorers.trained"),
     )
 )
@@ -357,12 +392,13 @@ register(
         cost="Under a minute on two cores; 2 GB.",
         needs_weights=True,
         parameters=(
-            _backbone("resnet18.tv_in1k"),
+            _open_backbone(),
             _weights(),
             _size(256),
             _reduction("model", "model"),
         ),
         why_not=_missing("dfm"),
+        settle=partial(weights.settled, "dfm"),
         modules=_MODELS,
     )
 )
@@ -452,7 +488,19 @@ register(
         needs_fit=False,
         supervision="none",
         parameters=(
-            Parameter("model", "text", "", "Name of the model on the server; empty: the first one it lists."),
+            Parameter(
+                "model",
+                "text",
+                "",
+                "Name of the model on the server; empty: that of MAD_ENDPOINT_MODEL, else the first one it lists.",
+            ),
+            Parameter(
+                "server",
+                "text",
+                "",
+                "The server that was asked, found from MAD_ENDPOINT_URL: a run goes on with that one alone.",
+                advanced=True,
+            ),
             Parameter(
                 "consent", "bool", False, "Images leave this machine for the server: yes agrees to that for this run."
             ),
@@ -487,6 +535,8 @@ register(
             ),
         ),
         why_not=endpoint_address.why_not,
+        settle=endpoint_address.settled,
+        look_up=endpoint_model.name_model,
         modules=(
             "mad_core.scorers.endpoint",
             "mad_core.scorers.endpoint_address",

@@ -1,11 +1,13 @@
 """Where an OpenAI-compatible server is, and whether images may be sent there. No network, no torch here.
 
 The address and the key come from ``MAD_ENDPOINT_URL`` and ``MAD_ENDPOINT_KEY`` alone: neither is a parameter,
-so neither ends up in the store. Of the address only the host is recorded.
+so neither ends up in the store. Of the address the host is recorded, and a digest that tells two paths on one
+host apart: a request names its server, so scores of one server are never returned for another.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -35,6 +37,11 @@ class Address:
     url: str
     host: str
     loopback: bool
+
+    @property
+    def identity(self) -> str:
+        """Host and digest of the URL: what a request says of its server."""
+        return f"{self.host} {hashlib.blake2b(self.url.encode(), digest_size=4).hexdigest()}"
 
 
 def read_address(url: str, *, plain_http: bool = False) -> Address:
@@ -92,7 +99,7 @@ def address_of(settings: Settings, parameters: Mapping[str, Any]) -> Address:
     Raises
     ------
     UnavailableError
-        If no server is set.
+        If no server is set, or another one than the run was asked for.
     InputError
         If its address cannot be used.
     """
@@ -101,7 +108,25 @@ def address_of(settings: Settings, parameters: Mapping[str, Any]) -> Address:
             f"No server is set: put its address into MAD_ENDPOINT_URL ({_EXAMPLE}) and its key, if it has one, "
             "into MAD_ENDPOINT_KEY."
         )
-    return read_address(settings.endpoint_url, plain_http=bool(parameters.get("plain_http")))
+    address = read_address(settings.endpoint_url, plain_http=bool(parameters.get("plain_http")))
+    asked = parameters.get("server")
+    if asked and asked != address.identity:
+        raise UnavailableError(
+            f"This run was asked of the server {asked}, but MAD_ENDPOINT_URL names {address.identity} now. "
+            "Set the address back, or queue a new run for this server."
+        )
+    return address
+
+
+def settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with server and model named as far as the environment names them."""
+    settings = Settings.from_environment()
+    model = parameters["model"] or settings.endpoint_model or ""
+    try:
+        server = parameters["server"] or address_of(settings, parameters).identity
+    except MadError:  # why_not says it
+        server = ""
+    return {**parameters, "model": model, "server": server}
 
 
 def why_not(parameters: Mapping[str, Any]) -> str | None:

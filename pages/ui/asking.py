@@ -237,6 +237,7 @@ def _parsed(text: str) -> tuple[Rubric | None, str, str | None]:
 _SEPARATE = frozenset(
     {
         "model",
+        "server",
         "consent",
         "rubric",
         "protocol",

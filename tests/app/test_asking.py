@@ -142,12 +142,15 @@ def test_the_prompt_on_the_page_is_the_one_that_is_asked(home: Home, given: dict
 
 def test_images_leave_this_machine_only_after_asking_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAD_ENDPOINT_URL", "https://models.example.org/v1")
+    monkeypatch.setenv("MAD_ENDPOINT_MODEL", "seer-8b")  # named, so the server is not asked for it
     engine.store.cache_clear()
     test = form(home, "endpoint")
     assert "leave this machine: they are sent to models.example.org" in written(test)
     assert button(test, "Queue run").disabled
     test.checkbox(key=f"consent_{home.dataset}").check().run()
-    assert request_of(home, test)["consent"] is False  # kept for the dataset, not in the run
+    parameters = request_of(home, test)
+    assert parameters["consent"] is False  # kept for the dataset, not in the run
+    assert parameters["model"] == "seer-8b" and parameters["server"].startswith("models.example.org ")
     dataset = home.store.dataset(home.dataset)
     assert consent.agreed_hosts(home.store.settings, dataset) == {"models.example.org"}
     test = form(home, "endpoint")

@@ -17,6 +17,7 @@ from PIL import Image
 from mad_core.datasets.dataset import Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
 from mad_core.runs import consent
+from mad_core.runs.building import settle_parts
 from mad_core.runs.here import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
@@ -443,6 +444,52 @@ def test_a_run_on_another_machine_waits_for_consent(monkeypatch, parts, store) -
         do(store, asked)
     assert store.scores(asked.id).empty
     assert os.environ["MAD_ENDPOINT_URL"] not in json.dumps(dict(store.run(asked.id).record))
+
+
+def asked_for(store: Store, dataset: Dataset, **parameters: Any) -> Any:
+    """The run that a person asks for, as the command line and the pages do."""
+    info = catalog.scorer("endpoint")
+    settled = settle_parts(store, info, info.check(QUICK | parameters), dataset)
+    return store.request_run(RunRequest(store.add_dataset(Imported(dataset)), "endpoint", settled))
+
+
+def test_scores_of_one_server_are_never_given_for_another(serve, parts, store, monkeypatch) -> None:
+    first = serve()
+    asked = asked_for(store, parts)
+    do(store, asked)
+    assert asked.parameters["model"] == "canned-1"
+    assert asked_for(store, parts).id == asked.id and len(first.requests) == 9
+    first.models = ["canned-2"]  # the same address, another model
+    assert asked_for(store, parts).id != asked.id
+    assert asked_for(store, parts, model="canned-1").id == asked.id
+    monkeypatch.setenv("MAD_ENDPOINT_URL", first.url.removesuffix("/v1") + "/elsewhere/v1")  # another path on the host
+    assert asked_for(store, parts, model="canned-1").id != asked.id
+    serve()
+    other = asked_for(store, parts, model="canned-1")
+    assert other.id != asked.id and other.done == 0
+
+
+def test_a_run_goes_on_with_its_own_server_alone(serve, parts, store) -> None:
+    serve(lambda request, number: judge(request, number) if number % 2 else Answer("Hm."))
+    asked = asked_for(store, parts)
+    do(store, asked)
+    second = serve()
+    store.resume_run(asked.id, retry_failed=True)
+    with pytest.raises(WorkError, match=r"was asked of the server 127\.0\.0\.1.*MAD_ENDPOINT_URL names 127\.0\.0\.1"):
+        do(store, asked)
+    assert second.requests == [] and store.scores(asked.id)["score"].notna().all()
+
+
+def test_a_server_without_models_is_a_sentence_before_a_run_is_queued(serve, parts, store) -> None:
+    server = serve()
+    server.models = []
+    with pytest.raises(UnavailableError, match=r"lists no model\. Name one"):
+        asked_for(store, parts)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UnavailableError, match=r"does not list its models: .*refused"):
+        asked_for(store, parts)
+    assert store.runs() == []
 
 
 # -- a model behind the protocol ----------------------------------------------------------------
