@@ -17,10 +17,13 @@ from mad_core.scorers.scorer import Parameter, Scorer
 FAMILIES = (
     "filter bank",
     "memory bank",
+    "one-class",
     "distillation",
     "flow",
     "reconstruction",
     "feature density",
+    "feature discrimination",
+    "perturbation",
     "vision foundation",
     "multimodal LLM",
     "hybrid",
@@ -56,6 +59,10 @@ class ScorerInfo:
         Whether it is shown labelled calibration images with these parameters.
     builds_on : callable(parameters) -> str or None
         Id of the run whose results it reads with these parameters.
+    settle : callable(parameters) -> dict
+        Gives parameters that were left open the value that is best on this machine, so that a request says all.
+    look_up : callable(parameters) -> dict
+        The same for what only a server can say; asked once, when a run is requested.
     parts : mapping of str to {"detector", "mllm"}
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
     """
@@ -76,6 +83,8 @@ class ScorerInfo:
     modules: tuple[str, ...] = ()
     shows_labels: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     builds_on: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
+    settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
@@ -98,7 +107,7 @@ class ScorerInfo:
         if unknown:
             names = ", ".join(known) or "none"
             raise InputError(f"Scorer '{self.id}' has no parameter '{unknown[0]}'; it has {names}.")
-        return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
+        return self.settle({name: p.check(given.get(name, p.default)) for name, p in known.items()})
 
     def create(self, parameters: Mapping[str, Any]) -> Scorer:
         """Import the implementation and build it. Only a worker does this."""
@@ -166,4 +175,4 @@ def scorer(scorer_id: str) -> ScorerInfo:
 
 def _load() -> None:
     """Import the modules of declarations once (they import no torch)."""
-    from mad_core.scorers import declarations  # noqa: F401
+    from mad_core.scorers import declarations, declarations_trained  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,16 @@ from mad_core.scorers import models
 
 _OUTPUTS, _INPUTS = 32, 64
 """Quantised layers need outputs and inputs in multiples of these on CPUs with bfloat16 instructions."""
+
+
+class _WithoutFasterKernel(logging.Filter):
+    """Drops one line: that a faster kernel for CPUs is not on this machine, which is nothing to act on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Failed to load CPU gemm_4bit_forward from kernels-community")
+
+
+_WITHOUT_FASTER_KERNEL = _WithoutFasterKernel()
 
 
 @dataclass
@@ -75,6 +86,7 @@ def load(model: str, quantisation: str, device: str) -> Loaded:
     if reason or folder is None:
         raise UnavailableError(reason or f"The model {model} is not on this machine.")
     chosen = "4bit" if quantisation == "auto" else quantisation
+    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_WITHOUT_FASTER_KERNEL)
     failure = None
     try:
         network = AutoModelForImageTextToText.from_pretrained(
