@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from tools.backbone.blemishes import BLEMISHES
-from tools.backbone.surfaces import SHEET, draw_parts, draw_sheet
+from tools.backbone.surfaces import SHEET, Part, draw_parts, draw_sheet
 from tools.mllm.products import random_colour
 from tools.mllm.training import say
 
@@ -17,7 +17,7 @@ Rng = np.random.Generator
 SIDE = 128
 NORMALS, BLEMISHED, SOUND = 5, 4, 2
 _JITTER = 12
-_ALIGNED = 0.45
+_ALIGNED, _OF_PARTS, _GREY = 0.45, 0.3, 0.5
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ class Line:
         self.other = pool[int(rng.integers(len(pool)))]
         self.crop = int(rng.uniform(80, 220))
         self.colour = random_colour(rng)
+        if rng.random() < _GREY:
+            self.colour = np.full(3, self.colour.mean(), np.float32)
         self.depth = float(np.exp(rng.uniform(np.log(0.015), np.log(0.3))))
-        self.parts = draw_parts(rng, SIDE + 2 * _JITTER) if rng.random() < _ALIGNED else None
-        self.part_colour = rng.uniform(-0.25, 0.25, 3).astype(np.float32) + rng.uniform(-0.1, 0.1)
+        self.parts = draw_parts(rng, SIDE + 2 * _JITTER) if rng.random() < _ALIGNED else []
+        self.part_tint = rng.uniform(-0.25, 0.25, 3).astype(np.float32) * (rng.random() > _GREY)
         self.jitter = int(rng.integers(0, 5))
         self.gain, self.shading, self.noise = rng.uniform(0, 0.25), rng.uniform(0, 0.35), rng.uniform(0, 0.03)
         self.blur = rng.uniform(0, 0.8)
@@ -77,13 +79,32 @@ class Line:
 
     def piece(self, normal: bool, rng: Rng) -> np.ndarray:
         image = self.colour * (1 + self.depth * self.material(self.sheet, normal, rng)[..., None])
-        if self.parts is not None:
-            tones, cover = self.parts
-            y, x = _JITTER + rng.integers(-self.jitter, self.jitter + 1, 2)
-            tones, cover = (part[y : y + SIDE, x : x + SIDE, None] for part in (tones, cover))
-            painted = np.clip(self.colour * (1 + 0.25 * tones) + self.part_colour * np.sign(tones), 0.02, 0.98)
-            image = image + cover * (painted - image) * 0.9
+        y, x = _JITTER + rng.integers(-self.jitter, self.jitter + 1, 2)
+        for part in self.parts:
+            self._lay(image, part, y, x)
         return image.astype(np.float32)
+
+    def _lay(self, image: np.ndarray, part: Part, y: int, x: int) -> np.ndarray:
+        share = part.cover[y : y + SIDE, x : x + SIDE]
+        painted = np.clip(self.colour * (1 + 0.25 * part.tone) + self.part_tint * np.sign(part.tone), 0.02, 0.98)
+        image += 0.9 * share[..., None] * (painted - image)
+        return share
+
+    def faulty_board(self, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        """A piece with a part too few, one too many or one at another place, and what is changed of each pixel."""
+        whole = self.parts
+        k = int(rng.integers(len(whole)))
+        kind = rng.integers(3)
+        gone = [] if kind == 0 else [whole[k]]
+        extra = [] if kind == 1 else draw_parts(rng, SIDE + 2 * _JITTER)[:1]
+        self.parts = [part for part in whole if all(part is not one for one in gone)] + extra
+        image = self.piece(False, rng)
+        self.parts = whole
+        inner = np.s_[_JITTER : _JITTER + SIDE, _JITTER : _JITTER + SIDE]
+        share = np.zeros((SIDE, SIDE), np.float32)
+        for part in (*gone, *extra):
+            share = np.maximum(share, part.cover[inner])
+        return image, share
 
     def photographed(self, image: np.ndarray, rng: Rng) -> np.ndarray:
         """Another light, shading, sharpness and grain each time."""
@@ -105,7 +126,9 @@ def draw_episode(pool: np.ndarray, rng: Rng) -> Episode:
     for k in range(BLEMISHED + SOUND):
         piece = line.piece(False, rng)
         share = np.zeros((SIDE, SIDE), np.float32)
-        if k < BLEMISHED:
+        if k < BLEMISHED and line.parts and rng.random() < _OF_PARTS:
+            piece, share = line.faulty_board(rng)
+        elif k < BLEMISHED:
             other = line.colour * (1 + line.depth * line.material(line.other, False, rng)[..., None])
             blemish = BLEMISHES[int(rng.integers(len(BLEMISHES)))]
             share = np.asarray(blemish(piece, rng, other.astype(np.float32)), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -97,24 +98,32 @@ def draw_sheet(number: int) -> np.ndarray:
     return np.clip(128 + 36 * np.clip(_scaled(field), -3.4, 3.4), 0, 255).astype(np.uint8)
 
 
-def draw_parts(rng: Rng, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Parts that lie at fixed places of a board: tones (side, side) of 1 and how much they cover (side, side)."""
-    tones, cover = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
-    for _ in range(int(rng.integers(1, 9))):
-        mask = np.zeros((side, side), np.float32)
-        centre = tuple(int(v) for v in rng.integers(0, side, 2))
-        size = int(rng.uniform(4, side / 3))
-        kind = rng.integers(4)
-        if kind == 0:
-            cv2.circle(mask, centre, size, 1, -1, cv2.LINE_AA)
-        elif kind == 1:
-            box = cv2.boxPoints((centre, (size * rng.uniform(0.4, 2.5), size), float(rng.uniform(0, 180))))
-            cv2.fillPoly(mask, [box.astype(np.int32)], 1, cv2.LINE_AA)
-        elif kind == 2:
-            end = tuple(int(v) for v in rng.integers(0, side, 2))
-            cv2.line(mask, centre, end, 1, int(rng.integers(1, 7)), cv2.LINE_AA)
-        else:
-            cv2.circle(mask, centre, size, 1, int(rng.integers(1, 6)), cv2.LINE_AA)
-        tones = np.where(mask > 0.01, float(rng.uniform(-2.5, 2.5)), tones)
-        cover = np.maximum(cover, mask)
-    return tones, cover
+@dataclass(frozen=True)
+class Part:
+    """Something that lies at a fixed place of a board: its tone, and how much of each pixel it covers (side, side)."""
+
+    tone: float
+    cover: np.ndarray
+
+
+def draw_parts(rng: Rng, side: int) -> list[Part]:
+    """The parts of a board, (side, side) pixels."""
+    return [Part(float(rng.uniform(-2.5, 2.5)), _shape(rng, side)) for _ in range(int(rng.integers(1, 9)))]
+
+
+def _shape(rng: Rng, side: int) -> np.ndarray:
+    mask = np.zeros((side, side), np.float32)
+    centre = tuple(int(v) for v in rng.integers(0, side, 2))
+    size = int(rng.uniform(4, side / 3))
+    kind = rng.integers(4)
+    if kind == 0:
+        cv2.circle(mask, centre, size, 1, -1, cv2.LINE_AA)
+    elif kind == 1:
+        box = cv2.boxPoints((centre, (size * rng.uniform(0.4, 2.5), size), float(rng.uniform(0, 180))))
+        cv2.fillPoly(mask, [box.astype(np.int32)], 1, cv2.LINE_AA)
+    elif kind == 2:
+        end = tuple(int(v) for v in rng.integers(0, side, 2))
+        cv2.line(mask, centre, end, 1, int(rng.integers(1, 7)), cv2.LINE_AA)
+    else:
+        cv2.circle(mask, centre, size, 1, int(rng.integers(1, 6)), cv2.LINE_AA)
+    return mask

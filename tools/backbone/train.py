@@ -1,6 +1,6 @@
 """Teach the backbone to tell blemishes by the distance to the nearest normal patch, as PatchCore uses it.
 
-``python -m tools.backbone.train --out backbone.pt --steps 6000 [--tiles FOLDER]``. An episode is a surface or a
+``python -m tools.backbone.train --out backbone.pt --steps 3000 [--tiles FOLDER]``. An episode is a surface or a
 board made by formulas: a few normal pieces, and pieces to judge by them under another light. The loss asks
 that the distance of a blemished patch to its nearest normal patch exceed that of any sound one, by ratio.
 Stopped, it goes on where it was. ``--tiles`` prints, beside the loss, the AUROC on every other test image of a
@@ -112,7 +112,7 @@ def judged_on(net: nn.Module, folder: Path, side: int = 256, bank: int = 8000) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
