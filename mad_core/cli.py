@@ -402,9 +402,13 @@ def runs(as_json: AsJson = False) -> None:
 @app.command()
 def show(run: RunId, as_json: AsJson = False) -> None:
     """Show one run: its request, its progress and what is needed to repeat it."""
+    from mad_core.runs.usage import run_usage
+
     store = _store()
     found = store.run(run)
     data = _run_json(store, found) | {"device": found.device, "record": dict(found.record)}
+    used = run_usage(store, run)
+    data["usage"] = used.to_json() if used else None
     data["fits"] = [
         {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}
         | {"facts": dict(e.facts)}

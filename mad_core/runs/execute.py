@@ -20,7 +20,7 @@ import torch
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
-from mad_core.runs import consent, devices, fitted
+from mad_core.runs import consent, devices, fitted, usage
 from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
@@ -69,7 +69,7 @@ def execute_run(control: Control) -> dict[str, Any]:
     if missing:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
-    facts = {**record(control.device), "code": fitted.code_digest(info)}
+    facts = {**record(control.device), "code": fitted.code_digest(info), **usage.carried(run.record)}
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
     clock, resources = _Clock(control, run), Resources()
     failed: dict[str, str] = {}

@@ -24,6 +24,7 @@ from mad_core.runs.database import Database
 from mad_core.runs.maps import MapRef, MapStore
 from mad_core.runs.queue import Queue
 from mad_core.runs.schema import datasets, images, run_subsets, runs, scores
+from mad_core.runs.usage import keep_dropped
 from mad_core.scorers.scorer import OK, Scored
 from mad_core.settings import Settings
 
@@ -427,6 +428,7 @@ class Store:
             raise InputError(f"The scores of run '{run.title}' were made elsewhere; import its files again instead.")
         if retry_failed and not run.active:
             with self.database.write() as connection:
+                keep_dropped(connection, run_id)
                 connection.execute(scores.delete().where(scores.c.run_id == run_id, scores.c.status != OK))
             self.count_done(run_id)
         job = self.queue.submit("run", {"run": run_id}, key=run.job_key, device=run.device)

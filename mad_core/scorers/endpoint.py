@@ -53,12 +53,8 @@ T = TypeVar("T")
 
 @dataclass
 class _Counts:
-    """What a session has used."""
+    """How the answers of a session turned out; what they used stands with each of them."""
 
-    images: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    retries: int = 0
     expected: int = 0
     failed_in_a_row: int = 0
 
@@ -145,12 +141,6 @@ class Endpoint(Scorer):
             "expectation": "approximate, of the most probable tokens that the server names"
             if counts.expected
             else "none: the server named no tokens, so the written score stands",
-            "images": counts.images,
-            "images_expected": counts.expected,
-            "tokens_in": counts.tokens_in,
-            "tokens_out": counts.tokens_out,
-            "cost": self._cost(counts.tokens_in, counts.tokens_out),
-            "retries": counts.retries,
         }
 
     def close(self) -> None:
@@ -236,13 +226,9 @@ class Endpoint(Scorer):
                 raise
 
     def _counted(self, scored: Scored) -> Scored:
-        """Count what an image used; leave a server that fails image after image alone."""
-        counts, detail = self._counts, scored.detail
-        counts.images += 1
-        counts.tokens_in += detail.get("tokens_in", 0)
-        counts.tokens_out += detail.get("tokens", 0)
-        counts.retries += detail.get("retries", 0)
-        counts.expected += detail.get("score_from") == "expected"
+        """Leave a server that fails image after image alone."""
+        counts = self._counts
+        counts.expected += scored.detail.get("score_from") == "expected"
         counts.failed_in_a_row = counts.failed_in_a_row + 1 if scored.status in (TIMEOUT, SERVER_ERROR) else 0
         if counts.failed_in_a_row > max(HOPELESS, self.parameters["concurrency"]):
             raise WorkError(

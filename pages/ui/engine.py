@@ -15,11 +15,13 @@ from mad_core.metrics.comparing import summarize
 from mad_core.runs.results import display_range, run_table
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
+from pages.ui import credentials
 
 
 @lru_cache(maxsize=1)
 def store() -> Store:
     """The store of this process (not of a session): pages and image routes share it."""
+    credentials.hand_over()
     return Store(Settings.from_environment())
 
 

@@ -10,9 +10,11 @@ import streamlit as st
 
 from mad_core.figures import describe_raincloud, raincloud
 from mad_core.metrics.summary import HOW_TO_READ
+from mad_core.runs.external import provenance
 from mad_core.runs.latest import latest_answers
 from mad_core.runs.results import run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.runs.usage import run_usage
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, header, session
 from pages.ui.answers import latest
@@ -54,7 +56,8 @@ def watch(info: DatasetInfo) -> None:
 def _in_short(run: Run) -> str:
     when = datetime.fromtimestamp(run.created).strftime("%d %b, %H:%M")
     images = f"{run.total:,} images" if run.status == "done" else f"{run.done:,} of {run.total:,} images"
-    return f"{WORDS[run.status]} · {images} · {when}"
+    word = "imported" if run.imported else WORDS[run.status]
+    return f"{word} · {images} · {when}"
 
 
 def _panel(info: DatasetInfo, run_id: str) -> None:
@@ -88,6 +91,8 @@ def _state(run: Run) -> None:
 
 
 def _finished(run: Run) -> str:
+    if run.imported:
+        return f"{run.done:,} images · {provenance(run)}"
     entries = engine.store().run_subsets(run.id)
     scoring = sum(e.seconds_score for e in entries)
     facts = [f"{run.done:,} images"]
@@ -95,6 +100,8 @@ def _finished(run: Run) -> str:
         facts.append(f"{run.done / scoring:.1f} images/s")
     facts.append(f"fitted in {duration(sum(e.seconds_fit for e in entries))}")
     facts.append(f"on {run.record.get('device', {}).get('id', run.device)}")
+    used = run_usage(engine.store(), run.id)
+    facts += [used.in_words()] if used else []
     maps = engine.store().maps.disk_use(run.id)
     return " · ".join([*facts, f"maps {size(maps)}"] if maps else facts)
 
@@ -104,9 +111,11 @@ def _actions(run: Run) -> None:
     if run.active:
         if st.button("Cancel", help="After the current batch; what is scored is kept.", icon=":material/stop:"):
             _then_rerun(lambda: store.cancel_run(run.id))
-    elif run.done < run.total and st.button("Resume", icon=":material/play_arrow:", type="primary"):
+    elif (
+        run.done < run.total and not run.imported and st.button("Resume", icon=":material/play_arrow:", type="primary")
+    ):
         _then_rerun(lambda: store.resume_run(run.id))
-    failed = 0 if run.active else _failed(run)
+    failed = 0 if run.active or run.imported else _failed(run)
     if failed and st.button(f"Retry {failed} failed", icon=":material/refresh:"):
         _then_rerun(lambda: store.resume_run(run.id, retry_failed=True))
     with st.popover("More"):

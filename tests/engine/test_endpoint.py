@@ -20,6 +20,7 @@ from mad_core.runs import consent
 from mad_core.runs.building import settle_parts
 from mad_core.runs.here import do_here
 from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.usage import run_usage
 from mad_core.scorers import catalog
 from mad_core.scorers.endpoint_address import Address, notice, read_address
 from mad_core.scorers.models import SHIPPED, locate
@@ -90,8 +91,8 @@ def test_scores_are_the_expectation_over_the_named_tokens(serve, pictures) -> No
         assert (one.detail["score_from"], one.detail["expected_from"]) == ("expected", "top tokens, approximate")
         assert one.distribution is not None and one.distribution.sum() == pytest.approx(1)
         assert one.reason == f"{number} percent dark."
-    assert facts["tokens_in"] == 5000 and facts["tokens_out"] == 100
-    assert facts["cost"] == pytest.approx((2.0 * 5000 + 10.0 * 100) / 1e6)
+        assert (one.detail["tokens_in"], one.detail["tokens"]) == (1000, 20)
+        assert one.detail["cost"] == pytest.approx((2.0 * 1000 + 10.0 * 20) / 1e6)
     assert facts["model"] == "canned-1" and facts["served_model"] == "canned-1-of-may"
     assert "approximate" in facts["expectation"] and facts["encoding"] == "PNG"
 
@@ -174,9 +175,9 @@ def test_failing_then_well_is_retried(serve, pictures) -> None:
         return judge(request, number)
 
     serve(flaky)
-    scored, facts = run(pictures, retries=4, concurrency=1)
+    scored, _ = run(pictures, retries=4, concurrency=1)
     assert [s.status for s in scored] == ["ok"] * 5
-    assert facts["retries"] == 5 and scored[0].detail["retries"] == 2
+    assert sum(s.detail["retries"] for s in scored) == 5 and scored[0].detail["retries"] == 2
 
 
 ODD = {
@@ -416,7 +417,7 @@ def test_a_run_keeps_scores_and_facts_and_never_the_key(serve, parts, store, cap
     means = scores.groupby(scores["image_id"].map(levels))["score"].mean()
     assert len(scores) == 9 and means.is_monotonic_increasing
     facts = store.run_subsets(asked.id)[0].facts
-    assert facts["tokens_in"] == 9000 and facts["host"] == server.url.removeprefix("http://").removesuffix("/v1")
+    assert facts["host"] == server.url.removeprefix("http://").removesuffix("/v1")
     assert set(server.keys) == {f"Bearer {KEY}"}
     out, err = capfd.readouterr()
     assert KEY not in out + err
@@ -435,6 +436,42 @@ def test_failed_images_are_asked_again_on_demand(serve, parts, store) -> None:
     store.resume_run(asked.id, retry_failed=True)
     do(store, asked)
     assert store.scores(asked.id)["score"].notna().all() and len(server.requests) == 9 + 5
+
+
+def test_every_session_of_a_run_is_counted(serve, parts, store) -> None:
+    """A session that is broken off, the rest, and failed answers asked for again."""
+    server = serve(lambda request, number: judge(request, number) if number % 2 else Answer("Hm."))
+    asked = request(store, parts, concurrency=1, price_in=2.0, price_out=10.0)
+    assert run_usage(store, asked.id) is None
+    job = store.queue.active_for(asked.job_key)
+    assert job is not None
+
+    def breaking_off(request: dict[str, Any], number: int) -> Answer:
+        if number == 4:
+            store.cancel_run(asked.id)
+            time.sleep(1)
+        return judge(request, number) if number % 2 else Answer("Hm.")
+
+    server.behaviour = breaking_off
+    with pytest.raises(CancelledError):
+        do_here(store, job.id, "cpu", lambda progress: None)
+    assert 0 < len(store.scores(asked.id)) < 9
+    server.behaviour = lambda request, number: judge(request, number) if number % 2 else Answer("Hm.")
+    store.resume_run(asked.id)
+    do(store, asked)
+    used = run_usage(store, asked.id)
+    assert used is not None and (used.answers, used.tokens_in, used.tokens_out) == (9, 9000, 180)
+    failed = int(store.scores(asked.id)["score"].isna().sum())
+    assert failed > 0
+    server.behaviour = judge
+    for _ in range(2):  # the second time nothing has failed
+        store.resume_run(asked.id, retry_failed=True)
+        do(store, asked)
+    used = run_usage(store, asked.id)
+    assert used is not None and store.scores(asked.id)["score"].notna().all()
+    assert (used.answers, used.tokens_in, used.tokens_out) == (9 + failed, 1000 * (9 + failed), 20 * (9 + failed))
+    assert used.cost == pytest.approx((2.0 * used.tokens_in + 10.0 * used.tokens_out) / 1e6)
+    assert used.in_words().startswith(f"{used.tokens_in:,} tokens sent, ")
 
 
 def test_a_run_on_another_machine_waits_for_consent(monkeypatch, parts, store) -> None:
