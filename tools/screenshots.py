@@ -96,7 +96,7 @@ def _pages(store: Store) -> dict[str, str]:
     rows = store.dataset(dataset.id).select(split="test", subset="plate")
     crack = rows.loc[rows["defect"] == "crack", "image_id"].iloc[2]
     return {
-        "data": "/data?subset=plate",
+        "data": "/?subset=plate",
         "score": "/score?subset=plate",
         "new-run": "/score?view=New+run",
         "images": "/images?subset=plate",
