@@ -15,6 +15,7 @@ from mad_core.runs.fetching import queue_fetch
 from mad_core.runs.store import DatasetInfo
 from mad_core.runs.uploads import keep_upload
 from pages.ui import charts, engine, session, tiles
+from pages.ui.calibrating import calibrating
 from pages.ui.gallery import gallery
 from pages.ui.header import header, without_dataset
 from pages.ui.text import plain, size
@@ -42,6 +43,7 @@ def page() -> None:
         _levels(info, subset)
     with right:
         _manage(info)
+        calibrating(info, dataset)
 
 
 def _imports_note() -> None:

@@ -1,0 +1,70 @@
+"""Set calibration images aside: labelled images that scorers may see, and that leave every metric."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import streamlit as st
+
+from mad_core.datasets.dataset import Dataset, Imported, level_key
+from mad_core.errors import InputError
+from mad_core.runs.store import DatasetInfo
+from pages.ui import engine, session
+from pages.ui.text import plain
+
+USUAL, MOST = 2, 100
+
+
+def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
+    """How many images are set aside, what that takes from each level, and the button that does it."""
+    there = len(dataset.select(split="calibration"))
+    with st.expander("Set calibration images aside", icon=":material/tune:"):
+        st.caption(
+            "Anchors, blended scorers and thresholds learn from labelled images. These are taken from the test images "
+            "and leave every metric. The result is a dataset of its own; this one and its runs stay as they are."
+        )
+        if there:
+            st.caption(f"This dataset has {_counted(there)} set aside already; further ones are taken from the rest.")
+        per_level = st.number_input(
+            "Images of each level and subset", 1, MOST, USUAL, key=f"calibrate_{info.id}", width=240
+        )
+        try:
+            calibrated = dataset.with_calibration(int(per_level))
+        except InputError as error:
+            st.info(plain(str(error)), icon=":material/info:")
+            return
+        _taken(dataset, calibrated)
+        if st.button("Set aside", key=f"set_aside_{info.id}"):
+            _keep(info, calibrated)
+
+
+def _taken(before: Dataset, after: Dataset) -> None:
+    """Images that leave the metrics, by subset and level, and how many stay."""
+    rows, total = [], 0
+    for subset in after.subsets:
+        had, stay = (Counter(dataset.select(split="test", subset=subset)["level"]) for dataset in (before, after))
+        gone = {level: had[level] - stay[level] for level in sorted(had)}
+        total += sum(gone.values())
+        cells = {f"L{level_key(level)}": f"{n} of {had[level]:,}" for level, n in gone.items()}
+        rows.append({"Subset": subset, **cells})
+    table = pd.DataFrame(rows)
+    levels = sorted((c for c in table.columns if c != "Subset"), key=lambda c: float(c[1:]))
+    st.markdown(f"**{_counted(total)}** leave every metric:")
+    st.dataframe(
+        table[["Subset", *levels]], hide_index=True, width="stretch", alt="Images set aside by subset and level"
+    )
+    st.caption("A level keeps at least half of its test images. Which ones are taken depends on their names alone.")
+
+
+def _keep(info: DatasetInfo, calibrated: Dataset) -> None:
+    """Store the dataset as its own version and put it in view."""
+    made = session.attempt(lambda: engine.store().add_dataset(Imported(calibrated, info.problems)))
+    if made:
+        session.put(dataset=made, image=None, run=None, runs=None)
+        st.toast("Set aside; the new dataset is in view.")
+        st.rerun()
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} image{'' if number == 1 else 's'}"
