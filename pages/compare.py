@@ -31,8 +31,10 @@ from mad_core.runs.comparing import (
 )
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, tiles
+from pages.ui.bench import bench_section
 from pages.ui.gallery import gallery
 from pages.ui.header import header
+from pages.ui.outside import add_results, what_did_not_fit
 from pages.ui.table import metric_table
 from pages.ui.text import level_names, plain
 
@@ -107,6 +109,7 @@ def page() -> None:
             icon=":material/info:",
         )
         st.page_link("pages/score.py", label="Choose scorers", icon=":material/play_arrow:")
+        add_results(info)
         return
     view = _choose(info, scored)
     if not view.runs:
@@ -115,6 +118,9 @@ def page() -> None:
     active = any(run.active for run in view.runs)
     st.fragment(_numbers, run_every=LIVE_SECONDS if active else None, parallel=True)(view)
     _export(view)
+    what_did_not_fit(view.runs, view.names)
+    bench_section(info, view.runs)
+    add_results(info)
     st.html(ROOM)
     with st.container(key="figures"):
         _score_against_level(view)

@@ -92,6 +92,22 @@ def test_a_subset_that_fails_is_named_and_the_others_are_scored(mad: Mad, root: 
     assert "Subset 'mvtec_metal_nut' has no training normals" in found.err
 
 
+def test_what_was_not_foreseen_on_one_subset_does_not_stop_the_others(mad: Mad, opened: Store, root: Path) -> None:  # noqa: F811
+    def crash() -> None:
+        raise RuntimeError("no kernel image")
+
+    Mean.after[20] = crash
+    answer = mad("bench-table", root, "--scorers", "mean", "--draws", 0, "--json").json
+    (failed,) = answer["scorers"][0]["failed"].items()
+    assert failed == ("diabetic-retinopathy", "RuntimeError: no kernel image (details in the worker's log)")
+    assert figures(answer, "overall")["subsets"] == 7  # what it scored before it failed is kept
+    assert figures(answer, "overall")["n_scored"] < 84
+    (run,) = opened.runs()
+    assert run.status == "failed" and run.error and run.error.startswith("diabetic-retinopathy: RuntimeError")
+    healed = mad("bench-table", root, "--scorers", "mean", "--draws", 0, "--json").json
+    assert (healed["scorers"][0]["failed"], figures(healed, "overall")["coverage"]) == ({}, 1.0)
+
+
 def test_result_files_go_out_and_come_back(mad: Mad, opened: Store, root: Path, tmp_path: Path) -> None:  # noqa: F811
     table = mad("bench-table", root, "--scorers", "mean", "--draws", 0, "--json").json
     run = table["scorers"][0]["run"]
