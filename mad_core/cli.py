@@ -32,33 +32,15 @@ from mad_core.terminal import (
     RunId,
     Seed,
     Source,
-)
-from mad_core.terminal import (
-    checked_parameters as _parameters,
-)
-from mad_core.terminal import (
-    counted as _counted,
-)
-from mad_core.terminal import (
-    finish_run as _finish_run,
-)
-from mad_core.terminal import (
-    named_device as _device,
-)
-from mad_core.terminal import (
-    named_scorer as _scorer,
-)
-from mad_core.terminal import (
-    open_store as _store,
-)
-from mad_core.terminal import (
-    print_answer as _print,
-)
-from mad_core.terminal import (
-    read_dataset as _import,
-)
-from mad_core.terminal import (
-    working as _working,
+    checked_parameters,
+    counted,
+    finish_run,
+    named_device,
+    named_scorer,
+    open_store,
+    print_answer,
+    read_dataset,
+    working,
 )
 
 app = typer.Typer(
@@ -92,14 +74,14 @@ def main() -> None:
 @app.command()
 def demo(as_json: AsJson = False) -> None:
     """Make the demo dataset (once) and say where it lies."""
-    imported = _import("demo")
+    imported = read_dataset("demo")
     data = {
         "path": str(Settings.from_environment().home / "demo"),
-        "dataset": _store().add_dataset(imported),
+        "dataset": open_store().add_dataset(imported),
         "version": imported.dataset.card.version,
         "images": len(imported.dataset.table),
     }
-    _print(data, as_json, lambda: [data["path"]])
+    print_answer(data, as_json, lambda: [data["path"]])
 
 
 @app.command()
@@ -107,9 +89,9 @@ def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> Non
     """Import a dataset and report counts, every problem, and what of the published benchmark is missing."""
     from mad_core.datasets.importing import check_report
 
-    imported = _import(source, policy)
+    imported = read_dataset(source, policy)
     report = check_report(imported)
-    _print(report, as_json, lambda: [*_check_lines(report), *_published_lines(imported)])
+    print_answer(report, as_json, lambda: [*_check_lines(report), *_published_lines(imported)])
     if imported.dataset.table.empty:
         raise MadError(f"Nothing usable is in {source}.")
 
@@ -122,7 +104,7 @@ def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
-    yield _counted(len(report["problems"]), "problem")
+    yield counted(len(report["problems"]), "problem")
     for problem in report["problems"]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
 
@@ -158,10 +140,10 @@ def fetch(
         parse_selection([wanted])
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from None
-    store = _store()
+    store = open_store()
     folder = (to or Settings.from_environment().home / "madbench").expanduser().absolute()
     job = queue_fetch(store, wanted, folder)
-    with _working() as progress:
+    with working() as progress:
         data = dict(do_here(store, job, "cpu", progress.job).result or {})
     data.pop("job", None)
     for refused in data["refused"]:
@@ -169,11 +151,11 @@ def fetch(
 
     def lines() -> Iterable[str]:
         megabytes = f"{data['bytes'] / 1e6:.0f} MB downloaded"
-        written = _counted(data["images"], "image")
+        written = counted(data["images"], "image")
         yield f"{written} written, {data['kept']} there already, {megabytes}: {data['folder']}"
         yield f"python -m mad_core check {shlex.quote(data['folder'])} says what is complete."
 
-    _print(data, as_json, lines)
+    print_answer(data, as_json, lines)
 
 
 # -- scorers ------------------------------------------------------------------------------------
@@ -193,7 +175,7 @@ def list_scorers(as_json: AsJson = False) -> None:
             if entry["why_not"]:
                 yield f"    {entry['why_not']}"
 
-    _print(entries, as_json, lines)
+    print_answer(entries, as_json, lines)
 
 
 def _check_out(out: Path) -> None:
@@ -228,24 +210,24 @@ def score(
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
-    info = _scorer(scorer)
-    parameters = _parameters(info, param or [])
+    info = named_scorer(scorer)
+    parameters = checked_parameters(info, param or [])
     if maps not in ("all", "none", "on demand"):
         raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")
-    device = _device(device or Settings.from_environment().device)
+    device = named_device(device or Settings.from_environment().device)
     missing = info.why_not(parameters)
     if missing:
         raise UnavailableError(missing)
     _check_out(out)
-    imported = _import(source, policy)
+    imported = read_dataset(source, policy)
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
     if imported.problems:
-        found = _counted(len(imported.problems), "problem")
+        found = counted(len(imported.problems), "problem")
         typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
-    store = _store()
+    store = open_store()
     dataset_id = store.add_dataset(imported)
     request = RunRequest(
         dataset_id,
@@ -259,10 +241,10 @@ def score(
         title=info.title,
     )
     run = store.request_run(request, force=force)
-    _finish_run(store, run)
+    finish_run(store, run)
     write_run_scores(store, run.id, out)
     data = _score_summary(store, run.id, out)
-    _print(data, as_json, lambda: [_summary_line(data)])
+    print_answer(data, as_json, lambda: [_summary_line(data)])
 
 
 def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
@@ -307,7 +289,7 @@ def evaluate(
         for name, result in zip(files, results, strict=True):
             yield from _metric_lines(name, result)
 
-    _print(results[0] if len(results) == 1 else results, as_json, lines)
+    print_answer(results[0] if len(results) == 1 else results, as_json, lines)
 
 
 def _check_reduction(reduction: str | None, files: list[str]) -> None:
@@ -326,10 +308,10 @@ def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None) -> di
     from mad_core.scorefiles import read_scores
 
     if reduction is not None:
-        table = reduced_table(_store(), name.removeprefix("run:"), reduction)
+        table = reduced_table(open_store(), name.removeprefix("run:"), reduction)
         notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.",)
     elif name.startswith("run:"):
-        table, notes = run_table(_store(), name.removeprefix("run:")), ()
+        table, notes = run_table(open_store(), name.removeprefix("run:")), ()
     else:
         file = read_scores(Path(name))
         table, notes = file.table, file.notes
@@ -389,14 +371,14 @@ def _run_json(store: Any, run: Any) -> dict[str, Any]:
 @app.command()
 def runs(as_json: AsJson = False) -> None:
     """List the runs in the store."""
-    store = _store()
+    store = open_store()
     entries = [_run_json(store, run) for run in store.runs()]
 
     def lines() -> Iterable[str]:
         for e in entries:
             yield f"{e['run']}  {e['status']:<10}{e['done']}/{e['total']}  {e['dataset']}  {e['title']}"
 
-    _print(entries, as_json, lines)
+    print_answer(entries, as_json, lines)
 
 
 @app.command()
@@ -404,7 +386,7 @@ def show(run: RunId, as_json: AsJson = False) -> None:
     """Show one run: its request, its progress and what is needed to repeat it."""
     from mad_core.runs.usage import run_usage
 
-    store = _store()
+    store = open_store()
     found = store.run(run)
     data = _run_json(store, found) | {"device": found.device, "record": dict(found.record)}
     used = run_usage(store, run)
@@ -414,17 +396,19 @@ def show(run: RunId, as_json: AsJson = False) -> None:
         | {"facts": dict(e.facts)}
         for e in store.run_subsets(run)
     ]
-    _print(data, as_json, lambda: [f"{k}: {v}" for k, v in data.items()])
+    print_answer(data, as_json, lambda: [f"{k}: {v}" for k, v in data.items()])
 
 
 @app.command()
 def cancel(run: RunId, as_json: AsJson = False) -> None:
     """Stop a run after its current batch; what it scored is kept."""
-    store = _store()
+    store = open_store()
     store.cancel_run(run)
     data = _run_json(store, store.run(run))
     stops = data["status"] == "running"
-    _print(data, as_json, lambda: [f"{run} stops after its current batch." if stops else f"{run} is {data['status']}."])
+    print_answer(
+        data, as_json, lambda: [f"{run} stops after its current batch." if stops else f"{run} is {data['status']}."]
+    )
 
 
 @app.command()
@@ -434,21 +418,21 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run at the first image without a score."""
-    store = _store()
+    store = open_store()
     found = store.run(run)
     if retry_failed or found.done < found.total or found.status != "done":
-        _device(found.device)
+        named_device(found.device)
         store.resume_run(run, retry_failed=retry_failed)
-    _finish_run(store, found)
+    finish_run(store, found)
     data = _run_json(store, store.run(run))
-    _print(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
+    print_answer(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
 
 
 @app.command()
 def delete(run: RunId, as_json: AsJson = False) -> None:
     """Delete a run with its scores and maps."""
-    _store().delete_run(run)
-    _print({"deleted": run}, as_json, lambda: [f"{run} is deleted."])
+    open_store().delete_run(run)
+    print_answer({"deleted": run}, as_json, lambda: [f"{run} is deleted."])
 
 
 # -- the machine --------------------------------------------------------------------------------
@@ -467,11 +451,11 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = Settings.from_environment()
-    device = _device(device or settings.device)
+    device = named_device(device or settings.device)
     with contextlib.redirect_stdout(sys.stderr):
         if not run_worker(settings, device, parent):
             raise MadError(f"Device {device} already has a worker.")
-    _print({"device": device}, as_json, lambda: ["The worker has stopped."])
+    print_answer({"device": device}, as_json, lambda: ["The worker has stopped."])
 
 
 @app.command()
@@ -493,7 +477,7 @@ def doctor(as_json: AsJson = False) -> None:
             yield f"  model {model['id']:<16}{fits:<26}{here:<15}{model['licence']}"
         yield from (f"missing: {sentence}" for sentence in report["missing"])
 
-    _print(report, as_json, lines)
+    print_answer(report, as_json, lines)
 
 
 @app.command()
@@ -505,16 +489,20 @@ def warm(
     """Fetch the weights and models that scorers need ahead of time; needs the network."""
     from mad_core.scorers import catalog, models, weights
 
-    infos = [_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
+    infos = (
+        [named_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
+    )
     given = [text.partition("=")[0] for text in param or []]
     wanted = [
         (info.id, name)
         for info in infos
-        for name in weights.worth_fetching(info.id, _parameters(info, param or []), given)
+        for name in weights.worth_fetching(info.id, checked_parameters(info, param or []), given)
     ]
-    chosen = [(info.id, model) for info in infos for model in models.needed(info.id, _parameters(info, param or []))]
+    chosen = [
+        (info.id, model) for info in infos for model in models.needed(info.id, checked_parameters(info, param or []))
+    ]
     folder, fetched = Settings.from_environment().weights, []
-    with _working() as progress:
+    with working() as progress:
         for scorer_id, model in chosen:
             path = models.fetch(model, progress.counted(f"fetching {model}"))
             fetched.append({"scorer": scorer_id, "weights": model, "path": str(path)})
@@ -527,7 +515,7 @@ def warm(
         if not fetched:
             yield "Nothing to fetch: no weights from the network are needed."
 
-    _print(fetched, as_json, lines)
+    print_answer(fetched, as_json, lines)
 
 
 # -- the benchmark ------------------------------------------------------------------------------
