@@ -67,7 +67,7 @@ def test_the_same_table_again_scores_nothing_and_a_stopped_one_goes_on(
         opened.queue.request_cancel(job.id)
         time.sleep(1.5)  # until the heartbeat has seen it
 
-    command = ("bench-table", root, "--scorers", "mean", "--limit", 6, "--draws", 20)
+    command = ("bench-table", root, "--scorers", "mean", "--limit", 6, "--draws", 20, "--maps", "none")
     Mean.after[10] = stop
     stopped = mad(*command, status=1)
     assert "the same command goes on from there" in stopped.err
