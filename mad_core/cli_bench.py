@@ -292,14 +292,14 @@ def _imported_json(store: Any, one: Any) -> dict[str, Any]:
 
 
 def _import_lines(data: Mapping[str, Any]) -> Iterable[str]:
-    from mad_core.runs.external import KINDS
+    from mad_core.runs.external import KINDS, mismatch_lines
 
     scored = f"{data['n_scored']} of {data['n']} images of {data['dataset']} have a score"
     yield f"{data['title']}: {scored}; run {data['run']}"
-    for kind, words in KINDS.items():
+    for kind in KINDS:
         found = [m for m in data["mismatches"] if m["kind"] == kind]
         if found:
-            yield f"  {len(found)} {words}"
+            yield f"  {mismatch_lines({kind: len(found)})[0]}"
             yield from (f"    {m['file']}: {m['path']}: {m['message']}" for m in found[:LISTED])
         if len(found) > LISTED:
             yield f"    … {len(found) - LISTED} more; --json lists all"

@@ -27,16 +27,16 @@ from mad_core.runs.store import EXTERNAL, Run, RunRequest, Store
 from mad_core.scorefiles import is_blank, read_rows
 from mad_core.scorers.scorer import Scored
 
-KINDS: Mapping[str, str] = {
-    "no-image": "rows without an image",
-    "no-row": "images without a row",
-    "other-severity": "severities that differ from the label",
-    "repeated": "repeated paths",
-    "no-score": "rows without a score",
-    "not-a-number": "scores that are no finite number",
-    "no-subset": "rows whose subset is not known",
+KINDS: Mapping[str, tuple[str, str]] = {
+    "no-image": ("row without an image", "rows without an image"),
+    "no-row": ("image without a row", "images without a row"),
+    "other-severity": ("severity that differs from the label", "severities that differ from the label"),
+    "repeated": ("repeated path", "repeated paths"),
+    "no-score": ("row without a score", "rows without a score"),
+    "not-a-number": ("score that is no finite number", "scores that are no finite number"),
+    "no-subset": ("row whose subset is not known", "rows whose subset is not known"),
 }
-"""What may not fit, and what it is called in the plural."""
+"""What may not fit, and what one and several of it are called."""
 KEPT = 200
 """Mismatches of each kind that are kept with a run; all are counted."""
 ZEROS = 0.02
@@ -115,12 +115,14 @@ def provenance(run: Run) -> str:
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     note = f": {facts['note']}" if facts["note"] else ""
     digest = files[0]["sha256"][:12]
-    return f"imported on {facts['date']} from {files[0]['name']} (SHA-256 {digest}…){more}, not computed here{note}"
+    return (
+        f"imported on {facts['date'][:10]} from {files[0]['name']} (SHA-256 {digest}…){more}, not computed here{note}"
+    )
 
 
 def mismatch_lines(counts: Mapping[str, int]) -> list[str]:
     """Counts of what did not fit, in words: ``3 rows without an image``."""
-    return [f"{counts[kind]:,} {words}" for kind, words in KINDS.items() if counts.get(kind)]
+    return [f"{n:,} {words[n != 1]}" for kind, words in KINDS.items() if (n := counts.get(kind, 0))]
 
 
 # -- one model ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.errors import InputError
-from mad_core.runs.external import ImportedRun, import_results, mismatch_lines, provenance
+from mad_core.runs.external import ImportedRun, import_results, mismatch_lines
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.uploads import safe_name
 from pages.ui import engine, session
@@ -41,14 +41,13 @@ def add_results(info: DatasetInfo) -> None:
 
 
 def what_did_not_fit(runs: Sequence[Run], names: Any) -> None:
-    """Of every imported run: where it comes from, and a fold with what did not fit."""
+    """Of every imported run: what readers should know of its scores, and a fold with what did not fit."""
     for run in runs:
         facts = run.record.get("imported")
         if not run.imported or not facts:
             continue
-        st.caption(f"**{plain(names[run.id])}**: {plain(provenance(run))}")
         for note in facts["notes"]:
-            st.warning(plain(note), icon=":material/warning:")
+            st.warning(plain(f"{names[run.id]}: {note}"), icon=":material/warning:")
         if facts["mismatches"]:
             counted = ", ".join(mismatch_lines(facts["counts"]))
             with st.expander(f"{plain(names[run.id])} does not fit everywhere: {counted}"):

@@ -86,9 +86,10 @@ def test_an_imported_run_stands_beside_ours_and_says_so(home: Home, open_page: O
     run = outside(home, tmp_path)
     test = open_page("compare")
     assert "GPT-4o · imported" in html(test, "mad-metrics")
-    assert "gpt_parts_leaf.csv (SHA-256 " in written(test) and "not computed here: May" in written(test)
+    said = html(test, "mad-metrics")
+    assert "gpt_parts_leaf.csv (SHA-256 " in said and "not computed here: May" in said
     (fold,) = [e.label for e in test.expander if "does not fit everywhere" in e.label]
-    assert "1 rows without an image, 1 images without a row" in fold
+    assert "1 row without an image, 1 image without a row" in fold
     (listed,) = [d.value for d in test.dataframe if "What does not fit" in d.value]
     assert "test/level_9/no.png" in set(listed["Path"])
     assert "GPT-4o · imported" in html(opened(test), "mad-bench")

@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_listed(mad: Mad, root: Path, tmp_path: Path) -> No
     path = tmp_path / "x_mvtec_bottle.csv"
     path.write_text("Path,Severity,Anomaly Score\ngood_level_0/000.png,0,1\ngood_level_0/nine.png,0,2\n")
     found = mad("import-results", path, "--dataset", root).out
-    assert "1 rows without an image\n    x_mvtec_bottle.csv: good_level_0/nine.png: Line 3" in found
+    assert "1 row without an image\n    x_mvtec_bottle.csv: good_level_0/nine.png: Line 3" in found
     assert "11 images without a row" in found
 
 

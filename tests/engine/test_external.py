@@ -178,7 +178,7 @@ def test_everything_that_does_not_fit_is_listed_and_unscored(store: Store, datas
     assert table["level"].tolist() == LEVELS
     assert set(table["status"]) == {"ok", "no-score", "not-a-number", "no-row", "repeated"}
     assert sum(one.run.record["imported"]["counts"].values()) == len(one.mismatches)
-    assert "1 images without a row" in " ".join(mismatch_lines(one.run.record["imported"]["counts"]))
+    assert "1 image without a row" in " ".join(mismatch_lines(one.run.record["imported"]["counts"]))
     assert one.run.status == "done" and one.run.done == one.run.total == 9
 
 
