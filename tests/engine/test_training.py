@@ -98,13 +98,35 @@ def test_hints_point_at_the_names_of_families_and_at_the_lines_they_stand_in() -
     rng = np.random.default_rng(4)
     judged = words.make_rubric(rng, policy="any")
     text = judged.rubric.wording()
-    lines, named = marks_of(text, judged)
+    lines, named, _ = marks_of(text, judged)
     found = {FAMILIES[k] for k in np.unique(named[named >= 0])}
     assert len(found) >= len(FAMILIES) - 1
     for family in found:
         inside = named == FAMILIES.index(family)
         assert judged.called[family] in text.lower()[np.flatnonzero(inside)[0] :]
         assert (lines[inside] > 0).all()
+
+
+def test_pointers_lead_to_the_right_line_and_to_the_name_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.mllm.tokens.corpus", lambda: corpus(200))
+    fast = train_tokenizer(tmp_path)
+    wording = Wording(fast)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        judged = words.make_easy(rng)
+        talk = ask(judged.rubric.wording(), references=1, view=True)
+        shared = wording.shared(talk, 4)
+        score = judged.score("crack", 0.9)
+        answer = wording.answer(words.answer_of(judged, "crack", 0.9, "", rng))
+        line, *names = wording.pointers(shared, wording.marks(talk, judged, len(shared)), answer, score, judged)
+        band = judged.rubric.band_of(score)
+        assert band is not None
+        assert fast.decode([shared[k] for k in line.targets]).startswith(f"{band.low}-{band.high}: {band.name}. ")
+        assert answer[line.place] == wording.text(str(score))[0] and fast.decode(answer[: line.place])[-1] == " "
+        assert fast.decode([shared[k] for name in names for k in name.targets]).strip() == band.name
+        assert [answer[name.place] for name in names] == [shared[name.targets[0]] for name in names]
 
 
 def test_packing_gives_the_losses_of_one_question_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +139,7 @@ def test_packing_gives_the_losses_of_one_question_at_a_time(tmp_path: Path, monk
     with torch.no_grad():
         together = packed(sheets).losses
         alone = [
-            packed([reader.Sheet(sheet.shared, sheet.cells, [question])]).losses
+            packed([reader.Sheet(sheet.shared, sheet.cells, [question], sheet.marks)]).losses
             for sheet in sheets
             for question in sheet.questions
         ]
