@@ -59,7 +59,9 @@ def field(parameter: Parameter, key: str) -> Any:
     facts: dict[str, Any] = {"help": plain(parameter.help), "key": key}
     label = label_of(parameter)
     if parameter.kind == "choice":
-        return st.selectbox(label, parameter.choices, index=parameter.choices.index(parameter.default), **facts)
+        index = None if parameter.default is None else parameter.choices.index(parameter.default)
+        hint = "best on this machine" if index is None else None
+        return st.selectbox(label, parameter.choices, index=index, placeholder=hint, **facts)
     if parameter.kind == "bool":
         return st.toggle(label, parameter.default, **facts)
     if parameter.kind == "text":
