@@ -8,11 +8,14 @@ the discriminator as unreal, keep their colours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from mad_core.scorers.filters import blur
+from mad_core.scorers.framed import Scale
 from mad_core.scorers.scorer import Context
 from mad_core.scorers.skip_ganomaly import SkipGanomaly, UNet
 
@@ -63,6 +66,7 @@ class OcrGan(SkipGanomaly):
     """Reconstruction band by band; the discriminator sees cut-and-pasted normals as unreal too."""
 
     id = "ocr-gan"
+    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 400), "cuda": Scale(256, 64, 6000)}
     contextual = 50.0
 
     def generator(self) -> nn.Module:
@@ -73,9 +77,9 @@ class OcrGan(SkipGanomaly):
         super().learn(images, context)
 
     def discriminator_loss(self, batch: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            drawn = self.model.generator(batch)
-        return self._told_apart(batch, drawn, cut_and_pasted(batch, self.cuts))
+        pasted = self.model.discriminator(cut_and_pasted(batch, self.cuts))[0]
+        unreal = F.binary_cross_entropy_with_logits(pasted, torch.zeros_like(pasted))
+        return super().discriminator_loss(batch) + unreal
 
 
 def cut_and_pasted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

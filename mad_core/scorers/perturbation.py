@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import gcd
 
 import torch
 import torch.nn.functional as F
@@ -58,8 +59,8 @@ class _Block(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(before, after, 3, 1, 1), nn.GroupNorm(min(8, after), after)
-        self.conv2, self.norm2 = nn.Conv2d(after, after, 3, 1, 1), nn.GroupNorm(min(8, after), after)
+        self.conv1, self.norm1 = nn.Conv2d(before, after, 3, 1, 1), nn.GroupNorm(gcd(8, after), after)
+        self.conv2, self.norm2 = nn.Conv2d(after, after, 3, 1, 1), nn.GroupNorm(gcd(8, after), after)
         self.strength = nn.Sequential(nn.Linear(1, 32), nn.SiLU(), nn.Linear(32, 2 * after))
 
     def forward(self, x: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
@@ -72,7 +73,7 @@ class Perturbation(FramedScorer):
     """How far perturbed places fail to return, in squared standard deviations of the perturbation."""
 
     id = "perturbation"
-    scales: Mapping[str, Scale] = {"cpu": Scale(128, 16, 500), "cuda": Scale(192, 64, 20_000)}
+    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 400), "cuda": Scale(192, 64, 20_000)}
 
     def build(self) -> nn.Module:
         return ScoreNet(self.width)

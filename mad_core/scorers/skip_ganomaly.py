@@ -2,7 +2,7 @@
 
 Akcay, Atapour-Abarghouei and Breckon 2019, "Skip-GANomaly: Skip Connected and Adversarially Trained
 Encoder-Decoder Anomaly Detection", https://arxiv.org/abs/1901.08954. What differs: pictures keep their
-aspect, channels grow at most eightfold, the generator alone learns from the distance of features, the
+aspect, channels grow at most eightfold, features are normalised within an image instead of over a batch, the
 score is not scaled over the test set, and there is a map: the reconstruction error.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import gcd
 
 import torch
 import torch.nn.functional as F
@@ -41,13 +42,13 @@ class UNet(nn.Module):
         widths = [width * min(8, 2**k) for k in range(levels)]
         self.down = nn.ModuleList([nn.Conv2d(3, width, 4, 2, 1)])
         for k, (before, after) in enumerate(pairwise(widths)):
-            norm = [nn.BatchNorm2d(after)] if k < levels - 2 else []  # one pixel has no spread within an image
+            norm = [normalised(after)] if k < levels - 2 else []  # not the last: one pixel has no spread
             self.down.append(nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(before, after, 4, 2, 1, bias=not norm), *norm))
         self.up = nn.ModuleList()
         for k in reversed(range(levels)):
             before = widths[k] if k == levels - 1 else 2 * widths[k]
             after = widths[k - 1] if k else 3
-            end = nn.BatchNorm2d(after) if k else nn.Tanh()
+            end = normalised(after) if k else nn.Tanh()
             self.up.append(nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=k == 0), end))
         self.apply(small_normal)
 
@@ -73,7 +74,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         widths = [width * min(8, 2**k) for k in range(size.bit_length() - 3)]
         for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), normalised(after), nn.LeakyReLU(0.2)]
         self.features = nn.Sequential(*layers, nn.Conv2d(widths[-1], LATENT, 4, bias=False), nn.Flatten())
         self.verdict = nn.Linear(LATENT, 1, bias=False)
         self.apply(small_normal)
@@ -84,13 +85,18 @@ class Discriminator(nn.Module):
         return self.verdict(features)[:, 0], features
 
 
+def normalised(channels: int) -> nn.Module:
+    """Normalisation within an image: normals that look alike leave a batch too little spread to divide by."""
+    return nn.GroupNorm(gcd(4, channels), channels)
+
+
 def small_normal(module: nn.Module) -> None:
     """The initial weights of DCGAN."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.GroupNorm):
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
@@ -106,7 +112,7 @@ class SkipGanomaly(FramedScorer):
     """Score: nine tenths mean squared reconstruction error, one tenth distance of the discriminator's features."""
 
     id = "skip-ganomaly"
-    scales: Mapping[str, Scale] = {"cpu": Scale(128, 16, 600), "cuda": Scale(256, 64, 6000)}
+    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 500), "cuda": Scale(256, 64, 6000)}
     contextual = 40.0
     """Weight of the reconstruction beside the adversarial loss."""
 
@@ -128,17 +134,12 @@ class SkipGanomaly(FramedScorer):
         return adversarial + self.contextual * F.l1_loss(drawn, batch) + F.mse_loss(features, wanted)
 
     def discriminator_loss(self, batch: torch.Tensor) -> torch.Tensor:
+        """Adversarial and latent: both networks keep the features of an image and its drawing close."""
         with torch.no_grad():
             drawn = self.model.generator(batch)
-        return self._told_apart(batch, drawn)
-
-    def _told_apart(self, real: torch.Tensor, *unreal: torch.Tensor) -> torch.Tensor:
-        verdict = self.model.discriminator(real)[0]
-        total = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
-        for images in unreal:
-            verdict = self.model.discriminator(images)[0]
-            total = total + F.binary_cross_entropy_with_logits(verdict, torch.zeros_like(verdict))
-        return total
+        real, wanted = self.model.discriminator(batch)
+        unreal, features = self.model.discriminator(drawn)
+        return told_apart(real, unreal) + F.mse_loss(features, wanted)
 
     def learn(self, images: torch.Tensor, context: Context) -> None:
         for_generator, for_discriminator = self.optimiser(), _adam(self.model.discriminator)
@@ -156,6 +157,12 @@ class SkipGanomaly(FramedScorer):
         apart = (self.model.discriminator(images)[1] - self.model.discriminator(drawn)[1]).pow(2).mean(1)
         error = blur((drawn - images).pow(2).mean(1, keepdim=True), self.size / 64)[:, 0]
         return (1 - RECONSTRUCTION_SHARE) * apart, RECONSTRUCTION_SHARE * error
+
+
+def told_apart(real: torch.Tensor, unreal: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the log odds of real and unreal images."""
+    entropy = F.binary_cross_entropy_with_logits
+    return entropy(real, torch.ones_like(real)) + entropy(unreal, torch.zeros_like(unreal))
 
 
 def _adam(module: nn.Module) -> torch.optim.Optimizer:
