@@ -20,7 +20,7 @@ import torch
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
-from mad_core.runs import consent, devices, fitted, usage
+from mad_core.runs import consent, devices, fitted, normal_maps, usage
 from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
 from mad_core.runs.maps import MapRef, pack, shrink
@@ -82,6 +82,9 @@ def execute_run(control: Control) -> dict[str, Any]:
             except Exception as error:
                 failed[subset] = _in_words(error)
                 store.update_run(run.id, record={**facts, FAILED_SUBSETS: failed})
+        for subset in run.subsets:  # after the scores, which people wait for
+            if subset not in failed:
+                _look_at_normals(control, run, info, parameters, dataset, subset)
     finally:
         resources.close()
     if failed:
@@ -294,7 +297,11 @@ class _SubsetRun:
             digest,
             seconds_fit=max(seconds, old.seconds_fit if old else 0.0),
             seconds_score=old.seconds_score if old else 0.0,
-            facts={**scorer.facts(), PEAK: self.peak.facts(old.facts.get(PEAK) if old else None)},
+            facts={
+                **scorer.facts(),
+                PEAK: self.peak.facts(old.facts.get(PEAK) if old else None),
+                **normal_maps.carried(old, digest),
+            },
         )
         self.control.store.save_run_subset(self.run.id, entry)
         return entry
@@ -334,6 +341,63 @@ class _SubsetRun:
         if scored.map is None or self.run.map_policy != "all":
             return None
         return store.maps.write(self.run.id, self.subset, slots[scored.image_id], scored.map, self.run.map_side)
+
+
+def _look_at_normals(
+    control: Control, run: Run, info: ScorerInfo, parameters: Mapping[str, Any], dataset: Dataset, subset: str
+) -> None:
+    """Keep what the maps of normals reach, once for a fit, where maps are stored; a run does not fail by it."""
+    store = control.store
+    entry = next((e for e in store.run_subsets(run.id) if e.subset == subset), None)
+    if entry is None or not normal_maps.wanted(run, info, entry) or not store.map_refs(run.id, subset):
+        return
+    control.report(phase="normals", subset=subset)
+    found = normal_maps.known(store, run, entry)
+    try:
+        found = (
+            found
+            or normal_maps.find(
+                dataset,
+                subset,
+                seed=run.seed,
+                side=run.map_side,
+                calibration=not info.uses_labels(parameters),
+                fitted=partial(_score_items, control, run, subset),
+                held_out=partial(_score_held_out, control, run, subset)
+                if entry.seconds_fit <= normal_maps.LONG_FIT
+                else None,
+            ).to_json()
+        )
+    except CancelledError:
+        raise
+    except Exception as error:
+        found = {"why_not": _in_words(error)}
+    store.save_run_subset(run.id, replace(entry, facts={**entry.facts, normal_maps.FACT: found}))
+
+
+def _score_held_out(
+    control: Control, run: Run, subset: str, learned: Sequence[Item], judged: Sequence[Item]
+) -> list[Scored]:
+    """Score ``judged`` by a fit on ``learned`` alone, which is given up where it takes long.
+
+    Raises
+    ------
+    TooLongError
+    """
+    dataset, info = control.store.dataset(run.dataset_id), catalog.scorer(run.scorer)
+    parameters, ends = info.check(run.parameters), time.monotonic() + 2 * normal_maps.LONG_FIT
+    context = scorer_context(dataset, subset, info, parameters, control, run.seed)
+    limited = replace(context, cancelled=lambda: control.cancelled() or time.monotonic() > ends)
+    scorer = info.create(parameters)
+    try:
+        scorer.fit(learned, limited)
+        return list(scorer.score(judged, context))
+    except CancelledError:
+        if control.cancelled():
+            raise
+        raise normal_maps.TooLongError from None
+    finally:
+        scorer.close()
 
 
 def fit_or_load(

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,34 @@ class MapStore:
         except (OSError, ValueError) as error:
             raise WorkError(f"The anomaly map in {path} cannot be read; score the image again.") from error
         return stored.astype(np.float32) * np.float32(ref.scale)
+
+    def stored(
+        self, run_id: str, subset: str, refs: Mapping[str, MapRef], side: int
+    ) -> Iterator[tuple[str, np.ndarray, float]]:
+        """Many maps of one run and subset as they lie on disk, slot by slot.
+
+        Yields
+        ------
+        (image id, float16 of shape (H, W), scale)
+            The map in raw units is the array times the scale. Arrays are views of the mapped file: only what is
+            looked at is read.
+
+        Raises
+        ------
+        WorkError
+            If the file is gone or shorter than it should be.
+        """
+        if not refs:
+            return
+        path = self.path(run_id, subset)
+        try:
+            file = np.memmap(path, dtype="<f2", mode="r")
+            for image_id, ref in sorted(refs.items(), key=lambda entry: entry[1].row):
+                start = ref.row * side * side
+                shape = (ref.height, ref.width)
+                yield image_id, file[start : start + ref.height * ref.width].reshape(shape), ref.scale
+        except (OSError, ValueError) as error:
+            raise WorkError(f"The anomaly maps in {path} cannot be read; score the images again.") from error
 
     def delete(self, run_id: str) -> None:
         shutil.rmtree(self.folder / run_id, ignore_errors=True)

@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mad_core.errors import InputError
 from mad_core.runs.maps import shared_range
 from mad_core.runs.store import Store
 from mad_core.scorefiles import scores_csv, write_scores
-from mad_core.scorers.reductions import reduce_map
 
 
 def run_table(store: Store, run_id: str) -> pd.DataFrame:
@@ -38,40 +36,6 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     joined = table.merge(found, on="image_id", how="left", sort=False)
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
-
-
-def reduced_table(store: Store, run_id: str, reduction: str) -> pd.DataFrame:
-    """The table of :func:`run_table` with another reduction of the stored maps in place of the scores.
-
-    Parameters
-    ----------
-    reduction : str
-        A name in :data:`mad_core.scorers.reductions.REDUCTIONS`.
-
-    Returns
-    -------
-    DataFrame
-        As :func:`run_table`; ``score`` is NaN where no map is stored. Maps are stored in float16 at the
-        run's map size, so the scorer's own reduction comes back to about three digits only.
-
-    Raises
-    ------
-    InputError
-        If the run has no stored maps, or the reduction is unknown.
-    NotFoundError
-        If there is no such run.
-    """
-    run, table = store.run(run_id), run_table(store, run_id)
-    found = {
-        image_id: reduce_map(store.maps.read(run_id, subset, ref, run.map_side), reduction)
-        for subset in run.subsets
-        for image_id, ref in store.map_refs(run_id, subset).items()
-    }
-    if not found:
-        raise InputError(
-            f"Run '{run.title}' has no stored anomaly maps to reduce; score again with maps kept (--maps all --force)."
-        )
-    return table.assign(score=[found.get(image_id, np.nan) for image_id in table["image_id"]])
 
 
 def run_scores_csv(store: Store, run_id: str) -> str:

@@ -1,7 +1,8 @@
 """From an anomaly map to an image score: pure functions of arrays.
 
 The maximum, which most detectors use, never sees extent; the mean of the highest share does, more the
-larger the share is.
+larger the share is. Area, mass and number of regions ask how much lies above a threshold, which comes from
+maps of normal images. Area and mass are shares of the map's pixels, so that maps of different sizes compare.
 """
 
 from __future__ import annotations
@@ -37,7 +38,51 @@ REDUCTIONS: Mapping[str, Callable[[np.ndarray], float]] = {
 """Reductions by name: the maximum, the mean of the highest 1, 5, 10 or 25 %, the mean, the root mean square."""
 
 
-def reduce_map(anomaly_map: np.ndarray, reduction: str) -> float:
+def area(anomaly_map: np.ndarray, threshold: float) -> float:
+    """Share of the pixels above the threshold, 0 to 1."""
+    return float(np.count_nonzero(anomaly_map > threshold) / anomaly_map.size)
+
+
+def mass(anomaly_map: np.ndarray, threshold: float) -> float:
+    """What lies above the threshold, summed and divided by the number of pixels: area times mean excess."""
+    excess = anomaly_map.astype(np.float64) - threshold
+    return float(excess[excess > 0].sum() / anomaly_map.size)
+
+
+def regions(anomaly_map: np.ndarray, threshold: float) -> float:
+    """Connected components above the threshold; pixels that touch at a corner are connected."""
+    return float(count_regions(anomaly_map > threshold))
+
+
+def count_regions(marked: np.ndarray) -> int:
+    """8-connected components of a bool array of shape (H, W)."""
+    import cv2  # slow to import, and the catalogue imports this module
+
+    labels, _ = cv2.connectedComponents(np.ascontiguousarray(marked).view(np.uint8), connectivity=8)
+    return labels - 1
+
+
+THRESHOLDED: Mapping[str, Callable[[np.ndarray, float], float]] = {"area": area, "mass": mass, "regions": regions}
+"""Reductions that need a threshold, by name."""
+
+ALL = (*REDUCTIONS, *THRESHOLDED)
+
+TITLES: Mapping[str, str] = {
+    "max": "maximum",
+    "top1": "mean of the highest 1 %",
+    "top5": "mean of the highest 5 %",
+    "top10": "mean of the highest 10 %",
+    "top25": "mean of the highest 25 %",
+    "mean": "mean",
+    "rms": "root mean square",
+    "area": "area above threshold",
+    "mass": "mass above threshold",
+    "regions": "regions above threshold",
+}
+"""What each is called where people read it."""
+
+
+def reduce_map(anomaly_map: np.ndarray, reduction: str, threshold: float | None = None) -> float:
     """The image score of an anomaly map.
 
     Parameters
@@ -45,22 +90,28 @@ def reduce_map(anomaly_map: np.ndarray, reduction: str) -> float:
     anomaly_map : ndarray of shape (H, W)
         Raw units, higher = more anomalous.
     reduction : str
-        A name in ``REDUCTIONS``.
+        A name in ``ALL``.
+    threshold : float, optional
+        In the map's units; the names in ``THRESHOLDED`` need it.
 
     Returns
     -------
     float
-        In the map's units; NaN if the map holds a NaN.
+        In the map's units (``area``: a share, ``regions``: a count); NaN if the map holds a NaN.
 
     Raises
     ------
     InputError
-        If the reduction is unknown or the map is empty.
+        If the reduction is unknown, the map is empty, or a threshold is needed and missing.
     """
-    if reduction not in REDUCTIONS:
-        raise InputError(f"No reduction is called '{reduction}'; known are {', '.join(REDUCTIONS)}.")
+    if reduction not in ALL:
+        raise InputError(f"No reduction is called '{reduction}'; known are {', '.join(ALL)}.")
     if anomaly_map.size == 0:
         raise InputError("An empty anomaly map has no score.")
+    if reduction in THRESHOLDED and threshold is None:
+        raise InputError(f"The reduction '{reduction}' needs a threshold.")
     if np.isnan(anomaly_map).any():
         return float("nan")
-    return REDUCTIONS[reduction](anomaly_map.ravel())
+    if threshold is None or reduction in REDUCTIONS:
+        return REDUCTIONS[reduction](anomaly_map.ravel())
+    return THRESHOLDED[reduction](anomaly_map, threshold)
