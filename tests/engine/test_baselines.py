@@ -176,16 +176,13 @@ def test_cut_and_paste_moves_one_box_of_each_image():
     assert torch.isin(copies, images).all()
 
 
-def test_feature_scorers_take_the_backbone_that_is_here(monkeypatch, tmp_path):
+@pytest.mark.parametrize("scorer_id", ["knn", "simplenet"])
+def test_feature_scorers_take_the_backbone_that_is_here(scorer_id, monkeypatch, tmp_path):
     monkeypatch.setenv("MAD_HOME", str(tmp_path))
-    shipped = tmp_path / "shipped.safetensors"
+    info, shipped = catalog.scorer(scorer_id), tmp_path / "shipped.safetensors"
     monkeypatch.setattr(weights, "_SHIPPED", shipped)
-    for scorer_id in ("knn", "simplenet"):
-        info = catalog.scorer(scorer_id)
-        shipped.unlink(missing_ok=True)
-        assert info.check({})["backbone"] == "wide_resnet50_2.tv_in1k"
-        shipped.touch()
-        assert info.check({})["backbone"] == weights.FORMULA
-        assert info.why_not(info.defaults()) is None
-        sentence = info.why_not(info.check({"backbone": "wide_resnet50_2.tv_in1k"}))
-        assert sentence and f"warm {scorer_id}" in sentence
+    sentence = info.why_not(info.defaults())
+    assert sentence and "wide_resnet50_2.tv_in1k (276 MB)" in sentence and f"warm {scorer_id}" in sentence
+    shipped.touch()
+    assert info.check({})["backbone"] == weights.FORMULA
+    assert info.why_not(info.defaults()) is None
