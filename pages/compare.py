@@ -35,6 +35,7 @@ from pages.ui.bench import bench_section
 from pages.ui.gallery import gallery
 from pages.ui.header import header
 from pages.ui.outside import add_results, what_did_not_fit
+from pages.ui.reductions import severity_from_maps
 from pages.ui.table import metric_table
 from pages.ui.text import level_names, plain
 
@@ -126,6 +127,7 @@ def page() -> None:
         _score_against_level(view)
         if len(view.runs) > 1:
             _pair(view)
+    severity_from_maps(view.subset, view.runs, view.names)
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
         st.page_link("pages/score.py", label="Choose another scorer", icon=":material/play_arrow:")
