@@ -175,4 +175,4 @@ def scorer(scorer_id: str) -> ScorerInfo:
 
 def _load() -> None:
     """Import the modules of declarations once (they import no torch)."""
-    from mad_core.scorers import declarations, declarations_trained  # noqa: F401
+    from mad_core.scorers import declarations, declarations_mllm, declarations_trained  # noqa: F401

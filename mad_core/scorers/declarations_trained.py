@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from mad_core.scorers import weights
 from mad_core.scorers.catalog import ScorerInfo, register
-from mad_core.scorers.declarations import _MODELS, _open_backbone, _reduction, _steps, _weights
+from mad_core.scorers.parameters import MODEL_MODULES, missing, open_backbone, reduction, steps, weights_file
 from mad_core.scorers.scorer import Parameter
 
-_FRAMED = (*_MODELS, "mad_core.scorers.trained", "mad_core.scorers.framed")
-_FEATURES = (*_MODELS, "mad_core.scorers.aspect_features")
-_SAME_BACKBONE = "patchcore"
-"""Both feature scorers take the backbone that is best on this machine as this one does."""
+_FRAMED = (*MODEL_MODULES, "mad_core.scorers.trained", "mad_core.scorers.framed")
+_FEATURES = (*MODEL_MODULES, "mad_core.scorers.aspect_features")
 
 
 def _side(*sides: str) -> Parameter:
@@ -30,14 +26,6 @@ def _working_side() -> Parameter:
     return Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024)
 
 
-def _settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return weights.settled(_SAME_BACKBONE, parameters)
-
-
-def _missing(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
-    return weights.why_not(scorer_id, _settled(parameters))
-
-
 register(
     ScorerInfo(
         id="skip-ganomaly",
@@ -50,7 +38,7 @@ register(
         "reconstruction error is the map.",
         needs="Nothing: it trains on the normals alone; better on a GPU.",
         cost="Two minutes to fit on two cores; minutes on a GPU; 2 GB.",
-        parameters=(_side("64", "128", "256", "512"), _width(), _steps(), _reduction("model", "model")),
+        parameters=(_side("64", "128", "256", "512"), _width(), steps(), reduction("model", "model")),
         modules=_FRAMED,
     )
 )
@@ -66,7 +54,7 @@ register(
         "Our re-implementation: the fine band keeps its sign, the selection is trained, pictures keep their aspect.",
         needs="Nothing: it trains on the normals alone; better on a GPU.",
         cost="Three minutes to fit on two cores; minutes on a GPU; 3 GB.",
-        parameters=(_side("64", "128", "256", "512"), _width(), _steps(), _reduction("model", "model")),
+        parameters=(_side("64", "128", "256", "512"), _width(), steps(), reduction("model", "model")),
         modules=(*_FRAMED, "mad_core.scorers.skip_ganomaly"),
     )
 )
@@ -85,7 +73,7 @@ register(
         parameters=(
             _side("64", "128", "192", "256"),
             _width(),
-            _steps(),
+            steps(),
             Parameter(
                 "noise",
                 "float",
@@ -95,7 +83,7 @@ register(
                 1.0,
                 advanced=True,
             ),
-            _reduction("max"),
+            reduction("max"),
         ),
         modules=_FRAMED,
     )
@@ -113,13 +101,13 @@ register(
         cost="Under a minute on two cores; 2 GB.",
         needs_weights=True,
         parameters=(
-            _open_backbone(),
-            _weights(),
+            open_backbone(),
+            weights_file(),
             _working_side(),
             Parameter("neighbours", "int", 2, "Nearest normals whose distance counts.", 1, 50),
         ),
-        why_not=partial(_missing, "knn"),
-        settle=_settled,
+        why_not=missing("knn"),
+        settle=partial(weights.settled, "knn"),
         modules=_FEATURES,
     )
 )
@@ -137,10 +125,10 @@ register(
         cost="Two minutes to fit on two cores; 4 GB.",
         needs_weights=True,
         parameters=(
-            _open_backbone(),
-            _weights(),
+            open_backbone(),
+            weights_file(),
             _working_side(),
-            _steps(),
+            steps(),
             Parameter("patches", "int", 100_000, "Patches of normals kept at most.", 1000, 2_000_000, advanced=True),
             Parameter(
                 "noise",
@@ -152,10 +140,10 @@ register(
                 10.0,
                 advanced=True,
             ),
-            _reduction("model", "model"),
+            reduction("model", "model"),
         ),
-        why_not=partial(_missing, "simplenet"),
-        settle=_settled,
+        why_not=missing("simplenet"),
+        settle=partial(weights.settled, "simplenet"),
         modules=_FEATURES,
     )
 )

@@ -26,6 +26,8 @@ PUBLISHED: Mapping[str, str] = {
     "padim": "resnet18.tv_in1k",
     "dfm": "resnet18.tv_in1k",
     "reverse-distillation": "wide_resnet50_2.tv_in1k",
+    "knn": "wide_resnet50_2.tv_in1k",
+    "simplenet": "wide_resnet50_2.tv_in1k",
 }
 """Scorers that choose a backbone by what is on this machine, and the one of their paper."""
 

@@ -1,0 +1,87 @@
+"""Parameters that several scorers share, and the modules behind them. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from mad_core.scorers import weights
+from mad_core.scorers.reductions import REDUCTIONS
+from mad_core.scorers.scorer import Parameter
+
+BACKBONES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
+SHARED_MODULES = (
+    "mad_core.scorers.image_scorer",
+    "mad_core.scorers.loading",
+    "mad_core.scorers.reductions",
+    "mad_core.images",
+)
+FILTER_MODULES = (*SHARED_MODULES, "mad_core.scorers.filters", "mad_core.scorers.neighbours")
+MODEL_MODULES = (
+    *SHARED_MODULES,
+    "mad_core.scorers.conventional",
+    "mad_core.scorers.backbones",
+    "mad_core.scorers.formula_net",
+    "mad_core.scorers.filters",
+)
+
+
+def reduction(default: str, *others: str) -> Parameter:
+    text = "How the anomaly map becomes a score: its maximum, or the mean of its highest share, in which extent enters."
+    if "model" in (default, *others):
+        text += " model: the score of the paper."
+    return Parameter("reduction", "choice", default, text, choices=(*others, *REDUCTIONS))
+
+
+def square(default: int, low: int = 64) -> Parameter:
+    return Parameter("size", "int", default, "Side of the square the image is squeezed to, pixels.", low, 1024)
+
+
+def steps() -> Parameter:
+    return Parameter("steps", "int", None, "Optimiser steps; empty: what this device finishes in minutes.", 1, 200_000)
+
+
+def weights_file() -> Parameter:
+    return Parameter(
+        "weights",
+        "text",
+        weights.PRETRAINED,
+        "pretrained, random (to try the code, not the parts), or the path of a .safetensors file.",
+    )
+
+
+def backbone(default: str, choices: tuple[str, ...] = BACKBONES) -> Parameter:
+    return Parameter("backbone", "choice", default, "Network whose features are used.", choices=choices)
+
+
+def open_backbone() -> Parameter:
+    """A backbone that may be left open, see :func:`weights.settled`."""
+    return Parameter(
+        "backbone",
+        "choice",
+        None,
+        f"Network whose features are used. Empty: that of the paper where its weights are on this machine, "
+        f"else {weights.FORMULA}, which ships.",
+        choices=(weights.FORMULA, *BACKBONES),
+    )
+
+
+def filter_bank() -> tuple[Parameter, ...]:
+    """Parameters of the filter bank, whatever is made of its map."""
+    return (
+        Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024),
+        Parameter(
+            "positions",
+            "choice",
+            "nearby",
+            "Compare with normals at nearby positions, or anywhere (for parts that lie in any pose).",
+            choices=("nearby", "all"),
+        ),
+        Parameter("reach", "int", 1, "Grid cells to each side that count as nearby.", 0, 4, advanced=True),
+        Parameter("bank", "int", 128, "Normals kept for comparison at most.", 4, 512, advanced=True),
+    )
+
+
+def missing(scorer_id: str) -> Callable[[Mapping[str, Any]], str | None]:
+    return partial(weights.why_not, scorer_id)
