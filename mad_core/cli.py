@@ -170,7 +170,7 @@ def list_scorers(as_json: AsJson = False) -> None:
 
     def lines() -> Iterable[str]:
         for entry in entries:
-            yield f"{entry['id']:<22}{entry['family']:<20}{'ready' if entry['available'] else 'not ready'}"
+            yield f"{entry['id']:<22}{entry['family']:<24}{'ready' if entry['available'] else 'not ready'}"
             yield f"    {entry['title']} - {entry['paper']}"
             if entry["why_not"]:
                 yield f"    {entry['why_not']}"
