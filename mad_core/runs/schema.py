@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -159,4 +160,50 @@ workers = Table(
     Column("job", Integer),
     Column("started", Float, nullable=False),
     Column("heartbeat", Float, nullable=False),
+)
+
+reviewers = Table(
+    "reviewers",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("role", String(16), nullable=False),  # viewer | reviewer | adjudicator
+    Column("login", String(320), unique=True),  # None = only a name
+    Column("created", Float, nullable=False),
+)
+
+# The record of audits: rows are added and never changed. No foreign keys, so it outlives a deleted dataset.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("dataset_id", String(16), nullable=False),
+    Column("image_id", String(32), nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("subset", String(200), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("dataset_version", String(32), nullable=False),
+    Column("reviewer", String(200), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("before", Float(53)),
+    Column("after", Float(53)),
+    Column("reason", Text, nullable=False),
+    Column("region", JSON(none_as_null=True)),
+    Column("other", String(32)),
+    Column("other_hash", String(64), nullable=False),
+    Column("other_path", Text, nullable=False),
+    Column("scores_visible", Boolean, nullable=False),
+    Column("seconds", Float(53), nullable=False),
+    Column("time", Float(53), nullable=False),
+    Column("undoes", String(32)),
+)
+
+# Where each event's images are in the datasets of this database; made anew from the record at any time.
+audit_places = Table(
+    "audit_places",
+    metadata,
+    Column("event_id", String(32), ForeignKey("audit_events.id"), primary_key=True),
+    _dataset_key(primary_key=True),
+    Column("image_id", String(32), nullable=False),
+    Column("other", String(32)),
+    Index(None, "dataset_id", "image_id"),
 )

@@ -39,7 +39,8 @@ def test_every_value_stands_in_its_panel_and_row(theme: Theme) -> None:
 def test_it_is_said_in_words() -> None:
     assert describe_reduction_panels(NAMES, PANELS) == (
         "C-index: maximum 0.700 [0.600, 0.800] and area <b> 0.600. For reference: chance 0.50. "
-        "Rank correlation: maximum -0.200 [-0.400, 0.100], area <b> 0.900 [0.800, 1.000] and regions 0.100 [0.000, 0.200]."
+        "Rank correlation: maximum -0.200 [-0.400, 0.100], area <b> 0.900 [0.800, 1.000] "
+        "and regions 0.100 [0.000, 0.200]."
     )
 
 
