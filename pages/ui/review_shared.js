@@ -1,0 +1,140 @@
+// What the two review components share: pictures loaded ahead, acts that are sent until they are taken, keys.
+// Plain browser code without libraries. Texts are set as text, never as markup.
+
+const KEPT_PICTURES = 48;
+const RESEND_MS = 8000;
+const pictures = new Map(); // address -> promise of a decoded picture
+
+/** A decoded picture of an address, or of the preview where the browser cannot read the original. */
+function picture(item) {
+  const known = pictures.get(item.url);
+  const loading = known || decoded(item.url).catch(() => decoded(item.fallback));
+  pictures.delete(item.url);
+  pictures.set(item.url, loading);
+  loading.catch(() => pictures.delete(item.url));
+  while (pictures.size > KEPT_PICTURES) pictures.delete(pictures.keys().next().value);
+  return loading;
+}
+
+async function decoded(url) {
+  const image = new Image();
+  image.draggable = false;
+  image.src = url;
+  await image.decode();
+  return image;
+}
+
+/** Load quietly; what fails will say so when it is shown. */
+function prefetch(items) {
+  for (const item of items) picture(item).catch(() => {});
+}
+
+/** Sends acts to the page and keeps each until the page says that it was taken. */
+class Sender {
+  constructor() {
+    this.client = identifier();
+    this.number = 0;
+    this.waiting = [];
+    this.send = () => {};
+  }
+
+  add(act) {
+    this.number += 1;
+    this.waiting.push({ ...act, number: this.number, event: identifier() });
+    this.flush();
+  }
+
+  /** While the page is busy a newer message takes the place of the one that waits, so each carries all. */
+  flush() {
+    clearTimeout(this.timer);
+    if (!this.waiting.length) return;
+    this.send({ client: this.client, acts: this.waiting });
+    this.timer = setTimeout(() => this.flush(), RESEND_MS);
+  }
+
+  taken(answer) {
+    if (!answer || answer.client !== this.client) return;
+    this.waiting = this.waiting.filter((act) => act.number > answer.number);
+    if (!this.waiting.length) clearTimeout(this.timer);
+  }
+
+  holds(id) {
+    return this.waiting.some((act) => act.image === id && act.act !== "at");
+  }
+
+  get settled() {
+    return !this.waiting.some((act) => act.act !== "at");
+  }
+}
+
+/** 32 hexadecimal characters; crypto.randomUUID is not there on plain http. */
+function identifier() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Calls `act` with each key that is meant for the component; true from it means the key was taken. */
+class Keys {
+  constructor(root, act) {
+    this.listener = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+      if (!root.getClientRects().length || document.querySelector('[role="dialog"][aria-modal="true"]')) return;
+      const target = event.composedPath()[0];
+      if (takesText(target) || (pressesControl(event) && isControl(target))) return;
+      if (!act(event)) return;
+      event.preventDefault();
+      event.stopImmediatePropagation(); // some letters are the page's own shortcuts
+    };
+    // Before the page's own listeners, so that its shortcuts (C and R) do not fire too.
+    window.addEventListener("keydown", this.listener, true);
+  }
+
+  remove() {
+    window.removeEventListener("keydown", this.listener, true);
+  }
+}
+
+function pressesControl(event) {
+  return event.key === "Enter" || event.key === " " || event.key.startsWith("Arrow");
+}
+
+function isControl(node) {
+  return node instanceof Element && Boolean(node.closest("button, a[href], input, select, summary, [role]:not([role=region], [role=group], [role=img], [role=main])"));
+}
+
+function takesText(node) {
+  const writing = "textarea, select, [contenteditable=''], [contenteditable='true'], input";
+  const silent = "input[type=range], input[type=checkbox], input[type=radio], input[type=button]";
+  return node instanceof Element && node.matches(writing) && !node.matches(silent);
+}
+
+/** Milliseconds from `start` until what was drawn is on the screen. */
+function whenPainted(start, tell) {
+  requestAnimationFrame(() => requestAnimationFrame(() => tell(performance.now() - start)));
+}
+
+function element(tag, attributes = {}, children = []) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function button(text, title, action, attributes = {}) {
+  const node = element("button", { type: "button", title, ...attributes }, [text]);
+  node.addEventListener("click", action);
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function hints(rows) {
+  const parts = rows.map(([key, text]) => element("span", {}, [element("kbd", {}, [key]), ` ${text}`]));
+  return element("p", { class: "hints" }, parts);
+}
+
+function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}
