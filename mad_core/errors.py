@@ -18,6 +18,10 @@ class NotFoundError(MadError):
     """The thing asked for (dataset, run, image, scorer) is not in the store or catalogue."""
 
 
+class AccessError(MadError):
+    """A person's role does not let them do this; the sentence says whose role would."""
+
+
 class UnavailableError(MadError):
     """A part that is needed is not on this machine; the sentence says how to get it."""
 

@@ -66,6 +66,7 @@ images = Table(
     Column("mask_path", Text),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
+    Index(None, "content_hash"),
 )
 
 runs = Table(
@@ -195,6 +196,7 @@ audit_events = Table(
     Column("seconds", Float(53), nullable=False),
     Column("time", Float(53), nullable=False),
     Column("undoes", String(32)),
+    Index(None, "reviewer", "time"),
 )
 
 # Where each event's images are in the datasets of this database; made anew from the record at any time.
