@@ -227,7 +227,7 @@ def test_ratings_are_the_newest_of_each_reviewer(audit: AuditStore, dataset_id: 
     audit.undo(dataset_id, "Ada")  # the region
     audit.undo(dataset_id, "Ada")  # the second rating
     row = audit.ratings(dataset_id).set_index("reviewer").loc["Ada"]
-    assert (row["level"], row["region"], row["scores_visible"]) == (1.0, None, True)
+    assert [row[name] for name in ("level", "region", "scores_visible")] == [1.0, None, True]
 
 
 def test_anchors_and_adjudications_are_the_newest(audit: AuditStore, dataset_id: str, tests: pd.DataFrame) -> None:
@@ -371,7 +371,7 @@ def test_ratings_of_4000_images_by_three_are_read_at_once(store: Store, settings
     assert time.perf_counter() - started < 0.3
     fresh.record(rate(dataset_id, table["image_id"].iloc[0], "Ada", 2.0))
     started = time.perf_counter()
-    assert (fresh.ratings(dataset_id)["level"] == 2).sum() == 1
+    assert fresh.ratings(dataset_id)["level"].tolist().count(2.0) == 1
     assert time.perf_counter() - started < 1.0
 
 
