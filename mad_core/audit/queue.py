@@ -1,0 +1,162 @@
+"""In which order labels are looked at, and how many random reviews tell the share of wrong labels.
+
+Pure functions over tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from mad_core.errors import InputError
+
+Order = Literal["suspicion", "random", "level", "disagreement", "unreviewed"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+
+def ordered(
+    suspicion: pd.DataFrame, order: Order = "suspicion", *, reviewed: Collection[str] = (), seed: int = 0
+) -> list[str]:
+    """Ids of the images in the order in which they are to be looked at.
+
+    Parameters
+    ----------
+    suspicion : DataFrame
+        From :func:`mad_core.audit.suspicion.suspicions`: ``image_id``, ``level``, ``suspicion``, ``disagreement``.
+    order : {"suspicion", "random", "level", "disagreement", "unreviewed"}
+        The most suspicious first; drawn by ``seed`` and the ids alone, so that images which come later do not
+        change the order of the others (the first n are a fair sample); lowest level first, the most suspicious
+        first within a level; where scorers disagree most with each other; what nobody has reviewed yet, then the
+        rest, each by suspicion. What is not known comes last, and ties stand in the order of the ids' digests.
+    reviewed : collection of str
+        Ids that have a review, for ``unreviewed``.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If there is no such order.
+    """
+    by = _BY.get(order)
+    if by is None:
+        raise InputError(f"'{order}' is no order of the queue; there are {', '.join(ORDERS)}.")
+    ids = suspicion["image_id"].tolist()
+    drawn = np.array([hashlib.blake2b(f"{seed}\0{image}".encode(), digest_size=16).digest() for image in ids])
+    keys = by(suspicion, np.isin(np.array(ids, dtype=object).astype(str), list(reviewed)))
+    places = np.lexsort((np.argsort(np.argsort(drawn)), *reversed(keys)))
+    return [ids[place] for place in places]
+
+
+Keys = list[np.ndarray]
+
+
+def _highest(values: pd.Series) -> np.ndarray:
+    """Sorts the highest first and what is not known last."""
+    return -np.nan_to_num(values.to_numpy(dtype=np.float64), nan=-np.inf)
+
+
+_BY: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Keys]] = {
+    "suspicion": lambda table, reviewed: [_highest(table["suspicion"])],
+    "random": lambda table, reviewed: [],
+    "level": lambda table, reviewed: [table["level"].to_numpy(dtype=np.float64), _highest(table["suspicion"])],
+    "disagreement": lambda table, reviewed: [_highest(table["disagreement"]), _highest(table["suspicion"])],
+    "unreviewed": lambda table, reviewed: [reviewed.astype(float), _highest(table["suspicion"])],
+}
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Share of labels that are wrong, from reviews drawn at random.
+
+    Parameters
+    ----------
+    rate, low, high : float
+        Estimate and the ends of its interval, 0 to 1.
+    wrong, reviews, population : int
+    """
+
+    rate: float
+    low: float
+    high: float
+    wrong: int
+    reviews: int
+    population: int
+
+
+def reviews_needed(rate: float, half_width: float, population: int, confidence: float = 0.95) -> int:
+    """How many random reviews give the share of wrong labels within plus or minus ``half_width``.
+
+    The least number of reviews, drawn without replacement, at which half of the length of Wilson's interval with
+    finite-population correction (see :func:`error_rate`) is no more than ``half_width``, if ``rate`` of the labels
+    are wrong.
+
+    Parameters
+    ----------
+    rate : float
+        What is expected, 0 to 1; 0.5 is the safe assumption.
+    half_width : float
+        0.02 for ± 2 %.
+    population : int
+        Labels there are.
+
+    Returns
+    -------
+    int
+        1 to ``population``.
+
+    Raises
+    ------
+    InputError
+    """
+    if not 0 <= rate <= 1 or not 0 < half_width <= 1 or not 0 < confidence < 1 or population < 1:
+        raise InputError(
+            "A rate lies between 0 and 1, a half width and a confidence above 0 and below 1, and there is an image."
+        )
+    low, high = 1, population
+    # The length falls as reviews are added, so halving finds the least number.
+    while low < high:
+        middle = (low + high) // 2
+        below, above = _wilson(rate, middle, population, confidence)
+        if (above - below) / 2 <= half_width:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def error_rate(wrong: int, reviews: int, population: int, confidence: float = 0.95) -> ErrorRate:
+    """The share of wrong labels with its interval, from reviews of labels drawn at random without replacement.
+
+    Wilson's interval (1927), in which the variance has the finite-population correction (N - n) / (N - 1): with
+    every label reviewed it is the point itself. Reviews in the order of suspicion must not enter: they would say
+    that far too many labels are wrong. The interval is never narrower than what was found allows: the wrong ones
+    found stay wrong, and the right ones right.
+
+    Raises
+    ------
+    InputError
+        If there is no review, or the numbers contradict each other.
+    """
+    if not 0 <= wrong <= reviews <= population or reviews < 1:
+        raise InputError(
+            "There is at least one review, no more wrong labels than reviews, nor more reviews than labels."
+        )
+    rate = wrong / reviews
+    low, high = _wilson(rate, reviews, population, confidence)
+    low, high = max(low, wrong / population), min(high, 1 - (reviews - wrong) / population)
+    return ErrorRate(rate, min(low, rate), max(high, rate), wrong, reviews, population)
+
+
+def _wilson(rate: float, reviews: int, population: int, confidence: float) -> tuple[float, float]:
+    correction = (population - reviews) / (population - 1) if population > 1 else 0.0
+    z2 = float(norm.ppf((1 + confidence) / 2)) ** 2 * correction
+    centre = (rate + z2 / (2 * reviews)) / (1 + z2 / reviews)
+    half = math.sqrt(z2 * (rate * (1 - rate) / reviews + z2 / (4 * reviews**2))) / (1 + z2 / reviews)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
