@@ -34,6 +34,8 @@ from mad_core.scorers.image_scorer import (
     scaled,
     working_scale,
 )
+from mad_core.scorers.neighbours import NearbyBank
+from mad_core.scorers.positions import ALIKE, LOOKED_AT, bank_of_cells, cells, likeness, nearby_distance, on_grid
 from mad_core.scorers.reductions import reduce_map
 from mad_core.scorers.scorer import Context, Item
 
@@ -41,6 +43,8 @@ HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """How the backbone that ships takes pixels: -1 to 1; it standardises each image by itself."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_NORMALS = 1000
+NEARBY = "nearby"
+"""Name under which a bank by position is kept."""
 FEWEST_NORMALS = 4
 
 
@@ -176,10 +180,14 @@ class PatchCore(ModelScorer):
 
     The model's own score re-weights the largest patch distance by its neighbourhood in the bank
     (equation 7); ``reduction`` offers the map's maximum and extent-aware means beside it.
+    With ``positions`` nearby the bank is one by position instead (:mod:`mad_core.scorers.positions`), whole, and
+    the model's own score is the mean of the map's highest hundredth.
     """
 
     id = "patchcore"
     scale = 1.0
+    nearby: NearbyBank | None = None
+    likeness: float | None = None
 
     @property
     def own_aspect(self) -> bool:
@@ -202,11 +210,16 @@ class PatchCore(ModelScorer):
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors, facts = super().state()
-        return tensors, facts | {"scale": self.scale}
+        if self.nearby is not None:
+            tensors[NEARBY] = self.nearby.bank
+        return tensors, facts | {"scale": self.scale, "likeness": self.likeness}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
-        self.scale = float(facts.get("scale", 1.0))
-        super().restore(tensors, facts, context)
+        self.scale, self.likeness = float(facts.get("scale", 1.0)), facts.get("likeness")
+        own = {name: tensor for name, tensor in tensors.items() if name != NEARBY}
+        super().restore(own, facts, context)
+        if NEARBY in tensors:
+            self.nearby = bank_of_cells(tensors[NEARBY].to(context.device))
 
     def build(self) -> nn.Module:
         return PatchcoreModel(("layer2", "layer3"), self.architecture(), True, self.parameters["neighbours"])
@@ -220,11 +233,49 @@ class PatchCore(ModelScorer):
 
     def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
         total = self.steps(len(images), context)
+        if self._lie_alike(images, context):
+            kept = images[: self.parameters["pictures"]]
+            self.nearby = bank_of_cells(cells(self._grids(kept, context)))
+            context.step(total, total)
+            return
         self.gather(images, context, total)
         features = torch.vstack(self.model.embedding_store)
         self.model.embedding_store.clear()
         keep = greedy_coreset(features, self._bank_size(len(images)), context, 2 * len(images), total)
         self.model.memory_bank = features[keep.to(features.device)]
+
+    def _lie_alike(self, images: Sequence[torch.Tensor], context: Context) -> bool:
+        if self.parameters["positions"] is not None:
+            return self.parameters["positions"] == "nearby"
+        self.likeness = round(likeness(self._grids(images[:LOOKED_AT], context)), 4)
+        return self.likeness < ALIKE
+
+    @torch.inference_mode()
+    def _grids(self, images: Sequence[torch.Tensor], context: Context) -> torch.Tensor:
+        self.model.eval()
+        found = []
+        for batch in self.batches(images):
+            context.check_cancel()
+            found.append(self._grid(self.normalised(batch, context)))
+        return torch.cat(found)
+
+    def _grid(self, images: torch.Tensor) -> torch.Tensor:
+        """The model's patch features of normalised images, on the grid of positions."""
+        features = {name: self.model.feature_pooler(f) for name, f in self.model.feature_extractor(images).items()}
+        return on_grid(self.model.generate_embedding(features))
+
+    def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self.nearby is None:
+            return super().predict(images)
+        maps = nearby_distance(self._grid(images), self.nearby)
+        highest = maps.flatten(1).topk(maps[0].numel() // 100).values
+        return highest.mean(1), maps
+
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {
+            "positions": "anywhere" if self.nearby is None else "nearby",
+            "likeness_of_normals": self.likeness,
+        }
 
 
 class Padim(ModelScorer):

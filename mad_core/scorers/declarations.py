@@ -73,14 +73,28 @@ register(
             open_backbone(),
             weights_file(),
             square(256),
+            Parameter(
+                "positions",
+                "choice",
+                None,
+                "Compare with normals' patches anywhere, as in the paper, or nearby (for parts that lie alike). Empty: "
+                f"anywhere, but with {weights.FORMULA} nearby where the normals lie alike.",
+                choices=("anywhere", "nearby"),
+            ),
             Parameter("coreset", "float", 0.01, "Share of the normals' patches that is kept.", 1e-4, 1.0),
             Parameter("most", "int", 20_000, "Patches kept at most.", 10, 200_000, advanced=True),
+            Parameter("pictures", "int", 64, "Normals kept whole with positions nearby.", 4, 512, advanced=True),
             Parameter("neighbours", "int", 9, "Bank entries that re-weight the score.", 1, 50, advanced=True),
             reduction("model", "model"),
         ),
         why_not=missing("patchcore"),
-        settle=partial(weights.settled, "patchcore"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.coreset"),
+        settle=weights.settled_positions,
+        modules=(
+            *MODEL_MODULES,
+            "mad_core.scorers.coreset",
+            "mad_core.scorers.positions",
+            "mad_core.scorers.neighbours",
+        ),
     )
 )
 register(

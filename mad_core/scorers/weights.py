@@ -75,6 +75,13 @@ def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**parameters, "backbone": published if here or not _SHIPPED.is_file() else FORMULA}
 
 
+def settled_positions(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """PatchCore's parameters, :func:`settled`; positions are as published unless the backbone is the one that ships."""
+    chosen = settled("patchcore", parameters)
+    published = chosen.get("positions") is None and chosen["backbone"] != FORMULA
+    return chosen | ({"positions": "anywhere"} if published else {})
+
+
 def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
     """Names of the weights that a scorer with these parameters takes from the network."""
     if parameters.get("weights") != PRETRAINED or parameters.get("backbone") == FORMULA:

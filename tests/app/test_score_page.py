@@ -79,10 +79,10 @@ def test_a_run_is_set_up_and_queued_with_its_parameters(home: Home) -> None:
 
 
 def test_a_scorer_without_its_weights_cannot_be_queued(home: Home) -> None:
-    test = form(home, "patchcore")
-    assert "python -m mad_core warm patchcore" in written(test)
+    test = form(home, "stfpm")
+    assert "python -m mad_core warm stfpm" in written(test)
     assert button(test, "Queue run").disabled
-    test.text_input(key="parameter_patchcore_weights").set_value("random").run()
+    test.text_input(key="parameter_stfpm_weights").set_value("random").run()
     assert not button(test, "Queue run").disabled
 
 

@@ -418,7 +418,7 @@ def test_wrong_usage_is_status_2_and_says_what(
         (("score", "{parts}", "--out", "{here}/none/s.csv"), "does not exist; make it first"),
         (("score", "{parts}", "--out", "{parts}"), "is a folder; name a file in it"),
         (("score", "{parts}", "--device", "cuda:99"), "Device cuda:99 is not there"),
-        (("score", "{parts}", "--scorer", "patchcore"), "python -m mad_core warm patchcore"),
+        (("score", "{parts}", "--scorer", "stfpm"), "python -m mad_core warm stfpm"),
         (("score", "{parts}", "--scorer", "padim", "--param", "weights=x.pth"), "'x.pth' is none"),
         (("evaluate", "{here}/none.csv"), "No such file"),
         (("evaluate", "{parts}"), "cannot be read"),
@@ -685,7 +685,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(mad: Mad, home: Path, mon
     assert report["store"]["home"] == str(home) and report["store"]["free_bytes"] > 0
     assert not home.exists()
     lacking = {e["id"]: e for e in report["scorers"] if not e["available"]}
-    assert {"patchcore", "endpoint"} <= set(lacking) and not {"filterbank", "mllm"} & set(lacking)
+    assert {"stfpm", "endpoint"} <= set(lacking) and not {"filterbank", "mllm", "patchcore"} & set(lacking)
     cures = {name: f"python -m mad_core warm {name}" for name, entry in lacking.items() if entry["needs_weights"]}
     cures["endpoint"] = "MAD_ENDPOINT_URL"
     assert set(cures) == set(lacking)

@@ -118,6 +118,36 @@ def test_with_the_backbone_that_ships_patchcore_keeps_the_aspect_and_one_scale(t
     assert [s.image_id for s in scorer.score(items, Context(seed=0))] == [item.image_id for item in items]
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"backbone": "wide_resnet50_2.tv_in1k", "weights": "random"}, "anywhere"),
+        ({"backbone": "wide_resnet50_2.tv_in1k", "weights": "random", "positions": "nearby"}, "nearby"),
+        ({"backbone": "mad-formula-s"}, None),
+        ({"backbone": "mad-formula-s", "positions": "anywhere"}, "anywhere"),
+    ],
+)
+def test_patchcore_compares_anywhere_as_published_unless_told_otherwise(parameters, expected):
+    assert catalog.scorer("patchcore").check(parameters)["positions"] == expected
+
+
+@pytest.mark.parametrize("positions", ["nearby", "anywhere"])
+def test_patchcore_with_the_backbone_that_ships_finds_the_spot(positions, pictures):
+    normals, tests = pictures
+    parameters = {"backbone": "mad-formula-s", "positions": positions, "size": SIZE, "coreset": 0.1}
+    scorer = catalog.scorer("patchcore").create(parameters)
+    scorer.fit(normals, Context(seed=3))
+    assert scorer.facts()["positions"] == positions
+    scored = list(scorer.score(tests[:-1], Context(seed=3)))
+    assert max(s.score for s in scored[:3]) < min(s.score for s in scored[3:])
+    row, column = np.unravel_index(int(np.argmax(scored[4].map)), scored[4].map.shape)
+    assert 12 <= row * 64 / 205 <= 42 and 22 <= column * 80 / 256 <= 54
+    tensors, facts = scorer.state()
+    again = catalog.scorer("patchcore").create(parameters)
+    again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
+    np.testing.assert_allclose([s.score for s in again.score(tests[:-1], Context(seed=3))], [s.score for s in scored])
+
+
 @pytest.mark.parametrize("scorer_id", ["filterbank", "autoencoder", "patchcore", "stfpm"])
 def test_same_seed_same_scores(scorer_id, pictures):
     first, second = _fit(scorer_id, pictures)[1], _fit(scorer_id, pictures)[1]
@@ -167,10 +197,11 @@ def test_fit_stops_when_cancelled(scorer_id, pictures):
 def test_missing_weights_are_named_before_work_starts(monkeypatch, tmp_path, pictures):
     monkeypatch.setenv("MAD_HOME", str(tmp_path))
     info = catalog.scorer("patchcore")
-    sentence = info.why_not(info.check({}))
+    published = {"backbone": "wide_resnet50_2.tv_in1k"}
+    sentence = info.why_not(info.check(published))
     assert sentence and "wide_resnet50_2.tv_in1k (276 MB)" in sentence and "warm patchcore" in sentence
     with pytest.raises(UnavailableError, match="warm patchcore"):
-        info.create({}).fit(pictures[0], Context(weights=tmp_path))
+        info.create(published).fit(pictures[0], Context(weights=tmp_path))
     assert "does not exist" in str(info.why_not(info.check({"weights": "/nowhere/x.safetensors"})))
     assert "only" in str(info.why_not(info.check({"weights": "/nowhere/x.pth"})))
 

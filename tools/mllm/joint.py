@@ -34,6 +34,11 @@ SOUND_WEIGHT = 2.5
 _AT_ONCE = 16
 _PLAIN = 0.5
 """How often a view is shown as it is."""
+_OWN = 0.4
+"""How often the view comes with its own photograph and reference: what departs from normal stands in the view, and
+photographs of a product that was never drawn must not be taken for evidence."""
+_LOUDER = 0.4
+"""Standard deviation of the logarithm of a strange channel's gain."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,20 @@ def draw_sheet(
     for k in rng.choice(photographs, questions, replace=False, p=weight / weight.sum()):
         family = int(pictures.families[k]) if pictures.families[k] >= 0 else NOTHING
         views = pictures.views if rng.random() < _PLAIN else pictures.varied
-        cells = np.concatenate([views[k], pictures.images[k]])
+        photograph = pictures.images[k] if rng.random() < _OWN else strange(pictures.images, rng)
+        cells = np.concatenate([views[k], photograph])
         shown.append(Shown(family, float(pictures.extents[k]), pictures.cells[k], cells))
     each = CELLS * CELLS
-    return write_sheet(wording, judged, talk, (each, each, each), pictures.references[product], shown, rng)
+    reference = pictures.references[product] if rng.random() < _OWN else strange(pictures.references, rng)
+    return write_sheet(wording, judged, talk, (each, each, each), reference, shown, rng)
+
+
+def strange(photographs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cells of some other photograph, as of a surface that nobody knows: channels louder or quieter, turned about."""
+    cells = photographs[rng.integers(len(photographs))].reshape(CELLS, CELLS, -1)
+    cells = np.rot90(cells, int(rng.integers(4)))
+    gains = np.exp(rng.normal(0.0, _LOUDER, cells.shape[-1]))
+    return (cells * gains).astype(np.float16).reshape(CELLS * CELLS, -1)
 
 
 @torch.no_grad()
