@@ -59,7 +59,20 @@ def count_pairs(levels: np.ndarray, scores: np.ndarray) -> PairCounts:
     scores : ndarray of shape (n,)
         Finite anomaly scores, higher = more severe.
     """
-    table, known = score_table(levels, scores)
+    return counts_of_table(*score_table(levels, scores))
+
+
+def counts_of_table(table: np.ndarray, levels: np.ndarray) -> PairCounts:
+    """The pairs of images that are given by :func:`score_table`; levels without an image are left out.
+
+    Parameters
+    ----------
+    table : ndarray of shape (L, U), int64
+    levels : ndarray of shape (L,), int64
+        Ascending.
+    """
+    there = table.any(axis=1)
+    table, known = table[there][:, table.any(axis=0)], levels[there]
     below2 = 2 * (np.cumsum(table, axis=1) - table) + table  # [i, u]: twice the i-images below u, plus ties
     wins2 = np.triu(below2 @ table.T, k=1)
     total = table.sum(axis=0)
