@@ -24,6 +24,7 @@ def draw() -> None:
             st.Page("pages/score.py", title="Score", url_path="score"),
             st.Page("pages/images.py", title="Images", url_path="images"),
             st.Page("pages/compare.py", title="Compare", url_path="compare"),
+            st.Page("pages/audit.py", title="Audit", url_path="audit"),
         ],
         position="top",
     )

@@ -30,7 +30,7 @@ from mad_core.runs.comparing import (
     supervision_note,
 )
 from mad_core.runs.store import DatasetInfo, Run
-from pages.ui import charts, engine, session, tiles
+from pages.ui import audited_labels, charts, engine, session, tiles
 from pages.ui.bench import bench_section
 from pages.ui.gallery import gallery
 from pages.ui.header import header
@@ -72,6 +72,8 @@ class View:
     subset: str | None
     runs: Sequence[Run]
     names: Mapping[str, str]
+    audited: pd.DataFrame | None = None
+    """Audited labels, where they are in view in place of the original ones."""
 
     @property
     def level_names(self) -> Mapping[float, str]:
@@ -82,7 +84,7 @@ class View:
 
     def rows(self, run: Run) -> pd.DataFrame:
         """The images of a run in view."""
-        table: Any = engine.table(run)
+        table: Any = audited_labels.rows(run, self.audited)
         return table if self.subset is None else table[table["subset"] == self.subset]
 
     def partial(self, run: Run) -> str:
@@ -156,7 +158,7 @@ def _choose(info: DatasetInfo, scored: Sequence[Run]) -> View:
         )
     subset = None if subset == ALL else subset
     runs = [by_id[run_id] for run_id in chosen if subset is None or subset in by_id[run_id].subsets]
-    return View(info, subset, runs, names)
+    return View(info, subset, runs, names, audited_labels.labels_in_view(info))
 
 
 # -- the metric table -----------------------------------------------------------------------------
@@ -165,8 +167,9 @@ def _choose(info: DatasetInfo, scored: Sequence[Run]) -> View:
 def _numbers(view: View) -> None:
     """The table and what it says; values stand there before their intervals, which are computed run by run."""
     view = _renewed(view)
-    founds = [engine.metrics(run, view.subset, 0) for run in view.runs]
-    wanted = view.subset, [(run.id, run.done) for run in view.runs if not run.active]
+    founds = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
+    labels = None if view.audited is None else view.audited["audited"].tolist()
+    wanted = view.subset, labels, [(run.id, run.done) for run in view.runs if not run.active]
     computing = st.session_state.get("compare_computed") != wanted
     slot = st.empty() if computing else st.container()  # what an empty place holds vanishes before it is drawn anew
     for place, run in enumerate(view.runs):
@@ -174,7 +177,7 @@ def _numbers(view: View) -> None:
             with slot.container():
                 _table(view, founds)
                 st.caption("The 95 % intervals are being computed.")
-        founds[place] = engine.metrics(run, view.subset, _draws(run))
+        founds[place] = audited_labels.metrics(run, view.subset, _draws(run), view.audited)
     st.session_state["compare_computed"] = wanted
     with slot.container():
         _table(view, founds)
@@ -276,7 +279,9 @@ def _metrics_csv(view: View) -> str:
         subsets = [view.subset] if view.subset else [None, *(run.subsets if len(run.subsets) > 1 else ())]
         for subset in subsets:
             label = subset or "average over subsets"
-            rows.append((run.id, view.names[run.id], label, engine.metrics(run, subset, _draws(run))))
+            rows.append(
+                (run.id, view.names[run.id], label, audited_labels.metrics(run, subset, _draws(run), view.audited))
+            )
     return metrics_csv(rows)
 
 

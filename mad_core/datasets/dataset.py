@@ -89,7 +89,11 @@ class SubsetCard:
 
 @dataclass(frozen=True)
 class Card:
-    """Facts of a dataset that its images do not carry."""
+    """Facts of a dataset that its images do not carry.
+
+    With ``audit_open`` reviewers of its labels see label, scores and maps before they rate an image; by default
+    these are hidden until then.
+    """
 
     title: str = ""
     description: str = ""
@@ -97,6 +101,7 @@ class Card:
     licence: str = ""
     version: str = ""
     subsets: Mapping[str, SubsetCard] = field(default_factory=dict)
+    audit_open: bool = False
 
     def subset(self, name: str) -> SubsetCard:
         """The card of one subset; an empty one where nothing is known."""
@@ -109,7 +114,8 @@ class Card:
         return replace(self, subsets={**self.subsets, subset: new})
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        opened = {"audit_open": True} if self.audit_open else {}
+        return opened | {
             "title": self.title,
             "description": self.description,
             "source": self.source,
@@ -144,7 +150,7 @@ class Card:
             for name, card in data.get("subsets", {}).items()
         }
         facts = {k: str(data.get(k, "")) for k in ("title", "description", "source", "licence", "version")}
-        return cls(**facts, subsets=subsets)
+        return cls(**facts, subsets=subsets, audit_open=data.get("audit_open") is True)
 
 
 def level_key(level: float) -> str:

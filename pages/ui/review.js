@@ -2,7 +2,7 @@
 // The next images are in the browser before they are asked for; what the reviewer does is sent to the page
 // and kept until the page has written it. It follows review_shared.js in one module.
 
-const REST = 330; // of the window's height, for what stands above and below the picture
+const REST = 400; // of the window's height, for what stands above and below the picture
 const SMALLEST = 300;
 const LENS = 240; // pixels across
 const STRONGEST = 12;
@@ -113,7 +113,8 @@ class Review {
     this.ungradable = button("Not gradable", "The image does not allow a level (G)", () => this.choose({ kind: "ungradable", level: null }), { class: "doubt" });
     this.unsure.prepend(element("kbd", {}, ["U"]), " ");
     this.ungradable.prepend(element("kbd", {}, ["G"]), " ");
-    return [element("div", { class: "doubts" }, [this.unsure, this.ungradable])];
+    this.doubts = element("div", { class: "doubts" }, [this.unsure, this.ungradable]);
+    return [this.doubts];
   }
 
   buildEvidence() {
@@ -349,8 +350,8 @@ class Review {
     const actions = {
       ".": () => this.half(),
       ",": () => this.half(),
-      u: () => this.choose({ kind: "unsure", level: null }),
-      g: () => this.choose({ kind: "ungradable", level: null }),
+      u: () => this.doubts.hidden || this.choose({ kind: "unsure", level: null }),
+      g: () => this.doubts.hidden || this.choose({ kind: "ungradable", level: null }),
       c: () => this.comment.focus(),
       r: () => this.toggleDrawing(),
       z: () => (event.shiftKey ? this.redo() : this.undo()),
@@ -479,7 +480,7 @@ class Review {
     const height = item.height || 3;
     const room = Math.max(window.innerHeight - REST, SMALLEST);
     const scale = Math.min(this.stage.clientWidth / width, room / height);
-    this.stage.style.height = `${room}px`;
+    this.stage.style.height = `${Math.max(Math.round(height * scale), SMALLEST)}px`;
     this.frame.style.width = `${Math.round(width * scale)}px`;
     this.frame.style.height = `${Math.round(height * scale)}px`;
     this.drawBox();
@@ -491,7 +492,7 @@ class Review {
     const { progress } = this.data;
     setText(this.count, `${this.place + 1} of ${this.data.total}`);
     this.bar.value = progress.total ? progress.done / progress.total : 0;
-    setText(this.pace, [`${progress.done} of ${progress.total} rated`, progress.pace].filter(Boolean).join(" · "));
+    setText(this.pace, [`${progress.done} of ${progress.total} ${this.data.decides ? "decided" : "rated"}`, progress.pace].filter(Boolean).join(" · "));
     setText(this.saved, this.sender.settled ? "" : "Saving…");
     this.root.dataset.saved = String(this.sender.settled);
     this.root.dataset.place = String(this.place);
@@ -500,6 +501,7 @@ class Review {
     this.drawLadder();
     this.drawBox();
     this.drawReveal();
+    this.doubts.hidden = this.data.decides;
     const text = this.drawing ? "Keep region" : this.changed.any ? "Commit" : this.item?.mine ? "Next" : "Commit";
     if (this.commitButton.dataset.text !== text) {
       this.commitButton.dataset.text = text;
@@ -552,7 +554,7 @@ class Review {
     Object.assign(chip.style, { backgroundColor: level.colour, color: level.text, borderColor: level.edge });
     const words = element("span", { class: "words" }, [chip]);
     if (level.meaning) words.append(element("span", { class: "meaning" }, [level.meaning]));
-    const choose = button("", `Level ${level.key}`, () => this.choose({ kind: "level", level: level.level }), { class: "rung" });
+    const choose = button("", level.meaning || level.label, () => this.choose({ kind: "level", level: level.level }), { class: "rung" });
     choose.append(element("kbd", {}, [level.key]), words);
     const references = level.references.map((one) => [one.id, this.reference(one)]);
     const strip = element("div", { class: "references" }, references.map(([, node]) => node));
@@ -592,11 +594,12 @@ class Review {
     }
     const chip = element("span", { class: "chip" }, [reveal.label]);
     Object.assign(chip.style, { backgroundColor: reveal.colour, color: reveal.text, borderColor: reveal.edge });
-    const parts = [element("p", {}, ["Label: ", chip])];
+    const parts = reveal.label ? [element("p", {}, ["Label: ", chip])] : [];
     if (reveal.why) parts.push(element("p", {}, [reveal.why]));
     const lines = reveal.lines.map(([name, value]) => [element("dt", {}, [name]), element("dd", {}, [value])]);
     if (lines.length) parts.push(element("dl", {}, lines.flat()));
-    const link = element("a", { href: reveal.href, target: "_blank", rel: "noopener" }, ["Maps and scores of this image"]);
-    this.revealed.replaceChildren(...parts, element("p", { class: "file" }, [reveal.path]), element("p", {}, [link]));
+    if (reveal.path) parts.push(element("p", { class: "file" }, [reveal.path]));
+    if (reveal.href) parts.push(element("p", {}, [element("a", { href: reveal.href, target: "_blank", rel: "noopener" }, ["Maps and scores of this image"])]));
+    this.revealed.replaceChildren(...parts);
   }
 }

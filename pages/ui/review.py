@@ -80,7 +80,7 @@ class Mine:
 
 @dataclass(frozen=True)
 class Reveal:
-    """What was hidden: the label with its colours, why the image is in question, scores, and the file."""
+    """What was hidden: the label with its colours (empty: not shown), why it is in question, scores, the file."""
 
     label: str
     colour: str
@@ -176,6 +176,7 @@ def review(
     total: int,
     pace: str,
     show_after: bool,
+    decides: bool = False,
     note: Note | None,
     key: str,
     on_acts: Callable[[Sequence[Act]], None],
@@ -190,6 +191,8 @@ def review(
         In words; empty if nothing is known yet.
     show_after : bool
         Whether a commit stays at the image and shows what was hidden; else it goes on at once.
+    decides : bool
+        Whether levels are decided on, not rated: then there is no doubt to choose.
     note : Note or None
         Said above the picture.
     on_acts : callable
@@ -204,6 +207,7 @@ def review(
         "subsets": {name: asdict(ladder) for name, ladder in queue.ladders.items()},
         "progress": {"done": done, "total": total, "pace": pace},
         "show_after": show_after,
+        "decides": decides,
         "note": asdict(note) if note else None,
         "taken": st.session_state.get(f"{key}_taken"),
     }

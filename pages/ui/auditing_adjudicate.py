@@ -1,0 +1,157 @@
+"""The Adjudicate section of the Audit page: images on which reviewers disagree, decided by adjudicators."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+from mad_core.audit.consensus import disagreements
+
+from mad_core.errors import MadError
+from pages.ui import session, urls
+from pages.ui.auditing import ROLES, Audit, records
+from pages.ui.auditing_review import NOTE, Line, in_words, item_of, ladders, look, say, take_back, write
+from pages.ui.review import Act, Item, Mine, Place, Queue, Reveal, review
+from pages.ui.text import level_text, plain
+
+DECISIONS = "audit_decisions"
+BEHIND, AHEAD = 4, 10
+
+
+def adjudicate_section(audit: Audit) -> None:
+    """The queue of disagreements, and who has which role."""
+    contested = disagreements(records().ratings(audit.info.id))
+    if audit.reviewer.role != "adjudicator":
+        st.info(
+            f"{len(contested):,} images are rated differently by different reviewers. An adjudicator decides on them; "
+            f"your role is {audit.reviewer.role}.",
+            icon=":material/info:",
+        )
+    elif contested.empty:
+        st.info(
+            "No image is rated differently by two reviewers, so there is nothing to decide.", icon=":material/info:"
+        )
+    else:
+        st.caption("Images on which reviewers disagree, the widest disagreement first. What you decide stands.")
+        line = _line(audit, contested["image_id"].tolist())
+        st.fragment(_decide)(audit, line)
+    _reviewers(audit)
+
+
+def _line(audit: Audit, contested: Sequence[str]) -> Line:
+    """The queue; images that come to be contested later join at its end, so that nothing moves meanwhile."""
+    kept = st.session_state.get(DECISIONS)
+    if kept and kept["dataset"] == audit.info.id:
+        ids = (*kept["line"].ids, *(i for i in contested if i not in set(kept["line"].ids)))
+    else:
+        ids, kept = tuple(contested), None
+    key = hashlib.blake2b("\0".join((audit.info.id, *ids)).encode(), digest_size=6).hexdigest()
+    if kept is None or kept["line"].ids != ids:
+        decided = _decided(audit)
+        first = next((i for i, image_id in enumerate(ids) if image_id not in decided), 0)
+        st.session_state[DECISIONS] = {"dataset": audit.info.id, "line": Line(key, "", ids), "at": Place(0, first)}
+    return st.session_state[DECISIONS]["line"]
+
+
+def _decided(audit: Audit) -> dict[str, Mine]:
+    rows = records().adjudications(audit.info.id)
+    return {row.image_id: Mine("level", float(row.level), row.reason) for row in rows.itertuples()}
+
+
+def _decide(audit: Audit, line: Line) -> None:
+    at: Place = st.session_state[DECISIONS]["at"]
+    start = max(at.place - BEHIND, 0)
+    decided, ratings = _decided(audit), records().ratings(audit.info.id)
+    items = tuple(_item(audit, i, decided, ratings) for i in line.ids[start : at.place + AHEAD + 1])
+    review(
+        Queue(line.key, len(line.ids), start, items, at, ladders(audit, {item.subset for item in items})),
+        done=sum(image_id in decided for image_id in line.ids),
+        total=len(line.ids),
+        pace="",
+        show_after=False,
+        decides=True,
+        note=st.session_state.get(NOTE),
+        key="audit_decide",
+        on_acts=lambda acts: _take(audit, line, acts),
+    )
+
+
+def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.DataFrame) -> Item:
+    item, row = item_of(audit, image_id), audit.image(image_id) or {}
+    said = ratings[ratings["image_id"] == image_id]
+    lines = tuple((rating.reviewer, _said(audit, rating)) for rating in said.itertuples())
+    label = level_text(row["level"], audit.info.card.subset(row["subset"]))
+    known = image_id in decided or not audit.blind
+    shown = Reveal(
+        "",
+        "",
+        "",
+        "",
+        f"Label before the audit: {label}." if known else "The label before the audit is shown once you decided.",
+        lines,
+        f"{row['subset']}/{row['template_path']}" if known else "",
+        urls.image_page(audit.info.id, row["subset"], image_id) if known else "",
+    )
+    return replace(item, mine=decided.get(image_id), reveal=shown)
+
+
+def _said(audit: Audit, rating: object) -> str:
+    """One reviewer's rating and comment."""
+    level, state, reason = (getattr(rating, name) for name in ("level", "state", "reason"))
+    words = audit.level(rating.image_id, level) if pd.notna(level) else {"unsure": "unsure"}.get(state, "not gradable")
+    return f"{words}: {reason}" if reason else words
+
+
+def _take(audit: Audit, line: Line, acts: Sequence[Act]) -> None:
+    for act in acts:
+        try:
+            _do(audit, line, act)
+        except MadError as error:
+            say(str(error), wrong=True)
+
+
+def _do(audit: Audit, line: Line, act: Act) -> None:
+    if act.act == "level":
+        write(audit, replace(act, act="adjudicate"), scores_visible=True)
+    elif act.act in ("comment", "region"):
+        write(audit, act, scores_visible=True)
+    elif act.act in ("undo", "redo"):
+        about = take_back(audit, act.act)
+        done = "Taken back" if act.act == "undo" else "Done again"
+        say(f"{done}: {in_words(audit, about)}." if about else f"There is nothing to {act.act}.")
+        place, kept = line.place_of(about.image_id) if about else None, st.session_state[DECISIONS]
+        if place is not None:
+            kept["at"] = Place(kept["at"].number + 1, place)
+    elif act.act == "at":
+        look(line, act.image, DECISIONS)
+
+
+# -- roles ----------------------------------------------------------------------------------------
+
+
+def _reviewers(audit: Audit) -> None:
+    everybody = records().reviewers()
+    rows = [(one.name, one.role, "login" if one.login else "name only") for one in everybody]
+    st.subheader("Reviewers", anchor=False)
+    st.dataframe(
+        pd.DataFrame(rows, columns=["Reviewer", "Role", "Known by"]),
+        hide_index=True,
+        width=560,
+        alt="Reviewers with their roles",
+    )
+    if audit.reviewer.role != "adjudicator":
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Give", [one.name for one in everybody], width=220, key="audit_give")
+        role = st.selectbox(
+            "the role", list(ROLES), width=180, key="audit_role", format_func=str, help=_roles_in_words()
+        )
+        if st.button("Give role") and session.attempt(lambda: records().set_role(name, role, audit.reviewer.name)):
+            st.rerun()
+
+
+def _roles_in_words() -> str:
+    return "\n".join(f"- {role}: {plain(words)}" for role, words in ROLES.items())

@@ -1,0 +1,151 @@
+"""The audit, in a real browser: 50 images by the keyboard alone, left and taken up, agreed on, counted, exported."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from mad_core.audit.events import Event
+from mad_core.audit.labels import AuditStore
+from mad_core.runs.store import Store
+from tests.browser.conftest import ROOT, WAIT_MS, Server
+from tests.browser.scored_demo import scored_demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
+expect.set_options(timeout=120_000)
+
+IMAGES = 50
+NAME = "Ada Expert"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str, pd.Series, Path]]:
+    home = tmp_path_factory.mktemp("audit") / "store"
+    store, dataset_id, truth = scored_demo(home)
+    yield store, dataset_id, truth, home
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server], demo: tuple[Store, str, pd.Series, Path]) -> Server:
+    return serve(ROOT / "app.py", {"MAD_HOME": str(demo[3])})
+
+
+@pytest.fixture
+def second_page(browser: Browser) -> Iterator[Page]:
+    """A tab of another browser profile, which knows nothing of the first."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(WAIT_MS)
+    yield context.new_page()
+    context.close()
+
+
+def begin(page: Page, server: Server, name: str, settled: Callable[[Page], None]) -> None:
+    page.goto(f"{server.url}/?within=plate&after=on")
+    page.get_by_role("link", name="Audit").click()
+    page.get_by_role("textbox", name="Your name").fill(name)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Somebody else")).to_be_visible()
+    expect(page.locator(".review")).to_have_attribute("data-state", "ready")
+    settled(page)
+
+
+def rate(page: Page, truth: pd.Series, count: int) -> list[str]:
+    """Rate so many images by their true level, with keys alone; returns their ids."""
+    rated = []
+    for _ in range(count):
+        review = page.locator(".review")
+        expect(review).to_have_attribute("data-state", "ready")
+        image = review.get_attribute("data-image") or ""
+        rated.append(image)
+        page.keyboard.press(f"{truth[image]:g}")
+        page.keyboard.press("Enter")
+        expect(review).not_to_have_attribute("data-image", image)
+    return rated
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("[data-saved]").first).to_have_attribute("data-saved", "true")
+
+
+def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
+    server: Server,
+    demo: tuple[Store, str, pd.Series, Path],
+    page: Page,
+    second_page: Page,
+    settled: Callable[[Page], None],
+    tmp_path: Path,
+) -> None:
+    store, dataset_id, truth, _ = demo
+    audit = AuditStore(store)
+    labels = store.dataset(dataset_id).table.set_index("image_id")["level"]
+
+    begin(page, server, NAME, settled)
+    assert "level_" not in page.content()  # paths of the demo name the level
+    first = rate(page, truth, 20)
+    saved(page)
+    page.keyboard.press("z")
+    expect(page.locator(".review")).to_have_attribute("data-image", first[-1])
+    page.keyboard.press("z")
+    expect(page.locator(".review")).to_have_attribute("data-image", first[-2])
+    saved(page)
+    assert len(audit.ratings(dataset_id)) == 18
+    times = json.loads(page.locator(".review").get_attribute("data-times") or "[]")[1:]
+    print(f"next image: median {statistics.median(times):.0f} ms, slowest {max(times)} ms of {len(times)}")
+    assert statistics.median(times) < 300
+
+    page.context.close()  # left, and taken up in a browser that knows nothing
+    begin(second_page, server, NAME, settled)
+    expect(second_page.get_by_text("18 of 130 rated")).to_be_visible()
+    rest = rate(second_page, truth, IMAGES - 18)
+    saved(second_page)
+    rows = audit.ratings(dataset_id)
+    assert len(rows) == IMAGES
+    assert not rows["scores_visible"].to_numpy()[:18].any()
+    assert set(rest) >= set(first[-2:])
+
+    audit.reviewer("Bo Colleague")
+    for number, image in enumerate(rows["image_id"]):
+        level = truth[image] if number % 5 else min(truth[image] + 1, 4.0)
+        audit.record(Event(dataset_id, image, "Bo Colleague", "level", after=level))
+    choose(second_page, "Agreement", settled)
+    expect(second_page.get_by_text("quadratic-weighted kappa").first).to_be_visible()
+    expect(second_page.get_by_text("Krippendorff").first).to_be_visible()
+    expect(second_page.get_by_text("Bo Colleague").first).to_be_visible()
+
+    choose(second_page, "Consequence", settled)
+    expect(second_page.get_by_text(re.compile("C-index (rises|falls) from 0\\.")).first).to_be_visible()
+    moved = [image for image in rows["image_id"] if truth[image] != labels[image]]
+    assert moved
+
+    choose(second_page, "Export and import", settled)
+    with second_page.expect_download() as download:
+        second_page.get_by_role("button", name="Corrected labels").first.click()
+    out = tmp_path / "corrected.csv"
+    download.value.save_as(out)
+    table = pd.read_csv(out)
+    assert list(table.columns)[:2] == ["Path", "Severity"]
+    _takes(out)
+
+
+def choose(page: Page, part: str, settled: Callable[[Page], None]) -> None:
+    page.get_by_role("radio", name=part).or_(page.get_by_role("button", name=part, exact=True)).first.click()
+    settled(page)
+
+
+def _takes(table: Path) -> None:
+    for command in ("check", "evaluate"):
+        done = subprocess.run(
+            [sys.executable, "-m", "mad_core", command, str(table), "--json"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"\{", done.stdout)
