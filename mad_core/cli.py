@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core import cli_bench
+from mad_core import cli_bench, cli_labels
 from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
 from mad_core.terminal import (
@@ -572,3 +572,7 @@ def warm(
 
 for _name, _command in cli_bench.COMMANDS.items():
     app.command(_name)(_command)
+
+# -- the audit of labels ------------------------------------------------------------------------
+
+app.add_typer(cli_labels.labels, name="labels")

@@ -17,13 +17,12 @@ from mad_core.terminal import (
     Policy,
     Seed,
     checked_parameters,
-    counted,
     finish_run,
     named_device,
     named_scorer,
     open_store,
     print_answer,
-    read_dataset,
+    stored_dataset,
     working,
 )
 
@@ -77,7 +76,7 @@ def bench_table(
         read_published(path, ())  # a file that cannot be read is said before the work
     if out is not None:
         _make_folder(out)
-    store, dataset_id = _stored_dataset(root, policy)
+    store, dataset_id = stored_dataset(root, policy)
     beside = [_run_on(store, run_id, dataset_id) for run_id in asked]
     matrix = benchmarking.Matrix(dataset_id, wanted, tuple(subset or ()), limit, seed, device, maps)
     outcomes = benchmarking.run_matrix(store, matrix, lambda run: finish_run(store, run))
@@ -151,7 +150,7 @@ def import_results(
     """Keep scores made elsewhere as runs, matched by path and marked as imported; what does not fit is listed."""
     from mad_core.runs.external import import_results as keep
 
-    store, dataset_id = _stored_dataset(dataset, policy)
+    store, dataset_id = stored_dataset(dataset, policy)
     kept = keep(store, dataset_id, places, title=title, note=note)
     data = [_imported_json(store, one) for one in kept]
     print_answer(data if len(data) > 1 else data[0], as_json, lambda: [line for d in data for line in _import_lines(d)])
@@ -208,26 +207,6 @@ def _run_on(store: Any, run_id: str, dataset_id: str) -> Any:
     if run.dataset_version != info.version:
         raise InputError(f"Run '{run.title}' is on another dataset (or another version of it) than '{info.name}'.")
     return run
-
-
-def _stored_dataset(source: str, policy: Path | None) -> tuple[Any, str]:
-    """The store, and the id of a dataset: a stored one's, or of what lies at a path.
-
-    Raises
-    ------
-    InputError
-        If nothing usable is there.
-    """
-    store = open_store()
-    if any(info.id == source for info in store.datasets()):
-        return store, source
-    imported = read_dataset(source, policy)
-    if imported.dataset.table.empty:
-        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
-    if imported.problems:
-        found = counted(len(imported.problems), "problem")
-        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
-    return store, store.add_dataset(imported)
 
 
 def _make_folder(folder: Path) -> None:

@@ -96,6 +96,26 @@ def read_dataset(source: str, policy: Path | None = None) -> Any:
         return import_dataset(source, Settings.from_environment(), policy=policy, progress=progress.counted(what))
 
 
+def stored_dataset(source: str, policy: Path | None) -> tuple[Any, str]:
+    """The store, and the id of a dataset: a stored one's, or of what lies at a path.
+
+    Raises
+    ------
+    InputError
+        If nothing usable is there.
+    """
+    store = open_store()
+    if any(info.id == source for info in store.datasets()):
+        return store, source
+    imported = read_dataset(source, policy)
+    if imported.dataset.table.empty:
+        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
+    if imported.problems:
+        found = counted(len(imported.problems), "problem")
+        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+    return store, store.add_dataset(imported)
+
+
 def counted(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
