@@ -24,6 +24,10 @@ SECTIONS = {
 }
 
 
+STEADY = "<style>.st-key-audit_review, .st-key-audit_decide, .st-key-audit_pairs { opacity: 1 !important; }</style>"
+"""Pictures under judgement do not fade while what was done is being written."""
+
+
 def page() -> None:
     info = header("Audit")
     if info is None:
@@ -42,6 +46,7 @@ def page() -> None:
         )
         st.space("stretch")
         who(found)
+    st.html(STEADY)
     SECTIONS[chosen or "Review"](Audit(info, engine.store().dataset(info.id), found))
 
 

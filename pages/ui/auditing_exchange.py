@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mad_core.audit.consensus import consensus_of
+from mad_core.audit.change_report import change_report
+from mad_core.audit.consensus import RULES, consensus_of
 from mad_core.audit.exchange import (
     events_csv,
     events_from_text,
@@ -21,12 +22,15 @@ from mad_core.audit.exchange import (
 from mad_core.audit.labels import Merged
 from mad_core.errors import InputError
 from mad_core.runs.comparing import distinct_names
+from mad_core.runs.uploads import safe_name
 from pages.ui import engine, session
 from pages.ui.audited_labels import corrections_in_words, rule_choice
 from pages.ui.auditing import Audit, records
 from pages.ui.auditing_review import scored_runs
 from pages.ui.text import plain
 
+REPORTED = 4
+"""Runs whose metrics the change report shows, the newest ones."""
 NO_RUN = "without scores"
 MERGED = "audit_merged"
 
@@ -36,6 +40,7 @@ def exchange_section(audit: Audit) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _labels(audit)
+        _report(audit)
         _record(audit)
     with right:
         _import(audit)
@@ -89,6 +94,22 @@ def _scores(run: Any) -> Mapping[str, float] | None:
         return None
     table = engine.table(run)
     return dict(zip(table["image_id"], table["score"], strict=True))
+
+
+def _report(audit: Audit) -> None:
+    """The change report for whoever owns the dataset."""
+    st.subheader("Change report", anchor=False)
+    st.caption("What the audit changes and why, for the dataset's owner: one HTML file that needs nothing else.")
+    rule = session.get("rule", RULES[0])
+    run_ids = [run.id for run in scored_runs(audit)][-REPORTED:]
+    st.download_button(
+        "Change report",
+        data=lambda: change_report(records(), audit.info.id, rule if rule in RULES else RULES[0], run_ids),
+        file_name=f"{safe_name(audit.info.name).replace(' ', '-')}-label-audit.html",
+        mime="text/html",
+        icon=":material/description:",
+        on_click="ignore",
+    )
 
 
 def _record(audit: Audit) -> None:

@@ -24,7 +24,7 @@ from pages.ui.review import Act, Pair, pairs
 POOLS = (12, 24, 48)
 OFFERED = 4
 """Pairs that the browser holds, so that the next one is there at once."""
-ENDS = 6
+ENDS = 5
 """Images shown of each end of the order."""
 
 
@@ -178,6 +178,5 @@ def _tile(audit: Audit, row: Any, place: int) -> Tile:
         f"{place}.",
         tones.panel,
         tones.ink,
-        caption=f"{row.comparisons} comparisons",
         score_label=f"{row.strength:+.2f}",
     )

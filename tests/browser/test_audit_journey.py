@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -50,7 +51,7 @@ def second_page(browser: Browser) -> Iterator[Page]:
 
 
 def begin(page: Page, server: Server, name: str, settled: Callable[[Page], None]) -> None:
-    page.goto(f"{server.url}/?within=plate&after=on")
+    page.goto(f"{server.url}/?within=plate&after=on&agreed=plate&table=plate")
     page.get_by_role("link", name="Audit").click()
     page.get_by_role("textbox", name="Your name").fill(name)
     page.keyboard.press("Enter")
@@ -83,9 +84,8 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     page: Page,
     second_page: Page,
     settled: Callable[[Page], None],
-    tmp_path: Path,
 ) -> None:
-    store, dataset_id, truth, _ = demo
+    store, dataset_id, truth, home = demo
     audit = AuditStore(store)
     labels = store.dataset(dataset_id).table.set_index("image_id")["level"]
 
@@ -114,8 +114,9 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     assert set(rest) >= set(first[-2:])
 
     audit.reviewer("Bo Colleague")
+    given = {}
     for number, image in enumerate(rows["image_id"]):
-        level = truth[image] if number % 5 else min(truth[image] + 1, 4.0)
+        level = given[image] = truth[image] if number % 5 else min(truth[image] + 1, 4.0)
         audit.record(Event(dataset_id, image, "Bo Colleague", "level", after=level))
     choose(second_page, "Agreement", settled)
     expect(second_page.get_by_text("quadratic-weighted kappa").first).to_be_visible()
@@ -130,11 +131,16 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     choose(second_page, "Export and import", settled)
     with second_page.expect_download() as download:
         second_page.get_by_role("button", name="Corrected labels").first.click()
-    out = tmp_path / "corrected.csv"
+    out = home / "demo" / "plate" / "test" / download.value.suggested_filename  # where its paths begin
     download.value.save_as(out)
     table = pd.read_csv(out)
-    assert list(table.columns)[:2] == ["Path", "Severity"]
-    _takes(out)
+    assert list(table.columns)[:3] == ["Path", "Severity", "Anomaly Score"]
+    checked, evaluated = (_takes(command, out) for command in ("check", "evaluate"))
+    assert checked["problems"] == []
+    assert evaluated["n"] == 130
+    by_id = store.dataset(dataset_id).select(subset="plate", split="test").set_index("template_path")["image_id"]
+    levels = dict(zip(table["Path"].map(by_id), table["Severity"], strict=True))
+    assert all(levels[image] == truth[image] for image in moved if truth[image] == given[image])
 
 
 def choose(page: Page, part: str, settled: Callable[[Page], None]) -> None:
@@ -142,10 +148,9 @@ def choose(page: Page, part: str, settled: Callable[[Page], None]) -> None:
     settled(page)
 
 
-def _takes(table: Path) -> None:
-    for command in ("check", "evaluate"):
-        done = subprocess.run(
-            [sys.executable, "-m", "mad_core", command, str(table), "--json"], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert re.search(r"\{", done.stdout)
+def _takes(command: str, table: Path) -> dict[str, Any]:
+    """What a command says of the exported table."""
+    line = [sys.executable, "-m", "mad_core", command, str(table), "--json"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
