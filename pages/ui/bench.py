@@ -34,12 +34,12 @@ from pages.ui.text import plain
 
 DRAWS = 1000
 _STYLE = """
-.mad-bench {{ overflow: auto; max-height: 36rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
+.mad-bench {{ overflow: auto; max-height: 40rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
 .mad-bench table {{ border-collapse: collapse; width: 100%; font-size: 0.9rem; margin: 0 0 1rem; }}
 .mad-bench caption {{ position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }}
 .mad-bench :is(th, td) {{ padding: 0.3rem 0.6rem; text-align: right; vertical-align: top; border: 0; font-weight: 400;
   border-bottom: 1px solid {line}; color: {ink}; white-space: nowrap; }}
-.mad-bench thead th {{ color: {muted}; font-size: 0.8rem; }}
+.mad-bench thead th {{ color: {muted}; font-size: 0.8rem; position: sticky; top: 0; background: {page}; }}
 .mad-bench :is(tbody th, thead th:first-child) {{ text-align: left; white-space: normal; overflow-wrap: anywhere; }}
 .mad-bench th[scope=rowgroup] {{ font-weight: 600; padding-top: 0.9rem; }}
 .mad-bench td:last-child {{ color: {muted}; white-space: normal; }}
@@ -87,19 +87,21 @@ def _kept(run_id: str, draws: int, state: tuple[Any, ...]) -> dict[str, Measured
 
 def _html(table: BenchTable) -> str:
     tones = chrome(theme())
-    style = _STYLE.format(ink=tones.ink, muted=tones.muted, line=tones.line)
+    style = _STYLE.format(ink=tones.ink, muted=tones.muted, line=tones.line, page=tones.page)
     titles = ["Scorer", *METRICS.values(), "Images with a score"]
     body = "".join(_block(heading(places), rows) for places, rows in table.blocks())
     costs = "".join(_cells(entry.name, cost_texts(cost)) for entry, cost in cost_rows(table))
     label = f"Benchmark table of {html.escape(table.title)}"
-    tables = [_table(f"{label}, with 95 % intervals", titles, body)]
-    tables += (
-        [_table(f"{label}: time and memory", ["Time and memory", *COSTS], f"<tbody>{costs}</tbody>")] if costs else []
-    )
-    return (
-        f'<style>{style}</style><div class="mad-bench" role="region" tabindex="0" aria-label="{label}">'
-        f"{''.join(tables)}</div>"
-    )
+    found = _region(label, _table(f"{label}, with 95 % intervals", titles, body))
+    if costs:
+        label = f"{label}: time and memory"
+        found += _region(label, _table(label, ["Time and memory", *COSTS], f"<tbody>{costs}</tbody>"))
+    return f"<style>{style}</style>{found}"
+
+
+def _region(label: str, table: str) -> str:
+    """A table that scrolls by itself where it is larger than its room."""
+    return f'<div class="mad-bench" role="region" tabindex="0" aria-label="{label}">{table}</div>'
 
 
 def _table(caption: str, titles: Sequence[str], body: str) -> str:
