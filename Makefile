@@ -24,6 +24,7 @@ lint: dev
 bench: dev
 	@$(BIN)/python -m tests.benchmarks.metrics
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.mllm
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.audit
 
 dev: .venv/dev
 

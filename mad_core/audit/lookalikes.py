@@ -44,7 +44,7 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     if grey.ndim == 3:
         grey = grey @ np.array([0.299, 0.587, 0.114])
     small = _averaged(_averaged(grey, SIDE).T, SIDE).T
-    low = dctn(small, norm="ortho")[:KEPT, :KEPT].ravel()
+    low = np.asarray(dctn(small, norm="ortho"))[:KEPT, :KEPT].ravel()
     # Rounded, so that frequencies that are absent fall on one side whatever the noise of the arithmetic.
     low = np.round(low[1:], 6)
     return np.packbits(np.concatenate(([False], low > np.median(low)))).tobytes().hex()

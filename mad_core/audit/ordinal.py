@@ -116,6 +116,49 @@ class Predictions:
     joint: np.ndarray
     alone: np.ndarray
 
+    def words(self) -> list[str]:
+        """What the scorers, each by itself, say of each image; empty where none has a score.
+
+        Such as ``"three of four scorers place it among L3"``; of levels that are named as often, the one that is
+        likelier by all scorers together. If that would have another level, it is said too.
+        """
+        seen = np.isfinite(self.alone).all(axis=2)
+        choice = np.where(seen, np.nan_to_num(self.alone).argmax(axis=2), -1)
+        joint = np.nan_to_num(self.joint)
+        said = []
+        for votes, together in zip(choice.T, joint, strict=True):
+            counts = np.bincount(votes[votes >= 0], minlength=len(together))
+            most = int(counts.max())
+            group = int(np.lexsort((together, counts))[-1])
+            text = _sentence(most, int(counts.sum()), len(votes), self.groups.names[group]) if most else ""
+            best = int(together.argmax())
+            said.append(f"{text}, together among {self.groups.names[best]}" if most and best != group else text)
+        return said
+
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def number(count: int) -> str:
+    """A whole number in words up to ten."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
+def _sentence(most: int, scored: int, scorers: int, name: str) -> str:
+    if scorers == 1:
+        return f"the scorer places it among {name}"
+    who = f"all {number(scored)}" if most == scored > 1 else f"{number(most)} of {number(scored)}"
+    if scored == 1:
+        text = f"the one scorer with a score places it among {name}"
+    elif most == scored == 2:
+        text = f"both scorers place it among {name}"
+    else:
+        text = f"{who} scorers {'places' if most == 1 else 'place'} it among {name}"
+    without = scorers - scored
+    if not without or scored == 1:
+        return text
+    return f"{text} ({number(without)} {'has' if without == 1 else 'have'} no score)"
+
 
 def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed: int = 0) -> Predictions | None:
     """Out-of-fold ordinal predictions of the levels of one subset.

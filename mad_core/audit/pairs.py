@@ -190,8 +190,8 @@ def next_pair(order: Order, *, most: int = MOST, seed: int = 0) -> tuple[str, st
     gain = information_gain(order, rows, columns)
     rng = np.random.default_rng(seed)
     best = rng.choice(np.flatnonzero(gain >= gain.max() - 1e-9))
-    pair = order.images[rows[best]], order.images[columns[best]]
-    return pair if rng.random() < 0.5 else pair[::-1]
+    one, other = order.images[rows[best]], order.images[columns[best]]
+    return (one, other) if rng.random() < 0.5 else (other, one)
 
 
 def information_gain(order: Order, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -57,9 +57,9 @@ def ordered(
 Keys = list[np.ndarray]
 
 
-def _highest(values: pd.Series) -> np.ndarray:
+def _highest(values: Any) -> np.ndarray:
     """Sorts the highest first and what is not known last."""
-    return -np.nan_to_num(values.to_numpy(dtype=np.float64), nan=-np.inf)
+    return -np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-np.inf)
 
 
 _BY: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Keys]] = {
