@@ -132,7 +132,7 @@ def agreement(ratings: pd.DataFrame, table: pd.DataFrame, *, draws: int = 1000, 
     times = np.where(np.isnan(given), np.nan, times)
     scale = sorted({*labels.tolist(), *given[~np.isnan(given)].tolist()})
     parts = [rated["subset"].to_numpy() == name for name in sorted(rated["subset"].unique())]
-    options = {"draws": draws, "seed": seed}
+    options: dict[str, Any] = {"draws": draws, "seed": seed}
 
     def kappa(a: np.ndarray, b: np.ndarray) -> Estimate:
         return _mean(
