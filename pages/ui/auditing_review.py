@@ -27,7 +27,7 @@ from pages.ui.text import level_text
 QUEUE = "audit_queue"
 NOTE = "audit_note"
 AFTER = {"show": "show what was hidden", "on": "go straight on"}
-BEHIND, AHEAD = 4, 14
+BEHIND, AHEAD = 4, 24
 """Images of the queue that the browser holds before and after the one in view."""
 REFERENCES = 2
 """References shown of each level."""

@@ -158,6 +158,7 @@ class Review {
     data.items.forEach((item, index) => this.keep(data.start + index, item));
     if (fresh || data.at.number !== this.moved) this.goTo(data.at.place, performance.now());
     this.moved = data.at.number;
+    if (this.items.has(this.awaited)) this.step(this.awaited - this.place);
     if (data.note && data.note.number !== this.noted) this.say(data.note.text, data.note.wrong);
     this.noted = data.note && data.note.number;
     this.draw();
@@ -185,7 +186,10 @@ class Review {
     const to = this.place + by;
     if (to < 0) return this.say("This is the first image of the queue.");
     if (to >= this.data.total) return this.say("This was the last image of the queue.");
-    if (!this.items.has(to)) return this.say("The next images are on their way.");
+    if (!this.items.has(to)) {
+      this.awaited = to; // the view goes on by itself when the page has sent that image
+      return this.say("The next images are on their way.");
+    }
     this.goTo(to, performance.now());
     this.sender.add({ act: "at", image: this.item.id });
     return true;
@@ -200,6 +204,7 @@ class Review {
 
   goTo(place, start) {
     this.place = place;
+    this.awaited = null;
     this.clear();
     this.say("");
     this.shownAt = performance.now();
