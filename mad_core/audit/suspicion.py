@@ -281,7 +281,7 @@ def _of_raters(levels: np.ndarray) -> str:
     known, counts = np.unique(levels, return_counts=True)
     most = int(counts.max())
     if most == len(levels):
-        who = "the one reviewer calls" if most == 1 else f"all {number(most)} reviewers call"
+        who = {1: "the one reviewer calls", 2: "both reviewers call"}.get(most, f"all {number(most)} reviewers call")
         return f"{who} it L{level_key(known[0])}"
     if (counts == most).sum() > 1:
         return f"reviewers call it {listed(levels)}"

@@ -105,7 +105,7 @@ def planted(case: Case, seed: int) -> pd.DataFrame:
 
 def rankings(case: Case, table: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
     """For each method how suspicious each label is; only the order counts."""
-    found = suspicions(table, dict(case.scores.items()), seed=seed)
+    found = suspicions(table, {str(name): values for name, values in case.scores.items()}, seed=seed)
     place = {image: number for number, image in enumerate(ordered(found))}
     result = {OURS: -np.array([place[image] for image in found["image_id"]], dtype=float)}
     result |= {f"residual of {name}": np.zeros(len(table)) for name in case.scores}
