@@ -51,9 +51,14 @@ def rule_choice() -> str:
 
 def corrections_in_words(audited: pd.DataFrame) -> str:
     """How many labels the audit moves, and how many are contested."""
-    moved, contested = len(corrections(audited)), int(audited["contested"].sum())
+    moved, contested = len(corrections(audited)), sum(audited["contested"].tolist())
     said = f"The audit moves {moved:,} of {len(audited):,} labels" if moved else "The audit moves no label"
     return f"{said}; {contested:,} are contested and not decided." if contested else f"{said}."
+
+
+def digest_of(audited: pd.DataFrame) -> int:
+    """Changes whenever an audited label does; lets what was computed on the labels be kept."""
+    return hash(tuple(zip(audited["image_id"], audited["audited"], strict=True)))
 
 
 def rows(run: Run, audited: pd.DataFrame | None) -> pd.DataFrame:
@@ -66,7 +71,7 @@ def metrics(run: Run, subset: str | None, draws: int, audited: pd.DataFrame | No
     """The metrics of a run, of one subset or of all its subsets, on original or audited labels."""
     if audited is None:
         return engine.metrics(run, subset, draws)
-    digest = int(pd.util.hash_pandas_object(audited[["image_id", "audited"]]).sum())
+    digest = digest_of(audited)
     subsets = (subset,) if subset else run.subsets
     return _metrics(rows(run, audited), subsets, draws, (run.id, run.done, run.status, run.finished, digest))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
-from mad_core.audit.consensus import disagreements
 
+from mad_core.audit.consensus import disagreements
 from mad_core.errors import MadError
 from pages.ui import session, urls
 from pages.ui.auditing import ROLES, Audit, records
@@ -57,7 +58,7 @@ def _line(audit: Audit, contested: Sequence[str]) -> Line:
 
 
 def _decided(audit: Audit) -> dict[str, Mine]:
-    rows = records().adjudications(audit.info.id)
+    rows: Any = records().adjudications(audit.info.id)
     return {row.image_id: Mine("level", float(row.level), row.reason) for row in rows.itertuples()}
 
 
@@ -81,7 +82,7 @@ def _decide(audit: Audit, line: Line) -> None:
 
 def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.DataFrame) -> Item:
     item, row = item_of(audit, image_id), audit.image(image_id) or {}
-    said = ratings[ratings["image_id"] == image_id]
+    said: Any = ratings[ratings["image_id"] == image_id]
     lines = tuple((rating.reviewer, _said(audit, rating)) for rating in said.itertuples())
     label = level_text(row["level"], audit.info.card.subset(row["subset"]))
     known = image_id in decided or not audit.blind
@@ -98,11 +99,13 @@ def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.
     return replace(item, mine=decided.get(image_id), reveal=shown)
 
 
-def _said(audit: Audit, rating: object) -> str:
+def _said(audit: Audit, rating: Any) -> str:
     """One reviewer's rating and comment."""
-    level, state, reason = (getattr(rating, name) for name in ("level", "state", "reason"))
-    words = audit.level(rating.image_id, level) if pd.notna(level) else {"unsure": "unsure"}.get(state, "not gradable")
-    return f"{words}: {reason}" if reason else words
+    if pd.notna(rating.level):
+        words = audit.level(rating.image_id, rating.level)
+    else:
+        words = "unsure" if rating.state == "unsure" else "not gradable"
+    return f"{words}: {rating.reason}" if rating.reason else words
 
 
 def _take(audit: Audit, line: Line, acts: Sequence[Act]) -> None:

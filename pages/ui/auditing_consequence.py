@@ -17,7 +17,7 @@ from mad_core.runs.comparing import distinct_names
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run
 from pages.ui import charts, engine, session
-from pages.ui.audited_labels import corrections_in_words, rule_choice
+from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
 from pages.ui.auditing import Audit, records
 from pages.ui.auditing_review import scored_runs
 from pages.ui.text import number, plain
@@ -58,7 +58,7 @@ def _consequence(_audited: pd.DataFrame, run_id: str, title: str, state: tuple[A
 
 
 def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
-    digest = int(pd.util.hash_pandas_object(audited[["image_id", "audited"]]).sum())
+    digest = digest_of(audited)
     found = _consequence(audited, run.id, name, (run.done, run.status, run.finished, digest))
     st.subheader(plain(name), anchor=False)
     st.markdown(plain(_in_words(found)))
@@ -144,7 +144,7 @@ def _corrections(audit: Audit, found: Consequence) -> pd.DataFrame:
         }
     )
     for metric, name in METRIC_NAMES.items():
-        table[name] = _signed(rows[metric])
+        table[name] = _signed(rows[metric].tolist())
     return table
 
 

@@ -30,7 +30,7 @@ ENDS = 5
 
 def pairs_section(audit: Audit) -> None:
     """Choose which images are compared, compare them, see the order."""
-    tests = audit.dataset.select(split="test")
+    tests: Any = audit.dataset.select(split="test")
     subsets = sorted(tests["subset"].unique().tolist())
     if not subsets:
         st.info("This dataset has no test images to compare.", icon=":material/info:")

@@ -76,7 +76,7 @@ class Line:
 
 def review_section(audit: Audit) -> None:
     """Choose a queue, then review it."""
-    tests = audit.dataset.select(split="test")
+    tests: Any = audit.dataset.select(split="test")
     if tests.empty:
         st.info("This dataset has no test images whose labels could be audited.", icon=":material/info:")
         return
@@ -202,7 +202,8 @@ def suspicions_of(audit: Audit) -> pd.DataFrame:
 
 
 def _scores(audit: Audit) -> dict[str, pd.Series]:
-    return {run.id: engine.table(run).set_index("image_id")["score"] for run in scored_runs(audit)}
+    tables: dict[str, Any] = {run.id: engine.table(run).set_index("image_id") for run in scored_runs(audit)}
+    return {run_id: table["score"] for run_id, table in tables.items()}
 
 
 def _why(row: Mapping[Any, Any]) -> Why:
@@ -212,7 +213,7 @@ def _why(row: Mapping[Any, Any]) -> Why:
 
 def _mine(audit: Audit) -> dict[str, Mine]:
     """The reviewer's own standing ratings by image."""
-    rows = records().ratings(audit.info.id)
+    rows: Any = records().ratings(audit.info.id)
     rows = rows[rows["reviewer"] == audit.reviewer.name]
     return {
         row.image_id: Mine(

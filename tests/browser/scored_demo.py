@@ -22,14 +22,14 @@ SCORERS = {"First scorer": 0.55, "Second scorer": 0.8}
 MOVED = 0.05
 
 
-def scored_demo(home: Path, seed: int = 0) -> tuple[Store, str, pd.Series]:
+def scored_demo(home: Path, seed: int = 0) -> tuple[Store, str, dict[str, float]]:
     """Make the store.
 
     Returns
     -------
     store : Store
     dataset_id : str
-    truth : Series
+    truth : dict
         The true level by image id; labels in the store differ for the moved ones.
     """
     settings = Settings.from_environment({"MAD_HOME": str(home)})
@@ -37,7 +37,7 @@ def scored_demo(home: Path, seed: int = 0) -> tuple[Store, str, pd.Series]:
     imported = import_dataset("demo", settings)
     rng = np.random.default_rng(seed)
     table: pd.DataFrame = imported.dataset.table
-    truth = table.set_index("image_id")["level"].copy()
+    truth = dict(zip(table["image_id"], table["level"].tolist(), strict=True))
     tests = np.flatnonzero(table["split"].to_numpy() == "test")
     moved = rng.choice(tests, int(MOVED * len(tests)), replace=False)
     level = table["level"].to_numpy().copy()
@@ -50,11 +50,13 @@ def scored_demo(home: Path, seed: int = 0) -> tuple[Store, str, pd.Series]:
     return store, dataset_id, truth
 
 
-def _run(store: Store, dataset_id: str, title: str, truth: pd.Series, spread: float, rng: np.random.Generator) -> None:
+def _run(
+    store: Store, dataset_id: str, title: str, truth: dict[str, float], spread: float, rng: np.random.Generator
+) -> None:
     run = store.request_run(RunRequest(dataset_id, "filterbank", {"title": title}, title=title, map_policy="none"))
     for subset in run.subsets:
         rows = store.dataset(dataset_id).select(split="test", subset=subset)
-        scores = truth[rows["image_id"]].to_numpy() + rng.normal(0, spread, len(rows))
+        scores = np.array([truth[i] for i in rows["image_id"]]) + rng.normal(0, spread, len(rows))
         scored = [Scored(i, float(s)) for i, s in zip(rows["image_id"], scores, strict=True)]
         store.add_scores(run.id, subset, [(one, None) for one in scored])
         store.save_run_subset(run.id, RunSubset(subset, None, 1.0, 2.0, {}))

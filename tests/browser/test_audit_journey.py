@@ -29,7 +29,7 @@ NAME = "Ada Expert"
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str, pd.Series, Path]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str, dict[str, float], Path]]:
     home = tmp_path_factory.mktemp("audit") / "store"
     store, dataset_id, truth = scored_demo(home)
     yield store, dataset_id, truth, home
@@ -37,7 +37,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str,
 
 
 @pytest.fixture(scope="module")
-def server(serve: Callable[..., Server], demo: tuple[Store, str, pd.Series, Path]) -> Server:
+def server(serve: Callable[..., Server], demo: tuple[Store, str, dict[str, float], Path]) -> Server:
     return serve(ROOT / "app.py", {"MAD_HOME": str(demo[3])})
 
 
@@ -60,7 +60,7 @@ def begin(page: Page, server: Server, name: str, settled: Callable[[Page], None]
     settled(page)
 
 
-def rate(page: Page, truth: pd.Series, count: int) -> list[str]:
+def rate(page: Page, truth: dict[str, float], count: int) -> list[str]:
     """Rate so many images by their true level, with keys alone; returns their ids."""
     rated = []
     for _ in range(count):
@@ -80,14 +80,15 @@ def saved(page: Page) -> None:
 
 def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     server: Server,
-    demo: tuple[Store, str, pd.Series, Path],
+    demo: tuple[Store, str, dict[str, float], Path],
     page: Page,
     second_page: Page,
     settled: Callable[[Page], None],
 ) -> None:
     store, dataset_id, truth, home = demo
     audit = AuditStore(store)
-    labels = store.dataset(dataset_id).table.set_index("image_id")["level"]
+    images = store.dataset(dataset_id).table
+    labels = dict(zip(images["image_id"], images["level"], strict=True))
 
     begin(page, server, NAME, settled)
     assert "level_" not in page.content()  # paths of the demo name the level
@@ -138,8 +139,9 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     checked, evaluated = (_takes(command, out) for command in ("check", "evaluate"))
     assert checked["problems"] == []
     assert evaluated["n"] == 130
-    by_id = store.dataset(dataset_id).select(subset="plate", split="test").set_index("template_path")["image_id"]
-    levels = dict(zip(table["Path"].map(by_id), table["Severity"], strict=True))
+    plates = store.dataset(dataset_id).select(subset="plate", split="test")
+    ids = dict(zip(plates["template_path"], plates["image_id"], strict=True))
+    levels = {ids[path]: level for path, level in zip(table["Path"], table["Severity"], strict=True)}
     assert all(levels[image] == truth[image] for image in moved if truth[image] == given[image])
 
 
