@@ -51,14 +51,14 @@ def _labels(audit: Audit) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rule = rule_choice()
         runs = {run.id: run for run in scored_runs(audit)}
-        names = {"": NO_RUN} | distinct_names(list(runs.values()))
+        names = {NO_RUN: NO_RUN} | distinct_names(list(runs.values()))
         run = st.selectbox(
             "Scores",
             list(names),
             format_func=lambda run_id: names.get(run_id, str(run_id)),
             width=220,
             help="A run's scores in the same table, so that evaluate measures them on the audited labels.",
-            **session.bound("exported", list(names), next(iter(runs), "")),
+            **session.bound("exported", list(names), next(iter(runs), NO_RUN)),
         )
         subsets = audit.dataset.subsets
         subset = subsets[0]
