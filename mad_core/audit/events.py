@@ -10,7 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from mad_core.errors import InputError
@@ -265,8 +265,3 @@ def to_redo(events: Iterable[Event]) -> Event | None:
             stack.append(event)
     left = [event for event in stack if event.id not in back]
     return left[-1] if left else None
-
-
-def placed(event: Event, dataset_id: str, image_id: str, other: str | None) -> Event:
-    """The event as one dataset of this database sees it."""
-    return replace(event, dataset_id=dataset_id, image_id=image_id, other=other)

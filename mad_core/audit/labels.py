@@ -32,7 +32,6 @@ from mad_core.audit.events import (
     Event,
     check_event,
     last_standing,
-    placed,
     standing,
     to_redo,
     undone,
@@ -626,11 +625,13 @@ def _placed_events(
         query = query.where(audit_places.c.image_id == image_id)
     if reviewer is not None:
         query = query.where(audit_events.c.reviewer == reviewer)
+    names = [column.name for column in audit_events.c]
     queries = [query] if ids is None else [query.where(audit_events.c.id.in_(some)) for some in chunks(ids)]
     return [
-        placed(_event(row), dataset_id, row["here"], row["other_here"])
+        Event(**{**facts, "dataset_id": dataset_id, "image_id": here, "other": other})
         for one in queries
-        for row in connection.execute(one).mappings()
+        for *values, here, other in connection.execute(one)
+        if (facts := dict(zip(names, values, strict=True)))
     ]
 
 
