@@ -209,3 +209,23 @@ audit_places = Table(
     Column("other", String(32)),
     Index(None, "dataset_id", "image_id"),
 )
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    _dataset_key(),
+    Column("dataset_version", String(32), nullable=False),
+    Column("study", String(40), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("runs", JSON, nullable=False),  # ids of the runs it is made of
+    Column("quick", Boolean, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("request", String(40), nullable=False, unique=True),  # digest of the above and of the runs' state
+    Column("status", String(16), nullable=False),  # queued | running | done | failed | cancelled
+    Column("error", Text),
+    Column("finding", JSON(none_as_null=True)),  # None until it is done
+    Column("created", Float, nullable=False),
+    Column("finished", Float),
+    Index(None, "dataset_id"),
+)

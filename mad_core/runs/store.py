@@ -23,7 +23,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database import Database
 from mad_core.runs.maps import MapRef, MapStore
 from mad_core.runs.queue import Queue
-from mad_core.runs.schema import datasets, images, run_subsets, runs, scores
+from mad_core.runs.schema import datasets, images, run_subsets, runs, scores, studies
 from mad_core.runs.usage import keep_dropped
 from mad_core.scorers.scorer import OK, Scored
 from mad_core.settings import Settings
@@ -314,23 +314,37 @@ class Store:
             connection.execute(datasets.update().where(datasets.c.id == dataset_id).values(name=name))
 
     def delete_dataset(self, dataset_id: str) -> None:
-        """Delete a dataset with its runs, scores and maps; image files the user owns stay.
+        """Delete a dataset with its runs, scores, maps and studies; image files the user owns stay.
 
         Raises
         ------
         InputError
-            If a run on it is still going.
+            If a run or a study on it is still going.
         """
+        self._end_studies(dataset_id)
         for run in self.runs(dataset_id):
             self.delete_run(run.id)
         unused = self._imports_by_dataset()[self.dataset_info(dataset_id).id]
         with self.database.write() as connection:
+            connection.execute(studies.delete().where(studies.c.dataset_id == dataset_id))
             connection.execute(images.delete().where(images.c.dataset_id == dataset_id))
             connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
         shutil.rmtree(self.settings.thumbnails / dataset_id, ignore_errors=True)
         self._load_dataset.cache_clear()
         for folder in unused.difference(*self._imports_by_dataset().values()):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _end_studies(self, dataset_id: str) -> None:
+        """Take a dataset's studies out of the queue; one that is being done is in the way."""
+        with self.database.read() as connection:
+            found = (
+                connection.execute(sa.select(studies.c.id).where(studies.c.dataset_id == dataset_id)).scalars().all()
+            )
+        jobs = [job for study_id in found if (job := self.queue.active_for(study_key(study_id)))]
+        if any(job.status == "running" for job in jobs):
+            raise InputError("A study on this dataset is still going; cancel it first.")
+        for job in jobs:
+            self.queue.request_cancel(job.id)
 
     def disk_use(self, dataset_id: str) -> int:
         """Bytes kept here for a dataset: maps of its runs, thumbnails, and its unpacked archive."""
@@ -649,6 +663,11 @@ class Store:
 
     def close(self) -> None:
         self.database.close()
+
+
+def study_key(study_id: str) -> str:
+    """Key of a study's jobs in the queue."""
+    return f"study:{study_id}"
 
 
 def _insert_run(connection: Connection, request: RunRequest, version: str, digest: str, total: int, status: str) -> str:

@@ -33,6 +33,7 @@ HANDLERS = {
     "map": "mad_core.runs.execute:make_map",
     "import": "mad_core.runs.importing:import_job",
     "fetch": "mad_core.runs.fetching:fetch_job",
+    "study": "mad_core.studies.execute:study_job",
 }
 """Kinds of jobs and the functions that do them: ``(Control) -> result``."""
 IDLE_SECONDS = 0.2

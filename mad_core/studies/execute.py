@@ -1,0 +1,81 @@
+"""Do a study as a job: in the worker, or in the process of the command line."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mad_core.runs.control import Control
+from mad_core.runs.execute import FLUSH_SECONDS, preserved_generators, record
+from mad_core.studies.finding import Finding
+from mad_core.studies.record import StudyRecord, begin_study, keep_finding, read_study
+from mad_core.studies.study import StudyInfo, Work, study
+
+
+def study_job(control: Control) -> dict[str, Any]:
+    """Do the job of kind ``study``; ``payload["study"]`` is the study's id in the store.
+
+    Returns
+    -------
+    dict
+        ``study`` (id in the store), ``name`` (in the catalogue) and ``sentence``.
+    """
+    store = control.store
+    found = read_study(store, control.job.payload["study"])
+    info = study(found.study)
+    begin_study(store, found.id)
+    started = time.time()
+    finding = info.do(work_of(control, found, info))
+    control.check_cancel()
+    keep_finding(store, found.id, _with_record(finding, control, found, started))
+    return {"study": found.id, "name": info.id, "sentence": finding.sentence}
+
+
+def work_of(control: Control, found: StudyRecord, info: StudyInfo) -> Work:
+    """What the study works on; its progress goes to the job."""
+    store = control.store
+    turns = _Turns(control, info.title)
+    return Work(
+        store=store,
+        dataset_id=found.dataset_id,
+        dataset=store.dataset(found.dataset_id),
+        runs=[run for run in store.runs(found.dataset_id) if run.id in found.runs],
+        parameters=info.check(found.parameters),
+        quick=found.quick,
+        seed=found.seed,
+        device=control.device,
+        progress=turns.progress,
+        check_cancel=control.check_cancel,
+    )
+
+
+class _Turns:
+    """Progress with the time left, and quick jobs (an uploaded image, a map) between two steps."""
+
+    def __init__(self, control: Control, title: str) -> None:
+        self.control, self.title = control, title
+        self.started = self.looked = time.perf_counter()
+        control.report(phase=title, unit="steps", done=0, total=0)
+
+    def progress(self, done: int, total: int) -> None:
+        now = time.perf_counter()
+        left = (now - self.started) * (total - done) / done if done else None
+        self.control.report(phase=self.title, unit="steps", done=done, total=total, seconds_left=left)
+        if now - self.looked > FLUSH_SECONDS:
+            with preserved_generators():
+                self.control.serve_quick()
+            self.looked = time.perf_counter()
+
+
+def _with_record(finding: Finding, control: Control, found: StudyRecord, started: float) -> Finding:
+    """The finding with what is needed to repeat it."""
+    facts = {
+        **finding.facts,
+        "record": record(control.device),
+        "request": {"parameters": dict(found.parameters), "runs": list(found.runs), "quick": found.quick}
+        | {"seed": found.seed, "dataset": found.dataset_id, "dataset_version": found.dataset_version},
+        "seconds": round(time.time() - started, 2),
+    }
+    return Finding(
+        finding.study, finding.title, finding.sentence, finding.caveat, finding.tables, facts, finding.images
+    )

@@ -1,0 +1,249 @@
+"""Studies in the store: asked for, waiting, at work, found. The same request again is the stored finding."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.queue import Job
+from mad_core.runs.schema import studies as table
+from mad_core.runs.store import Run, Store, study_key
+from mad_core.studies.finding import Finding, finding_from_json
+from mad_core.studies.study import study
+
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What a person asks for.
+
+    Parameters
+    ----------
+    dataset_id : str
+    study : str
+        Its id in the catalogue.
+    runs : tuple of str
+        Ids of runs on that dataset; their order does not matter.
+    parameters : mapping
+        Those that differ from their defaults are enough.
+    quick : bool
+        A stratified sample instead of everything.
+    seed : int
+    """
+
+    dataset_id: str
+    study: str
+    runs: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] | None = None
+    quick: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study as the store has it; ``finding`` is None until it is done for the first time."""
+
+    id: str
+    dataset_id: str
+    dataset_version: str
+    study: str
+    parameters: Mapping[str, Any]
+    runs: tuple[str, ...]
+    quick: bool
+    seed: int
+    request: str
+    status: str
+    error: str | None
+    finding: Finding | None
+    created: float
+    finished: float | None
+
+    @property
+    def active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def job_key(self) -> str:
+        return study_key(self.id)
+
+
+def request_study(store: Store, request: StudyRequest, *, force: bool = False, device: str = "auto") -> StudyRecord:
+    """The study of this request: the stored one if it was asked for before, else a new one, queued.
+
+    A stored one that was cancelled or failed is queued again. With ``force`` one that is done is done again; its
+    finding stays until the new one is there.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such dataset, run or study.
+    InputError
+        If a parameter does not fit, or a run is on another dataset.
+    """
+    request, found = _known(store, request)
+    if found is None:
+        found = _insert(store, request)
+    elif found.active or (found.status == "done" and not force):
+        return found
+    _update(store, found.id, status="queued", error=None, finished=None)
+    store.queue.submit("study", {"study": found.id}, key=found.job_key, device=device)
+    return read_study(store, found.id)
+
+
+def find_study(store: Store, request: StudyRequest) -> StudyRecord | None:
+    """The stored study of this request, or None; nothing is queued.
+
+    Raises
+    ------
+    NotFoundError, InputError
+        As :func:`request_study`.
+    """
+    return _known(store, request)[1]
+
+
+def read_study(store: Store, study_id: str) -> StudyRecord:
+    """One study.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    found = _read(store, table.c.id == study_id)
+    if not found:
+        raise NotFoundError(f"There is no study '{study_id}' in the store; it may have been deleted.")
+    return found[0]
+
+
+def list_studies(store: Store, dataset_id: str | None = None, name: str | None = None) -> list[StudyRecord]:
+    """Studies, oldest first; of one dataset, of one entry of the catalogue, or all."""
+    conditions = [] if dataset_id is None else [table.c.dataset_id == dataset_id]
+    return _read(store, *conditions, *([] if name is None else [table.c.study == name]))
+
+
+def cancel_study(store: Store, study_id: str) -> None:
+    """Stop a study; what its full mode has finished is kept by the study itself."""
+    found = read_study(store, study_id)
+    job = store.queue.active_for(found.job_key)
+    if job is not None:
+        store.queue.request_cancel(job.id)
+
+
+def delete_study(store: Store, study_id: str) -> None:
+    """Delete a study and its finding.
+
+    Raises
+    ------
+    InputError
+        If it is still going.
+    """
+    found = read_study(store, study_id)
+    job = store.queue.active_for(found.job_key)
+    if job is not None and job.status == "running":
+        raise InputError(f"The study '{found.study}' is still going; cancel it first.")
+    if job is not None:
+        store.queue.request_cancel(job.id)
+    with store.database.write() as connection:
+        connection.execute(table.delete().where(table.c.id == study_id))
+
+
+# -- for the process that does it -----------------------------------------------------------------
+
+
+def begin_study(store: Store, study_id: str) -> None:
+    _update(store, study_id, status="running", error=None, finished=None)
+
+
+def keep_finding(store: Store, study_id: str, finding: Finding) -> None:
+    """Write what was found; the study is then done."""
+    _update(store, study_id, status="done", error=None, finding=finding.to_json(), finished=time.time())
+
+
+# -- inside ---------------------------------------------------------------------------------------
+
+
+def _known(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
+    """The request, checked and in its one form, and the stored study of it."""
+    parameters = study(request.study).check(request.parameters or {})
+    request = replace(request, parameters=parameters, runs=tuple(sorted(set(request.runs))))
+    found = _read(store, table.c.request == _digest(store, request))
+    return request, found[0] if found else None
+
+
+def _digest(store: Store, request: StudyRequest) -> str:
+    """The same for the same request on the same scores: a run that goes on makes another one."""
+    info = store.dataset_info(request.dataset_id)
+    states = [_state(run, request.dataset_id) for run in map(store.run, request.runs)]
+    facts = [
+        request.dataset_id,
+        info.version,
+        request.study,
+        dict(request.parameters or {}),
+        states,
+        request.quick,
+        request.seed,
+    ]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _state(run: Run, dataset_id: str) -> list[Any]:
+    if run.dataset_id != dataset_id:
+        raise InputError(f"Run '{run.title}' ({run.id}) is on another dataset than the study.")
+    return [run.id, run.done, run.finished]
+
+
+def _insert(store: Store, request: StudyRequest) -> StudyRecord:
+    study_id, digest = secrets.token_hex(4), _digest(store, request)
+    values: dict[str, Any] = {
+        "id": study_id,
+        "dataset_id": request.dataset_id,
+        "dataset_version": store.dataset_info(request.dataset_id).version,
+        "study": request.study,
+        "parameters": dict(request.parameters or {}),
+        "runs": list(request.runs),
+        "quick": request.quick,
+        "seed": request.seed,
+        "request": digest,
+        "status": "queued",
+        "created": time.time(),
+    }
+    with store.database.write() as connection:  # two pages may ask for the same at once
+        found = connection.execute(sa.select(table.c.id).where(table.c.request == digest)).scalar()
+        if found is None:
+            connection.execute(table.insert().values(**values))
+    return read_study(store, found or study_id)
+
+
+def _update(store: Store, study_id: str, **values: Any) -> None:
+    with store.database.write() as connection:
+        connection.execute(table.update().where(table.c.id == study_id).values(**values))
+
+
+def _read(store: Store, *conditions: sa.ColumnElement[bool]) -> list[StudyRecord]:
+    query = sa.select(table).where(*conditions).order_by(table.c.created, table.c.id)
+    with store.database.read() as connection:
+        rows: Sequence[RowMapping] = connection.execute(query).mappings().all()
+    return [_record(store, row) for row in rows]
+
+
+def _record(store: Store, row: RowMapping) -> StudyRecord:
+    finding = finding_from_json(row["finding"]) if row["finding"] else None
+    found = StudyRecord(**{**row, "runs": tuple(row["runs"]), "finding": finding})
+    return _settled(found, store.queue.latest_for(found.job_key)) if found.active else found
+
+
+def _settled(found: StudyRecord, job: Job | None) -> StudyRecord:
+    """A study that has not come to its end is what its job is: the job knows of workers that died."""
+    if job is None or job.status == "done":  # it was left between two steps
+        return replace(found, status="cancelled")
+    error = job.error if job.status == "failed" else None
+    return replace(found, status=job.status, error=error, finished=job.finished)
