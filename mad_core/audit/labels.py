@@ -207,6 +207,20 @@ class AuditStore:
             connection.execute(reviewers.update().where(reviewers.c.name == found.name).values(role=role))
         return replace(found, role=role)
 
+    def open_labels(self, dataset_id: str, opened: bool, by: str) -> None:
+        """Show label, scores and maps of a dataset's images before they are rated, or hide them again.
+
+        Raises
+        ------
+        NotFoundError
+            If the dataset is not in the store.
+        AccessError
+            If ``by`` is no adjudicator.
+        """
+        with self._database.read() as connection:
+            _require(connection, by, ("adjudicator",), "open labels to everybody")
+        self.store.update_card(dataset_id, replace(self.store.dataset_info(dataset_id).card, audit_open=opened))
+
     # -- writing --------------------------------------------------------------------------------
 
     def record(self, event: Event) -> Event:

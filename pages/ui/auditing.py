@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -95,8 +95,8 @@ def _by_login() -> Reviewer | None:
 
 def who(found: Reviewer) -> None:
     """Say who reviews, and let somebody else take over."""
-    st.markdown(f"**{plain(found.name)}**", width="content")
-    st.caption(found.role, width="content", help=plain(ROLES.get(found.role, "")) or None)
+    words = f"**{plain(found.name)}** :gray[{found.role}]"
+    st.markdown(words, width="content", help=plain(ROLES.get(found.role, "")) or None)
     if access.login_configured():
         st.button("Log out", type="tertiary", on_click=st.logout)
     else:
@@ -134,8 +134,3 @@ def subset_choice(audit: Audit, options: list[str], **facts: Any) -> str | None:
         return options[0] if options else None
     chosen = st.selectbox("Subset", [ALL, *options], **facts, **session.bound("within", [ALL, *options], ALL))
     return None if chosen == ALL else chosen
-
-
-def open_labels(audit: Audit, opened: bool) -> None:
-    """Show or hide label, scores and maps before a commit, for everybody who audits this dataset."""
-    engine.store().update_card(audit.info.id, replace(audit.info.card, audit_open=opened))

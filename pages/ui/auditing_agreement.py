@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mad_core.audit.agreement import Agreement, agreement
 from mad_core.figures import describe_metric_intervals, metric_intervals
-from mad_core.metrics.agreement import (
-    Estimate,
-    bias,
-    bootstrap_alpha,
-    bootstrap_kappa,
-    confusion,
-    drift,
-    krippendorff_alpha,
-    quadratic_weighted_kappa,
-)
-from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.agreement import Estimate, confusion
 from pages.ui import charts, session
 from pages.ui.auditing import Audit, records
 from pages.ui.text import level_text, number, plain, with_interval
@@ -30,18 +19,6 @@ from pages.ui.text import level_text, number, plain, with_interval
 FEW = 20
 """Images below which an interval is too wide to lean on."""
 LABELS = "the labels"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Ratings of one subset: raters by images, NaN where there is none; the last row may be the labels."""
-
-    names: tuple[str, ...]
-    images: tuple[str, ...]
-    levels: np.ndarray
-    times: np.ndarray
-    scale: tuple[float, ...]
-    labels: np.ndarray
 
 
 def agreement_section(audit: Audit) -> None:
@@ -57,53 +34,33 @@ def agreement_section(audit: Audit) -> None:
     subset = subsets[0]
     if len(subsets) > 1:
         subset = st.selectbox("Subset", subsets, width=240, **session.bound("agreed", subsets, subsets[0]))
-    table = _table(audit, ratings, subset)
-    _alpha(table)
-    _kappas(audit, table)
-    _confusion(audit, table, subset)
-    _bias(table)
-
-
-def _table(audit: Audit, ratings: pd.DataFrame, subset: str) -> Table:
     there = [(audit.image(i) or {}).get("subset") == subset for i in ratings["image_id"]]
     rows: Any = ratings[np.asarray(there, dtype=bool)]
-    names = tuple(sorted(rows["reviewer"].unique()))
-    images = tuple(rows["image_id"].unique())
-    wide = {
-        value: rows.pivot_table(index="reviewer", columns="image_id", values=value).reindex(names, columns=images)
-        for value in ("level", "time")
-    }
-    labels = np.array([(audit.image(i) or {})["level"] for i in images])
-    scale = {*records().levels(audit.info.id, subset), *labels, *rows["level"].dropna()}
-    times = wide["time"].where(wide["level"].notna())
-    return Table(names, images, wide["level"].to_numpy(float), times.to_numpy(float), tuple(sorted(scale)), labels)
+    found = agreement(rows, audit.dataset.select(subset=subset))
+    _alpha(found)
+    _kappas(found)
+    _confusion(audit, rows, subset)
+    _bias(found)
 
 
 # -- all of them ----------------------------------------------------------------------------------
 
 
-def _alpha(table: Table) -> None:
-    shared = int((np.isfinite(table.levels).sum(axis=0) >= 2).sum())
-    if not shared:
+def _alpha(found: Agreement) -> None:
+    names = [one.name for one in found.reviewers]
+    if not found.several:
         st.info(
-            f"{plain(_listed(table.names))} rated {len(table.images):,} images here, none of them rated by two. "
+            f"{plain(_listed(names))} rated {found.images:,} images here, none of them rated by two. "
             "Agreement needs a second reviewer on the same images.",
             icon=":material/info:",
         )
         return
-    found = _alpha_of(table.levels)
     st.subheader("All reviewers", anchor=False)
     st.markdown(
-        f"Ordinal Krippendorff's alpha of {len(table.names)} reviewers on {shared:,} images rated by two or more: "
-        f"**{with_interval(found.value, found.interval)}**"
+        f"Ordinal Krippendorff's alpha of {len(names)} reviewers on {found.several:,} images rated by two or more: "
+        f"**{with_interval(found.alpha.value, found.alpha.interval)}**"
     )
-    st.caption(plain(_alpha_in_words(found)))
-
-
-def _alpha_of(levels: np.ndarray) -> Estimate:
-    drawn = bootstrap_alpha(levels)
-    shared = int((np.isfinite(levels).sum(axis=0) >= 2).sum())
-    return Estimate(krippendorff_alpha(levels), _interval(drawn), shared)
+    st.caption(plain(_alpha_in_words(found.alpha)))
 
 
 def _alpha_in_words(found: Estimate) -> str:
@@ -126,21 +83,11 @@ def _alpha_in_words(found: Estimate) -> str:
 # -- two of them ----------------------------------------------------------------------------------
 
 
-def _kappas(audit: Audit, table: Table) -> None:
+def _kappas(found: Agreement) -> None:
     """Quadratic-weighted kappa of each pair of reviewers, and of each with the labels."""
     st.subheader("Each pair, and each against the labels", anchor=False)
-    rows = []
-    for first, second in combinations(range(len(table.names)), 2):
-        rows.append(
-            _kappa_row(
-                f"{table.names[first]} and {table.names[second]}",
-                table.levels[first],
-                table.levels[second],
-                table.scale,
-            )
-        )
-    for place, name in enumerate(table.names):
-        rows.append(_kappa_row(f"{name} and {LABELS}", table.levels[place], table.labels, table.scale))
+    rows = [_kappa_row(f"{first} and {second}", kappa) for (first, second), kappa in found.kappas.items()]
+    rows += [_kappa_row(f"{one.name} and {LABELS}", one.kappa) for one in found.reviewers]
     shown = [row for row in rows if row["n"]]
     facts = {"x_title": "quadratic-weighted kappa", "reference": [("chance", 0.0)]}
     charts.show(
@@ -154,35 +101,26 @@ def _kappas(audit: Audit, table: Table) -> None:
     )
 
 
-def _kappa_row(name: str, a: np.ndarray, b: np.ndarray, scale: Sequence[float]) -> dict[str, Any]:
-    n = int((np.isfinite(a) & np.isfinite(b)).sum())
-    interval = _interval(bootstrap_kappa(a, b, scale)) if n > 1 else None
-    return {
-        "name": f"{name} ({n:,})",
-        "n": n,
-        "estimate": quadratic_weighted_kappa(a, b, scale),
-        "low": interval[0] if interval else None,
-        "high": interval[1] if interval else None,
-    }
+def _kappa_row(name: str, kappa: Estimate) -> dict[str, Any]:
+    low, high = kappa.interval or (None, None)
+    return {"name": f"{name} ({kappa.n:,})", "n": kappa.n, "estimate": kappa.value, "low": low, "high": high}
 
 
-def _interval(drawn: np.ndarray) -> list[float] | None:
-    usable = drawn[np.isfinite(drawn)]
-    return percentile_interval(usable) if len(usable) else None
-
-
-def _confusion(audit: Audit, table: Table, subset: str) -> None:
+def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
     """How often one gave a level where the other gave another."""
     st.subheader("Level against level", anchor=False)
-    names = [*table.names, LABELS]
+    given = ratings.pivot_table(index="image_id", columns="reviewer", values="level", dropna=False)
+    given[LABELS] = [(audit.image(str(i)) or {})["level"] for i in given.index]
+    names = [str(name) for name in given.columns]
     with st.container(horizontal=True):
         rows = st.selectbox("Rows", names, width=240, **session.bound("rater", names, names[0]))
         others = [name for name in names if name != rows]
         columns = st.selectbox("Columns", others, width=240, **session.bound("other", others, others[0]))
-    values = {name: table.levels[i] for i, name in enumerate(table.names)} | {LABELS: table.labels}
-    counts = confusion(values[rows], values[columns], table.scale)
+    known = given.to_numpy(float)
+    scale = sorted({*records().levels(audit.info.id, subset), *known[np.isfinite(known)].tolist()})
+    counts = confusion(given[rows].to_numpy(float), given[columns].to_numpy(float), scale)
     card = audit.info.card.subset(subset)
-    words = [level_text(level, card) for level in table.scale]
+    words = [level_text(level, card) for level in scale]
     frame = pd.DataFrame(counts, index=pd.Index(words, name=rows), columns=words)
     st.dataframe(
         frame, width="content", alt=f"How often {rows} gave a level (row) where {columns} gave another (column)"
@@ -198,24 +136,25 @@ def _confusion(audit: Audit, table: Table, subset: str) -> None:
 # -- one against the others -------------------------------------------------------------------------
 
 
-def _bias(table: Table) -> None:
+def _bias(found: Agreement) -> None:
     """How far each reviewer is above or below, and whether that changes over the ratings."""
     st.subheader("Bias and drift", anchor=False)
-    several = len(table.names) > 1 and bool((np.isfinite(table.levels).sum(axis=0) >= 2).any())
-    reference = None if several else table.labels
-    against = "the other reviewers" if several else LABELS
-    off, moving = bias(table.levels, reference), drift(table.levels, table.times, reference)
+    against = "the other reviewers" if found.several else LABELS
+    off = {
+        one.name: (one.bias, one.drift) if found.several else (one.label_bias, one.label_drift)
+        for one in found.reviewers
+    }
     rows = [
         {
-            "Reviewer": name,
-            "Images": int(np.isfinite(table.levels[i]).sum()),
-            f"Bias against {against}, levels": with_interval(off[i].value, off[i].interval),
-            "Drift, levels per 100 ratings": with_interval(moving[i].value, moving[i].interval),
+            "Reviewer": one.name,
+            "Images": one.rated,
+            f"Bias against {against}, levels": with_interval(off[one.name][0].value, off[one.name][0].interval),
+            "Drift, levels per 100 ratings": with_interval(off[one.name][1].value, off[one.name][1].interval),
         }
-        for i, name in enumerate(table.names)
+        for one in found.reviewers
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Bias and drift of each reviewer")
-    said = [_off_in_words(name, off[i], moving[i], against) for i, name in enumerate(table.names)]
+    said = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
 
 

@@ -20,7 +20,7 @@ from mad_core.palette import level_colour, outline, text_on
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from mad_core.scorers.rubrics import find_rubric
 from pages.ui import charts, engine, session, urls
-from pages.ui.auditing import Audit, open_labels, records, subset_choice
+from pages.ui.auditing import Audit, records, subset_choice
 from pages.ui.review import Act, Item, Ladder, Mine, Note, Place, Queue, Reference, Reveal, Rung, review
 from pages.ui.text import level_text
 
@@ -149,11 +149,12 @@ def _settings(audit: Audit) -> None:
         "Show label, scores and file name before a rating",
         audit.info.card.audit_open,
         key=f"audit_open_{audit.info.id}",
-        disabled=audit.reviewer.role == "viewer",
-        help="For everybody who audits this dataset. Each rating records whether they were in view.",
+        disabled=audit.reviewer.role != "adjudicator",
+        help="For everybody who audits this dataset; an adjudicator decides. Each rating records what was in view.",
     )
-    if opened != audit.info.card.audit_open:
-        open_labels(audit, opened)
+    if opened != audit.info.card.audit_open and session.attempt(
+        lambda: records().open_labels(audit.info.id, opened, audit.reviewer.name)
+    ):
         st.rerun()
     st.button("Draw up the queue again", on_click=_forget, help="With the scores and ratings there are by now.")
 

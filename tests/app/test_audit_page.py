@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mad_core.audit.events import Event
+from mad_core.audit.exchange import events_json
 from mad_core.audit.labels import AuditStore
 from pages.ui import review as components
 from tests.app.conftest import Home
@@ -131,3 +132,37 @@ def test_a_viewer_is_told_so_by_the_record(home: Home, open_page: Open, drawn: l
     audit.set_role("Guest", "viewer", "Boss")
     test = begun(open_page, "Guest", part="Adjudicate")
     assert "your role is viewer" in written(test)
+
+
+def test_compare_shows_metrics_on_original_and_on_audited_labels(home: Home, open_page: Open) -> None:
+    assert not any(c.label == "Labels" for c in open_page("compare").segmented_control)
+    audit = AuditStore(home.store)
+    audit.reviewer("Ada")
+    worst = home.images("plate").iloc[-1]
+    audit.record(Event(home.dataset, worst["image_id"], "Ada", "level", after=0.0))
+    original, audited = (tables(open_page("compare", labels=labels)) for labels in ("original", "audited"))
+    assert original != audited
+    assert "The audit moves 1 of" in written(open_page("compare", labels="audited"))
+
+
+def tables(test: AppTest) -> list[str]:
+    return [e.proto.body for e in test.get("html") if "<table" in e.proto.body]
+
+
+def test_events_of_another_database_come_in_through_the_page_once(
+    home: Home, open_page: Open, drawn: list[dict[str, Any]]
+) -> None:
+    audit = AuditStore(home.store)
+    image = home.images("plate").iloc[0]
+    elsewhere = Event(home.dataset, image["image_id"], "Zoe", "level", after=2.0, content_hash=image["content_hash"])
+    test = begun(open_page, part="Export and import")
+    for said in ("1 events are new here, 0 were here before", "0 events are new here, 1 were here before"):
+        test.get("file_uploader")[0].upload("events.json", events_json([elsewhere]).encode(), "application/json").run()
+        assert said in written(test), written(test)
+    assert audit.ratings(home.dataset)["reviewer"].tolist() == ["Zoe"]
+
+
+def test_a_reviewer_cannot_import_events_for_others(home: Home, open_page: Open, drawn: list[dict[str, Any]]) -> None:
+    AuditStore(home.store).reviewer("Boss")
+    test = begun(open_page, "Guest", part="Export and import")
+    assert "An adjudicator can import events" in written(test) and not test.get("file_uploader")

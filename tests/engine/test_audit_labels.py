@@ -67,6 +67,17 @@ def test_the_first_reviewer_is_adjudicator_and_gives_roles(store: Store) -> None
         audit.reviewer("   ")
 
 
+def test_only_an_adjudicator_opens_labels(store: Store, dataset_id: str) -> None:
+    audit = AuditStore(store)
+    audit.reviewer("Ada")
+    audit.reviewer("Ben")
+    with pytest.raises(AccessError, match="'Ben' is a reviewer and cannot open labels"):
+        audit.open_labels(dataset_id, True, by="Ben")
+    assert not store.dataset_info(dataset_id).card.audit_open
+    audit.open_labels(dataset_id, True, by="Ada")
+    assert store.dataset_info(dataset_id).card.audit_open
+
+
 def test_a_login_is_somebody_else_than_a_name(store: Store) -> None:
     audit = AuditStore(store)
     assert audit.reviewer("Ada").role == "adjudicator"
