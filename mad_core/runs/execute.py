@@ -23,6 +23,7 @@ from mad_core.errors import CancelledError, InputError, MadError, NotFoundError,
 from mad_core.runs import consent, devices, fitted, normal_maps, usage
 from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
+from mad_core.runs.energy import ENERGY, Energy
 from mad_core.runs.maps import MapRef, pack, shrink
 from mad_core.runs.memory import PEAK, PeakMemory
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
@@ -253,6 +254,7 @@ class _SubsetRun:
     clock: _Clock
     resources: Resources
     peak: PeakMemory = field(init=False)
+    energy: Energy = field(init=False)
 
     def go(self) -> None:
         store, run = self.control.store, self.run
@@ -263,7 +265,7 @@ class _SubsetRun:
         pending = [item for item in items(mixed) if item.image_id not in there]
         if not pending:
             return
-        self.peak = PeakMemory(self.control.device)
+        self.peak, self.energy = PeakMemory(self.control.device), Energy(self.control.device)
         scorer = self.info.create(self.parameters)
         try:
             entry = self._fit(scorer)
@@ -300,6 +302,7 @@ class _SubsetRun:
             facts={
                 **scorer.facts(),
                 PEAK: self.peak.facts(old.facts.get(PEAK) if old else None),
+                ENERGY: old.facts.get(ENERGY) if old else None,
                 **normal_maps.carried(old, digest),
             },
         )
@@ -335,6 +338,7 @@ class _SubsetRun:
         finally:
             flush()
             facts = {**entry.facts, **scorer.facts(), PEAK: self.peak.facts(entry.facts.get(PEAK))}
+            facts[ENERGY] = self.energy.facts(entry.facts.get(ENERGY))
             store.save_run_subset(run.id, RunSubset(self.subset, entry.fit, entry.seconds_fit, spent, facts))
 
     def _keep_map(self, store: Store, scored: Scored, slots: Mapping[str, int]) -> MapRef | None:

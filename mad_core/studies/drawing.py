@@ -13,7 +13,10 @@ from mad_core.studies.finding import Finding
 Drawn = tuple[str, go.Figure, str]
 """Title of a figure, the figure, and the same in words for those who do not see it."""
 
-DRAWERS: dict[str, str] = {}
+DRAWERS: dict[str, str] = {
+    "correspondence": "mad_core.figures.studies_correspondence:draw",
+    "cost": "mad_core.figures.studies_cost:draw",
+}
 """Study id to ``"module:function"``: ``(tables, facts, theme) -> sequence of Drawn``."""
 
 
