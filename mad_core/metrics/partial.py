@@ -165,3 +165,46 @@ def levels_by_area(levels: ArrayLike, areas: ArrayLike) -> np.ndarray:
     _, place, counts = np.unique(extent, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts + 1) // 2
     return at[middle[place]]
+
+
+def bootstrap_c_index(
+    strata: ArrayLike, scores: ArrayLike, order: ArrayLike, *, draws: int = 1000, seed: int = 0
+) -> tuple[float | None, np.ndarray]:
+    """C-index of a score against any order of the images, and that of ``draws`` resamples within strata.
+
+    Parameters
+    ----------
+    strata : array of shape (n,)
+        What the resamples are drawn within, the severity levels; the same seed and strata draw the same images.
+    scores : array of shape (n,)
+        Finite.
+    order : array of shape (n,)
+        Levels of any kind, not rounded; pairs of equal ones are left out.
+
+    Returns
+    -------
+    value : float or None
+        None where all images have one level.
+    drawn : ndarray of shape (draws,)
+        NaN where a draw has one level only.
+
+    Raises
+    ------
+    ValueError
+        If there are more than ``MOST`` images.
+    """
+    at = np.asarray(strata, dtype=np.float64)
+    if len(at) > MOST:
+        raise ValueError(f"{len(at)} images are too many to compare each with each; take at most {MOST}")
+    y = _sign(np.asarray(order, dtype=np.float64))
+    both, apart = y * _sign(np.asarray(scores, dtype=np.float64)), np.abs(y)
+
+    def found(counts: np.ndarray) -> np.ndarray:
+        weights = counts.astype(np.float32)
+        won, pairs = (((weights @ sign) * weights).sum(axis=1, dtype=np.float64) for sign in (both, apart))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(pairs > 0, 0.5 + 0.5 * won / pairs, np.nan)
+
+    value = float(found(np.ones((1, len(at))))[0])
+    drawn = [found(counts) for counts in _resamples(at, draws, seed)]
+    return (value if np.isfinite(value) else None), np.concatenate(drawn or [np.empty(0)])

@@ -229,3 +229,14 @@ studies = Table(
     Column("finished", Float),
     Index(None, "dataset_id"),
 )
+
+cuts = Table(
+    "cuts",
+    metadata,
+    _run_key(),
+    Column("subset", String(200), primary_key=True),
+    Column("levels", JSON, nullable=False),  # ascending
+    Column("cuts", JSON, nullable=False),  # one less than levels, raw units of the score
+    Column("way", String(16), nullable=False),  # hand | cost | isotonic
+    Column("created", Float, nullable=False),
+)

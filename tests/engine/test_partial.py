@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from mad_core.metrics.partial import MOST, bootstrap_taus, levels_by_area, partial_tau, taus
+from mad_core.metrics.partial import MOST, bootstrap_c_index, bootstrap_taus, levels_by_area, partial_tau, taus
+from mad_core.metrics.ranking import c_index, count_pairs
 
 ROWS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=25)
 
@@ -93,3 +94,21 @@ def test_levels_by_area_rise_with_the_area_and_keep_the_sizes(rows: list[tuple[i
     assert all(len(set(found[areas == area])) == 1 for area in set(areas))
     distinct = levels_by_area(levels, areas + 0.01 * np.arange(len(areas)))
     assert sorted(distinct) == sorted(levels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS)
+def test_c_index_against_any_order_is_the_metric(rows: list[tuple[int, int, int]]) -> None:
+    levels, scores, _ = np.array(rows, dtype=float).T
+    value, drawn = bootstrap_c_index(levels, scores, levels, draws=0)
+    assert value == (None if (plain := c_index(count_pairs(levels, scores))) is None else pytest.approx(plain))
+    assert drawn.shape == (0,)
+
+
+def test_draws_of_the_c_index_are_paired_with_those_of_the_taus() -> None:
+    rng = np.random.default_rng(8)
+    levels = np.repeat([1.0, 2.0, 3.0], 10)
+    scores = levels + rng.normal(0, 1, 30)
+    _, drawn = bootstrap_c_index(levels, scores, levels, draws=50, seed=4)
+    tau = bootstrap_taus(levels, scores, levels, draws=50, seed=4).score_level
+    assert np.corrcoef(drawn, tau)[0, 1] > 0.99

@@ -1,0 +1,39 @@
+"""Cuts are kept with their run, replace each other, and go with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.cuts import COST, delete_cuts, save_cuts, saved_cuts
+from mad_core.runs.store import RunRequest, Store
+
+
+def test_cuts_live_and_die_with_their_run(store: Store, dataset_id: str) -> None:
+    run = store.request_run(RunRequest(dataset_id, "filterbank", {}))
+    assert saved_cuts(store, run.id) == {}
+    save_cuts(store, run.id, "a", (0, 1, 2), (0.5, 1.5))
+    kept = save_cuts(store, run.id, "a", (0, 1, 2), (0.25, 1.5), COST)
+    save_cuts(store, run.id, "b", (0, 1, 2), (3, 4))
+    assert saved_cuts(store, run.id)["a"] == kept and set(saved_cuts(store, run.id)) == {"a", "b"}
+    called = kept.call([0.3, 9.0, np.nan, -1.0])
+    assert called[[0, 1, 3]].tolist() == [1.0, 2.0, 0.0] and np.isnan(called[2])
+    delete_cuts(store, run.id, "b")
+    delete_cuts(store, run.id, "b")
+    assert set(saved_cuts(store, run.id)) == {"a"}
+    store.delete_run(run.id)
+    assert saved_cuts(store, run.id) == {}
+
+
+def test_what_does_not_fit_is_a_sentence(store: Store, dataset_id: str) -> None:
+    run = store.request_run(RunRequest(dataset_id, "filterbank", {}))
+    with pytest.raises(InputError, match="no subset 'c'"):
+        save_cuts(store, run.id, "c", (0, 1), (0.5,))
+    with pytest.raises(InputError, match="ascending"):
+        save_cuts(store, run.id, "a", (0, 1, 2), (2.0, 1.0))
+    with pytest.raises(InputError, match="not by 'magic'"):
+        save_cuts(store, run.id, "a", (0, 1), (0.5,), "magic")
+    with pytest.raises(NotFoundError):
+        save_cuts(store, "none", "a", (0, 1), (0.5,))
+    assert saved_cuts(store, run.id) == {}
