@@ -25,6 +25,7 @@ def draw() -> None:
             st.Page("pages/images.py", title="Images", url_path="images"),
             st.Page("pages/compare.py", title="Compare", url_path="compare"),
             st.Page("pages/audit.py", title="Audit", url_path="audit"),
+            st.Page("pages/studies.py", title="Studies", url_path="studies"),
         ],
         position="top",
     )

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core import cli_bench, cli_labels
+from mad_core import cli_bench, cli_labels, cli_studies
 from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
 from mad_core.terminal import (
@@ -571,6 +571,11 @@ def warm(
 # -- the benchmark ------------------------------------------------------------------------------
 
 for _name, _command in cli_bench.COMMANDS.items():
+    app.command(_name)(_command)
+
+# -- the studies ----------------------------------------------------------------------------------
+
+for _name, _command in cli_studies.COMMANDS.items():
     app.command(_name)(_command)
 
 # -- the audit of labels ------------------------------------------------------------------------

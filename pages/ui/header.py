@@ -88,7 +88,7 @@ def describe(job: Job) -> str:
     if job.kind == "run":
         name = _run_title(job)
     else:
-        names = {"import": "Import", "fetch": "Download", "single": "One image", "map": "Anomaly map"}
+        names = {"study": "Study", "import": "Import", "fetch": "Download", "single": "One image", "map": "Anomaly map"}
         name = names.get(job.kind, job.kind)
         name = "Demo dataset" if job.payload.get("source") == "demo" else name
     if job.cancel:

@@ -32,7 +32,7 @@ FLOORS = (
     {"runs"},
     {"audit", "studies", "report"},
     {"terminal"},
-    {"cli_bench", "cli_labels"},
+    {"cli_bench", "cli_labels", "cli_studies"},
     {"pages", "cli", "api"},
     {"app", "__main__", "mad_core"},
 )
