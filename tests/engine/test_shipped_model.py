@@ -40,14 +40,13 @@ def test_it_orders_the_demo_where_area_misleads(runs) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(reason="0.57 was reached: it seldom takes the brushed metal of a sound plate for nothing")
+@pytest.mark.xfail(reason="0.57 was reached: it takes the brushed metal of a sound plate for something too often")
 def test_it_reaches_its_target_over_all_levels(runs) -> None:
     assert runs["mllm"].metrics()["kendall_tau_b"] >= 0.60
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(reason="0.47 was reached: it calls bands by words it has learned more often than by the rubric's")
 def test_its_text_agrees_with_its_number(runs) -> None:
     """The reason ends in the name of the band that the chosen score lies in."""
     from mad_core.scorers.rubrics import find_rubric
