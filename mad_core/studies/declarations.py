@@ -22,6 +22,59 @@ register(
 
 register(
     StudyInfo(
+        id="area",
+        title="Severity and area",
+        question="Does a scorer follow how bad a defect is, or only how large it is?",
+        about="Levels by area have as many images each as the levels by risk, but follow the area of the defect alone. "
+        "A scorer whose C-index against them is the higher one measures size. Partial tau is the order of severity that "
+        "is left when area is held fixed: 0 means that area explains all of it.",
+        needs="A run, and masks or stored anomaly maps.",
+        entry="mad_core.studies.area:run",
+    )
+)
+
+_COSTS = (
+    Parameter("under", "float", 5.0, "What calling an image one level too low costs.", 0, 1e6),
+    Parameter("over", "float", 1.0, "What calling an image one level too high costs.", 0, 1e6),
+)
+
+register(
+    StudyInfo(
+        id="level-mix",
+        title="Levels as in the field",
+        question="What would the metrics and the cost be where severe defects are as rare as in the field?",
+        about="A test set holds as many images of each level as could be had. Here each level gets another share. The "
+        "AUROC of a level does not move, since it compares that level with normal images alone; what moves is how "
+        "often each pair of levels counts.",
+        needs="A run.",
+        entry="mad_core.studies.level_mix:run",
+        parameters=(
+            Parameter("normal", "float", 0.9, "Share of normal images in the field.", 0.01, 0.999),
+            *_COSTS,
+        ),
+    )
+)
+
+register(
+    StudyInfo(
+        id="decisions",
+        title="Decisions",
+        question="Where should the score be cut into levels, and what do the decisions cost?",
+        about="A score is cut into levels at points placed for the lowest cost, by isotonic fit, or by hand. The "
+        "matrix shows what images of each level are called; kappa counts errors by the square of their distance. The "
+        "miss rate says how many images of a level pass as normal when so large a share of the normals may be stopped.",
+        needs="A run.",
+        entry="mad_core.studies.decisions:run",
+        parameters=(
+            *_COSTS,
+            Parameter("overkill", "float", 0.05, "Share of normal images that may be called abnormal.", 0, 1),
+            Parameter("confidence", "float", 0.9, "Share of images whose level the intervals should hold.", 0.5, 0.99),
+        ),
+    )
+)
+
+register(
+    StudyInfo(
         id="cost",
         title="Cost and quality",
         question="Which scorer is worth its time, memory and energy on this device?",
