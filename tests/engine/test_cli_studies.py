@@ -1,0 +1,64 @@
+"""The command of the studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mad_core.datasets.dataset import Imported
+from mad_core.runs.store import Run, Store
+from mad_core.settings import Settings
+from mad_core.studies.finding import finding_from_json
+
+from .conftest import make_dataset
+from .test_cli import Mad, home, mad  # noqa: F401 - fixtures
+from .toy_study import add_run, use_toy_study
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
+    use_toy_study(monkeypatch)
+    store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
+    made = add_run(store, store.add_dataset(Imported(make_dataset())))
+    store.close()
+    return made
+
+
+def test_a_study_of_a_run(mad: Mad, run: Run) -> None:  # noqa: F811
+    answer = mad("study", "toy", "--run", run.id, "--param", "steps=2", "--json").json
+    finding = finding_from_json(answer)
+    assert finding.sentence == "The mean is 1.040." and finding.facts["request"]["quick"]
+    assert finding.facts["request"]["parameters"]["steps"] == 2
+    again = mad("study", "toy", run.dataset_id, "--run", f"run:{run.id}", "--param", "steps=2", "--json").json
+    assert again["id"] == answer["id"]
+    full = mad("study", "toy", run.dataset_id, "--full", "--json").json
+    assert full["id"] != answer["id"] and not full["facts"]["request"]["quick"]
+    (toy,) = [entry for entry in mad("study", "list", "--json").json if entry["id"] == "toy"]
+    assert [stored["sentence"] for stored in toy["stored"]] == ["The mean is 1.040."] * 2
+    assert "What is the mean score?" in mad("study", "list").out
+
+
+def test_tables_and_figures_are_written(mad: Mad, run: Run, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    answer = mad("study", "cost", "--run", run.id, "--out", out, "--json").json
+    assert sorted(p.name for p in out.iterdir() if p.suffix != ".svg" and p.suffix != ".png") == [
+        "cost-c-index-and-speed-on-auto.html",
+        "cost-cost-besides.html",
+        "cost-costs.csv",
+        "cost.json",
+        "plotly.min.js",
+    ]
+    assert [Path(name).name for name in answer["files"]][:2] == ["cost.json", "cost-costs.csv"]
+    assert pd.read_csv(out / "cost-costs.csv")["images"].tolist() == [18]
+    page = (out / "cost-cost-besides.html").read_text()
+    assert "https://" not in page and 'src="plotly.min.js"' in page
+
+
+def test_what_cannot_be_asked_is_said(mad: Mad, run: Run) -> None:  # noqa: F811
+    assert "No study is called 'astrology'" in mad("study", "astrology", status=2).err
+    assert "name a dataset" in mad("study", "toy", status=2).err
+    assert "has no parameter 'colour'" in mad("study", "toy", "--run", run.id, "--param", "colour=1", status=2).err
+    assert "needs 2 runs of this dataset" in mad("study", "correspondence", "--run", run.id, status=1).err
+    assert "The toy broke" in mad("study", "toy", "--run", run.id, "--param", "fails=yes", status=1).err
