@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core import cli_bench, cli_labels, cli_studies
+from mad_core import cli_bench, cli_labels, cli_report, cli_studies
 from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
 from mad_core.terminal import (
@@ -576,6 +576,11 @@ for _name, _command in cli_bench.COMMANDS.items():
 # -- the studies ----------------------------------------------------------------------------------
 
 for _name, _command in cli_studies.COMMANDS.items():
+    app.command(_name)(_command)
+
+# -- the report ---------------------------------------------------------------------------------
+
+for _name, _command in cli_report.COMMANDS.items():
     app.command(_name)(_command)
 
 # -- the audit of labels ------------------------------------------------------------------------

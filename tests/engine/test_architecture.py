@@ -30,9 +30,10 @@ FLOORS = (
     {"datasets"},
     {"scorers"},
     {"runs"},
-    {"audit", "studies", "report"},
+    {"audit", "studies"},
+    {"report"},
     {"terminal"},
-    {"cli_bench", "cli_labels", "cli_studies"},
+    {"cli_bench", "cli_labels", "cli_report", "cli_studies"},
     {"pages", "cli", "api"},
     {"app", "__main__", "mad_core"},
 )

@@ -1,0 +1,59 @@
+"""Pictures of the report as data: an image, and beside it the image under its anomaly map."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mad_core.errors import MadError
+from mad_core.images import read_image, thumbnail
+from mad_core.palette import colour_map
+from mad_core.runs.results import display_range
+from mad_core.runs.store import Run, Store
+
+SIDE = 160
+"""Longest side of a picture, pixels."""
+_OPACITY = 0.55
+
+
+class Pictures:
+    """Makes the pictures of one store; display ranges are read once a run and subset."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._ranges: dict[tuple[str, str], tuple[float, float, float] | None] = {}
+
+    def pair(self, run: Run, row: dict) -> str | None:
+        """``data:`` address of the image with, where there is one, its map at the right; None if it is unreadable."""
+        folder = self.store.settings.thumbnails / run.dataset_id
+        try:
+            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, row["content_hash"]))
+        except (MadError, OSError):
+            return None
+        try:
+            found = self.store.read_map(run, row["image_id"])
+        except MadError:
+            found = None
+        shown = plain if found is None else np.hstack([plain, self._overlaid(run, row["subset"], plain, found)])
+        return _data(shown)
+
+    def _overlaid(self, run: Run, subset: str, plain: np.ndarray, found: np.ndarray) -> np.ndarray:
+        key = run.id, subset
+        if key not in self._ranges:
+            self._ranges[key] = display_range(self.store, run.id, subset)
+        low, high, _ = self._ranges[key] or (float(np.nanmin(found)), float(np.nanmax(found)), 0.0)
+        height, width = plain.shape[:2]
+        scaled = np.nan_to_num((found - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
+        sized = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR))
+        colours = colour_map("viridis")[(sized * 255).astype(np.uint8)]
+        return (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8)
+
+
+def _data(pixels: np.ndarray) -> str:
+    kept = io.BytesIO()
+    Image.fromarray(pixels).save(kept, "WEBP", quality=80, method=2)
+    return "data:image/webp;base64," + base64.b64encode(kept.getvalue()).decode("ascii")
