@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mad_core.figures.layout import SMALL, TEXT, WIDTH, axis, empty_figure, sentence_figure
+from mad_core.figures.layout import TEXT, WIDTH, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name, marker
 from mad_core.figures.words import escaped, listed, pixels, short
 from mad_core.palette import Theme, chrome, scorer_colours, translucent
@@ -86,7 +86,7 @@ def detection_and_order(
     left = min(0.5, *(v for v in _column(known, "auroc_whole_low") if math.isfinite(v)), *_column(known, "auroc_whole"))
     figure.update_xaxes(axis(theme, "Detection: AUROC of normal against abnormal", range=[left - 0.02, 1.02]))
     figure.update_yaxes(axis(theme, f"Order: {_TITLES[order]}", range=[low - 0.03, high + 0.04]))
-    add_key(figure, names, theme, width=width - 80)
+    add_key(figure, [*names, *([] if at is None else [reference_name(at)])], theme, width=width - 80)
     return figure
 
 
@@ -94,14 +94,25 @@ def _add_reference(figure: go.Figure, at: float, theme: Theme) -> None:
     """What random severity reaches at each detection, ending in a cross at perfect detection."""
     muted = chrome(theme).muted
     line = {"color": muted, "width": 1.25, "dash": "dot"}
-    figure.add_trace(go.Scatter(x=[0.5, 1], y=[0.5, at], mode="lines", line=line, hoverinfo="skip", showlegend=False))
     mark = {"color": muted, "symbol": "x-thin", "size": 11, "line": {"color": muted, "width": 2}}
-    said = f"Perfect detection, random severity: {at:.2f}"
+    said = reference_name(at)
     figure.add_trace(
-        go.Scatter(x=[1], y=[at], mode="markers", marker=mark, hoverinfo="text", text=said, showlegend=False)
+        go.Scatter(
+            x=[0.5, 1],
+            y=[0.5, at],
+            mode="lines+markers",
+            line=line,
+            marker=mark | {"size": [0, 11]},
+            hoverinfo="text",
+            text=["", said],
+            name=said,
+        )
     )
-    place = {"x": 1, "y": at, "xanchor": "right", "yanchor": "top", "yshift": -6, "showarrow": False}
-    figure.add_annotation(text=escaped(said), font={"size": SMALL, "color": muted}, **place)
+
+
+def reference_name(at: float) -> str:
+    """What the cross at the end of the line of random severity is."""
+    return f"perfect detection, random severity {at:.2f}"
 
 
 def describe_detection_and_order(points: pd.DataFrame, order: str, reference: Mapping[str, float | None]) -> str:

@@ -54,7 +54,7 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
     correlation = correlated(places)
     reversals = reversals_of(places, sample.names)
     facts = {**sample.facts(), "correlation": correlation, "reversals": reversals, "reference": _reference(sample)}
-    start = f"On a sample of {sample.in_words()}: " if quick else ""
+    start = f"On a sample of {sample.in_words()}, " if quick else ""
     said = [start + _lower(_association(correlation), start), *_alone(points), *_reversed(reversals)]
     return Finding(
         "correspondence",

@@ -103,7 +103,7 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
         said.append(sentence)
         gaps[device] = gap
     missing = [sample.names[run_id] for run_id in places if run_id not in spent]
-    where = f"On a sample of {sample.in_words()}: " if quick else ""
+    where = f"On a sample of {sample.in_words()}, " if quick else ""
     first = said[0][0].lower() + said[0][1:] if where and said[0].startswith(("No ", "There ")) else said[0]
     facts = {**sample.facts(), "metric": metric, "fastest_and_best": gaps, "without_cost": missing}
     return Finding(

@@ -71,7 +71,7 @@ def test_the_sentence_follows_the_data() -> None:
 
 def test_a_quick_finding_names_its_sample() -> None:
     found = correspondence(*made(ALIKE), quick=True)
-    assert found.sentence.startswith("On a sample of 640 of 1,280 test images: scorers that detect better")
+    assert found.sentence.startswith("On a sample of 640 of 1,280 test images, scorers that detect better")
     assert found.facts["images"] == 640 and found.facts["bootstrap_draws"] == 100
 
 
@@ -147,7 +147,7 @@ def test_figures_hold_every_point_and_say_it(theme: str) -> None:
     drawn = figures(correspondence(*made(OPPOSED), quick=False), theme)
     assert len(drawn) == 3
     figure, words = drawn["Detection and C-index"]
-    assert sum(len(trace.x) for trace in figure.data if trace.name) == 16
+    assert sum(len(trace.x) for trace in figure.data if trace.mode == "markers") == 16
     assert "Scorer a on bolt AUROC" in words and "random severity reaches 0.75" in words
     figure, words = drawn["Places of the scorers"]
     assert "Scorer a: place 4 in detection" in words and len(figure.data) == 4

@@ -128,7 +128,7 @@ def test_the_whole_study_from_the_store(store: Store, dataset_id: str) -> None:
     runs = [add_run(store, dataset_id, "quick", seconds=0.1), add_run(store, dataset_id, "slow", seconds=9.0)]
     info = study("cost")
     found = info.do(Work(store, dataset_id, store.dataset(dataset_id), runs, info.check({})))
-    assert found.sentence.startswith("On a sample of 18 of 18 test images: no clear difference on auto: quick is the")
+    assert found.sentence.startswith("On a sample of 18 of 18 test images, no clear difference on auto: quick is the")
     back = finding_from_json(found.to_json())
     assert back.tables["costs"]["images_per_second"].tolist() == found.tables["costs"]["images_per_second"].tolist()
     assert list(figures(back, "light")) == list(figures(found, "light"))
