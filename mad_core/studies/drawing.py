@@ -15,6 +15,9 @@ Drawn = tuple[str, go.Figure, str]
 
 DRAWERS: dict[str, str] = {
     "correspondence": "mad_core.figures.studies_correspondence:draw",
+    "area": "mad_core.figures.studies_area:draw",
+    "level-mix": "mad_core.figures.studies_level_mix:draw",
+    "decisions": "mad_core.figures.studies_decisions:draw",
     "cost": "mad_core.figures.studies_cost:draw",
 }
 """Study id to ``"module:function"``: ``(tables, facts, theme) -> sequence of Drawn``."""
