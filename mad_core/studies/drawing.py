@@ -14,6 +14,7 @@ Drawn = tuple[str, go.Figure, str]
 """Title of a figure, the figure, and the same in words for those who do not see it."""
 
 DRAWERS: dict[str, str] = {
+    "robustness": "mad_core.figures.studies_robustness:draw",
     "correspondence": "mad_core.figures.studies_correspondence:draw",
     "area": "mad_core.figures.studies_area:draw",
     "level-mix": "mad_core.figures.studies_level_mix:draw",

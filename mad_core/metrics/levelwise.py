@@ -1,0 +1,41 @@
+"""Detection level by level, with bootstrap draws that are paired with those of the rank metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mad_core.metrics.ranking import score_table
+
+
+def bootstrap_level_aurocs(
+    levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed: int = 0
+) -> dict[int, np.ndarray]:
+    """AUROC of level 0 against each other level, in stratified resamples.
+
+    Draw ``k`` takes the same images as draw ``k`` of :func:`mad_core.metrics.intervals.bootstrap` with the same levels
+    and seed, whatever the scores are.
+
+    Parameters
+    ----------
+    levels, scores : ndarray of shape (n,)
+        Levels are rounded up; scores are finite.
+    draws, seed : int
+
+    Returns
+    -------
+    dict of level to ndarray of shape (draws,)
+        Empty where level 0 has no image.
+    """
+    _, known = score_table(levels, scores)
+    if not len(known) or known[0] != 0:
+        return {}
+    rows = np.searchsorted(known, np.ceil(np.asarray(levels, dtype=np.float64)).astype(np.int64))
+    values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+    ranks_of = [ranks[rows == i] for i in range(len(known))]
+    rng = np.random.default_rng(seed)
+    found = np.empty((len(known) - 1, draws))
+    for draw in range(draws):
+        table = np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
+        below2 = 2 * (np.cumsum(table[0]) - table[0]) + table[0]
+        found[:, draw] = (table[1:] @ below2) / (2 * table[0].sum() * table[1:].sum(axis=1))
+    return {int(level): row for level, row in zip(known[1:], found, strict=True)}

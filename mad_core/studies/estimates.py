@@ -1,0 +1,129 @@
+"""Numbers with their bootstrap draws, so that differences and means keep the pairing, and what they say in words."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mad_core.metrics.intervals import METRICS, percentile_interval
+from mad_core.metrics.levelwise import bootstrap_level_aurocs
+from mad_core.metrics.macro import measure
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A value and what it is in each bootstrap draw.
+
+    Parameters
+    ----------
+    value : float
+    draws : ndarray of shape (draws,)
+        Draw ``k`` belongs to the same resampled images in every estimate that is to be compared.
+    """
+
+    value: float
+    draws: np.ndarray
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        return Estimate(self.value - other.value, self.draws - other.draws)
+
+    def interval(self, confidence: float = 0.95) -> list[float] | None:
+        """The percentile interval, or None where a draw has no value."""
+        return percentile_interval(self.draws, confidence)
+
+    def sign(self, confidence: float = 0.95) -> int:
+        """1 or -1 where the interval lies above or below 0; 0 where it does not tell."""
+        ends = self.interval(confidence)
+        return 0 if ends is None else int(ends[0] > 0) - int(ends[1] < 0)
+
+    def columns(self, name: str) -> dict[str, float | None]:
+        """``name``, ``name_low`` and ``name_high`` for a table's row."""
+        low, high = self.interval() or (None, None)
+        return {name: self.value, f"{name}_low": low, f"{name}_high": high}
+
+    def in_words(self, digits: int = 2) -> str:
+        """``0.12 (0.08 to 0.17)``."""
+        ends = self.interval()
+        said = f"{self.value:.{digits}f}"
+        return said if ends is None else f"{said} ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
+
+
+def mean(estimates: Sequence[Estimate]) -> Estimate | None:
+    """The mean, draw by draw; None of nothing."""
+    if not estimates:
+        return None
+    return Estimate(float(np.mean([e.value for e in estimates])), np.mean([e.draws for e in estimates], axis=0))
+
+
+def of_subset(
+    levels: ArrayLike, scores: ArrayLike, subset: str, *, draws: int, seed: int, by_level: bool = False
+) -> dict[str, Estimate]:
+    """The rank metrics of one subset that can be computed; with ``by_level`` also ``auroc_<level>``.
+
+    Parameters
+    ----------
+    levels, scores : array of shape (n,)
+        Scores are finite.
+    subset : str
+        As in :func:`mad_core.metrics.macro.measure`.
+    """
+    levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    found = measure(levels, scores, subset, draws=draws, seed=seed)
+    drawn = {name: values for name in METRICS if (values := found.draws.get(name)) is not None}
+    if by_level:
+        own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
+        parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)
+        drawn |= {f"auroc_{level}": values for level, values in parts.items()}
+    return {
+        name: Estimate(value, values) for name, values in drawn.items() if (value := found.values.get(name)) is not None
+    }
+
+
+def over_subsets(parts: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
+    """The plain mean of each metric over the subsets that have it."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    means = {name: mean([part[name] for part in parts if name in part]) for name in names}
+    return {name: value for name, value in means.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Order:
+    """How some estimates stand to each other, the largest first.
+
+    Parameters
+    ----------
+    leader : str
+        Name of the largest.
+    alone : bool
+        Whether it is clearly larger than every other one.
+    widest : (str, str, Estimate) or None
+        The pair that clearly differs most, larger one first, and its difference; None where no pair clearly differs.
+    """
+
+    leader: str
+    alone: bool
+    widest: tuple[str, str, Estimate] | None
+
+
+def order_of(estimates: Mapping[str, Estimate]) -> Order | None:
+    """What can be said of an order that was not fixed beforehand: intervals are widened for all pairs (Bonferroni).
+
+    None of fewer than two.
+    """
+    if len(estimates) < 2:
+        return None
+    names = sorted(estimates, key=lambda name: -estimates[name].value)
+    pairs = list(itertools.combinations(names, 2))
+    confidence = 1 - 0.05 / len(pairs)
+    clear = {pair: gap for pair in pairs if (gap := estimates[pair[0]] - estimates[pair[1]]).sign(confidence) > 0}
+    widest = max(clear, key=lambda pair: clear[pair].value) if clear else None
+    return Order(
+        names[0],
+        all((names[0], other) in clear for other in names[1:]),
+        (*widest, clear[widest]) if widest else None,
+    )

@@ -1,0 +1,146 @@
+"""Scoring for studies: by the kept fit of a run, and by further runs that are stored and found again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mad_core.errors import CancelledError
+from mad_core.runs.control import Control
+from mad_core.runs.queue import Job
+from mad_core.runs.store import Run, RunRequest
+from mad_core.scorers import catalog
+from mad_core.studies.study import Work
+
+if TYPE_CHECKING:
+    from mad_core.scorers.scorer import Item, Scored
+
+
+class _Through(Control):
+    """What scoring sees of a study: its store, its device, and whether it should stop."""
+
+    work: Work
+
+    def cancelled(self) -> bool:
+        try:
+            self.work.check_cancel()
+        except CancelledError:
+            return True
+        return False
+
+
+def _control(work: Work) -> Control:
+    job = Job(0, "study", {}, "", work.device, "running", False, 1, None, {}, None, None, 0.0, None, None, None)
+    control = _Through(job, work.store, work.store.settings, work.device)
+    control.work = work
+    return control
+
+
+class Fitted:
+    """A run's scorer with its fit on one subset."""
+
+    def __init__(self, work: Work, run: Run, subset: str, scorer: Any) -> None:
+        self._work, self._run, self._subset, self._scorer = work, run, subset, scorer
+
+    def score(self, items: Sequence[Item]) -> Iterator[Scored]:
+        """Score images, whatever files these are.
+
+        Raises
+        ------
+        CancelledError
+        """
+        from mad_core.runs.execute import scorer_context
+
+        info = catalog.scorer(self._run.scorer)
+        control = _control(self._work)
+        parameters = info.check(self._run.parameters)
+        context = scorer_context(self._work.dataset, self._subset, info, parameters, control, self._run.seed)
+        for scored in self._scorer.score(items, context):
+            self._work.check_cancel()
+            yield scored
+
+
+@contextmanager
+def fitted(work: Work, run: Run, subset: str) -> Iterator[Fitted]:
+    """The scorer of a run with the fit that the run kept; it learns again only where that is gone or outdated."""
+    from mad_core.runs.execute import fit_or_load
+
+    info = catalog.scorer(run.scorer)
+    parameters = info.check(run.parameters)
+    scorer = info.create(parameters)
+    try:
+        fit_or_load(scorer, info, parameters, work.dataset, subset, _control(work), run.seed, lambda done, total: None)
+        yield Fitted(work, run, subset, scorer)
+    finally:
+        scorer.close()
+
+
+def run_now(work: Work, request: RunRequest) -> Run:
+    """The run of this request, done here and now; what is stored of it already is not scored again.
+
+    Raises
+    ------
+    CancelledError
+        If the study should stop; what was scored is kept.
+    WorkError
+        If the run failed.
+    """
+    from mad_core.runs.here import do_here
+
+    run = work.store.request_run(request)
+    job = work.store.queue.active_for(run.job_key)
+    if job is not None:
+
+        def watch(progress: dict[str, Any]) -> None:
+            try:
+                work.check_cancel()
+            except CancelledError:
+                work.store.queue.request_cancel(job.id)
+
+        do_here(work.store, job.id, work.device, watch)
+        work.check_cancel()
+    return work.store.run(run.id)
+
+
+class Kept:
+    """Small results of a study on disk, so that one that was stopped goes on: a JSON file for each key.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, key: Sequence[Any]) -> Path:
+        digest = hashlib.blake2b(json.dumps(list(key), sort_keys=True).encode(), digest_size=12).hexdigest()
+        return self.folder / f"{digest}.json"
+
+    def read(self, key: Sequence[Any]) -> dict[str, Any]:
+        """What is kept under a key; empty where there is nothing that can be read."""
+        try:
+            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write(self, key: Sequence[Any], values: dict[str, Any]) -> None:
+        """Keep values, all or nothing; a full disk only costs the next time."""
+        target = self._path(key)
+        building = target.with_suffix(f".{secrets.token_hex(4)}.part")
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            building.write_text(json.dumps(values), encoding="utf-8")
+            building.replace(target)
+
+
+def kept(work: Work, study: str) -> Kept:
+    """Where a study keeps what it need not do again, beside the store."""
+    return Kept(work.store.settings.home / "studies" / study)
