@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,8 @@ from pages.ui.text import plain
 LIVE_SECONDS = 1.0
 STRIP = 8
 MODES = {"quick": "Quick: a sample", "full": "Full: every image"}
+INTERACTIVE: dict[str, str] = {}
+"""Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> None``: controls that move what was found."""
 WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -129,6 +132,9 @@ def _live(study_id: str) -> None:
 def _finding(info: DatasetInfo, finding: Finding) -> None:
     st.markdown(f"**{plain(finding.sentence)}**")
     st.caption(plain(finding.caveat))
+    module, _, name = INTERACTIVE.get(finding.study, "").partition(":")
+    if module:
+        getattr(importlib.import_module(module), name)(info, finding)
     drawn = figures(finding, charts.theme())
     for title, (figure, words) in drawn.items():
         st.markdown(f"**{plain(title)}**")
