@@ -8,8 +8,10 @@ from typing import Any
 
 import streamlit as st
 
+from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
 from mad_core.runs.browsing import ALL_RANKS, STATES, page_count, page_rows
+from mad_core.runs.cuts import saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session, tiles
 from pages.ui.browsing import APART, PERCENTILES, SIZES, Browsing, browse, defects, level_keys, orders, range_text
@@ -199,7 +201,18 @@ def _tile(view: Browsing, row: Any) -> Tile:
     tile = tiles.tile(view.info, row, view.levels, row.score if row.state == "scored" else None)
     if view.wanted.order == "rank difference" and row.apart >= 0:
         tile = replace(tile, score_label=f"{row.rank_first:.0f} vs {row.rank_second:.0f}")
-    return replace(tile, badge="failed") if row.state == "failed" else tile
+    if row.state == "failed":
+        return replace(tile, badge="failed")
+    called = _called(view, row)
+    return tile if called is None else replace(tile, badge=f"called L{level_key(called)}")
+
+
+def _called(view: Browsing, row: Any) -> float | None:
+    """The level that the cuts kept with the run give its score; None without cuts or score."""
+    if view.run is None or row.state != "scored":
+        return None
+    kept = saved_cuts(engine.store(), view.run.id).get(view.subset)
+    return None if kept is None else float(kept.call([row.score])[0])
 
 
 page()
