@@ -36,6 +36,7 @@ from pages.ui.gallery import gallery
 from pages.ui.header import header
 from pages.ui.outside import add_results, what_did_not_fit
 from pages.ui.reductions import severity_from_maps
+from pages.ui.reporting import how_to_read, report_download
 from pages.ui.table import metric_table
 from pages.ui.text import level_names, plain
 
@@ -269,6 +270,8 @@ def _export(view: View) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        report_download(view.runs)
+        how_to_read("metrics")
         with st.popover("What the columns mean", type="tertiary"):
             st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in HOW_TO_READ.items()))
 
@@ -303,6 +306,9 @@ def _score_against_level(view: View) -> None:
         "A click on a point opens its image. The matrix takes the C-index apart: for each pair of levels, how often "
         "the more severe image scores higher."
     )
+    with st.container(horizontal=True):
+        how_to_read("raincloud")
+        how_to_read("matrix")
     for place, run in enumerate(view.runs):
         st.fragment(_figures, run_every=FIGURE_SECONDS if run.active else None)(view, place)
 
@@ -365,6 +371,7 @@ def _pair(view: View) -> None:
     """Two of the runs: their difference with its interval, rank against rank, and where they disagree."""
     st.subheader("Two runs side by side", anchor=False)
     ids = [run.id for run in view.runs]
+    how_to_read("ranks")
     with st.container(horizontal=True):
         first = st.selectbox(
             "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])

@@ -48,7 +48,10 @@ def test_runs_stand_beside_each_other_with_intervals_and_references(home: Home, 
     assert row(test, "Beta")[1] == "23 of 24"
     assert "1 of 24 images have no score" in written(test)
     assert "not told from chance" in written(test)
-    assert {b.label for b in test.get("download_button")} == {"Metrics as CSV", "Scores side by side as CSV"}
+    buttons: Any = test.get("download_button")
+    labels = {button.label for button in buttons}
+    assert labels == {"Metrics as CSV", "Scores side by side as CSV", "Report as HTML"}
+    assert "Each point is an image, placed by its severity level" in written(test)
 
 
 def test_the_table_is_accessible_and_takes_no_html_from_users(home: Home, open_page: Open) -> None:
