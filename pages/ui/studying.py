@@ -32,7 +32,10 @@ from pages.ui.text import plain
 LIVE_SECONDS = 1.0
 STRIP = 8
 MODES = {"quick": "Quick: a sample", "full": "Full: every image"}
-INTERACTIVE: dict[str, str] = {}
+INTERACTIVE: dict[str, str] = {
+    "level-mix": "pages.ui.studying_level_mix:of_finding",
+    "decisions": "pages.ui.studying_decisions:of_finding",
+}
 """Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> None``: controls that move what was found."""
 WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
 

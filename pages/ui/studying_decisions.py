@@ -14,6 +14,7 @@ from mad_core.runs.comparing import distinct_names
 from mad_core.runs.cuts import COST, HAND, ISOTONIC, save_cuts, saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.studies.decisions import Halves, halves, place
+from mad_core.studies.finding import Finding
 from pages.ui import charts, engine, session
 from pages.ui.text import plain, with_interval
 
@@ -35,6 +36,12 @@ def section(info: DatasetInfo, runs: Sequence[Run]) -> None:
     chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key="cuts_run")
     subset = st.selectbox("Subset", usable[chosen].subsets, key="cuts_subset")
     _live(chosen, subset)
+
+
+def of_finding(info: DatasetInfo, finding: Finding) -> None:
+    """The section for the runs that a finding was made of."""
+    asked = finding.facts.get("request", {}).get("runs", [])
+    section(info, [run for run in engine.store().runs(info.id) if run.id in asked or not asked])
 
 
 @st.fragment

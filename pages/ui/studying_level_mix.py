@@ -12,6 +12,7 @@ import streamlit as st
 from mad_core.errors import MadError
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.studies.finding import Finding
 from mad_core.studies.level_mix import TITLES, Prepared, prepare
 from pages.ui import engine
 from pages.ui.text import number, plain, with_interval
@@ -32,6 +33,12 @@ def section(info: DatasetInfo, runs: Sequence[Run]) -> None:
     chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key="mix_run")
     subset = st.selectbox("Subset", usable[chosen].subsets, key="mix_subset")
     _live(chosen, subset)
+
+
+def of_finding(info: DatasetInfo, finding: Finding) -> None:
+    """The section for the runs that a finding was made of."""
+    asked = finding.facts.get("request", {}).get("runs", [])
+    section(info, [run for run in engine.store().runs(info.id) if run.id in asked or not asked])
 
 
 @st.fragment
