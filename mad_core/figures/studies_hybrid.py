@@ -1,0 +1,53 @@
+"""Metrics of a blend against the detector's weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mad_core.figures.layout import axis, empty_figure, sentence_figure
+from mad_core.figures.marks import add_key, key_name
+from mad_core.figures.words import listed
+from mad_core.palette import Theme, scorer_colours, scorer_dashes
+
+_TITLES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
+
+
+def draw(
+    tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme
+) -> list[tuple[str, go.Figure, str]]:
+    """The figures of the study ``hybrid``, each with its title and its text alternative."""
+    curves = tables["curves"]
+    return [(f"{t} over weights", _over(curves, m, t, theme), _said(curves, m, t)) for m, t in _TITLES.items()]
+
+
+def _over(curves: pd.DataFrame, metric: str, title: str, theme: Theme) -> go.Figure:
+    if metric not in curves:
+        return sentence_figure(theme, height=160, sentence="There is nothing to draw.")
+    names = list(dict.fromkeys(curves["blend"]))
+    figure = empty_figure(theme, height=340, margin=(48, 12, 12, 52))
+    for name, colour, dash in zip(names, scorer_colours(len(names), theme), scorer_dashes(len(names)), strict=True):
+        rows: Any = curves[curves["blend"] == name]
+        at = rows[metric].astype("float64")
+        bars = {"type": "data", "symmetric": False, "width": 0, "thickness": 1}
+        bars |= {"array": (rows[f"{metric}_high"].astype("float64") - at).clip(lower=0).tolist()}
+        bars |= {"arrayminus": (at - rows[f"{metric}_low"].astype("float64")).clip(lower=0).tolist()}
+        line = {"color": colour, "dash": dash}
+        x = rows["weight"].tolist()
+        figure.add_trace(
+            go.Scatter(x=x, y=at.tolist(), mode="lines+markers", line=line, error_y=bars, name=key_name(name))
+        )
+    figure.update_xaxes(axis(theme, "Weight of the detector: 0 is the model alone, 1 the detector alone"))
+    figure.update_yaxes(axis(theme, title))
+    add_key(figure, names, theme, width=620)
+    return figure
+
+
+def _said(curves: pd.DataFrame, metric: str, title: str) -> str:
+    if metric not in curves:
+        return "There is nothing to draw."
+    found = [f"{r['blend']} at {r['weight']:.2f}: {r[metric]:.2f}" for r in curves.to_dict("records")]
+    return f"{title} (n = {len(found)} values): {listed(found)}."
