@@ -111,6 +111,20 @@ register(
 
 register(
     StudyInfo(
+        id="separability",
+        title="Separability of levels in feature space",
+        question="Are severity levels hard to tell apart in the features themselves, and on which subset most?",
+        about="No scorer is asked. A linear probe with a C-index near 0.5 finds no order of levels in the features; "
+        "near 1 the order lies open. A silhouette near 0 means that levels overlap. Where features do not "
+        "separate levels, scorers that build on them cannot order severity well.",
+        needs="Test images of two levels or more; no run.",
+        entry="mad_core.studies.separability:run",
+        least_runs=0,
+    )
+)
+
+register(
+    StudyInfo(
         id="cost",
         title="Cost and quality",
         question="Which scorer is worth its time, memory and energy on this device?",
