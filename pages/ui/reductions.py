@@ -139,6 +139,8 @@ def _remarks(run: Run, compared: Compared) -> None:
     st.caption("  \n".join(plain(sentence) for sentence in [*said, *compared.notes]))
     if can_find_threshold(engine.store(), run):
         store = engine.store()
-        facts = {"key": f"threshold_{run.id}", "help": "From normal images; nothing is scored again."}
-        if st.button("Find the threshold", **facts) and session.attempt(lambda: store.resume_run(run.id)):
+        asked = st.button(
+            "Find the threshold", key=f"threshold_{run.id}", help="From normal images; nothing is scored again."
+        )
+        if asked and session.attempt(lambda: store.resume_run(run.id)):
             st.rerun()
