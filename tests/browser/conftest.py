@@ -139,6 +139,15 @@ def browser() -> Iterator[sync_api.Browser]:
         browser.close()
 
 
+def _matters(message: sync_api.ConsoleMessage) -> bool:
+    """Errors count; that a page of a test's own server has no icon does not."""
+    return message.type == "error" and not str(message.location.get("url", "")).endswith("/favicon.ico")
+
+
+def _said(message: sync_api.ConsoleMessage) -> str:
+    return f"{message.text} ({message.location.get('url', '')})"
+
+
 @pytest.fixture
 def watch() -> Watch:
     """Console errors and foreign requests of this test's tab."""
@@ -151,7 +160,7 @@ def page(browser: sync_api.Browser, watch: Watch) -> Iterator[sync_api.Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
-    page.on("console", lambda message: watch.errors.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: watch.errors.append(_said(message)) if _matters(message) else None)
     page.on("pageerror", lambda error: watch.errors.append(str(error)))
     page.on("request", lambda request: None if _is_local(request.url) else watch.foreign.append(request.url))
     yield page

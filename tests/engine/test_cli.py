@@ -48,7 +48,7 @@ class Mean(Scorer):
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
         for item in images:
             print("scoring")
-            if "/test/" in item.path:  # not the normals that are looked at for the threshold of the maps
+            if "/train/" not in item.path:  # not the normals that are looked at for the threshold of the maps
                 self.after.pop(len(self.scored), lambda: None)()
                 self.scored.append(item.image_id)
             try:

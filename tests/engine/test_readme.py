@@ -33,6 +33,7 @@ def test_the_python_example_runs(tmp_path):
 def test_every_command_it_names_exists():
     named = set(re.findall(r"python -m mad_core ([a-z-]+)", README))
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {group.name for group in app.registered_groups if group.name}
     assert named and named <= known
 
 

@@ -1,15 +1,12 @@
-"""The report: what it holds, that it escapes what users wrote, and that a browser asks no host for anything."""
+"""The report: what it holds, and that it escapes what users wrote."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 import typer
-from playwright import sync_api
 from typer.testing import CliRunner
 
 from mad_core.cli_report import report
@@ -55,28 +52,6 @@ def test_what_users_write_is_escaped(html: str) -> None:
 def test_an_unknown_run_is_said(home: Home) -> None:  # noqa: F811
     with pytest.raises(NotFoundError):
         report_html(home.store, ["nothing"])
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_draws_it_without_any_request(html: str, tmp_path: Path, scheme: str) -> None:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.skip("Chromium is not installed; install it or name it in CHROMIUM")
-    file = tmp_path / "report.html"
-    file.write_text(html, encoding="utf-8")
-    asked, errors = [], []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(file.as_uri())
-        page.wait_for_selector(".plot .main-svg")
-        plots = page.locator(".plot").count()
-        assert page.locator(".plot:has(.main-svg)").count() == plots >= 7
-        browser.close()
-    assert [url for url in asked if not url.startswith(("data:", "blob:", file.as_uri()))] == []
-    assert errors == []
 
 
 def test_the_command_writes_report_and_tables(home: Home, tmp_path: Path) -> None:  # noqa: F811
