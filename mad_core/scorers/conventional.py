@@ -233,41 +233,46 @@ class PatchCore(ModelScorer):
 
     def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
         total = self.steps(len(images), context)
-        if self._lie_alike(images, context):
-            kept = images[: self.parameters["pictures"]]
-            self.nearby = bank_of_cells(cells(self._grids(kept, context)))
+        found = self._embedded(images[:LOOKED_AT], context, len(images), total)
+        if self._lie_alike(found):
+            kept = images[LOOKED_AT : self.parameters["pictures"]]
+            found += self._embedded(kept, context, len(images) + LOOKED_AT, total)
+            grids = torch.cat([on_grid(features) for features in found])[: self.parameters["pictures"]]
+            self.nearby = bank_of_cells(cells(grids))
             context.step(total, total)
             return
-        self.gather(images, context, total)
-        features = torch.vstack(self.model.embedding_store)
-        self.model.embedding_store.clear()
+        found += self._embedded(images[LOOKED_AT:], context, len(images) + LOOKED_AT, total)
+        features = torch.cat([part.permute(0, 2, 3, 1).flatten(0, 2) for part in found])
+        found.clear()
         keep = greedy_coreset(features, self._bank_size(len(images)), context, 2 * len(images), total)
         self.model.memory_bank = features[keep.to(features.device)]
 
-    def _lie_alike(self, images: Sequence[torch.Tensor], context: Context) -> bool:
+    def _lie_alike(self, found: Sequence[torch.Tensor]) -> bool:
         if self.parameters["positions"] is not None:
             return self.parameters["positions"] == "nearby"
-        self.likeness = round(likeness(self._grids(images[:LOOKED_AT], context)), 4)
+        self.likeness = round(likeness(torch.cat([on_grid(features) for features in found])), 4)
         return self.likeness < ALIKE
 
     @torch.inference_mode()
-    def _grids(self, images: Sequence[torch.Tensor], context: Context) -> torch.Tensor:
+    def _embedded(self, images: Sequence[torch.Tensor], context: Context, done: int, total: int) -> list[torch.Tensor]:
+        """The model's patch features of normals, (B, C, H, W) a batch."""
         self.model.eval()
         found = []
         for batch in self.batches(images):
-            context.check_cancel()
-            found.append(self._grid(self.normalised(batch, context)))
-        return torch.cat(found)
+            found.append(self._patches(self.normalised(batch, context)))
+            done += len(batch)
+            context.step(done, total)
+        return found
 
-    def _grid(self, images: torch.Tensor) -> torch.Tensor:
-        """The model's patch features of normalised images, on the grid of positions."""
+    def _patches(self, images: torch.Tensor) -> torch.Tensor:
+        """The model's patch features of normalised images, (B, C, H, W)."""
         features = {name: self.model.feature_pooler(f) for name, f in self.model.feature_extractor(images).items()}
-        return on_grid(self.model.generate_embedding(features))
+        return self.model.generate_embedding(features)
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         if self.nearby is None:
             return super().predict(images)
-        maps = nearby_distance(self._grid(images), self.nearby)
+        maps = nearby_distance(on_grid(self._patches(images)), self.nearby)
         highest = maps.flatten(1).topk(maps[0].numel() // 100).values
         return highest.mean(1), maps
 

@@ -42,7 +42,7 @@ def greedy_coreset(features: torch.Tensor, count: int, context: Context, done: i
     selected = []
     for step in range(count):
         selected.append(chosen)
-        distance = squares + squares[chosen] - 2 * features @ features[chosen]
+        distance = squares + squares[chosen] - 2 * (features @ features[chosen])  # 2 * features would be a copy
         nearest = torch.minimum(nearest, distance)
         nearest[chosen] = -torch.inf
         chosen = int(nearest.argmax())
