@@ -6,7 +6,7 @@ larger defect is the worse one, and badly where a small one is. So both stand be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from mad_core.metrics.comparing import summarize
-from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.intervals import percentile_interval, stratified_counts
 
 FEWEST = 4
 """Abnormal images with an area below which no correlation is made."""
-_AT_ONCE = 2_000_000
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
@@ -48,7 +47,7 @@ def bootstrap_rank_correlation(
     """
     by_first, by_second = _Ranks(first), _Ranks(second)
     values = []
-    for counts in _resamples(levels, draws, seed):
+    for counts in stratified_counts(levels, draws, seed):
         a, b = by_first.centred(counts), by_second.centred(counts)
         spread = (counts * a * a).sum(axis=1) * (counts * b * b).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -69,19 +68,6 @@ class _Ranks:
         of_value = np.add.reduceat(counts[:, self.order], self.starts, axis=1)
         ranks = np.cumsum(of_value, axis=1) - (of_value - 1) / 2
         return (ranks - (counts.sum(axis=1, keepdims=True) + 1) / 2)[:, self.place]
-
-
-def _resamples(levels: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is drawn, float64 of shape (some draws, n)."""
-    n = len(levels)
-    groups = [np.flatnonzero(levels == level) for level in np.unique(levels)]
-    rng = np.random.default_rng(seed)
-    step = max(1, _AT_ONCE // max(n, 1))
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        chosen = np.concatenate([group[rng.integers(0, len(group), (rows, len(group)))] for group in groups], axis=1)
-        flat = (chosen + n * np.arange(rows)[:, None]).ravel()
-        yield np.bincount(flat, minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
 def severity_and_area(

@@ -6,10 +6,14 @@ table of counts on the distinct scores, which are sorted once for all draws.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mad_core.metrics.ranking import cross_pairs
 
+_AT_ONCE = 2_000_000
+"""Counts that are held at a time, about."""
 METRICS = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index", "abnormal_kendall_tau_b")
 
 
@@ -37,6 +41,25 @@ def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed
         for name, value in _metrics(table, known).items():
             result[name][draw] = value
     return result
+
+
+def stratified_counts(levels: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Bootstrap draws within levels, as how often each image is drawn: int64 of shape (some draws, n) at a time.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n,)
+    draws, seed : int
+    """
+    n = len(levels)
+    groups = [np.flatnonzero(levels == level) for level in np.unique(levels)]
+    rng = np.random.default_rng(seed)
+    step = max(1, _AT_ONCE // max(n, 1))
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        chosen = np.concatenate([group[rng.integers(0, len(group), (rows, len(group)))] for group in groups], axis=1)
+        flat = (chosen + n * np.arange(rows)[:, None]).ravel()
+        yield np.bincount(flat, minlength=rows * n).reshape(rows, n)
 
 
 def percentile_interval(values: np.ndarray, confidence: float = 0.95) -> list[float] | None:

@@ -9,15 +9,15 @@ concordant. Tables of signs make all tau-b of a resample one matrix product, tie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mad_core.metrics.intervals import stratified_counts
+
 MOST = 3000
 """Images beyond which the tables of signs would not fit: take a sample first."""
-_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def bootstrap_taus(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike, *, dr
     """
     at = np.asarray(levels, dtype=np.float64)
     signs = _signs(at, scores, areas)
-    parts = [_taus(signs, counts) for counts in _resamples(at, draws, seed)]
+    parts = [_taus(signs, counts) for counts in stratified_counts(at, draws, seed)]
     names = Taus.__dataclass_fields__
     return Taus(**{name: np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)]) for name in names})
 
@@ -130,19 +130,6 @@ def _taus(signs: dict[str, np.ndarray], counts: np.ndarray) -> Taus:
     yz = tau("level_area", "level", "area")
     within = tau("within", "score_within", "area_within")
     return Taus(xy, xz, yz, partial_tau(xy, xz, yz), partial_tau(xz, xy, yz), within)
-
-
-def _resamples(levels: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image is drawn, shape (some draws, n)."""
-    n = len(levels)
-    groups = [np.flatnonzero(levels == level) for level in np.unique(levels)]
-    rng = np.random.default_rng(seed)
-    step = max(1, _AT_ONCE // max(n, 1))
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        chosen = np.concatenate([group[rng.integers(0, len(group), (rows, len(group)))] for group in groups], axis=1)
-        flat = (chosen + n * np.arange(rows)[:, None]).ravel()
-        yield np.bincount(flat, minlength=rows * n).reshape(rows, n)
 
 
 def levels_by_area(levels: ArrayLike, areas: ArrayLike) -> np.ndarray:
@@ -206,5 +193,5 @@ def bootstrap_c_index(
             return np.where(pairs > 0, 0.5 + 0.5 * won / pairs, np.nan)
 
     value = float(found(np.ones((1, len(at))))[0])
-    drawn = [found(counts) for counts in _resamples(at, draws, seed)]
+    drawn = [found(counts) for counts in stratified_counts(at, draws, seed)]
     return (value if np.isfinite(value) else None), np.concatenate(drawn or [np.empty(0)])

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mad_core.errors import InputError, NotFoundError
-from mad_core.scorers.scorer import Parameter, Scorer
+from mad_core.errors import NotFoundError
+from mad_core.scorers.scorer import Parameter, Scorer, checked_values
 
 FAMILIES = (
     "filter bank",
@@ -102,12 +102,7 @@ class ScorerInfo:
         InputError
             If a name is unknown or a value does not fit its declaration.
         """
-        known = {p.name: p for p in self.parameters}
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            names = ", ".join(known) or "none"
-            raise InputError(f"Scorer '{self.id}' has no parameter '{unknown[0]}'; it has {names}.")
-        return self.settle({name: p.check(given.get(name, p.default)) for name, p in known.items()})
+        return self.settle(checked_values(self.parameters, given, f"Scorer '{self.id}'"))
 
     def create(self, parameters: Mapping[str, Any]) -> Scorer:
         """Import the implementation and build it. Only a worker does this."""

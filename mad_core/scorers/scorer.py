@@ -346,6 +346,22 @@ class Parameter:
         return facts
 
 
+def checked_values(parameters: Sequence[Parameter], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """All parameters, the given ones checked and the others at their defaults; ``owner`` is named in errors.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value does not fit its declaration.
+    """
+    known = {p.name: p for p in parameters}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        names = ", ".join(known) or "none"
+        raise InputError(f"{owner} has no parameter '{unknown[0]}'; it has {names}.")
+    return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
+
+
 def _read_int(value: Any) -> int:
     number = float(value)
     if number != int(number):

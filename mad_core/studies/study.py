@@ -14,7 +14,7 @@ from typing import Any
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.store import Run, Store
-from mad_core.scorers.scorer import Parameter
+from mad_core.scorers.scorer import Parameter, checked_values
 from mad_core.studies.finding import Finding
 
 
@@ -98,12 +98,7 @@ class StudyInfo:
         InputError
             If a name is unknown or a value does not fit its declaration.
         """
-        known = {p.name: p for p in self.parameters}
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            names = ", ".join(known) or "none"
-            raise InputError(f"Study '{self.id}' has no parameter '{unknown[0]}'; it has {names}.")
-        return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
+        return checked_values(self.parameters, given, f"Study '{self.id}'")
 
     def do(self, work: Work) -> Finding:
         """Import the study and do it.

@@ -10,12 +10,12 @@ import streamlit as st
 from mad_core.errors import MadError
 from mad_core.figures.studies_decisions import confusion, describe_confusion
 from mad_core.metrics.decisions import distance_cost, miss_rates, ordinal_confusion, worth
-from mad_core.runs.comparing import distinct_names
 from mad_core.runs.cuts import COST, HAND, ISOTONIC, save_cuts, saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.studies.decisions import Halves, halves, place
 from mad_core.studies.finding import Finding
 from pages.ui import charts, engine, session
+from pages.ui.studying_runs import run_and_subset, runs_of
 from pages.ui.text import plain, with_interval
 
 _WORDS = {COST: "Lowest cost", ISOTONIC: "Isotonic fit", HAND: "As saved"}
@@ -29,19 +29,14 @@ def section(info: DatasetInfo, runs: Sequence[Run]) -> None:
     runs : sequence of Run
         On this dataset.
     """
-    usable = {run.id: run for run in runs if run.done}
-    if not usable:
-        return
-    names = distinct_names(list(usable.values()))
-    chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key="cuts_run")
-    subset = st.selectbox("Subset", usable[chosen].subsets, key="cuts_subset")
-    _live(chosen, subset)
+    chosen = run_and_subset(runs, "cuts")
+    if chosen is not None:
+        _live(*chosen)
 
 
 def of_finding(info: DatasetInfo, finding: Finding) -> None:
     """The section for the runs that a finding was made of."""
-    asked = finding.facts.get("request", {}).get("runs", [])
-    section(info, [run for run in engine.store().runs(info.id) if run.id in asked or not asked])
+    section(info, runs_of(info, finding))
 
 
 @st.fragment

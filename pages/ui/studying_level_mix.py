@@ -10,11 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.errors import MadError
-from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.studies.finding import Finding
 from mad_core.studies.level_mix import TITLES, Prepared, prepare
 from pages.ui import engine
+from pages.ui.studying_runs import run_and_subset, runs_of
 from pages.ui.text import number, plain, with_interval
 
 
@@ -26,19 +26,14 @@ def section(info: DatasetInfo, runs: Sequence[Run]) -> None:
     runs : sequence of Run
         On this dataset.
     """
-    usable = {run.id: run for run in runs if run.done}
-    if not usable:
-        return
-    names = distinct_names(list(usable.values()))
-    chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key="mix_run")
-    subset = st.selectbox("Subset", usable[chosen].subsets, key="mix_subset")
-    _live(chosen, subset)
+    chosen = run_and_subset(runs, "mix")
+    if chosen is not None:
+        _live(*chosen)
 
 
 def of_finding(info: DatasetInfo, finding: Finding) -> None:
     """The section for the runs that a finding was made of."""
-    asked = finding.facts.get("request", {}).get("runs", [])
-    section(info, [run for run in engine.store().runs(info.id) if run.id in asked or not asked])
+    section(info, runs_of(info, finding))
 
 
 @st.fragment
