@@ -5,7 +5,7 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app setup test lint bench clean browser dev
+.PHONY: app setup test test-hard lint bench clean browser dev
 
 app: setup
 	@$(BIN)/python -m mad_core demo
@@ -15,6 +15,10 @@ setup: .venv/ready
 
 test: dev browser
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+# Bad input, faults and scale: too long for every day.
+test-hard: dev browser
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m hard tests/hard $(ARGS)
 
 lint: dev
 	@$(BIN)/ruff format --check .
