@@ -91,6 +91,11 @@ class Settings:
         return self.home / "thumbnails"
 
     @property
+    def studies(self) -> Path:
+        """What studies need not do again, one folder per run or dataset and in it one per study."""
+        return self.home / "studies"
+
+    @property
     def imports(self) -> Path:
         """Extracted archives and uploads."""
         return self.home / "imports"

@@ -23,7 +23,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database import Database
 from mad_core.runs.maps import MapRef, MapStore
 from mad_core.runs.queue import Queue
-from mad_core.runs.schema import datasets, images, run_subsets, runs, scores, studies
+from mad_core.runs.schema import cuts, datasets, images, run_subsets, runs, scores, studies
 from mad_core.runs.usage import keep_dropped
 from mad_core.scorers.scorer import OK, Scored
 from mad_core.settings import Settings
@@ -329,28 +329,31 @@ class Store:
             connection.execute(studies.delete().where(studies.c.dataset_id == dataset_id))
             connection.execute(images.delete().where(images.c.dataset_id == dataset_id))
             connection.execute(datasets.delete().where(datasets.c.id == dataset_id))
-        shutil.rmtree(self.settings.thumbnails / dataset_id, ignore_errors=True)
+        for folder in (self.settings.thumbnails, self.settings.studies):
+            shutil.rmtree(folder / dataset_id, ignore_errors=True)
         self._load_dataset.cache_clear()
         for folder in unused.difference(*self._imports_by_dataset().values()):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _end_studies(self, dataset_id: str) -> None:
-        """Take a dataset's studies out of the queue; one that is being done is in the way."""
+    def _end_studies(self, dataset_id: str, run_id: str | None = None) -> None:
+        """Take a dataset's studies, or those made of one run, out of the queue; one being done is in the way."""
+        query = sa.select(studies.c.id, studies.c.runs).where(studies.c.dataset_id == dataset_id)
         with self.database.read() as connection:
-            found = (
-                connection.execute(sa.select(studies.c.id).where(studies.c.dataset_id == dataset_id)).scalars().all()
-            )
+            found = [row.id for row in connection.execute(query) if run_id is None or run_id in row.runs]
         jobs = [job for study_id in found if (job := self.queue.active_for(study_key(study_id)))]
         if any(job.status == "running" for job in jobs):
-            raise InputError("A study on this dataset is still going; cancel it first.")
+            of = "on this dataset" if run_id is None else "of this run"
+            raise InputError(f"A study {of} is still going; cancel it first.")
         for job in jobs:
             self.queue.request_cancel(job.id)
 
     def disk_use(self, dataset_id: str) -> int:
-        """Bytes kept here for a dataset: maps of its runs, thumbnails, and its unpacked archive."""
+        """Bytes kept here for a dataset: maps of its runs, what studies keep, thumbnails, its unpacked archive."""
+        made_of = [run.id for run in self.runs(dataset_id)]
         folders = [self.settings.thumbnails / dataset_id, *self._imports_by_dataset().get(dataset_id, ())]
+        folders += [self.settings.studies / owner for owner in (dataset_id, *made_of)]
         files = (f for folder in folders for f in folder.rglob("*") if f.is_file())
-        return sum(f.stat().st_size for f in files) + sum(self.maps.disk_use(run.id) for run in self.runs(dataset_id))
+        return sum(f.stat().st_size for f in files) + sum(map(self.maps.disk_use, made_of))
 
     def _imports_by_dataset(self) -> dict[str, set[Path]]:
         """Folders of uploaded and of unpacked archives that each dataset comes from."""
@@ -468,24 +471,25 @@ class Store:
                 )
 
     def delete_run(self, run_id: str) -> None:
-        """Delete a run, its scores and its maps.
+        """Delete a run, its scores, its maps and what studies kept of it; what they found stays.
 
         Raises
         ------
         InputError
-            If it is still going.
+            If it or a study made of it is still going.
         """
         run = self.run(run_id)
         job = self.queue.active_for(run.job_key)
         if job is not None and job.status == "running":
             raise InputError(f"Run '{run.title}' is still going; cancel it first.")
+        self._end_studies(run.dataset_id, run_id)
         if job is not None:
             self.queue.request_cancel(job.id)
         with self.database.write() as connection:
             for table in (scores, run_subsets):
                 connection.execute(table.delete().where(table.c.run_id == run_id))
             connection.execute(runs.delete().where(runs.c.id == run_id))
-        self.maps.delete(run_id)
+        self._delete_kept(run_id)
 
     def rename_run(self, run_id: str, title: str) -> None:
         title = title.strip()
@@ -656,10 +660,15 @@ class Store:
 
     def _drop_scores(self, run_id: str) -> None:
         with self.database.write() as connection:
-            connection.execute(scores.delete().where(scores.c.run_id == run_id))
-            connection.execute(run_subsets.delete().where(run_subsets.c.run_id == run_id))
+            for table in (scores, run_subsets, cuts):  # cuts go with the scores that they were placed on
+                connection.execute(table.delete().where(table.c.run_id == run_id))
             connection.execute(runs.update().where(runs.c.id == run_id).values(done=0, status="cancelled"))
+        self._delete_kept(run_id)
+
+    def _delete_kept(self, run_id: str) -> None:
+        """Delete what lies beside the database for a run: its maps, and what studies kept of it."""
         self.maps.delete(run_id)
+        shutil.rmtree(self.settings.studies / run_id, ignore_errors=True)
 
     def close(self) -> None:
         self.database.close()

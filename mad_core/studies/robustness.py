@@ -33,6 +33,7 @@ from mad_core.studies.study import Work
 
 if TYPE_CHECKING:
     from mad_core.scorers.scorer import Item
+    from mad_core.studies.scoring import Kept
 
 QUICK_CORRUPTIONS, QUICK_STRENGTHS = ("noise", "blur", "brightness"), (1, 3, 5)
 QUICK_IMAGES = 20
@@ -297,9 +298,6 @@ class _Scoring:
 
     def all_of(self, runs: Sequence[Run], sample: pd.DataFrame) -> _Scoring:
         """Score everything; the spoilt images of one subset and condition exist only while they are scored."""
-        from mad_core.studies.scoring import kept
-
-        self.kept = kept(self.work, "robustness")
         parts = [
             (one, s, sample[(sample["run"] == one.id) & (sample["subset"] == s)]) for one in runs for s in one.subsets
         ]
@@ -318,7 +316,7 @@ class _Scoring:
         todo: list[Condition] = []
         ids = set(rows["image_id"])
         for condition in self.conditions:
-            there = self.kept.read(self._key(run, subset, condition))
+            there = self._kept(run).read(self._key(run, subset, condition))
             if ids <= set(there.get("scores", {})) and self._has_example(run, subset, there):
                 self._take(run, rows, condition, there)
             else:
@@ -332,7 +330,7 @@ class _Scoring:
             for number, condition in enumerate(todo):
                 self.work.check_cancel()
                 found = self._scored(scorer, subset, rows, condition)
-                self.kept.write(self._key(run, subset, condition), found)
+                self._kept(run).write(self._key(run, subset, condition), found)
                 self._take(run, rows, condition, found)
                 self.work.progress(done + len(self.conditions) - len(todo) + number + 1, steps)
 
@@ -342,7 +340,7 @@ class _Scoring:
         return there.get("example") == self.example.image_id and self._clean_kept(run)
 
     def _clean_kept(self, run: Run) -> bool:
-        there = self.kept.read(self._key(run, self.example.subset, CLEAN))
+        there = self._kept(run).read(self._key(run, self.example.subset, CLEAN))
         if there.get("example") != self.example.image_id:
             return False
         if there.get("map"):
@@ -354,9 +352,14 @@ class _Scoring:
 
         scored = next(iter(scorer.score([Item(self.example.image_id, self.example.path)])))
         found = {"example": self.example.image_id, "map": None if scored.map is None else packed(scored.map)}
-        self.kept.write(self._key(run, self.example.subset, CLEAN), found)
+        self._kept(run).write(self._key(run, self.example.subset, CLEAN), found)
         if scored.map is not None:
             self.maps[run.id, CLEAN] = unpacked(packed(scored.map))
+
+    def _kept(self, run: Run) -> Kept:
+        from mad_core.studies.scoring import kept
+
+        return kept(self.work, "robustness", run.id)
 
     def _key(self, run: Run, subset: str, condition: Condition) -> list[Any]:
         from mad_core.runs.fitted import code_digest

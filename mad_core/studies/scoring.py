@@ -141,6 +141,12 @@ class Kept:
             building.replace(target)
 
 
-def kept(work: Work, study: str) -> Kept:
-    """Where a study keeps what it need not do again, beside the store."""
-    return Kept(work.store.settings.home / "studies" / study)
+def kept(work: Work, study: str, owner: str) -> Kept:
+    """Where a study keeps what it need not do again; it is deleted with its owner.
+
+    Parameters
+    ----------
+    owner : str
+        Id of the run, or of the dataset, that it is made of.
+    """
+    return Kept(work.store.settings.studies / owner / study)

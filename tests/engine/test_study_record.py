@@ -25,6 +25,8 @@ from mad_core.studies.record import (
     read_study,
     request_study,
 )
+from mad_core.studies.scoring import kept
+from mad_core.studies.study import Work
 
 from . import toy_study
 from .conftest import make_dataset
@@ -166,6 +168,32 @@ def test_deleting_a_dataset_deletes_its_studies(store: Store, run: Run) -> None:
     assert store.queue.active_for(waiting.job_key) is None
     delete_study(store, kept.id)
     assert list_studies(store) == []
+
+
+def test_what_a_study_keeps_goes_with_its_run_or_dataset(store: Store, run: Run) -> None:
+    other = add_run(store, run.dataset_id, "two")
+    waiting = request_study(store, ask(run))
+    work = Work(store, run.dataset_id, store.dataset(run.dataset_id), [run, other], {})
+    for owner in (run.id, other.id, run.dataset_id):
+        kept(work, "toy", owner).write(["key", 1], {"score": 2.5})
+    assert kept(work, "toy", run.id).read(["key", 1]) == {"score": 2.5}
+    assert store.disk_use(run.dataset_id) == 3 * len('{"score": 2.5}')
+    store.delete_run(run.id)
+    assert kept(work, "toy", run.id).read(["key", 1]) == {} and kept(work, "toy", other.id).read(["key", 1])
+    assert read_study(store, waiting.id).status == "cancelled"
+    store.delete_dataset(run.dataset_id)
+    assert list(store.settings.studies.iterdir()) == []
+
+
+def test_a_run_with_a_study_at_work_stays(store: Store, run: Run) -> None:
+    other = add_run(store, run.dataset_id, "two")
+    request_study(store, ask(run))
+    store.queue.register("worker", "cpu", {})
+    assert store.queue.claim("worker", ("auto", "cpu")) is not None
+    with pytest.raises(InputError, match="A study of this run is still going; cancel it first"):
+        store.delete_run(run.id)
+    store.delete_run(other.id)
+    assert [one.id for one in store.runs()] == [run.id]
 
 
 def test_a_dataset_with_a_study_at_work_stays(store: Store, run: Run) -> None:
