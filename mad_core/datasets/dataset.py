@@ -92,7 +92,7 @@ class Card:
     """Facts of a dataset that its images do not carry.
 
     With ``audit_open`` reviewers of its labels see label, scores and maps before they rate an image; by default
-    these are hidden until then.
+    these are hidden until then. ``policy`` is the path of the severity policy that was given on import.
     """
 
     title: str = ""
@@ -102,6 +102,7 @@ class Card:
     version: str = ""
     subsets: Mapping[str, SubsetCard] = field(default_factory=dict)
     audit_open: bool = False
+    policy: str = ""
 
     def subset(self, name: str) -> SubsetCard:
         """The card of one subset; an empty one where nothing is known."""
@@ -114,8 +115,9 @@ class Card:
         return replace(self, subsets={**self.subsets, subset: new})
 
     def to_json(self) -> dict[str, Any]:
-        opened = {"audit_open": True} if self.audit_open else {}
-        return opened | {
+        seldom = {"audit_open": True} if self.audit_open else {}
+        seldom |= {"policy": self.policy} if self.policy else {}
+        return seldom | {
             "title": self.title,
             "description": self.description,
             "source": self.source,
@@ -149,7 +151,7 @@ class Card:
             )
             for name, card in data.get("subsets", {}).items()
         }
-        facts = {k: str(data.get(k, "")) for k in ("title", "description", "source", "licence", "version")}
+        facts = {k: str(data.get(k, "")) for k in ("title", "description", "source", "licence", "version", "policy")}
         return cls(**facts, subsets=subsets, audit_open=data.get("audit_open") is True)
 
 

@@ -69,9 +69,11 @@ def import_dataset(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
     path = _one_name(source)
-    levels = read_policy(Path(policy).expanduser()) if policy else None
-    imported = _import_path(path, settings, levels, progress)
-    return replace(imported, dataset=replace(imported.dataset, name=name or imported.dataset.name, source=str(path)))
+    given = Path(policy).expanduser().absolute() if policy else None
+    imported = _import_path(path, settings, read_policy(given) if given else None, progress)
+    card = replace(imported.dataset.card, policy=str(given or ""))
+    dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=str(path))
+    return replace(imported, dataset=dataset)
 
 
 def check_report(imported: Imported) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def raincloud(
     hover: Sequence[str] | None = None,
     height: int = 400,
     width: int = WIDTH,
+    points_a_level: int = POINTS_A_LEVEL,
 ) -> go.Figure:
     """Score against severity level.
 
@@ -60,12 +61,13 @@ def raincloud(
         What a point says first; the image's id otherwise.
     height, width : int
         In pixels, the height without the title; the expected width only sets where labels break.
+    points_a_level : int
+        Of more points a level that many are drawn, evenly by rank, and a note says so.
 
     Returns
     -------
     Figure
-        Boxes are of all images, whiskers end within 1.5 times the box. Of more than ``POINTS_A_LEVEL``
-        points a level that many are drawn, evenly by rank, and a note says so. Under 15 images a level
+        Boxes are of all images, whiskers end within 1.5 times the box. Under 15 images a level
         there are only points. The score axis is logarithmic where scores are positive and span decades.
     """
     groups = by_level(levels, scores, level_names, theme)
@@ -73,7 +75,7 @@ def raincloud(
         return sentence_figure(theme, height=height, sentence=NO_SCORE)
     figure = empty_figure(theme, height=height, margin=(8, 8, 8, 8))
     log = spans_decades(groups)
-    shown = [_shown(group, image_ids, highlight) for group in groups]
+    shown = [_shown(group, image_ids, highlight, points_a_level) for group in groups]
     scatter = go.Scattergl if sum(map(len, shown)) > WEBGL_FROM else go.Scatter
     texts = image_ids if hover is None else hover
     traces: list[Any] = []
@@ -97,7 +99,7 @@ def raincloud(
     if title:
         add_title(figure, title)
     if any(len(chosen) < len(g.scores) for chosen, g in zip(shown, groups, strict=True)):
-        add_note(figure, f"Of each level at most {POINTS_A_LEVEL:,} points are drawn, evenly by rank.", theme)
+        add_note(figure, f"Of each level at most {points_a_level:,} points are drawn, evenly by rank.", theme)
     return figure
 
 
@@ -148,9 +150,9 @@ def points(
     )
 
 
-def _shown(group: Level, image_ids: Sequence[str], highlight: str | None) -> np.ndarray:
+def _shown(group: Level, image_ids: Sequence[str], highlight: str | None, most: int) -> np.ndarray:
     """Places of the points to draw, ascending by score, the highlighted image always among them."""
-    chosen = evenly(len(group.scores), POINTS_A_LEVEL)
+    chosen = evenly(len(group.scores), most)
     if highlight is None or len(chosen) == len(group.scores):
         return chosen
     ringed = [place for place, row in enumerate(group.rows) if image_ids[row] == highlight]

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from mad_core.figures.layout import TEXT, axis, empty_figure, sentence_figure
-from mad_core.figures.levels import by_level
+from mad_core.figures.layout import TEXT, add_note, axis, empty_figure, sentence_figure
+from mad_core.figures.levels import by_level, evenly
 from mad_core.figures.raincloud import WEBGL_FROM, points
 from mad_core.figures.words import escaped, percent, short
 from mad_core.palette import Theme, chrome
@@ -45,6 +45,7 @@ def rank_scatter(
     theme: Theme,
     hover: Sequence[str] | None = None,
     height: int = 440,
+    points_a_level: int | None = None,
 ) -> go.Figure:
     """Scorer against scorer by rank, images coloured by level; far from the diagonal they disagree.
 
@@ -56,6 +57,8 @@ def rank_scatter(
     image_ids : sequence of n str
     hover : sequence of n str, optional
         What a point says first; the image's id otherwise.
+    points_a_level : int, optional
+        Of more points a level that many are drawn, evenly by the second rank, and a note says so.
     """
     a, b = np.asarray(ranks_a, dtype=np.float64), np.asarray(ranks_b, dtype=np.float64)
     groups = by_level(levels, np.where(np.isfinite(a), b, np.nan), level_names, theme)
@@ -66,11 +69,13 @@ def rank_scatter(
     figure = empty_figure(theme, height=height, margin=(8, 8, 8, 8))
     line = {"color": tones.muted, "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=line, hoverinfo="skip", showlegend=False))
-    scatter = go.Scattergl if n > WEBGL_FROM else go.Scatter
+    shown = [evenly(len(g.scores), points_a_level or len(g.scores)) for g in groups]
+    scatter = go.Scattergl if sum(map(len, shown)) > WEBGL_FROM else go.Scatter
     said = f"{escaped(name_a)} %{{x:.0f}}, {escaped(name_b)} %{{y:.0f}}<extra></extra>"
     texts = image_ids if hover is None else hover
-    for group in groups:
-        trace = points(scatter, a[group.rows], group.scores, group.rows, group, image_ids, texts)
+    for group, chosen in zip(groups, shown, strict=True):
+        rows = group.rows[chosen]
+        trace = points(scatter, a[rows], group.scores[chosen], rows, group, image_ids, texts)
         trace.hovertemplate = f"%{{text}}<br>{escaped(group.label)}<br>{said}"
         trace.name = f"{escaped(short(group.label, 24))} ({len(group.scores):,})"
         figure.add_trace(trace)
@@ -80,6 +85,8 @@ def rank_scatter(
     square: dict[str, Any] = {"range": [-3, 103], "tickvals": [0, 25, 50, 75, 100], "constrain": "domain"}
     figure.update_xaxes(axis(theme, f"{short(name_a, 34)}, percentile rank", **square, constraintoward="left"))
     figure.update_yaxes(axis(theme, f"{short(name_b, 34)}, percentile rank", **square, scaleanchor="x"))
+    if points_a_level and any(len(g.scores) > points_a_level for g in groups):
+        add_note(figure, f"Of each level at most {points_a_level:,} points are drawn, evenly by rank.", theme)
     return figure
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ import streamlit as st
 
 from mad_core.runs import consent
 from mad_core.runs.building import kind_of, settle_parts
+from mad_core.runs.commands import calibration_steps, score_command
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
@@ -136,19 +136,6 @@ def _devices() -> list[str]:
 
 
 def _command(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest) -> str:
-    parts = ["python", "-m", "mad_core", "score", info.source, "--scorer", scorer.id]
-    for subset in request.subsets:
-        parts += ["--subset", subset]
-    defaults = scorer.defaults()
-    for name, value in request.parameters.items():
-        if value != defaults[name]:
-            parts += ["--param", f"{name}={value}"]
-    for option, value, default in (
-        ("--limit", request.limit, None),
-        ("--device", request.device, "auto"),
-        ("--seed", request.seed, 0),
-        ("--maps", request.map_policy, "all"),
-    ):
-        if value != default:
-            parts += [option, str(value)]
-    return shlex.join([*parts, "--out", "scores.csv"])
+    steps = calibration_steps(engine.store(), info)
+    facts = {"policy": info.card.policy, "calibrate": steps[0] if steps else None, "defaults": scorer.defaults()}
+    return score_command(info.source, request, **facts)
