@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
-from mad_core.runs.browsing import ALL_RANKS, STATES, page_count, page_rows
-from mad_core.runs.cuts import saved_cuts
+from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session, tiles
 from pages.ui.browsing import APART, PERCENTILES, SIZES, Browsing, browse, defects, level_keys, orders, range_text
@@ -22,7 +22,7 @@ from pages.ui.text import level_text, plain
 
 NEWS_SECONDS = 3
 RANK_HELP = "Between the percentile ranks by the two scorers, among the images that both have scored."
-FOLDED = ("split", "level", "defect", "state", "percentile", "apart")
+FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call")
 """Names in the view of the filters that are folded away."""
 ORDER_WORDS = {
     "severe first": "Severity, highest first",
@@ -111,7 +111,8 @@ def _choices(view: Browsing) -> None:
 def _active(view: Browsing) -> int:
     """How many of the folded filters leave something out."""
     wanted = view.wanted
-    filters = (wanted.levels, wanted.defects, wanted.state, wanted.apart, wanted.ranks != ALL_RANKS)
+    filters = [wanted.levels, wanted.defects, wanted.state, wanted.apart, wanted.called, wanted.call]
+    filters.append(wanted.ranks != ALL_RANKS)
     return sum(map(bool, filters)) + (view.split != view.splits[0])
 
 
@@ -156,6 +157,22 @@ def _filters(view: Browsing) -> None:
             APART,
             help=RANK_HELP,
             **_first_page("apart", APART),
+        )
+    if view.cuts:
+        st.pills(
+            "Called level",
+            [level_key(level) for level in view.cuts.levels],
+            selection_mode="multi",
+            format_func=lambda key: f"L{key}",
+            help="The level that the cut-points kept with this run give the score (Studies, Decisions).",
+            **_to_first_page(session.bound_list("called", [level_key(level) for level in view.cuts.levels])),
+        )
+        st.segmented_control(
+            "Called, against the label",
+            ["", *CALLS],
+            format_func=lambda call: call or "all",
+            required=True,
+            **_first_page("call", ["", *CALLS]),
         )
     st.button("Reset filters", on_click=_reset, key="reset_in_filters")
 
@@ -203,16 +220,7 @@ def _tile(view: Browsing, row: Any) -> Tile:
         tile = replace(tile, score_label=f"{row.rank_first:.0f} vs {row.rank_second:.0f}")
     if row.state == "failed":
         return replace(tile, badge="failed")
-    called = _called(view, row)
-    return tile if called is None else replace(tile, badge=f"called L{level_key(called)}")
-
-
-def _called(view: Browsing, row: Any) -> float | None:
-    """The level that the cuts kept with the run give its score; None without cuts or score."""
-    if view.run is None or row.state != "scored":
-        return None
-    kept = saved_cuts(engine.store(), view.run.id).get(view.subset)
-    return None if kept is None else float(kept.call([row.score])[0])
+    return tile if np.isnan(row.called) else replace(tile, badge=f"called L{level_key(row.called)}")
 
 
 page()

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 
 from mad_core.figures import percentile_ranks
+from mad_core.runs.cuts import SavedCuts
 from mad_core.scorers.scorer import OK
 
 STATES = ("scored", "failed", "not scored")
 ORDERS = ("severe first", "normal first", "highest score", "lowest score", "rank difference", "name")
 ALL_RANKS = (0, 100)
+CALLS = ("lower", "as labelled", "higher")
+"""How the level that a run's cuts call an image stands to its label."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Wanted:
         Percentile ranks of the score, 0-100, ends included; images without a score pass only ``ALL_RANKS``.
     apart : float
         Smallest rank difference, percentile points; images without one pass only 0.
+    called : tuple of float
+        Any of these levels by the cuts kept with the run; empty = all.
+    call : str
+        One of ``CALLS``; empty = all. Images that no cut calls anything pass only where both are empty.
     order : str
         One of ``ORDERS``.
     """
@@ -42,11 +49,16 @@ class Wanted:
     name: str = ""
     ranks: tuple[float, float] = ALL_RANKS
     apart: float = 0.0
+    called: tuple[float, ...] = ()
+    call: str = ""
     order: str = ORDERS[0]
 
 
 def with_scores(
-    images: pd.DataFrame, first: pd.DataFrame | None = None, second: pd.DataFrame | None = None
+    images: pd.DataFrame,
+    first: pd.DataFrame | None = None,
+    second: pd.DataFrame | None = None,
+    cuts: SavedCuts | None = None,
 ) -> pd.DataFrame:
     """Images of one subset with what one or two runs say of them.
 
@@ -56,14 +68,16 @@ def with_scores(
         Rows of a dataset's table.
     first, second : DataFrame or None
         Run tables (:func:`mad_core.runs.results.run_table`); ranks are taken among ``images`` alone.
+    cuts : SavedCuts or None
+        Those kept with the first run for this subset.
 
     Returns
     -------
     DataFrame
         The rows in their order, with ``score`` (first run's, NaN where absent), ``state`` (one of
         ``STATES``), ``rank`` (percentile rank of the score among the images), ``rank_first`` and
-        ``rank_second`` (percentile ranks among the images that both runs scored) and ``apart``
-        (the distance of the two, percentile points).
+        ``rank_second`` (percentile ranks among the images that both runs scored), ``apart``
+        (the distance of the two, percentile points) and ``called`` (the level by the cuts, NaN where there is none).
     """
     ids: Any = images["image_id"]
     scores, state = _scores(ids, first)
@@ -77,6 +91,7 @@ def with_scores(
         rank_first=ranks[0],
         rank_second=ranks[1],
         apart=np.abs(ranks[0] - ranks[1]),
+        called=cuts.call(scores) if cuts else np.nan,
     )
 
 
@@ -98,6 +113,11 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         keep &= table["rank"].between(*wanted.ranks).to_numpy()
     if wanted.apart > 0:
         keep &= (table["apart"] >= wanted.apart).to_numpy()
+    if wanted.called:
+        keep &= table["called"].isin(wanted.called).to_numpy()
+    if wanted.call:
+        sides = {"lower": table["called"] < table["level"], "higher": table["called"] > table["level"]}
+        keep &= sides.get(wanted.call, table["called"] == table["level"]).to_numpy()
     kept: Any = table[keep]
     return _ordered(kept, wanted.order)
 

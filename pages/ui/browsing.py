@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from mad_core.datasets.dataset import SPLITS, SubsetCard, level_key
-from mad_core.runs.browsing import ALL_RANKS, ORDERS, STATES, Wanted, select, with_scores
+from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
+from mad_core.runs.cuts import SavedCuts, saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session
 
@@ -38,6 +39,8 @@ class Browsing:
         What each of them is called here; no two alike.
     run, against : Run or None
         The one whose scores are shown, and the one its ranks are compared with.
+    cuts : SavedCuts or None
+        Those kept with the run for this subset.
     images : DataFrame
         All images of subset and split, as :func:`mad_core.runs.browsing.with_scores` gives them.
     wanted : Wanted
@@ -54,6 +57,7 @@ class Browsing:
     names: Mapping[str, str]
     run: Run | None
     against: Run | None
+    cuts: SavedCuts | None
     images: pd.DataFrame
     wanted: Wanted
 
@@ -84,7 +88,9 @@ def browse(info: DatasetInfo) -> Browsing:
     run = runs.get(session.get("run")) or next(iter(begun_first), None)
     others = {other.id: other for other in begun_first if other is not run}
     against = others.get(session.get("against")) or next(iter(others.values()), None)
-    images = with_scores(rows[rows["split"] == split], *(engine.table(r) for r in (run, against) if r))
+    cuts = saved_cuts(engine.store(), run.id).get(subset) if run else None
+    first, second = (engine.table(one) if one else None for one in (run, against))
+    images = with_scores(rows[rows["split"] == split], first, second, cuts)
     return Browsing(
         info,
         dataset.subsets,
@@ -96,8 +102,9 @@ def browse(info: DatasetInfo) -> Browsing:
         distinct_names(list(runs.values())),
         run,
         against,
+        cuts,
         images,
-        _wanted(images, run, against),
+        _wanted(images, run, against, cuts),
     )
 
 
@@ -118,8 +125,8 @@ def defects(images: pd.DataFrame) -> list[str]:
     return sorted(images["defect"].dropna().unique())
 
 
-def _wanted(images: pd.DataFrame, run: Run | None, against: Run | None) -> Wanted:
-    keys, kinds = session.get_list("level"), session.get_list("defect")
+def _wanted(images: pd.DataFrame, run: Run | None, against: Run | None, cuts: SavedCuts | None) -> Wanted:
+    keys, kinds, called = (session.get_list(name) for name in ("level", "defect", "called"))
     return Wanted(
         levels=tuple(float(key) for key in level_keys(images) if key in keys),
         defects=tuple(defect for defect in defects(images) if defect in kinds),
@@ -127,6 +134,8 @@ def _wanted(images: pd.DataFrame, run: Run | None, against: Run | None) -> Wante
         name=session.get("find"),
         ranks=_chosen("percentile", PERCENTILES, range_text) if run else ALL_RANKS,
         apart=_chosen("apart", APART) if against else 0,
+        called=tuple(level for level in cuts.levels if level_key(level) in called) if cuts else (),
+        call=_chosen("call", ["", *CALLS]) if cuts else "",
         order=_chosen("sort", orders(run, against)),
     )
 

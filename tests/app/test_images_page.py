@@ -12,6 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from mad_core.runs.cuts import save_cuts
 from mad_core.runs.store import RunSubset
 from mad_core.scorers.rubrics import find_rubric
 from mad_core.scorers.scorer import Scored
@@ -110,6 +111,29 @@ def test_the_rank_difference_of_two_runs_sorts_and_filters(home: Home, open_page
     assert all(a >= b - 1 for a, b in pairwise(apart))  # labels are rounded
     test.select_slider(key="view_apart").set_value(50).run()
     assert 0 < len(tiles(test)) == sum(a >= 50 for a in apart)
+
+
+def test_called_levels_are_marked_and_filter(home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha = home.run("Alpha").id
+    assert not [p for p in open_page("images", subset="leaf", run=alpha).pills if p.label == "Called level"]
+    save_cuts(home.store, alpha, "leaf", (0, 0.5, 2), (0.4, 1.9))
+    reads: list[str] = []
+    read = browsing.saved_cuts
+    monkeypatch.setattr(browsing, "saved_cuts", lambda store, run: reads.append(run) or read(store, run))
+    rows = home.images("leaf").merge(home.store.scores(alpha)[["image_id", "score"]])
+    called = dict(zip(rows["image_id"], np.array([0, 0.5, 2])[np.searchsorted([0.4, 1.9], rows["score"])], strict=True))
+    test = open_page("images", subset="leaf", run=alpha)
+    assert {tile["image_id"]: tile["badge"] for tile in tiles(test)} == {i: f"called L{v:g}" for i, v in called.items()}
+    assert reads == [alpha]  # once a page, not once a tile
+    test.pills(key="view_called").set_value(["0.5"]).run()
+    assert set(ids(test)) == {i for i, value in called.items() if value == 0.5}
+    assert test.query_params["called"] == "0.5"
+    higher = set(rows.loc[rows["image_id"].map(called) > rows["level"], "image_id"])
+    assert higher
+    link = open_page("images", subset="leaf", run=alpha, call="higher")
+    assert set(ids(link)) == higher
+    assert len(tiles(press(link, "Reset filters"))) == 3 * PER_LEVEL
+    assert "call" not in link.query_params
 
 
 def test_pages_are_in_the_address_and_filters_go_back_to_the_first(

@@ -1,12 +1,10 @@
-"""The live sections of level mix and decisions, and the called level in the gallery."""
+"""The live sections of level mix and decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.cuts import save_cuts, saved_cuts
+from mad_core.runs.cuts import saved_cuts
 
 from .conftest import Home
 
@@ -42,9 +40,3 @@ def test_cuts_are_kept_with_the_run(home: Home) -> None:
     test.button[0].click().run()
     assert not test.exception, test.exception
     assert set(saved_cuts(home.store, home.run("Alpha").id)) == {"leaf"}
-
-
-def test_the_gallery_opens_with_cuts(home: Home, open_page: Callable[..., AppTest]) -> None:
-    run = home.run("Alpha")
-    save_cuts(home.store, run.id, "leaf", (0, 0.5, 2), (0.4, 1.9))
-    assert open_page("images", subset="leaf", run=run.id).title[0].value == "Images"

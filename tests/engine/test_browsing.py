@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mad_core.runs.browsing import ALL_RANKS, ORDERS, STATES, Wanted, page_count, page_rows, select, with_scores
+from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, page_count, page_rows, select, with_scores
+from mad_core.runs.cuts import HAND, SavedCuts
 
 NAN = float("nan")
+CUTS = SavedCuts("r", "s", (0.0, 0.5, 1.0, 1.5), (0.5, 2.0, 3.5), HAND, 0.0)
 
 
 def images(count: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -69,6 +71,8 @@ def test_scores_states_and_ranks_are_those_of_the_runs(seed: int) -> None:
     np.testing.assert_allclose(table["rank_first"], ranks[0])
     np.testing.assert_allclose(table["rank_second"], ranks[1])
     np.testing.assert_allclose(table["apart"], np.abs(np.subtract(ranks[0], ranks[1])))
+    called = [NAN if not np.isfinite(s) else CUTS.levels[sum(s >= cut for cut in CUTS.cuts)] for s in ours]
+    np.testing.assert_array_equal(with_scores(rows, first, second, CUTS)["called"], called)
 
 
 def test_without_runs_nothing_is_scored() -> None:
@@ -85,7 +89,15 @@ def passes(row: Any, wanted: Wanted) -> bool:
         and wanted.name.lower() in row.template_path.lower()
         and (wanted.ranks == ALL_RANKS or wanted.ranks[0] <= row.rank <= wanted.ranks[1])
         and (wanted.apart == 0 or row.apart >= wanted.apart)
+        and (not wanted.called or row.called in wanted.called)
+        and wanted.call in ("", call_of(row))
     )
+
+
+def call_of(row: Any) -> str:
+    if np.isnan(row.called):
+        return "none"
+    return "lower" if row.called < row.level else "higher" if row.called > row.level else "as labelled"
 
 
 def sorting_key(row: Any, order: str) -> tuple[Any, ...]:
@@ -111,6 +123,8 @@ def sorting_key(row: Any, order: str) -> tuple[Any, ...]:
         name=st.sampled_from(["", "crack", "DENT", "0", ".png", "(", "."]),
         ranks=st.sampled_from([ALL_RANKS, (0, 50), (50, 100), (25, 75)]),
         apart=st.sampled_from([0, 20, 60]),
+        called=st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5]), unique=True).map(tuple),
+        call=st.sampled_from(["", *CALLS]),
         order=st.sampled_from(ORDERS),
     ),
 )
@@ -118,7 +132,7 @@ def test_the_wanted_images_in_the_wanted_order(seed: int, wanted: Wanted) -> Non
     rng = np.random.default_rng(seed)
     rows = images(15, rng)
     ids = rows["image_id"].tolist()
-    table = with_scores(rows, run_table(ids, rng), run_table(ids, rng))
+    table = with_scores(rows, run_table(ids, rng), run_table(ids, rng), CUTS if seed % 3 else None)
     kept: list[Any] = [row for row in table.itertuples() if passes(row, wanted)]
     expected = [row.image_id for row in sorted(kept, key=lambda row: sorting_key(row, wanted.order))]
     assert select(table, wanted)["image_id"].tolist() == expected

@@ -26,6 +26,18 @@ def test_cuts_live_and_die_with_their_run(store: Store, dataset_id: str) -> None
     assert saved_cuts(store, run.id) == {}
 
 
+def test_a_run_that_is_scored_anew_forgets_its_cuts(store: Store, dataset_id: str) -> None:
+    wanted = RunRequest(dataset_id, "filterbank", {})
+    run = store.request_run(wanted)
+    save_cuts(store, run.id, "a", (0, 1, 2), (0.5, 1.5))
+    store.cancel_run(run.id)
+    store.request_run(wanted)
+    assert set(saved_cuts(store, run.id)) == {"a"}
+    store.cancel_run(run.id)
+    assert store.request_run(wanted, force=True).id == run.id
+    assert saved_cuts(store, run.id) == {}
+
+
 def test_what_does_not_fit_is_a_sentence(store: Store, dataset_id: str) -> None:
     run = store.request_run(RunRequest(dataset_id, "filterbank", {}))
     with pytest.raises(InputError, match="no subset 'c'"):
