@@ -63,8 +63,9 @@ def study(
         with working() as progress:
             do_here(store, job.id, device, progress.job)
     finding = read_study(store, found.id).finding
-    files = _write(finding, out) if out is not None and finding is not None else []
+    files, missing = _write(finding, out) if out is not None and finding is not None else ([], "")
     data = {"id": found.id, **(finding.to_json() if finding else {}), "files": [str(path) for path in files]}
+    data["missing"] = missing
     print_answer(data, as_json, lambda: _lines(data))
 
 
@@ -93,10 +94,14 @@ def _asked(source: str | None, runs: list[str], policy: Path | None) -> tuple[An
     return store, dataset_id, runs or [each.id for each in store.runs(dataset_id) if each.done]
 
 
-def _write(finding: Any, out: Path) -> list[Path]:
+def _write(finding: Any, out: Path) -> tuple[list[Path], str]:
+    """What was written, and what could not be, in a sentence."""
+    from mad_core.browser import NEEDS, find_browser
     from mad_core.studies.saving import save_finding
 
-    return save_finding(finding, out)
+    with working() as progress:
+        progress("writing tables and figures")
+        return save_finding(finding, out), "" if find_browser() else NEEDS
 
 
 def _lines(data: Mapping[str, Any]) -> Iterable[str]:
@@ -104,6 +109,7 @@ def _lines(data: Mapping[str, Any]) -> Iterable[str]:
     yield f"  {data['sentence']}"
     yield f"  {data['caveat']}"
     yield from (f"  {path}" for path in data["files"])
+    yield from ([f"  {data['missing']}"] if data["missing"] else [])
 
 
 def _list(as_json: bool) -> None:

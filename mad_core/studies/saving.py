@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from mad_core.errors import WorkError
+from mad_core.browser import draw_figures
+from mad_core.errors import UnavailableError, WorkError
 from mad_core.palette import Theme, chrome
 from mad_core.scorefiles import text_cell
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding
-
-PICTURES = ("svg", "png")
 
 
 def save_finding(finding: Finding, folder: Path, theme: Theme = "light") -> list[Path]:
     """Write a finding into a folder, which is made.
 
     ``<study>.json`` holds all of it, ``<study>-<table>.csv`` each table, ``<study>-<figure>.html`` each figure
-    (with one ``plotly.min.js`` beside them) and, where the package kaleido is installed, ``.svg`` and ``.png``.
+    (with one ``plotly.min.js`` beside them) and, where a Chromium browser is on this machine, ``.svg`` and ``.png``.
 
     Returns
     -------
@@ -51,24 +50,31 @@ def _written(finding: Finding, folder: Path, theme: Theme) -> Iterator[Path]:
         path = folder / f"{finding.study}-{slug(name)}.csv"
         path.write_text(table_csv(table), encoding="utf-8")
         yield path
-    for title, (figure, _) in figures(finding, theme).items():
-        path = folder / f"{finding.study}-{slug(title)}.html"
-        opaque(figure, theme).write_html(path, include_plotlyjs="directory", full_html=True)
+    drawn = {
+        f"{finding.study}-{slug(title)}": opaque(one, theme) for title, (one, _) in figures(finding, theme).items()
+    }
+    for name, figure in drawn.items():
+        path = folder / f"{name}.html"
+        figure.write_html(path, include_plotlyjs="directory", full_html=True)
         yield path
-        yield from _pictures(figure, path)
+    with contextlib.suppress(UnavailableError):
+        yield from write_pictures(drawn, folder)
 
 
-def _pictures(figure: go.Figure, path: Path) -> Iterator[Path]:
-    """The figure as pictures; none where kaleido, or the browser that it needs, is not on this machine."""
-    if importlib.util.find_spec("kaleido") is None:
-        return
-    for kind in PICTURES:
-        target = path.with_suffix(f".{kind}")
-        try:
-            figure.write_image(target)
-        except (ValueError, RuntimeError):
-            return
-        yield target
+def write_pictures(drawn: Mapping[str, go.Figure], folder: Path) -> Iterator[Path]:
+    """Figures by name as ``<name>.svg`` and ``<name>.png``.
+
+    Raises
+    ------
+    UnavailableError
+        If no browser that could draw them is on this machine.
+    WorkError
+    """
+    for name, kinds in draw_figures(drawn).items():
+        for kind, content in kinds.items():
+            path = folder / f"{name}.{kind}"
+            path.write_bytes(content)
+            yield path
 
 
 def opaque(figure: go.Figure, theme: Theme) -> go.Figure:

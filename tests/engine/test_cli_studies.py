@@ -40,10 +40,19 @@ def test_a_study_of_a_run(mad: Mad, run: Run) -> None:  # noqa: F811
     assert "What is the mean score?" in mad("study", "list").out
 
 
-def test_tables_and_figures_are_written(mad: Mad, run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_tables_and_figures_are_written(
+    mad: Mad,
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a browser there are no pictures, and that is said; tests of the report have one."""
+    monkeypatch.setattr("mad_core.browser.NAMES", ())
+    monkeypatch.delenv("CHROMIUM", raising=False)
     out = tmp_path / "out"
     answer = mad("study", "cost", "--run", run.id, "--out", out, "--json").json
-    assert sorted(p.name for p in out.iterdir() if p.suffix != ".svg" and p.suffix != ".png") == [
+    assert "need a Chromium browser" in answer["missing"]
+    assert sorted(p.name for p in out.iterdir()) == [
         "cost-c-index-and-speed-on-auto.html",
         "cost-cost-besides.html",
         "cost-costs.csv",
