@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 def draw() -> None:
     """Draw the page in view."""
-    from pages.ui import session
+    from pages.ui import guide, session
 
     st.set_page_config(page_title="MAD Inspector", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
     st.logo(HERE / "assets" / "logo.svg", size="medium", icon_image=HERE / "assets" / "icon.svg")
@@ -30,6 +30,7 @@ def draw() -> None:
         position="top",
     )
     session.begin()
+    guide.bar(page.title)
     page.run()
     session.finish()
 

@@ -14,7 +14,7 @@ from mad_core.errors import InputError
 from mad_core.runs.fetching import queue_fetch
 from mad_core.runs.store import DatasetInfo
 from mad_core.runs.uploads import keep_upload
-from pages.ui import charts, engine, session, tiles
+from pages.ui import charts, engine, guide, session, tiles
 from pages.ui.calibrating import calibrating
 from pages.ui.gallery import gallery
 from pages.ui.header import header, without_dataset
@@ -29,6 +29,7 @@ def page() -> None:
     _imports_note()
     if info is None:
         without_dataset()
+        guide.start_button()
         _add()
         return
     dataset = engine.store().dataset(info.id)
@@ -72,6 +73,7 @@ def _about(info: DatasetInfo, dataset: Dataset) -> None:
             if info.card.description:
                 st.markdown(plain(info.card.description))
             st.caption(" · ".join(facts))
+        guide.start_button()
         if st.button("Add a dataset", icon=":material/add:"):
             _add_dialog()
 

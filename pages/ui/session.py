@@ -72,6 +72,12 @@ def put(**values: str | list[str] | None) -> None:
             view.pop(name)
 
 
+def replace(**values: str | list[str] | None) -> None:
+    """Put these in view and nothing else."""
+    st.session_state.setdefault(_VIEW, {}).clear()
+    put(**values)
+
+
 def bound(name: str, options: Sequence[Any], default: Any, text: Callable[[Any], str] = str) -> dict[str, Any]:
     """Keyword arguments that bind a one-choice widget to a name of the view.
 

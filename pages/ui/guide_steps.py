@@ -1,0 +1,285 @@
+"""What the guided tour of the demo says, step by step: words, the page, and what is in view there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mad_core.runs.browsing import with_scores
+from mad_core.runs.building import kind_of
+from mad_core.runs.store import DatasetInfo, Run
+from mad_core.runs.telling import most_overrated, most_underrated, shares_around
+from pages.ui import engine, session
+from pages.ui.text import number, plain, with_interval
+
+SUBSET, MILD, SEVERE = "plate", "stain", "crack"
+"""The subset of the demo that the tour looks at, and its defects whose size misleads."""
+APART = 50
+"""Rank difference, percentile points, from which two scorers contradict each other."""
+
+View = Mapping[str, str | list[str]]
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What the tour shows: the demo dataset, and the runs of a detector and of a multimodal model on it."""
+
+    info: DatasetInfo
+    detector: Run | None = None
+    model: Run | None = None
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for run in (self.detector, self.model) if run is not None]
+
+    def table(self, run: Run) -> Any:
+        """The images of the subset with the run's scores so far."""
+        rows: Any = engine.table(run)
+        return rows[rows["subset"] == SUBSET]
+
+    def images(self, defect: str) -> Any:
+        """Test images of the subset with this defect."""
+        rows: Any = engine.store().dataset(self.info.id).select(split="test", subset=SUBSET)
+        return rows[rows["defect"] == defect]
+
+
+def tour() -> Tour | None:
+    """The tour as things stand; None without the demo dataset."""
+    info = next((one for one in engine.store().datasets() if one.source == "demo"), None)
+    if info is None:
+        return None
+    found = [run for run in engine.store().runs(info.id) if SUBSET in run.subsets and (run.active or run.done)]
+    found.sort(key=lambda run: (run.scorer in ("filterbank", "mllm"), run.status == "done", run.done))
+    of_kind = {kind_of(run.scorer): run for run in found}  # the last of each kind stays
+    return Tour(info, of_kind.get("detector"), of_kind.get("mllm"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the tour.
+
+    Parameters
+    ----------
+    title : str
+    words : str
+        One or two sentences, true of any scores.
+    page : str
+        The page's title; its file is ``pages/<title in small letters>.py``.
+    view : callable
+        What is to be in view there, besides the dataset.
+    found : callable
+        What the scores say by now, in a sentence; empty where they say nothing yet.
+    runs : int
+        How many runs the step talks of: 1 the detector, 2 the multimodal model as well.
+    """
+
+    title: str
+    words: str
+    page: str
+    view: Callable[[Tour], View]
+    found: Callable[[Tour], str] = lambda tour: ""
+    runs: int = 0
+
+
+# -- what is in view ------------------------------------------------------------------------------
+
+
+def _subset(tour: Tour) -> View:
+    return {"subset": SUBSET}
+
+
+def _size_misleads(tour: Tour) -> View:
+    return {"subset": SUBSET, "defect": [MILD, SEVERE], "sort": "normal first", **_first(tour)}
+
+
+def _one_stain(tour: Tour) -> View:
+    chosen = most_overrated(tour.images(MILD)["image_id"].tolist(), [tour.table(run) for run in tour.runs])
+    return _image(tour, MILD, chosen)
+
+
+def _one_crack(tour: Tour) -> View:
+    chosen = most_underrated(tour.images(SEVERE)["image_id"].tolist(), [tour.table(run) for run in tour.runs])
+    return _image(tour, SEVERE, chosen)
+
+
+def _image(tour: Tour, defect: str, chosen: str | None) -> View:
+    """One image of a defect under the maps of both runs: the chosen one, else the first."""
+    ids = tour.images(defect)["image_id"].tolist()
+    image = chosen or next(iter(ids), "")
+    return {"subset": SUBSET, "image": image, "defect": defect, "maps": _ids(tour), **_first(tour)}
+
+
+def _scoring(tour: Tour) -> View:
+    """The run that is at work, else the detector's."""
+    active = [run.id for run in tour.runs if run.active]
+    return {"subset": SUBSET, **({"run": active[0]} if active else _first(tour))}
+
+
+def _compared(tour: Tour) -> View:
+    return {"within": SUBSET, "runs": _ids(tour)}
+
+
+def _contested(tour: Tour) -> View:
+    against = {"against": tour.model.id} if tour.detector and tour.model else {}
+    return {"subset": SUBSET, "sort": "rank difference", **_first(tour), **against}
+
+
+def _audited(tour: Tour) -> View:
+    return {"within": SUBSET}
+
+
+def _studied(tour: Tour) -> View:
+    return {"study": "area", "studied": _ids(tour)}
+
+
+def _ids(tour: Tour) -> list[str]:
+    return [run.id for run in tour.runs]
+
+
+def _first(tour: Tour) -> View:
+    return {"run": tour.runs[0].id} if tour.runs else {}
+
+
+# -- what the scores say --------------------------------------------------------------------------
+
+
+def _stain_found(tour: Tour) -> str:
+    return _placed(tour, MILD, lambda levels, own: [level for level in levels if level > own], "above", "more severe")
+
+
+def _crack_found(tour: Tour) -> str:
+    return _placed(tour, SEVERE, lambda levels, own: [level for level in levels if 0 < level < own], "below", "milder")
+
+
+def _placed(
+    tour: Tour, defect: str, others: Callable[[Sequence[float], float], list[float]], where: str, which: str
+) -> str:
+    """Where each run puts the image in view among the images of other levels."""
+    image = session.get("image")
+    rows = tour.images(defect)
+    rows = rows[rows["image_id"] == image]
+    if rows.empty:
+        return ""
+    said = []
+    for run in tour.runs:
+        table = tour.table(run)
+        levels = others(sorted(table["level"].unique()), float(rows["level"].iloc[0]))
+        shares = shares_around(table, image, levels)
+        if shares is not None:
+            share = shares[0] if where == "above" else shares[1]
+            said.append(f"{plain(run.title)} scores it {where} {100 * share:.0f}\u00a0%")
+    return f"{' and '.join(said)} of the {which} defects." if said else ""
+
+
+def _c_index_found(tour: Tour) -> str:
+    said, random = [], None
+    for run in tour.runs:
+        found = engine.metrics(run, SUBSET, 0 if run.active else 1000)
+        if found["c_index"] is not None:
+            said.append(f"{plain(run.title)} {with_interval(found['c_index'], found['intervals'].get('c_index'))}")
+            random = found["reference"]["c_index_random_severity"]
+    if not said:
+        return ""
+    reference = "" if random is None else f" Perfect detection with severity at random: {number(random)}."
+    return f"C-index: {', '.join(said)}.{reference}"
+
+
+def _contested_found(tour: Tour) -> str:
+    if tour.detector is None or tour.model is None:
+        return ""
+    tables = tour.table(tour.detector), tour.table(tour.model)
+    apart = with_scores(tables[0].drop(columns="score"), *tables)["apart"].to_numpy(dtype=float)
+    both = int(np.isfinite(apart).sum())
+    if not both:
+        return ""
+    many = int((apart >= APART).sum())
+    return f"On {many:,} of {both:,} images their percentile ranks lie {APART} points or more apart."
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "Whether, or how bad?",
+        "A detector says whether a part is abnormal. Who has to act on it needs to know how bad it is. These images "
+        "carry a severity level, L0 normal to L4 critical; the tour asks whether scores follow it.",
+        "Data",
+        _subset,
+    ),
+    Step(
+        "Severity is risk, not size",
+        "A large faint stain is L1: it does no harm. A short crack at a bolt is L3: it grows under load. "
+        "Who measures how much is abnormal gets this order wrong.",
+        "Images",
+        _size_misleads,
+    ),
+    Step(
+        "Scorers at work",
+        "A scorer gives each image a number. The detector learned from normal images alone; the multimodal model "
+        "reads a description of the levels. Numbers and points come live, and a closed browser loses nothing.",
+        "Score",
+        _scoring,
+        runs=1,
+    ),
+    Step(
+        "A large stain, little risk",
+        "The level stands at the right, the anomaly maps lie over the picture, and below them is the place of each "
+        "score among all levels.",
+        "Images",
+        _one_stain,
+        _stain_found,
+        runs=2,
+    ),
+    Step(
+        "A short crack, great risk",
+        "The crack is a few pixels wide, so its score may stay low even where the map marks it. How strange a picture "
+        "looks is not how bad it is.",
+        "Images",
+        _one_crack,
+        _crack_found,
+        runs=2,
+    ),
+    Step(
+        "Do scores follow severity?",
+        "The C-index says how often the worse of two images scores higher. Telling normal from abnormal earns much of "
+        "it already: compare with the grey rows, and look how the clouds below climb.",
+        "Compare",
+        _compared,
+        _c_index_found,
+        runs=2,
+    ),
+    Step(
+        "Where two scorers disagree",
+        "The images that detector and multimodal model rank furthest apart stand first; under each the two ranks, "
+        "0 lowest, 100 highest. Open one to see why.",
+        "Images",
+        _contested,
+        _contested_found,
+        runs=2,
+    ),
+    Step(
+        "A label in doubt",
+        "Labels err too. The one that scores contradict most stands first: rate it blind with a number key, press "
+        "Enter, then see the label. The demo's labels are right as drawn, so here it is the scores that err.",
+        "Audit",
+        _audited,
+        runs=1,
+    ),
+    Step(
+        "Risk or area?",
+        "A study puts a question to the stored scores: do they follow how bad a defect is, or only how large? "
+        "Press Run the study; the answer is a sentence made from its interval, with what it does not tell.",
+        "Studies",
+        _studied,
+        runs=1,
+    ),
+    Step(
+        "Take it along",
+        "Report as HTML, below the table, makes one file of metrics, plots, images, studies and audit. It opens "
+        "without a network and says how to repeat every number.",
+        "Compare",
+        _compared,
+        runs=1,
+    ),
+)

@@ -1,0 +1,119 @@
+"""The guided tour: every step on its page, in the address, and what it says while something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mad_core.datasets.dataset import Imported
+from mad_core.runs.bootstrap import ready_scorers
+from mad_core.runs.store import RunRequest
+from mad_core.scorers.scorer import Scored
+from pages.ui.guide_steps import STEPS
+from tests.app.conftest import Home, scored
+from tests.app.test_compare_page import written
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def demo(home: Home) -> Home:
+    """The dataset as the demo, with stains at L1, and no runs."""
+    dataset = home.store.dataset(home.dataset)
+    named = dataset.table.assign(defect=dataset.table["defect"].replace("scratch", "stain"))
+    return Home(home.store, home.store.add_dataset(Imported(replace(dataset, table=named, source="demo"))))
+
+
+@pytest.fixture
+def done(demo: Home) -> Home:
+    """The same with both runs: the detector follows the area that stains have, the model follows the level."""
+    bias = {1.0: 5.0, 2.0: 2.0, 3.0: 1.0}
+    demo.add_run("Detector", lambda row: scored(row, bias.get(row.level, 0.0) + int(row.image_id[:2], 16) / 1000))
+    rows = {name: demo.images(name) for name in ("leaf", "plate")}
+    results = {name: [Scored(r.image_id, float(r.level)) for r in table.itertuples()] for name, table in rows.items()}
+    request = RunRequest(demo.dataset, "mllm", {}, tuple(rows), map_policy="none", title="Model")
+    demo.store.keep_results(request, results, {})
+    return demo
+
+
+def press(test: AppTest, key: str) -> AppTest:
+    test.button(key=key).click().run()
+    assert not test.exception, test.exception
+    return test
+
+
+def here(test: AppTest) -> tuple[str, str]:
+    """The page's heading and the step in the address."""
+    (title,) = [t.value for t in test.title]
+    return title, str(test.query_params["guide"])
+
+
+def test_every_step_shows_its_words_on_its_page(done: Home, open_page: Open) -> None:
+    test = press(open_page("data", dataset=done.dataset), "guide_start")
+    for number, step in enumerate(STEPS, start=1):
+        assert here(test) == (step.page, str(number))
+        text = written(test).replace("\\", "")
+        assert step.title in text and step.words in text, step.title
+        assert test.query_params["dataset"] == done.dataset
+        if number < len(STEPS):
+            press(test, "guide_next")
+    assert test.button(key="guide_next").disabled
+    assert len(done.store.runs(done.dataset)) == 2  # nothing was asked for or lost on the way
+
+
+def test_the_telling_images_are_chosen_by_the_scores(done: Home, open_page: Open) -> None:
+    detector = done.run("Detector")
+    scores = done.store.scores(detector.id).set_index("image_id")["score"]
+    stains, cracks = (done.images("plate").query("defect == @d")["image_id"].tolist() for d in ("stain", "crack"))
+    test = open_page("images", guide="4", dataset="")
+    assert test.query_params["image"] == scores[stains].idxmax()
+    assert "Detector scores it above 100\u00a0% and Model scores it above 0\u00a0% of the more severe" in written(test)
+    press(test, "guide_next")
+    assert test.query_params["image"] == scores[cracks].idxmin()
+    assert test.query_params["maps"] == [detector.id, done.run("Model").id]
+    assert "Detector scores it below 100\u00a0% and Model scores it below 0\u00a0% of the milder" in written(test)
+
+
+def test_a_link_to_a_step_alone_opens_it_and_one_with_a_view_is_kept(done: Home, open_page: Open) -> None:
+    test = open_page("compare", guide="3", dataset="")
+    assert here(test) == ("Score", "3")
+    test = open_page("images", guide="3", dataset=done.dataset, subset="leaf")
+    assert here(test) == ("Images", "3") and test.query_params["subset"] == "leaf"
+    assert "This step is on the page Score." in written(test)
+    assert here(press(test, "guide_here")) == ("Score", "3")
+
+
+def test_back_again_and_the_end(done: Home, open_page: Open) -> None:
+    test = open_page("data", guide="5", dataset="")
+    assert here(press(test, "guide_back")) == ("Images", "4")
+    assert here(press(test, "guide_again")) == ("Data", "1")
+    assert test.button(key="guide_back").disabled and "image" not in test.query_params
+    press(test, "guide_end")
+    assert "guide" not in test.query_params and test.button(key="guide_start")
+    assert len(done.store.runs(done.dataset)) == 2
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "9" * 5000])
+def test_what_is_no_step_shows_no_tour(home: Home, open_page: Open, given: str) -> None:
+    assert "guide_next" not in {b.key for b in open_page("score", guide=given).button}
+
+
+def test_without_runs_the_scorers_can_be_started_and_it_says_how_far_they_are(demo: Home, open_page: Open) -> None:
+    test = open_page("data", guide="4", dataset="")
+    assert here(test) == ("Images", "4") and "has not been scored yet" in written(test)
+    press(test, "guide_scorers")
+    assert sorted(run.scorer for run in demo.store.runs(demo.dataset)) == sorted(ready_scorers())
+    assert here(test) == ("Images", "4") and "0 of 42 images. Wait, or go on" in written(test)
+    assert "guide_scorers" not in {b.key for b in test.button}
+    assert here(press(test, "guide_next")) == ("Images", "5")
+
+
+def test_without_the_demo_it_can_be_made(home: Home, open_page: Open) -> None:
+    test = open_page("score", guide="1")
+    press(test, "guide_make")
+    (job,) = home.store.queue.active()
+    assert job.payload == {"source": "demo", "then": ready_scorers()}
+    assert "The demo dataset is being made" in written(test)
