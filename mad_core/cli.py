@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core import cli_bench, cli_labels, cli_report, cli_studies
+from mad_core import cli_bench, cli_labels, cli_report, cli_store, cli_studies
 from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
 from mad_core.terminal import (
@@ -581,6 +581,11 @@ for _name, _command in cli_studies.COMMANDS.items():
 # -- the report ---------------------------------------------------------------------------------
 
 for _name, _command in cli_report.COMMANDS.items():
+    app.command(_name)(_command)
+
+# -- the store as a whole -------------------------------------------------------------------------
+
+for _name, _command in cli_store.COMMANDS.items():
     app.command(_name)(_command)
 
 # -- the audit of labels ------------------------------------------------------------------------

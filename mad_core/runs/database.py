@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, OperationalError
 
 from mad_core.errors import InputError, WorkError
 from mad_core.settings import Settings
@@ -21,13 +23,16 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0004"
 """Revision of the newest migration; a test keeps it true."""
 BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 10
+_WRITERS = 0x4D4144
+"""Key of the lock that one writer at a time holds on a PostgreSQL database."""
 
 
 class Database:
     """Transactions on the store's database.
 
-    SQLite runs in WAL mode: readers never wait, one writer at a time waits its turn. Any other
-    SQLAlchemy URL works too.
+    SQLite runs in WAL mode: readers never wait, one writer at a time waits its turn. PostgreSQL gives the same:
+    a snapshot to readers, and a lock that one writer at a time holds.
 
     Raises
     ------
@@ -45,10 +50,7 @@ class Database:
             raise WorkError(
                 f"The store's folder {settings.home} cannot be made: {error.strerror}. Set MAD_HOME to another."
             ) from None
-        try:
-            self.engine = _engine(settings.database_url)
-        except (ArgumentError, ImportError, ValueError) as error:
-            raise InputError(f"MAD_DATABASE_URL cannot be used: {error}.") from None
+        self.engine = open_engine(settings.database_url)
         self._migrate()
 
     def read(self) -> contextlib.AbstractContextManager[Connection]:
@@ -62,52 +64,75 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, immediate: bool) -> Iterator[Connection]:
         try:
-            with self.engine.connect().execution_options(immediate=immediate) as connection, connection.begin():
+            with transaction(self.engine, immediate=immediate) as connection:
                 yield connection
         except DatabaseError as error:
-            if type(error) not in (DatabaseError, OperationalError):  # a mistake in a statement, not in the store
+            if type(error) not in (DatabaseError, DataError, OperationalError):  # a mistake in a statement
                 raise
-            raise WorkError(f"The store at {self._place()} cannot be used: {error.orig}.") from error
+            raise WorkError(f"The store at {self._place()} cannot be used: {reason(error)}.") from error
 
     def close(self) -> None:
         self.engine.dispose()
 
     def _place(self) -> str:
-        return self.engine.url.render_as_string(hide_password=True)
+        return place(self.engine)
 
     def _migrate(self) -> None:
         """Bring the schema up to date; the first of several processes does it, the others wait."""
-        if self._revision() == HEAD:
-            return
-        with FileLock(self.settings.home / "migrate.lock", timeout=120):
-            if self._revision() == HEAD:
-                return
-            from alembic import command
-            from alembic.config import Config
-            from alembic.util import CommandError
-
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            with self.engine.connect() as connection:
-                config.attributes["connection"] = connection
-                try:
-                    command.upgrade(config, "head")
-                except CommandError:
-                    raise WorkError(
-                        f"The store at {self._place()} was written by a newer version; install that one."
-                    ) from None
-
-    def _revision(self) -> str | None:
         with self.read() as connection:
-            if not sa.inspect(connection).has_table("alembic_version"):
-                return None
-            return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            if revision_of(connection) == HEAD:
+                return
+        with FileLock(self.settings.home / "migrate.lock", timeout=120), self.write() as connection:
+            if revision_of(connection) not in (None, *revisions()):
+                raise WorkError(f"The store at {self._place()} was written by a newer version; install that one.")
+            upgrade(connection)
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+# -- engines ------------------------------------------------------------------------------------
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the store's database; nothing is connected yet.
+
+    Raises
+    ------
+    InputError
+        If the URL names no database that this machine can talk to. The sentence does not repeat it: it may hold a
+        password.
+    """
+    try:
+        parsed = sa.make_url(url)
+        return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _server(parsed)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            "MAD_DATABASE_URL is no address of a database. It reads postgresql://user:password@host/name; odd "
+            "characters of the password are written as in any URL, '/' as %2F."
+        ) from None
+    except ImportError as error:
+        raise InputError(
+            f"MAD_DATABASE_URL needs the package {error.name}, which is not installed; for PostgreSQL: "
+            "pip install -r requirements-postgres.txt."
+        ) from None
+
+
+def place(engine: Engine) -> str:
+    """Where a database is, without passwords."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def reason(error: DatabaseError) -> str:
+    """What a driver says of an error, in one line."""
+    return " ".join(str(error.orig).split()).rstrip(".")
+
+
+def _server(url: sa.URL) -> Engine:
+    timeout = {"connect_timeout": CONNECT_SECONDS} if url.get_backend_name() == "postgresql" else {}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=timeout, json_serializer=plain_json)
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments, json_serializer=plain_json)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, record: Any) -> None:
@@ -121,3 +146,60 @@ def _engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+@contextlib.contextmanager
+def transaction(engine: Engine, *, immediate: bool) -> Iterator[Connection]:
+    """A transaction that reads one snapshot or, ``immediate``, is the only one that writes."""
+    options: dict[str, Any] = {"immediate": immediate}
+    postgres = engine.dialect.name == "postgresql"
+    if postgres:
+        options["isolation_level"] = "READ COMMITTED" if immediate else "REPEATABLE READ"
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        if postgres and immediate:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+        yield connection
+
+
+def plain_json(value: Any) -> str:
+    """JSON as every database takes it: what is not finite is null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# -- revisions ----------------------------------------------------------------------------------
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a database's schema; None where there is none."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def revisions() -> list[str]:
+    """Every revision that this version knows, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    return [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
+
+
+def upgrade(connection: Connection, revision: str = HEAD) -> None:
+    """Bring the schema to a revision, within the connection's transaction: all of it or nothing."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -6,6 +6,7 @@ carries its worker's heartbeat; one whose worker is gone goes back to the queue.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -25,6 +26,7 @@ ACTIVE = ("queued", "running")
 STALE_SECONDS = 15.0
 """A heartbeat older than this means that the worker is gone."""
 MAX_ATTEMPTS = 5
+LONGEST_KEY = 80
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Queue:
         self, kind: str, payload: Mapping[str, Any], *, key: str = "", device: str = "auto", quick: bool = False
     ) -> int:
         """Queue a job and return its id; an active job of the same key is returned instead of a second one."""
-        key = key or uuid.uuid4().hex
+        key = _short(key or uuid.uuid4().hex)
         with self.database.write() as connection:
             active = connection.execute(
                 sa.select(jobs.c.id).where(jobs.c.key == key, jobs.c.status.in_(ACTIVE), jobs.c.cancel == 0)
@@ -130,11 +132,11 @@ class Queue:
         return sorted(ended, key=lambda j: -(j.finished or 0))
 
     def active_for(self, key: str) -> Job | None:
-        found = self._jobs(sa.and_(jobs.c.key == key, jobs.c.status.in_(ACTIVE)))
+        found = self._jobs(sa.and_(jobs.c.key == _short(key), jobs.c.status.in_(ACTIVE)))
         return found[-1] if found else None
 
     def latest_for(self, key: str) -> Job | None:
-        found = self._jobs(jobs.c.key == key)
+        found = self._jobs(jobs.c.key == _short(key))
         return max(found, key=lambda j: j.id) if found else None
 
     def request_cancel(self, job_id: int) -> None:
@@ -163,8 +165,6 @@ class Queue:
         if quick:
             conditions.append(jobs.c.quick == 1)
         oldest = sa.select(jobs.c.id).where(*conditions).order_by(jobs.c.quick.desc(), jobs.c.id).limit(1)
-        if self.database.engine.dialect.name != "sqlite":
-            oldest = oldest.with_for_update(skip_locked=True)
         with self.database.read() as connection:  # an idle worker does not take the write lock
             if connection.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).scalar() is None:
                 return None
@@ -281,6 +281,13 @@ class Queue:
         with self.database.read() as connection:
             rows = connection.execute(sa.select(*columns).where(condition).order_by(jobs.c.id)).mappings().all()
         return [Job(**{**row, "cancel": bool(row["cancel"])}) for row in rows]
+
+
+def _short(key: str) -> str:
+    """A key that fits its column: the end of a long one, a path say, is digested."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return key[:40] + hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _lives(host: str, pid: int, started: float, heartbeat: float) -> bool:
