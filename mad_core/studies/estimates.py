@@ -46,9 +46,9 @@ class Estimate:
         low, high = self.interval() or (None, None)
         return {name: self.value, f"{name}_low": low, f"{name}_high": high}
 
-    def in_words(self, digits: int = 2) -> str:
+    def in_words(self, digits: int = 2, confidence: float = 0.95) -> str:
         """``0.12 (0.08 to 0.17)``."""
-        ends = self.interval()
+        ends = self.interval(confidence)
         said = f"{self.value:.{digits}f}"
         return said if ends is None else f"{said} ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
 
@@ -103,11 +103,19 @@ class Order:
         Whether it is clearly larger than every other one.
     widest : (str, str, Estimate) or None
         The pair that clearly differs most, larger one first, and its difference; None where no pair clearly differs.
+    pairs : int
+        How many pairs were compared.
     """
 
     leader: str
     alone: bool
     widest: tuple[str, str, Estimate] | None
+    pairs: int
+
+    @property
+    def confidence(self) -> float:
+        """Of each interval that decides: 95 % for all pairs together."""
+        return 1 - 0.05 / self.pairs
 
 
 def order_of(estimates: Mapping[str, Estimate]) -> Order | None:
@@ -126,4 +134,5 @@ def order_of(estimates: Mapping[str, Estimate]) -> Order | None:
         names[0],
         all((names[0], other) in clear for other in names[1:]),
         (*widest, clear[widest]) if widest else None,
+        len(pairs),
     )
