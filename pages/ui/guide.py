@@ -1,146 +1,27 @@
-"""The guided tour of the demo: a bar on top of each page that says what to look at, and leads on.
-
-The step in view is ``guide`` in the URL. A link that names a step alone opens it as it is meant; one that names
-a view besides is shown as it is.
-"""
+"""The ways into the guided tour of the demo; the tour itself is loaded when somebody takes it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from mad_core.palette import chrome
-from mad_core.runs.bootstrap import queue_default, ready_scorers
-from mad_core.runs.building import kind_of
-from mad_core.scorers import catalog
-from pages.ui import charts, engine, session
-from pages.ui.guide_steps import STEPS, Step, Tour, tour
-from pages.ui.text import plain
-
-LOOK_SECONDS = 2.0
-_GO = "guide_go"
-_FORGOTTEN = ("audit_queue", "last_inspected")
-"""What a page remembers besides the view; starting again forgets it."""
-_STYLE = """
-.st-key-guide {{ background: {panel}; border: 1px solid {line}; border-left: 5px solid {accent}; border-radius: 0.5rem;
-  padding: 0.6rem 1rem; gap: 0.4rem; }}
-.st-key-guide :is(p, button p) {{ font-size: 19px; line-height: 1.4; }}
-.st-key-guide [data-testid='stMarkdownContainer'] {{ max-width: 72rem; }}
-"""
-
-
-def start_button() -> None:
-    """The way into the tour; nothing while it is on."""
-    if number_in_view() is None:
-        st.button("Guided tour of the demo", icon=":material/slideshow:", on_click=_go, args=(1,), key="guide_start")
-
-
-def number_in_view() -> int | None:
-    """The step that the URL names, from 1; None without a tour."""
-    given = session.get("guide")
-    return max(1, min(int(given), len(STEPS))) if given.isdecimal() and len(given) < 4 else None
+from pages.ui import session
 
 
 def bar(page: str) -> None:
-    """Draw the step in view on the page of this title, and go to the step's own page where that was asked for."""
-    number = number_in_view()
-    if number is None:
-        return
-    step, found = STEPS[number - 1], tour()
-    if found is not None and not session.get("dataset"):
-        _go(number)
-    if st.session_state.pop(_GO, False) and step.page != page:
-        st.switch_page(f"pages/{step.page.lower()}.py")
-    tones = chrome(charts.theme())
-    st.html(f"<style>{_STYLE.format(panel=tones.panel, line=tones.line, accent=tones.accent)}</style>")
-    with st.container(key="guide"):
-        _head(number, step, away=step.page != page)
-        if step.page != page:
-            st.markdown(f"This step is on the page {step.page}.")
-        else:
-            st.markdown(" ".join(filter(None, (step.words, step.found(found) if found else ""))))
-        _state(step, found, number)
+    """Draw the step in view on top of the page of this title; nothing without a tour."""
+    if session.get("guide"):
+        from pages.ui import guide_bar
+
+        guide_bar.draw(page)
 
 
-def _head(number: int, step: Step, *, away: bool) -> None:
-    """The title, and the buttons that lead through the tour."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{number} of {len(STEPS)} · {step.title}**", width="content")
-        st.space("stretch")
-        st.button("Back", on_click=_go, args=(number - 1,), disabled=number == 1, shortcut="PageUp", key="guide_back")
-        if away:
-            st.button("Show this step", type="primary", on_click=_go, args=(number,), key="guide_here")
-        st.button(
-            "Next",
-            type="secondary" if away else "primary",
-            on_click=_go,
-            args=(number + 1,),
-            disabled=number == len(STEPS),
-            shortcut="PageDown",
-            key="guide_next",
-        )
-        st.button("Start again", type="tertiary", on_click=_again, key="guide_again", help="Nothing is deleted.")
-        st.button("End the tour", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
+def start_button() -> None:
+    """A button that begins the tour; nothing while it is on."""
+    if not session.get("guide"):
+        st.button("Guided tour of the demo", icon=":material/slideshow:", on_click=_start, key="guide_start")
 
 
-def _go(number: int) -> None:
-    """Put a step in view as it is meant; its page follows with the next run."""
-    found = tour()
-    view = {} if found is None else {"dataset": found.info.id, **STEPS[number - 1].view(found)}
-    session.replace(guide=str(number), **view)
-    st.session_state[_GO] = True
+def _start() -> None:
+    from pages.ui import guide_bar
 
-
-def _again() -> None:
-    for name in _FORGOTTEN:
-        st.session_state.pop(name, None)
-    _go(1)
-
-
-# -- while the demo or its runs are not there yet -------------------------------------------------
-
-
-def _state(step: Step, found: Tour | None, number: int) -> None:
-    """What the step still waits for, and the way to start what is missing."""
-    if found is None:
-        _no_demo()
-        return
-    talked_of = [(kind, run) for kind, run in zip(("detector", "mllm"), (found.detector, found.model), strict=True)]
-    talked_of = talked_of[: step.runs]
-    missing = [one for one in ready_scorers() if kind_of(one) in [kind for kind, run in talked_of if run is None]]
-    if missing:
-        _offer(found, missing, number)
-    if any(run is not None and run.active for _, run in talked_of):
-        st.fragment(_at_work, run_every=LOOK_SECONDS)([run.id for _, run in talked_of if run is not None])
-
-
-def _no_demo() -> None:
-    if any(job.payload.get("source") == "demo" for job in engine.store().queue.active()):
-        st.markdown("The demo dataset is being made; it appears in a moment.")
-    elif st.button("Make the demo dataset", key="guide_make") and session.attempt(_make_demo):
-        st.rerun()
-
-
-def _make_demo() -> int:
-    return engine.store().queue.submit("import", {"source": "demo", "then": ready_scorers()}, key="import:demo")
-
-
-def _offer(found: Tour, missing: list[str], number: int) -> None:
-    names = " and ".join(catalog.scorer(one).title for one in missing)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("What this step talks of has not been scored yet.", width="content")
-        if st.button(f"Start {names}", key="guide_scorers") and session.attempt(lambda: _start(found, missing)):
-            _go(number)
-            st.rerun()
-
-
-def _start(found: Tour, missing: list[str]) -> list[str]:
-    return [queue_default(engine.store(), found.info.id, scorer) for scorer in missing]
-
-
-def _at_work(run_ids: list[str]) -> None:
-    """How far the scorers are; the page is drawn again when all of them are done."""
-    active = [run for run in map(engine.store().run, run_ids) if run.active]
-    if not active:
-        st.rerun()
-    said = ", ".join(f"{plain(run.title)} {run.done:,} of {run.total:,} images" for run in active)
-    st.markdown(f"Still at work: {said}. Wait, or go on; pages fill as scores come.")
+    guide_bar.go(1)
