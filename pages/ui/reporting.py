@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from mad_core.report import report_html
-from mad_core.report.teaching import READ
 from mad_core.runs.store import Run
+from mad_core.teaching import READ
 from pages.ui import engine
 from pages.ui.text import plain
 

@@ -23,7 +23,7 @@ from .conftest import make_dataset
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
-    {"errors", "palette", "children"},
+    {"errors", "palette", "children", "teaching"},
     {"settings", "metrics", "scorefiles"},
     {"figures"},
     {"images", "browser"},
