@@ -15,6 +15,7 @@ register(
         "is lost first. The slider shows one image and what each scorer sees in it.",
         needs="A run that was made here; its fit is used again.",
         entry="mad_core.studies.robustness:run",
+        modules=("mad_core.studies.robustness_scoring", "mad_core.studies.corruptions"),
         parameters=(
             Parameter(
                 "corruptions",
@@ -105,6 +106,7 @@ register(
         "judges a weight that was found on other images, since the best point of a curve flatters itself.",
         needs="A run of a conventional detector and one of a multimodal model.",
         entry="mad_core.studies.hybrid:run",
+        modules=("mad_core.scorers.hybrid",),
         least_runs=2,
     )
 )
@@ -144,3 +146,4 @@ register(
         ),
     )
 )
+        modules=("mad_core.studies.correspondence",),

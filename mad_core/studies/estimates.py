@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,8 @@ from numpy.typing import ArrayLike
 from mad_core.metrics.intervals import METRICS, percentile_interval
 from mad_core.metrics.levelwise import bootstrap_level_aurocs
 from mad_core.metrics.macro import measure
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,25 @@ def over_subsets(parts: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]
     names = dict.fromkeys(name for part in parts for name in part)
     means = {name: mean([part[name] for part in parts if name in part]) for name in names}
     return {name: value for name, value in means.items() if value is not None}
+
+
+def clearly_above(estimates: Mapping[Key, Estimate], confidence: float = 0.95) -> list[Key]:
+    """Those that lie above 0 when all are asked at once, in their order.
+
+    One lower band over all of them holds with this confidence: each is put in its own bootstrap deviations, and the
+    band's width is the quantile of the largest deviation of a draw, so estimates that move together cost little
+    (Romano and Wolf 2005, Exact and approximate stepdown methods for multiple hypothesis testing, first step).
+    """
+    known = {key: e for key, e in estimates.items() if len(e.draws) and np.isfinite(e.draws).all()}
+    if not known:
+        return []
+    values = np.array([e.value for e in known.values()])
+    draws = np.stack([e.draws for e in known.values()])
+    spread = draws.std(axis=1)
+    moving = spread > 0
+    apart = (draws[moving] - values[moving, None]) / spread[moving, None]
+    reach = float(np.quantile(apart.max(axis=0), confidence)) if moving.any() else 0.0
+    return [key for key, low in zip(known, values - reach * spread, strict=True) if low > 0]
 
 
 @dataclass(frozen=True)

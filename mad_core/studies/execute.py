@@ -73,7 +73,8 @@ def _with_record(finding: Finding, control: Control, found: StudyRecord, started
         **finding.facts,
         "record": record(control.device),
         "request": {"parameters": dict(found.parameters), "runs": list(found.runs), "quick": found.quick}
-        | {"seed": found.seed, "dataset": found.dataset_id, "dataset_version": found.dataset_version},
+        | {"seed": found.seed, "dataset": found.dataset_id, "dataset_version": found.dataset_version}
+        | {"code": study(found.study).code},
         "seconds": round(time.time() - started, 2),
     }
     return Finding(

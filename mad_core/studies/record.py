@@ -173,20 +173,22 @@ def keep_finding(store: Store, study_id: str, finding: Finding) -> None:
 
 def _known(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
     """The request, checked and in its one form, and the stored study of it."""
-    parameters = study(request.study).check(request.parameters or {})
-    request = replace(request, parameters=parameters, runs=tuple(sorted(set(request.runs))))
+    info = study(request.study)
+    runs = tuple(sorted(set(request.runs))) if info.least_runs else ()  # it looks at images alone
+    request = replace(request, parameters=info.check(request.parameters or {}), runs=runs)
     found = _read(store, table.c.request == _digest(store, request))
     return request, found[0] if found else None
 
 
 def _digest(store: Store, request: StudyRequest) -> str:
-    """The same for the same request on the same scores: a run that goes on makes another one."""
+    """The same for the same request on the same scores by the same code: a run that goes on makes another one."""
     info = store.dataset_info(request.dataset_id)
     states = [_state(run, request.dataset_id) for run in map(store.run, request.runs)]
     facts = [
         request.dataset_id,
         info.version,
         request.study,
+        study(request.study).code,
         dict(request.parameters or {}),
         states,
         request.quick,

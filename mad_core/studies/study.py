@@ -5,10 +5,13 @@ The function is imported only by the process that does the work; listing and dra
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.dataset import Dataset
@@ -78,7 +81,9 @@ class StudyInfo:
         ``"module:function"``, a ``(Work) -> Finding``.
     parameters : tuple of Parameter
     least_runs : int
-        How many runs of the dataset it needs.
+        How many runs of the dataset it needs; with 0 it looks at images alone, and is given no run.
+    modules : tuple of str
+        Modules besides the one of ``entry`` whose change makes its stored findings outdated.
     """
 
     id: str
@@ -89,6 +94,7 @@ class StudyInfo:
     entry: str
     parameters: tuple[Parameter, ...] = field(default=())
     least_runs: int = 1
+    modules: tuple[str, ...] = ()
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, the given ones checked and the others at their defaults.
@@ -99,6 +105,11 @@ class StudyInfo:
             If a name is unknown or a value does not fit its declaration.
         """
         return checked_values(self.parameters, given, f"Study '{self.id}'")
+
+    @property
+    def code(self) -> str:
+        """Digest of the source that makes its findings: the study's own, and what all studies count with."""
+        return source_digest(self.entry.partition(":")[0], *self.modules, *_COUNTING)
 
     def do(self, work: Work) -> Finding:
         """Import the study and do it.
@@ -113,6 +124,34 @@ class StudyInfo:
             raise InputError(f"The study '{self.title}' needs {runs} of this dataset; score it first (Score page).")
         module, _, name = self.entry.partition(":")
         return getattr(importlib.import_module(module), name)(work)
+
+
+_COUNTING = (
+    "mad_core.metrics",
+    "mad_core.studies.estimates",
+    "mad_core.studies.finding",
+    "mad_core.studies.sampling",
+)
+
+
+@cache
+def source_digest(*modules: str) -> str:
+    """Digest of source files, without importing them; a package stands for all modules in it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If there is no such module.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name in modules:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"The module {name} cannot be found.")
+        path = Path(spec.origin)
+        for file in sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 _STUDIES: dict[str, StudyInfo] = {}

@@ -14,11 +14,12 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.runs.here import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
-from mad_core.studies.robustness import packed, robustness, run, unpacked
+from mad_core.studies.robustness import robustness, run
+from mad_core.studies.robustness_scoring import packed, unpacked
 from mad_core.studies.study import Work
 
 
-def cells(lost: dict[int, float], per_level: int = 40) -> pd.DataFrame:
+def cells(lost: dict[int, float], per_level: int = 60) -> pd.DataFrame:
     """Scores whose levels 1 and 2 fall towards the normals by a share of their distance."""
     rng = np.random.default_rng(2)
     rows = []
@@ -58,7 +59,7 @@ def test_losses_are_those_of_counting() -> None:
 def test_an_image_without_a_score_leaves_every_condition() -> None:
     table = cells({})
     table.loc[(table["image_id"] == "i3") & (table["strength"] == 1), "score"] = np.nan
-    assert robustness(table, {"r": "one"}, draws=20).facts["images_used"] == {"one": 119}
+    assert robustness(table, {"r": "one"}, draws=20).facts["images_used"] == {"one": 179}
 
 
 def test_maps_come_back() -> None:
