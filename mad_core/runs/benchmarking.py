@@ -113,7 +113,7 @@ def entry_of(store: Store, run: Run, name: str, table: pd.DataFrame, measured: M
     counts = done["subset"].value_counts().to_dict()
     costs = {}
     for each in kept:
-        memory = each.facts.get(PEAK, {})
+        memory = each.facts.get(PEAK) or {}
         images = int(counts.get(each.subset, 0))
         costs[each.subset] = Cost(images, each.seconds_fit, each.seconds_score, memory.get("rss"), memory.get("cuda"))
     notes = [supervision_note(run, [each.facts for each in kept]), *run.record.get("imported", {}).get("notes", ())]

@@ -20,15 +20,17 @@ import torch
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
-from mad_core.runs import consent, devices, fitted, normal_maps, usage
+from mad_core.runs import cluster, consent, devices, fitted, normal_maps, usage
 from mad_core.runs.building import RunResults, StoredPart, part_run
 from mad_core.runs.control import Control
 from mad_core.runs.energy import ENERGY, Energy
 from mad_core.runs.maps import MapRef, pack, shrink
 from mad_core.runs.memory import PEAK, PeakMemory
+from mad_core.runs.scattering import ScatteredScorer, scatters
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.out_of_memory import is_out_of_memory
 from mad_core.scorers.scorer import Context, Item, LabelledItem, Resources, Scored, Scorer
 
 FLUSH_SECONDS = 0.5
@@ -70,18 +72,21 @@ def execute_run(control: Control) -> dict[str, Any]:
     if missing:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
+    scattered = control.settings.executor == "ray" and scatters(info, parameters)
     facts = {**record(control.device), "code": fitted.code_digest(info), **usage.carried(run.record)}
+    if scattered:
+        facts["device"] = cluster.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
     clock, resources = _Clock(control, run), Resources()
     failed: dict[str, str] = {}
     try:
         for subset in run.subsets:
             try:
-                _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources).go()
+                _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources, scattered).go()
             except (CancelledError, UnavailableError):  # the other subsets would fare no better
                 raise
             except Exception as error:
-                failed[subset] = _in_words(error)
+                failed[subset] = _in_words(error, control.device)
                 store.update_run(run.id, record={**facts, FAILED_SUBSETS: failed})
         for subset in run.subsets:  # after the scores, which people wait for
             if subset not in failed:
@@ -101,11 +106,17 @@ def execute_run(control: Control) -> dict[str, Any]:
     }
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: Exception, device: str) -> str:
     """What went wrong, as a sentence; the log holds the rest of what was not foreseen."""
     if isinstance(error, MadError):
         return str(error)
     log.error("a subset failed", exc_info=error)
+    if is_out_of_memory(error):
+        where = f"GPU {device}" if device.startswith("cuda") else "this machine"
+        return (
+            f"The memory of {where} ran out; what was scored is kept. Close what else uses it or choose a smaller "
+            "model, batch or image size, then resume the run."
+        )
     return f"{type(error).__name__}: {error} (details in the worker's log)"
 
 
@@ -253,6 +264,7 @@ class _SubsetRun:
     subset: str
     clock: _Clock
     resources: Resources
+    scattered: bool = False
     peak: PeakMemory = field(init=False)
     energy: Energy = field(init=False)
 
@@ -266,12 +278,25 @@ class _SubsetRun:
         if not pending:
             return
         self.peak, self.energy = PeakMemory(self.control.device), Energy(self.control.device)
-        scorer = self.info.create(self.parameters)
+        scorer = self._scorer()
         try:
             entry = self._fit(scorer)
             self._score(scorer, pending, rows["image_id"].tolist(), entry)
         finally:
             scorer.close()
+
+    def _scorer(self) -> Scorer:
+        if self.scattered:
+            side = self.run.map_side if self.run.map_policy == "all" else 0
+            return ScatteredScorer(self.info, self.parameters, side)
+        return self.info.create(self.parameters)
+
+    def _spent(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Peak memory and energy so far; unknown where other machines did the work."""
+        before = before or {}
+        if self.scattered:
+            return {PEAK: None, ENERGY: None}
+        return {PEAK: self.peak.facts(before.get(PEAK)), ENERGY: self.energy.facts(before.get(ENERGY))}
 
     def _fit(self, scorer: Scorer) -> RunSubset:
         old = next((e for e in self.control.store.run_subsets(self.run.id) if e.subset == self.subset), None)
@@ -301,8 +326,8 @@ class _SubsetRun:
             seconds_score=old.seconds_score if old else 0.0,
             facts={
                 **scorer.facts(),
-                PEAK: self.peak.facts(old.facts.get(PEAK) if old else None),
-                ENERGY: old.facts.get(ENERGY) if old else None,
+                **self._spent(old.facts if old else None),
+                ENERGY: old.facts.get(ENERGY) if old else None,  # counted once, when the scores are there
                 **normal_maps.carried(old, digest),
             },
         )
@@ -337,8 +362,7 @@ class _SubsetRun:
                 self.control.check_cancel()
         finally:
             flush()
-            facts = {**entry.facts, **scorer.facts(), PEAK: self.peak.facts(entry.facts.get(PEAK))}
-            facts[ENERGY] = self.energy.facts(entry.facts.get(ENERGY))
+            facts = {**entry.facts, **scorer.facts(), **self._spent(entry.facts)}
             store.save_run_subset(run.id, RunSubset(self.subset, entry.fit, entry.seconds_fit, spent, facts))
 
     def _keep_map(self, store: Store, scored: Scored, slots: Mapping[str, int]) -> MapRef | None:
@@ -375,7 +399,7 @@ def _look_at_normals(
     except CancelledError:
         raise
     except Exception as error:
-        found = {"why_not": _in_words(error)}
+        found = {"why_not": _in_words(error, control.device)}
     store.save_run_subset(run.id, replace(entry, facts={**entry.facts, normal_maps.FACT: found}))
 
 

@@ -41,6 +41,8 @@ BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
 NICENESS = 5
 """Of a worker beside a web server: the page that shows the work comes before the work."""
+STORE_SECONDS = 1.0
+"""Pause before a store that could not be written (full disk, busy database) is tried again."""
 UNANSWERED_SECONDS = 30.0
 """A job that does not answer a cancel for this long is ended with its process."""
 
@@ -79,6 +81,7 @@ class Worker:
         self.stopping = threading.Event()
         self._closed = threading.Event()
         self._current: Control | None = None
+        self._ended: tuple[Job, Control, tuple[str, dict[str, Any] | None, str | None]] | None = None
         self._beats = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
         self.store.queue.register(self.id, self.device, devices.facts(self.device))
         self._beats.start()
@@ -89,19 +92,28 @@ class Worker:
         return tuple(dict.fromkeys(("auto", self.device, "cpu")))
 
     def work_forever(self, parent: int | None = None) -> None:
-        """Take jobs until stopped; with ``parent``, leave when idle and that process is gone."""
+        """Take jobs until stopped; with ``parent``, leave when idle and that process is gone.
+
+        While the store cannot be written the worker waits; the end of a job that it could not tell is told then.
+        """
         looked = 0.0
         while not self.stopping.is_set():
-            if time.monotonic() - looked > LOST_SECONDS:
-                self.recover()
-                looked = time.monotonic()
-            job = self.store.queue.claim(self.id, self.devices)
-            if job is not None:
-                self.do(job)
-            elif parent is not None and not psutil.pid_exists(parent):
-                return
-            else:
-                self.stopping.wait(IDLE_SECONDS)
+            try:
+                if self._ended is not None:
+                    self._tell_end(*self._ended)
+                if time.monotonic() - looked > LOST_SECONDS:
+                    self.recover()
+                    looked = time.monotonic()
+                job = self.store.queue.claim(self.id, self.devices)
+                if job is not None:
+                    self.do(job)
+                elif parent is not None and not psutil.pid_exists(parent):
+                    return
+                else:
+                    self.stopping.wait(IDLE_SECONDS)
+            except MadError:
+                log.exception("the store cannot be used; trying again")
+                self.stopping.wait(STORE_SECONDS)
 
     def recover(self) -> None:
         """Take up what workers that are gone left behind."""
@@ -113,8 +125,13 @@ class Worker:
         control = Control(job, self.store, self.settings, self.device, serve_quick=self._serve_quick)
         with self._as_current(control):
             outcome = self._attempt(control)
-        self._settle(job, control, *outcome)
+        self._ended = job, control, outcome
+        self._tell_end(*self._ended)
         return self.store.queue.job(job.id)
+
+    def _tell_end(self, job: Job, control: Control, outcome: tuple[str, dict[str, Any] | None, str | None]) -> None:
+        self._settle(job, control, *outcome)
+        self._ended = None
 
     def interrupt(self) -> bool:
         """Cancel the job being done, as Ctrl-C does; False where there is none. Safe in a signal handler."""
@@ -150,7 +167,10 @@ class Worker:
     ) -> None:
         """Write the end of a job; one that was stopped only because the worker stops is queued again."""
         queue = self.store.queue
-        if status == "cancelled" and self.stopping.is_set() and not queue.job(job.id).cancel:
+        now = queue.job(job.id)
+        if now.worker != self.id or now.status != "running":  # it was given to another worker meanwhile
+            return
+        if status == "cancelled" and self.stopping.is_set() and not now.cancel:
             if job.kind == "run":
                 self.store.update_run(job.payload["run"], status="queued")
             queue.release(job.id, self.id)

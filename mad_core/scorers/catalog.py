@@ -65,6 +65,8 @@ class ScorerInfo:
         The same for what only a server can say; asked once, when a run is requested.
     parts : mapping of str to {"detector", "mllm"}
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
+    scatters : bool
+        Whether a cluster may share its images; not where the work lies with a server.
     """
 
     id: str
@@ -86,6 +88,7 @@ class ScorerInfo:
     settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
+    scatters: bool = True
 
     def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
         """Whether calibration images with their levels are handed to it."""

@@ -141,6 +141,7 @@ register(
         title="Multimodal LLM on a server",
         family="multimodal LLM",
         entry="mad_core.scorers.endpoint:Endpoint",
+        scatters=False,
         paper="After Huang et al. 2024, Are Anomaly Scores Telling the Whole Story?, https://arxiv.org/abs/2411.14515",
         summary="The same questions as the local multimodal scorer, put to an OpenAI-compatible server (vLLM, SGLang, "
         "llama.cpp, a hosted API). Images leave this machine unless the server runs on it.",

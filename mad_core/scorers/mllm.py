@@ -21,7 +21,8 @@ from mad_core.scorers.image_scorer import single_threaded
 from mad_core.scorers.loading import Loaded as Read
 from mad_core.scorers.loading import batches, work_ahead
 from mad_core.scorers.mllm_asking import Asker, State, Text
-from mad_core.scorers.mllm_loading import Loaded, free_memory, is_out_of_memory, load
+from mad_core.scorers.mllm_loading import Loaded, free_memory, load
+from mad_core.scorers.out_of_memory import is_out_of_memory
 from mad_core.scorers.prompts import REASON_CUE, SCORE_CUE
 from mad_core.scorers.readout import UNPARSED, Expected, Written, expected_score, read_answer
 from mad_core.scorers.scorer import Context, Item, Resources, Scored, Scorer

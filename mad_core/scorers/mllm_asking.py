@@ -24,7 +24,8 @@ import torch
 from PIL import Image
 
 from mad_core.errors import InputError
-from mad_core.scorers.mllm_loading import Loaded, is_out_of_memory
+from mad_core.scorers.mllm_loading import Loaded
+from mad_core.scorers.out_of_memory import is_out_of_memory
 from mad_core.scorers.prompts import REASON_CUE, SCORE_CUE, Conversation
 from mad_core.scorers.readout import SCORES, ScoreTrie
 from mad_core.scorers.showing import Question

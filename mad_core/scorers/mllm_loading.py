@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.scorers import models
+from mad_core.scorers.out_of_memory import is_out_of_memory
 
 _OUTPUTS, _INPUTS = 32, 64
 """Quantised layers need outputs and inputs in multiples of these on CPUs with bfloat16 instructions."""
@@ -150,11 +151,3 @@ def kept_modules(folder: Path) -> list[str]:
         if id(module) not in inner or module.out_features % _OUTPUTS or module.in_features % _INPUTS
     ]
     return sorted({*kept, "lm_head"})
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
