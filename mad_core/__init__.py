@@ -6,11 +6,13 @@
 import os
 from typing import Any
 
+from mad_core.settings import VERSION
+
 # Threads of torch that wait for each other sleep instead of spinning: beside other work on the same cores a fit is
 # five times as fast. OpenMP reads it once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.1.0"
+__version__ = VERSION
 _API = ("ScoredRun", "evaluate", "load", "score")
 
 

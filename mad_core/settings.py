@@ -11,6 +11,8 @@ import platformdirs
 
 from mad_core.errors import InputError
 
+VERSION = "0.1.0"
+"""Of this software; a test compares it with the package's."""
 EXECUTORS = ("local", "ray")
 MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is opened; larger ones are reported as ``too-large``."""
@@ -40,7 +42,7 @@ class Settings:
     """
 
     home: Path
-    database_url: str
+    database_url: str = field(repr=False)  # may hold a password
     allowed_roots: tuple[Path, ...]
     executor: str = "local"
     device: str = "auto"

@@ -18,13 +18,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mad_core
 from mad_core.errors import InputError, WorkError
 from mad_core.images import SUFFIXES
 from mad_core.runs import rows
 from mad_core.runs.database import revision_of
 from mad_core.runs.store import Store
-from mad_core.settings import Settings
+from mad_core.settings import VERSION, Settings
 
 FORMAT = 1
 MANIFEST, ROWS, FILES = "manifest.json", "rows/", "files/"
@@ -166,9 +165,7 @@ def _fill(
             members[FILES + relative], _ = _add(archive, FILES + relative, _pieces(path))
         except FileNotFoundError:  # deleted since it was listed
             continue
-    manifest = Manifest(
-        str(schema), str(store.settings.home), mad_core.__version__, time.time(), counts, members, tuple(leave_out)
-    )
+    manifest = Manifest(str(schema), str(store.settings.home), VERSION, time.time(), counts, members, tuple(leave_out))
     archive.writestr(MANIFEST, json.dumps(manifest.to_json()))
     return manifest, skipped
 

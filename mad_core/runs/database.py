@@ -121,8 +121,8 @@ def place(engine: Engine) -> str:
 
 
 def reason(error: DatabaseError) -> str:
-    """What a driver says of an error, in one line."""
-    return " ".join(str(error.orig).split()).rstrip(".")
+    """The first line of what a driver says of an error."""
+    return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
 def _server(url: sa.URL) -> Engine:

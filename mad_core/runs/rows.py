@@ -67,7 +67,7 @@ def fill(
     while batch := list(itertools.islice(rows, BATCH)):
         connection.execute(table.insert(), batch)
         count += len(batch)
-    _count_on(connection, table)
+    go_on_counting(connection, table)
     return count
 
 
@@ -100,7 +100,7 @@ def _moved(value: Any, moved: Callable[[str], str]) -> Any:
     return moved(value) if isinstance(value, str) else value
 
 
-def _count_on(connection: Connection, table: sa.Table) -> None:
+def go_on_counting(connection: Connection, table: sa.Table) -> None:
     """PostgreSQL counts ids by itself and does not see those that are given: go on after the highest."""
     key = table.autoincrement_column
     if key is None or connection.dialect.name != "postgresql":

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from mad_core.datasets.dataset import Dataset, Imported, LevelMeaning, Problem
 from mad_core.errors import InputError, NotFoundError
-from mad_core.runs.database import HEAD, MIGRATIONS
+from mad_core.runs.database import HEAD, MIGRATIONS, open_engine, place
 from mad_core.runs.schema import metadata
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.scorer import Scored
@@ -34,8 +34,12 @@ def test_migrations_lead_to_the_declared_tables(store: Store) -> None:
 
 
 def test_the_password_of_a_database_is_never_shown(tmp_path) -> None:
-    settings = Settings.from_environment({"MAD_HOME": str(tmp_path), "MAD_ENDPOINT_KEY": "hidden-key"})
+    url = "postgresql://ada:hidden-key@127.0.0.1:9/x?sslpassword=hidden-key"
+    settings = Settings.from_environment(
+        {"MAD_HOME": str(tmp_path), "MAD_ENDPOINT_KEY": "hidden-key", "MAD_DATABASE_URL": url}
+    )
     assert "hidden-key" not in repr(settings)
+    assert place(open_engine(url)) == "postgresql://ada:***@127.0.0.1:9/x"
 
 
 def test_a_dataset_comes_back_as_it_went_in(store: Store) -> None:
