@@ -20,7 +20,6 @@ from mad_core.figures import (
     rank_scatter,
 )
 from mad_core.metrics import comparing
-from mad_core.metrics.summary import HOW_TO_READ
 from mad_core.runs.comparing import (
     distinct_names,
     metrics_csv,
@@ -30,13 +29,15 @@ from mad_core.runs.comparing import (
     supervision_note,
 )
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.teaching import METRICS
 from pages.ui import audited_labels, charts, engine, session, tiles
 from pages.ui.bench import bench_section
 from pages.ui.gallery import gallery
 from pages.ui.header import header
 from pages.ui.outside import add_results, what_did_not_fit
+from pages.ui.reading import how_to_read
 from pages.ui.reductions import severity_from_maps
-from pages.ui.reporting import how_to_read, report_download
+from pages.ui.reporting import report_download
 from pages.ui.table import metric_table
 from pages.ui.text import level_names, plain
 
@@ -61,6 +62,7 @@ COLUMNS = {
     "c_index": "C-index",
     "kendall_tau_b": "Kendall's tau-b",
     "abnormal_only": "Abnormal only",
+    "ties": "Tied pairs",
     "coverage": "Images",
 }
 
@@ -271,9 +273,9 @@ def _export(view: View) -> None:
             on_click="ignore",
         )
         report_download(view.runs)
-        how_to_read("metrics")
+        how_to_read("metrics", "the table")
         with st.popover("What the columns mean", type="tertiary"):
-            st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in HOW_TO_READ.items()))
+            st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in METRICS.items()))
 
 
 def _metrics_csv(view: View) -> str:
@@ -307,8 +309,8 @@ def _score_against_level(view: View) -> None:
         "the more severe image scores higher."
     )
     with st.container(horizontal=True):
-        how_to_read("raincloud")
-        how_to_read("matrix")
+        how_to_read("raincloud", "the clouds")
+        how_to_read("matrix", "the matrix")
     for place, run in enumerate(view.runs):
         st.fragment(_figures, run_every=FIGURE_SECONDS if run.active else None)(view, place)
 
@@ -371,7 +373,9 @@ def _pair(view: View) -> None:
     """Two of the runs: their difference with its interval, rank against rank, and where they disagree."""
     st.subheader("Two runs side by side", anchor=False)
     ids = [run.id for run in view.runs]
-    how_to_read("ranks")
+    with st.container(horizontal=True):
+        how_to_read("ranks", "ranks")
+        how_to_read("difference", "the difference")
     with st.container(horizontal=True):
         first = st.selectbox(
             "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])

@@ -11,17 +11,6 @@ from numpy.typing import ArrayLike
 from mad_core.metrics.intervals import bootstrap, percentile_interval
 from mad_core.metrics.ranking import aurocs, c_index, count_pairs, cross_pairs, kendall_tau_b, reference_points
 
-HOW_TO_READ = {
-    "auroc": "How often an abnormal image scores above a normal one. 0.5 is chance, 1 is perfect detection.",
-    "c_index": "How often the more severe of two images of different levels scores higher, ties counting half. "
-    "Compare it with the value that perfect detection with random severity would reach.",
-    "kendall_tau_b": "Agreement of the order of scores with the order of levels, -1 to 1. Coarse scores are "
-    "favoured: scores without ties cannot reach 1, see the ceiling.",
-    "abnormal_only": "The same on abnormal images alone: what is left when telling normal from abnormal is taken out.",
-    "coverage": "Share of the images that got a score. Failed images have none and never count as normal.",
-}
-"""One plain sentence or two for each metric, for people who meet it for the first time."""
-
 INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
 """Metrics that get an interval in ``evaluate --json``."""
 

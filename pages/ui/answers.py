@@ -20,6 +20,7 @@ from mad_core.runs.latest import LatestAnswer
 from mad_core.runs.store import DatasetInfo, Run, StoredScore
 from mad_core.scorers.rubrics import find_rubric
 from pages.ui import charts, engine, urls
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain, score_text
 
 FAILURES = {
@@ -107,6 +108,7 @@ def _distribution(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> 
     assert stored.distribution is not None
     figure = distribution_101(stored.distribution, **facts, theme=charts.theme())
     charts.show(figure, describe_distribution_101(stored.distribution, **facts), key)
+    how_to_read("distribution", "the answer", key)
 
 
 def rubric_bands(run: Run, subset: str, card: SubsetCard) -> Sequence[tuple[int, int, str]]:

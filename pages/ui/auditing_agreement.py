@@ -14,6 +14,7 @@ from mad_core.figures import describe_metric_intervals, metric_intervals
 from mad_core.metrics.agreement import Estimate, confusion
 from pages.ui import charts, session
 from pages.ui.auditing import Audit, records
+from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, number, plain, with_interval
 
 FEW = 20
@@ -61,6 +62,7 @@ def _alpha(found: Agreement) -> None:
         f"**{with_interval(found.alpha.value, found.alpha.interval)}**"
     )
     st.caption(plain(_alpha_in_words(found.alpha)))
+    how_to_read("alpha", "alpha")
 
 
 def _alpha_in_words(found: Estimate) -> str:
@@ -99,6 +101,7 @@ def _kappas(found: Agreement) -> None:
         "Cohen's kappa with quadratic weights: two levels apart counts four times as much as one. 95 % bootstrap "
         "intervals over images; in brackets the images that both rated."
     )
+    how_to_read("kappa", "kappa")
 
 
 def _kappa_row(name: str, kappa: Estimate) -> dict[str, Any]:
@@ -131,6 +134,7 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
     st.caption(
         f"Of {total:,} images that both rated, {same:,} have the same level and {far:,} are more than one level apart."
     )
+    how_to_read("ratings", "level against level")
 
 
 # -- one against the others -------------------------------------------------------------------------
@@ -156,6 +160,7 @@ def _bias(found: Agreement) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Bias and drift of each reviewer")
     said = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
+    how_to_read("bias", "bias and drift")
 
 
 def _off_in_words(name: str, off: Estimate, moving: Estimate, against: str) -> str:

@@ -20,6 +20,7 @@ from pages.ui import charts, engine, session
 from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
 from pages.ui.auditing import Audit, records
 from pages.ui.auditing_review import scored_runs
+from pages.ui.reading import how_to_read
 from pages.ui.text import number, plain
 
 MOST_RUNS = 4
@@ -48,6 +49,7 @@ def consequence_section(audit: Audit) -> None:
     elif moved.empty:
         st.info("As long as no label moves, every metric stays as it is.", icon=":material/info:")
     else:
+        how_to_read("consequence", "the metrics on both labels")
         for run_id in chosen:
             _run(audit, runs[run_id], names[run_id], audited)
 

@@ -19,6 +19,7 @@ from pages.ui import charts, session, urls
 from pages.ui.auditing import Audit, records
 from pages.ui.auditing_review import NOTE, committed_images, in_words, item_of, say, take_back, write
 from pages.ui.gallery import Tile, gallery
+from pages.ui.reading import how_to_read
 from pages.ui.review import Act, Pair, pairs
 
 POOLS = (12, 24, 48)
@@ -161,6 +162,7 @@ def _show_order(audit: Audit, order: Order, count: int) -> None:
         "Bradley and Terry's model of all reviewers' comparisons: two images one logit apart are told apart rightly "
         f"in 73 of 100 comparisons. Whiskers: 95 % intervals.{joined}"
     )
+    how_to_read("order", "the order")
     ends = table.iloc[::-1]
     tiles = [_tile(audit, row, place) for place, row in enumerate(ends.itertuples(), start=1)]
     if len(tiles) > 2 * ENDS:

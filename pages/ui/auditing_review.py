@@ -21,6 +21,7 @@ from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from mad_core.scorers.rubrics import find_rubric
 from pages.ui import charts, engine, session, urls
 from pages.ui.auditing import Audit, records, subset_choice
+from pages.ui.reading import how_to_read
 from pages.ui.review import Act, Item, Ladder, Mine, Note, Place, Queue, Reference, Reveal, Rung, review
 from pages.ui.text import level_text
 
@@ -102,6 +103,7 @@ def review_section(audit: Audit) -> None:
             _sample_size(audit, tests if subset is None else tests[tests["subset"] == subset])
         with st.popover("Settings", icon=":material/tune:"):
             _settings(audit)
+        how_to_read("suspicion", "suspicion")
     if order == "level" and audit.blind:
         st.caption("This order gives labels away, so ratings are recorded as made with labels in view.")
     line = _line(audit, order, subset)

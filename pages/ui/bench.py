@@ -30,6 +30,7 @@ from mad_core.runs.latex import bench_latex
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine
 from pages.ui.charts import theme
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 
 DRAWS = 1000
@@ -59,6 +60,7 @@ def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
         with st.container(horizontal=True):
             _download("Table as CSV", "bench-table.csv", "text/csv", table, bench_csv)
             _download("Table as LaTeX", "bench-table.tex", "text/x-tex", table, bench_latex)
+            how_to_read("bench", "this table")
         st.caption("Values times 100. **Bold**: its interval lies above those of all others on the same images.")
         for note in (*table.notes, *entry_notes(table)):
             st.caption(plain(note))

@@ -18,6 +18,7 @@ from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, reason
 from pages.ui.browsing import Browsing
 from pages.ui.placing import place
+from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
 
@@ -208,6 +209,10 @@ def _scores(
     waiting = [run.id for run in runs if run.active and stored[run.id] is None]
     if waiting:
         _await_scores(waiting, row["image_id"])
+    if runs:
+        with st.container(horizontal=True):
+            how_to_read("map", "the maps")
+            how_to_read("strip", "the place of a score")
     columns = st.columns(min(len(runs), 2) or 1, gap="large")
     for i, run in enumerate(runs):
         with columns[i % 2]:

@@ -15,6 +15,7 @@ from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, from_result, reason
 from pages.ui.placing import place
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
 
@@ -91,6 +92,9 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
         height=size.height,
         key="single_viewer",
     )
+    with st.container(horizontal=True):
+        how_to_read("map", "the maps")
+        how_to_read("strip", "the place of a score")
     columns = st.columns(min(len(jobs), 2), gap="large")
     for i, job in enumerate(jobs):
         with columns[i % 2]:

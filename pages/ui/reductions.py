@@ -13,6 +13,7 @@ from mad_core.figures.reductions import Panel, describe_reduction_panels, reduct
 from mad_core.runs.reducing import NAMES, Compared, can_find_threshold, compare_reductions
 from mad_core.runs.store import Run
 from pages.ui import charts, engine, session
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain, with_interval
 
 DRAWS = 1000
@@ -38,13 +39,15 @@ def severity_from_maps(subset: str | None, runs: Sequence[Run], names: Mapping[s
         "from the stored maps. A reduction that follows the area of a defect is right only where the larger defect is "
         "the worse one."
     )
-    chosen = st.selectbox(
-        "Run with maps",
-        list(by_id),
-        format_func=names.__getitem__,
-        width=320,
-        **session.bound("reduced", list(by_id), next(iter(by_id))),
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Run with maps",
+            list(by_id),
+            format_func=names.__getitem__,
+            width=320,
+            **session.bound("reduced", list(by_id), next(iter(by_id))),
+        )
+        how_to_read("reductions", "the panels")
     run = by_id[chosen]
     st.fragment(_section, run_every=LIVE_SECONDS if run.active else None, parallel=True)(run.id, subset)
 

@@ -1,4 +1,4 @@
-"""The report of the runs in view, made when it is asked for, to take away; and how to read what stands beside it."""
+"""The report of the runs in view, made when it is asked for, to take away."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import streamlit as st
 
 from mad_core.report import report_html
 from mad_core.runs.store import Run
-from mad_core.teaching import READ
 from pages.ui import engine
-from pages.ui.text import plain
-
-CALLED = {"metrics": "the table", "raincloud": "the clouds", "matrix": "the matrix", "ranks": "two runs"}
-"""What each text is about, in the words of its button."""
 
 
 def report_download(runs: Sequence[Run]) -> None:
@@ -27,9 +22,3 @@ def report_download(runs: Sequence[Run]) -> None:
         on_click="ignore",
         help="One file that works offline: metrics, plots, images, studies, audit, and how to repeat it.",
     )
-
-
-def how_to_read(name: str) -> None:
-    """The teaching text of a plot or table, folded away beside it."""
-    with st.popover(f"How to read this: {CALLED[name]}", type="tertiary", key=f"read_{name}"):
-        st.markdown(plain(READ[name]))

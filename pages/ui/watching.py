@@ -9,16 +9,17 @@ from typing import Any
 import streamlit as st
 
 from mad_core.figures import describe_raincloud, raincloud
-from mad_core.metrics.summary import HOW_TO_READ
 from mad_core.runs.external import provenance
 from mad_core.runs.latest import latest_answers
 from mad_core.runs.results import run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.usage import run_usage
 from mad_core.scorers.scorer import OK
+from mad_core.teaching import METRICS
 from pages.ui import charts, engine, header, session
 from pages.ui.answers import latest
 from pages.ui.asking import asks_a_model
+from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
 from pages.ui.text import duration, level_names, number, plain, size
 
@@ -182,10 +183,12 @@ def _numbers(run: Run) -> None:
             delta=f"{number(interval[0])} to {number(interval[1])}" if interval else None,
             delta_color="off",
             delta_arrow="off",
-            help=HOW_TO_READ[help_key],
+            help=METRICS[help_key],
         )
     if len(run.subsets) > 1:
-        st.caption("Averages over the subsets. Scores of different subsets are never pooled.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Averages over the subsets. Scores of different subsets are never pooled.", width="content")
+            how_to_read("metrics", "the table")
         rows = [(name, engine.metrics(run, name, draws)) for name in run.subsets]
         metric_table([(name, result) for name, result in rows if result["n_scored"]], first="Subset")
 
@@ -209,8 +212,10 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
     """Score against level on one subset; a click on a point opens its image."""
     names = list(run.subsets)
     subset = names[0]
-    if len(names) > 1:
-        subset = st.segmented_control("Subset", names, **session.bound("subset", names, names[0])) or names[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(names) > 1:
+            subset = st.segmented_control("Subset", names, **session.bound("subset", names, names[0])) or names[0]
+        how_to_read("raincloud", "the cloud")
     rows = engine.table(run)
     rows = rows[rows["subset"] == subset]
     labels = level_names(info.card.subset(subset))
