@@ -27,6 +27,7 @@ from mad_core.studies.study import StudyInfo, studies
 from pages.ui import charts, engine, header, session, tiles
 from pages.ui.fields import fields
 from pages.ui.gallery import gallery
+from pages.ui.reading import how_to_read_figure
 from pages.ui.text import plain
 
 LIVE_SECONDS = 1.0
@@ -140,7 +141,9 @@ def _finding(info: DatasetInfo, finding: Finding) -> None:
         getattr(importlib.import_module(module), name)(info, finding)
     drawn = figures(finding, charts.theme())
     for title, (figure, words) in drawn.items():
-        st.markdown(f"**{plain(title)}**")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(title)}**", width="content")
+            how_to_read_figure(finding.study, title)
         name = f"{finding.study}-{slug(title)}"
         st.plotly_chart(
             figure,
