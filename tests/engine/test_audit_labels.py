@@ -307,8 +307,8 @@ def test_the_record_outlives_a_deleted_dataset(audit: AuditStore, store: Store, 
 EACH = 12
 
 
-def _work(home: str, dataset_id: str, images: list[str], name: str) -> None:
-    store = Store(Settings.from_environment({"MAD_HOME": home}))
+def _work(settings: Settings, dataset_id: str, images: list[str], name: str) -> None:
+    store = Store(settings)
     audit = AuditStore(store)
     audit.reviewer(name)
     for number in range(EACH):
@@ -321,12 +321,11 @@ def _work(home: str, dataset_id: str, images: list[str], name: str) -> None:
 @pytest.mark.slow
 def test_ten_threads_and_several_processes_lose_nothing(settings: Settings, store: Store, dataset_id, tests) -> None:
     images = tests["image_id"].tolist()
-    home = str(settings.home)
     context = multiprocessing.get_context("spawn")
     workers: list[Any] = [
-        threading.Thread(target=_work, args=(home, dataset_id, images, f"thread {n}")) for n in range(10)
+        threading.Thread(target=_work, args=(settings, dataset_id, images, f"thread {n}")) for n in range(10)
     ]
-    workers += [context.Process(target=_work, args=(home, dataset_id, images, f"process {n}")) for n in range(3)]
+    workers += [context.Process(target=_work, args=(settings, dataset_id, images, f"process {n}")) for n in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -338,8 +337,9 @@ def test_ten_threads_and_several_processes_lose_nothing(settings: Settings, stor
     assert pd.Series([e.reviewer for e in events]).value_counts().eq(EACH + EACH // 4).all()
     assert len(audit.standing(dataset_id)) == 13 * (EACH - EACH // 4)
     assert sum(one.role == "adjudicator" for one in audit.reviewers()) == 1
-    with store.database.read() as connection:
-        assert connection.execute(sa.text("PRAGMA integrity_check")).scalar() == "ok"
+    if store.database.engine.dialect.name == "sqlite":
+        with store.database.read() as connection:
+            assert connection.execute(sa.text("PRAGMA integrity_check")).scalar() == "ok"
 
 
 def test_sessions_that_come_first_at_once_make_one_adjudicator(settings: Settings, store: Store) -> None:
