@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from mad_core.figures.layout import axis, empty_figure, ink
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.studies_area import column
 from mad_core.figures.words import listed
-from mad_core.palette import Theme, diverging_colour, text_on
+from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on, translucent
 
 Drawn = tuple[str, go.Figure, str]
 MOST = 6
@@ -40,6 +40,16 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         missed = [Panel("Miss rate at the set overkill", *column(renamed, "miss_rate"))]
         words = describe_reduction_panels(rows, missed)
         drawn.append(("Missed of each level", reduction_panels(rows, missed, theme=theme), words))
+    held: Any = tables["intervals"]
+    if not held.empty and "covered_low" in held:
+        rows = [f"{row['scorer']}, {row['subset']}" for row in held.to_dict("records")]
+        wanted = ("wanted", float(held["confidence"].iloc[0]))
+        panels = [
+            Panel("Images whose level lies within", *column(held, "covered"), wanted),
+            Panel("Levels left open an image", held["levels_within"].astype(float).tolist(), [None] * len(rows)),
+        ]
+        words = describe_reduction_panels(rows, panels)
+        drawn.append(("Intervals of the level", reduction_panels(rows, panels, theme=theme), words))
     cells: Any = tables["confusion"]
     for (scorer, subset, way), rows in list(cells.groupby(["scorer", "subset", "way"], sort=False))[:MOST]:
         counts: Any = rows.pivot_table(index="level", columns="called", values="images", aggfunc="sum")
@@ -90,3 +100,57 @@ def describe_confusion(matrix: np.ndarray, levels: list[float]) -> str:
     """Of each level how many images are called it, in words."""
     said = [f"L{level:g} {matrix[i, i]:.0f} of {matrix[i].sum():.0f}" for i, level in enumerate(levels)]
     return f"Called their own level: {listed(said)}."
+
+
+def level_band(
+    held: tuple[np.ndarray, np.ndarray],
+    fitted: tuple[np.ndarray, np.ndarray],
+    radius: float,
+    scale: Sequence[float],
+    *,
+    theme: Theme,
+) -> go.Figure:
+    """The fitted level of each score, the interval around it, and the images that it was measured on.
+
+    Parameters
+    ----------
+    held : (levels, scores)
+        Images outside of their interval are drawn as crosses.
+    fitted : (scores, levels)
+        The fit, scores ascending.
+    radius : float
+        Levels to each side; may be infinite.
+    scale : sequence of float
+        All levels.
+    """
+    figure = empty_figure(theme, height=110 + 44 * len(scale), margin=(44, 12, 12, 48))
+    x = np.unique(np.concatenate([fitted[0], held[1]]))
+    middle = np.interp(x, *fitted)
+    low, high = np.clip(middle - radius, scale[0], scale[-1]), np.clip(middle + radius, scale[0], scale[-1])
+    tones = chrome(theme)
+    line = {"color": tones.accent, "width": 0}
+    fill = {"mode": "lines", "line": line, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(x=x.tolist(), y=low.tolist(), **fill))
+    shade = translucent(tones.accent, 0.18)
+    figure.add_trace(go.Scatter(x=x.tolist(), y=high.tolist(), fill="tonexty", fillcolor=shade, **fill))
+    curve = {"mode": "lines", "line": {"color": tones.accent, "width": 2}, "hoverinfo": "skip"}
+    figure.add_trace(go.Scatter(x=x.tolist(), y=middle.tolist(), **curve))
+    rng, room = np.random.default_rng(0), 0.12 * float(np.min(np.diff(scale)))
+    for level in scale:
+        scores = held[1][held[0] == level]
+        outside = np.abs(np.interp(scores, *fitted) - level) > radius + 1e-9
+        colour = level_colour(level, scale, theme)
+        marker = {"color": colour, "size": 7, "line": {"color": outline(colour, theme), "width": 1}}
+        figure.add_trace(
+            go.Scatter(
+                x=scores.tolist(),
+                y=(level + rng.uniform(-room, room, len(scores))).tolist(),
+                mode="markers",
+                marker=marker | {"symbol": np.where(outside, "x", "circle").tolist()},
+                hovertemplate=f"L{level:g}, score %{{x:.4g}}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(axis(theme, "score"))
+    ticks = {"tickvals": list(scale), "ticktext": [f"L{level:g}" for level in scale]}
+    figure.update_yaxes(axis(theme, "level", **ticks))
+    return figure

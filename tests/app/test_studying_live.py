@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.cuts import saved_cuts
+from mad_core.runs.cuts import COST, HAND, saved_cuts
+from pages.ui import cutting
 
 from .conftest import Home
 
@@ -34,9 +39,66 @@ def test_moving_a_share_moves_the_metrics(home: Home) -> None:
     assert before["This mix"].tolist() != after["This mix"].tolist()
 
 
-def test_cuts_are_kept_with_the_run(home: Home) -> None:
+def opened(home: Home) -> AppTest:
     test = AppTest.from_function(cuts, args=(home.dataset,), default_timeout=60).run()
     assert not test.exception, test.exception
-    test.button[0].click().run()
+    return test
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    next(button for button in test.button if button.label == label).click().run()
     assert not test.exception, test.exception
-    assert set(saved_cuts(home.store, home.run("Alpha").id)) == {"leaf"}
+    return test
+
+
+def test_cuts_are_kept_with_the_run_and_come_back(home: Home) -> None:
+    run = home.run("Alpha").id
+    test = opened(home)
+    assert test.segmented_control[0].value == COST
+    press(test, "Keep these cuts with the run")
+    first = saved_cuts(home.store, run)
+    assert set(first) == {"leaf"} and first["leaf"].way == COST
+    again = opened(home)
+    assert again.segmented_control[0].value == HAND
+    assert next(b for b in again.button if b.label == "These cuts are kept with the run").disabled
+
+
+def test_a_moved_cut_moves_matrix_and_worth_and_intervals_are_shown(home: Home) -> None:
+    key = f"{home.run('Alpha').id}_leaf"
+    test = opened(home)
+    before, alt = test.dataframe[0].value, test.get("plotly_chart")[0].proto.alt
+    test.session_state[f"cuts_moved_{key}"] = [-9.0, -8.0]  # beyond all scores: every image is called L2
+    test.session_state[f"cuts_way_{key}"] = HAND
+    test.run()
+    assert not test.exception, test.exception
+    assert test.get("plotly_chart")[0].proto.alt != alt
+    after = dict(test.dataframe[0].value.to_numpy().tolist())
+    assert after != dict(before.to_numpy().tolist())
+    assert after["L0 called abnormal"].startswith("1.000") and after["L2 called normal"].startswith("0.000")
+    press(test, "Keep these cuts with the run")
+    kept = saved_cuts(home.store, home.run("Alpha").id)["leaf"]
+    assert (kept.cuts, kept.way) == ((-9.0, -8.0), HAND)
+    # Intervals of the level, and misses at a set overkill.
+    text = " ".join(m.value for m in test.markdown).replace("\\", "")
+    assert "Isotonic fit with conformal interval" in text and "these are missed: L0.5" in text
+    assert "too few images were set aside" in text
+    test.slider[0].set_value(50).run()
+    text = " ".join(m.value for m in test.markdown).replace("\\", "")
+    assert "±" in text and "too few images" not in text
+    test.number_input(key="cuts_overkill").set_value(100.0).run()
+    assert "L0.5 0.000" in " ".join(m.value for m in test.markdown).replace("\\", "")
+
+
+@pytest.mark.parametrize("given", [None, "x", [1.0], [2.0, 1.0], [float("nan"), 1.0], {"a": 1}])
+def test_what_a_browser_sends_is_checked(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
+    moved: list[list[float]] = []
+    monkeypatch.setattr(cutting, "st", SimpleNamespace(session_state={"plot": {"cuts": given}}))
+    cutting._report("plot", 3, moved.append)
+    assert moved == []
+
+
+def test_cuts_that_fit_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[list[float]] = []
+    monkeypatch.setattr(cutting, "st", SimpleNamespace(session_state={"plot": {"cuts": [1, 2.5]}}))
+    cutting._report("plot", 3, moved.append)
+    assert moved == [[1.0, 2.5]]

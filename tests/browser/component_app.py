@@ -1,8 +1,8 @@
-"""A small app around the viewer and the gallery, for the browser tests: images and maps are formulas.
+"""A small app around the viewer, the gallery and the plot of cuts, for the browser tests: images and maps are formulas.
 
-Query parameters choose what is drawn: ``show`` (viewer, gallery), ``maps`` (0-4), ``missing`` (index of a
+Query parameters choose what is drawn: ``show`` (viewer, gallery, cuts), ``maps`` (0-4), ``missing`` (index of a
 map that is not there), ``image`` (0-2), ``original`` and ``preview`` (0-2, or one that is not
-there), ``tiles`` (how many).
+there), ``tiles`` (how many), ``last`` (the higher cut).
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def _map(request: Request) -> Response:
 
 
 def draw() -> None:
+    from pages.ui.cutting import CutRow, cut_plot
     from pages.ui.gallery import Tile, gallery
     from pages.ui.viewer import MapLayer, map_viewer
 
@@ -142,11 +143,19 @@ def draw() -> None:
         gallery(found[::-1] if reverse else found, key="gallery", selected="id-1", on_open=opened.append)
         st.text(f"opened: {' '.join(opened) or 'none'}")
 
+    def cuts() -> None:
+        now = st.session_state.setdefault("cuts", [2.0, float(asked.get("last", 6.0))])
+        rng = np.random.default_rng(0)
+        colours = ["#c9d4dc", "#e6cf5c", "#842d48"]
+        rows = [
+            CutRow(f"L{k} · <b>level", f"L{k}", colours[k], "#555555", "#0b0d0f", tuple(4 * k + rng.uniform(0, 2, 20)))
+            for k in range(3)
+        ]
+        cut_plot(rows, now, key="cut_plot", on_move=lambda moved: st.session_state.update(cuts=moved))
+        st.text(f"cuts: {now[0]:.3f} {now[1]:.3f}")
+
     st.subheader("Components")
-    if asked.get("show", "viewer") == "viewer":
-        viewer()
-    else:
-        tiles()
+    {"viewer": viewer, "cuts": cuts}.get(asked.get("show", "viewer"), tiles)()
     st.text_input("Note", key="note")
     st.text(f"runs: {st.session_state['runs']}")
 
