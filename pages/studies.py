@@ -18,9 +18,11 @@ def page() -> None:
         return
     runs = [run for run in session.runs_in_view(info) if run.done]
     if not runs:
-        st.info("Studies are made of scores, and no run on this dataset has one yet.", icon=":material/info:")
+        st.info(
+            "Most studies are made of scores, and no run on this dataset has one yet; some look at images alone.",
+            icon=":material/info:",
+        )
         st.page_link("pages/score.py", label="Choose scorers", icon=":material/play_arrow:")
-        return
     studying(info, runs)
 
 

@@ -29,6 +29,8 @@ class Panel:
         Drawn as a line, such as what chance reaches.
     strong : bool
         Whether it is one of those to be compared; the others are drawn paler.
+    symbols : sequence of str
+        Plotly's marker of each row, where rows are of several kinds; circles where empty.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Panel:
     intervals: Sequence[Sequence[float] | None]
     reference: tuple[str, float] | None = None
     strong: bool = True
+    symbols: Sequence[str] = ()
 
 
 def reduction_panels(names: Sequence[str], panels: Sequence[Panel], *, theme: Theme) -> go.Figure:
@@ -83,7 +86,8 @@ def _draw(
             line = {"color": colour, "width": 2}
             ends = {"x": list(interval), "y": [row, row], "xaxis": f"x{suffix}", "mode": "lines", "line": line}
             figure.add_trace(go.Scatter(**ends, hoverinfo="skip"))
-        marker = {"color": colour, "size": 9, "line": {"color": tones.page, "width": 1.5}}
+        symbol = panel.symbols[row] if panel.symbols else "circle"
+        marker = {"color": colour, "symbol": symbol, "size": 9, "line": {"color": tones.page, "width": 1.5}}
         said = f"{escaped(name)}<br>{escaped(panel.title)}: {_text(value, interval)}"
         dot: dict[str, Any] = {"x": [value], "y": [row], "mode": "markers", "marker": marker, "xaxis": f"x{suffix}"}
         figure.add_trace(go.Scatter(**dot, hoverinfo="text", text=said))

@@ -113,6 +113,30 @@ register(
 
 register(
     StudyInfo(
+        id="ablation",
+        title="Ablation of the question",
+        question="What do references, rubric, difference view and image each bring to a multimodal model's score?",
+        about="The same images are judged again with one part of the question left out. What is lost is what the part "
+        "brings; a part whose interval holds 0 brings nothing clear. With the rubric reversed the mildest scores stand "
+        "for the worst meaning: a model that reads it orders abnormal images worse, below 0.5 if it follows. A grey "
+        "field in place of the image shows what the model expects before it looks.",
+        needs="A run of a multimodal model that was made here. Its images are judged about five times more.",
+        entry="mad_core.studies.ablation:run",
+        modules=("mad_core.studies.ablation_asking",),
+        parameters=(
+            Parameter(
+                "consent",
+                "bool",
+                False,
+                "Only for a model on a server: images leave this machine for it once more; yes agrees to that for "
+                "this study.",
+            ),
+        ),
+    )
+)
+
+register(
+    StudyInfo(
         id="separability",
         title="Separability of levels in feature space",
         question="Are severity levels hard to tell apart in the features themselves, and on which subset most?",
@@ -135,6 +159,7 @@ register(
         "and gives more. Whiskers are 95 % intervals: where they overlap widely, take the faster one.",
         needs="A run that was made here; imported scores recorded no time.",
         entry="mad_core.studies.cost:run",
+        modules=("mad_core.studies.correspondence",),
         parameters=(
             Parameter(
                 "metric",
@@ -146,4 +171,3 @@ register(
         ),
     )
 )
-        modules=("mad_core.studies.correspondence",),

@@ -1,4 +1,4 @@
-"""Scoring for studies: by the kept fit of a run, and by further runs that are stored and found again."""
+"""Scoring for studies: by the kept fit of a run, or by its scorer with other parameters; and small results kept."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_core.errors import CancelledError
 from mad_core.runs.control import Control
 from mad_core.runs.queue import Job
-from mad_core.runs.store import Run, RunRequest
+from mad_core.runs.store import Run
 from mad_core.scorers import catalog
 from mad_core.studies.study import Work
 
 if TYPE_CHECKING:
-    from mad_core.scorers.scorer import Item, Scored
+    from mad_core.scorers.scorer import Context, Item, Resources, Scored, Scorer
 
 
 class _Through(Control):
@@ -43,10 +44,10 @@ def _control(work: Work) -> Control:
 
 
 class Fitted:
-    """A run's scorer with its fit on one subset."""
+    """A scorer that is ready for one subset."""
 
-    def __init__(self, work: Work, run: Run, subset: str, scorer: Any) -> None:
-        self._work, self._run, self._subset, self._scorer = work, run, subset, scorer
+    def __init__(self, work: Work, scorer: Scorer, context: Context) -> None:
+        self._work, self._scorer, self._context = work, scorer, context
 
     def score(self, items: Sequence[Item]) -> Iterator[Scored]:
         """Score images, whatever files these are.
@@ -55,13 +56,7 @@ class Fitted:
         ------
         CancelledError
         """
-        from mad_core.runs.execute import scorer_context
-
-        info = catalog.scorer(self._run.scorer)
-        control = _control(self._work)
-        parameters = info.check(self._run.parameters)
-        context = scorer_context(self._work.dataset, self._subset, info, parameters, control, self._run.seed)
-        for scored in self._scorer.score(items, context):
+        for scored in self._scorer.score(items, self._context):
             self._work.check_cancel()
             yield scored
 
@@ -69,43 +64,44 @@ class Fitted:
 @contextmanager
 def fitted(work: Work, run: Run, subset: str) -> Iterator[Fitted]:
     """The scorer of a run with the fit that the run kept; it learns again only where that is gone or outdated."""
-    from mad_core.runs.execute import fit_or_load
+    from mad_core.runs.execute import fit_or_load, scorer_context
 
-    info = catalog.scorer(run.scorer)
+    info, control = catalog.scorer(run.scorer), _control(work)
     parameters = info.check(run.parameters)
     scorer = info.create(parameters)
     try:
-        fit_or_load(scorer, info, parameters, work.dataset, subset, _control(work), run.seed, lambda done, total: None)
-        yield Fitted(work, run, subset, scorer)
+        fit_or_load(scorer, info, parameters, work.dataset, subset, control, run.seed, lambda done, total: None)
+        yield Fitted(work, scorer, scorer_context(work.dataset, subset, info, parameters, control, run.seed))
     finally:
         scorer.close()
 
 
-def run_now(work: Work, request: RunRequest) -> Run:
-    """The run of this request, done here and now; what is stored of it already is not scored again.
+@contextmanager
+def otherwise(
+    work: Work, run: Run, subset: str, parameters: Mapping[str, Any], resources: Resources, *, normals_of: str
+) -> Iterator[Fitted]:
+    """The scorer of a run with other parameters, ready for a subset with the training normals of any.
 
-    Raises
-    ------
-    CancelledError
-        If the study should stop; what was scored is kept.
-    WorkError
-        If the run failed.
+    For scorers that are shown normals and learn nothing of them: no fit is kept.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Checked.
+    resources : Resources
+        Holds the model for further calls.
     """
-    from mad_core.runs.here import do_here
+    from mad_core.runs.execute import items, scorer_context
 
-    run = work.store.request_run(request)
-    job = work.store.queue.active_for(run.job_key)
-    if job is not None:
-
-        def watch(progress: dict[str, Any]) -> None:
-            try:
-                work.check_cancel()
-            except CancelledError:
-                work.store.queue.request_cancel(job.id)
-
-        do_here(work.store, job.id, work.device, watch)
-        work.check_cancel()
-    return work.store.run(run.id)
+    info = catalog.scorer(run.scorer)
+    context = scorer_context(work.dataset, subset, info, parameters, _control(work), run.seed, resources)
+    context = replace(context, normals=items(work.dataset.select(split="train", subset=normals_of)))
+    scorer = info.create(parameters)
+    try:
+        scorer.fit(context.normals, context)
+        yield Fitted(work, scorer, context)
+    finally:
+        scorer.close()
 
 
 class Kept:

@@ -8,11 +8,12 @@ from typing import Any
 import streamlit as st
 
 from mad_core.runs.comparing import distinct_names
-from mad_core.runs.store import Run
+from mad_core.runs.store import DatasetInfo, Run
 from mad_core.scorers.scorer import Parameter
 from pages.ui.text import plain
 
 LABELS = {
+    "against": "Compare with",
     "anchors": "Show one image of each level",
     "choose": "Which references",
     "crop_run": "Crop at the peak of",
@@ -86,6 +87,18 @@ def run_field(parameter: Parameter, key: str, runs: Sequence[Run], none: str) ->
         label_of(parameter),
         list(names),
         format_func=lambda run: names.get(run) or str(run),
+        help=plain(parameter.help),
+        key=key,
+    )
+
+
+def dataset_field(parameter: Parameter, key: str, datasets: Sequence[DatasetInfo]) -> str:
+    """A choice of another dataset; returns its id, or nothing."""
+    names = {"": "no other dataset"} | {one.id: one.name for one in datasets}
+    return st.selectbox(
+        label_of(parameter),
+        list(names),
+        format_func=lambda dataset_id: names.get(dataset_id) or str(dataset_id),
         help=plain(parameter.help),
         key=key,
     )

@@ -25,7 +25,7 @@ from mad_core.studies.record import (
 from mad_core.studies.saving import opaque, slug, table_csv
 from mad_core.studies.study import StudyInfo, studies
 from pages.ui import charts, engine, header, session, tiles
-from pages.ui.fields import fields
+from pages.ui.fields import dataset_field, fields, key_of
 from pages.ui.gallery import gallery
 from pages.ui.reading import how_to_read_figure
 from pages.ui.text import plain
@@ -37,7 +37,9 @@ INTERACTIVE: dict[str, str] = {
     "level-mix": "pages.ui.studying_level_mix:of_finding",
     "decisions": "pages.ui.studying_decisions:of_finding",
 }
-"""Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> None``: controls that move what was found."""
+"""Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> titles or None``: controls that move what was found.
+
+The titles are those of figures that stand there already."""
 WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -47,17 +49,14 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
     Parameters
     ----------
     runs : sequence of Run
-        Those of the dataset that have scores.
+        Those of the dataset that have scores; without one, only studies that need none can be asked.
     """
-    names, ids = distinct_names(runs), [run.id for run in runs]
-    chosen = st.multiselect(
-        "Runs", ids, format_func=lambda r: names.get(r, str(r)), **session.bound_list("studied", ids, ids)
-    )
     known = {one.id: one for one in studies()}
+    chosen = _runs(runs) if runs else []
     latest = {found.study: found for found in list_studies(engine.store(), info.id)}
     choice, panel = st.columns([1, 3], gap="large")
     with choice:
-        first = next(iter(known))
+        first = next(one.id for one in known.values() if runs or not one.least_runs)
         name = st.radio(
             "Studies",
             list(known),
@@ -68,6 +67,13 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
         )
     with panel:
         _panel(info, known[name or first], tuple(chosen))
+
+
+def _runs(runs: Sequence[Run]) -> list[str]:
+    names, ids = distinct_names(runs), [run.id for run in runs]
+    return st.multiselect(
+        "Runs", ids, format_func=lambda r: names.get(r, str(r)), **session.bound_list("studied", ids, ids)
+    )
 
 
 def _in_short(found: StudyRecord | None) -> str:
@@ -83,7 +89,7 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
     parameters: dict[str, Any] = {}
     if study.parameters:
         with st.expander("Parameters", icon=":material/tune:"):
-            parameters = fields(f"study_{study.id}", study.parameters)
+            parameters = _parameters(info, study)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = st.segmented_control(
             "Mode", list(MODES), format_func=MODES.__getitem__, **session.bound("mode", list(MODES), "quick")
@@ -92,8 +98,14 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
         found = session.attempt(lambda: (find_study(engine.store(), request),))
         record = found[0] if found else None
         _button(study, request, record)
+    missing = _missing(study, request)
+    if missing:
+        st.caption(missing)
     if record is None:
-        st.caption("This has not been asked of these runs yet. Scores that are there are not made again.")
+        if study.least_runs == 0:
+            st.caption("This has not been asked of this dataset yet. It needs no run.")
+        elif not missing:
+            st.caption("This has not been asked of these runs yet. Scores that are there are not made again.")
         return
     if record.active:
         st.fragment(_live, run_every=LIVE_SECONDS)(record.id)
@@ -108,14 +120,31 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
 def _button(study: StudyInfo, request: StudyRequest, record: StudyRecord | None) -> None:
     done = record is not None and record.status == "done"
     active = record is not None and record.active
-    few = len(request.runs) < study.least_runs
+    why = _missing(study, request)
     label = "Ask again" if done else "Run the study"
-    why = f"Choose {study.least_runs} runs or more." if few else None
     kind = "secondary" if done else "primary"
-    if st.button(label, key=f"ask_{study.id}", type=kind, disabled=active or few, help=why) and session.attempt(
-        lambda: request_study(engine.store(), request, force=done)
-    ):
+    if st.button(
+        label, key=f"ask_{study.id}", type=kind, disabled=active or why is not None, help=why
+    ) and session.attempt(lambda: request_study(engine.store(), request, force=done)):
         st.rerun()
+
+
+def _missing(study: StudyInfo, request: StudyRequest) -> str | None:
+    """What it needs that is not chosen; None if nothing is missing."""
+    if len(request.runs) >= study.least_runs:
+        return None
+    return f"It needs {'a run' if study.least_runs == 1 else f'{study.least_runs} runs'} with scores."
+
+
+def _parameters(info: DatasetInfo, study: StudyInfo) -> dict[str, Any]:
+    """Its parameters as widgets; another dataset is chosen from those that are here."""
+    plain_ones = [parameter for parameter in study.parameters if parameter.name != "against"]
+    values = fields(f"study_{study.id}", plain_ones)
+    for parameter in study.parameters:
+        if parameter.name == "against":
+            others = [one for one in engine.store().datasets() if one.id != info.id]
+            values["against"] = dataset_field(parameter, key_of(f"study_{study.id}_{info.id}", "against"), others)
+    return values
 
 
 def _live(study_id: str) -> None:
