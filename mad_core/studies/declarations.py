@@ -145,6 +145,7 @@ register(
         "separate levels, scorers that build on them cannot order severity well.",
         needs="Test images of two levels or more; no run.",
         entry="mad_core.studies.separability:run",
+        modules=("mad_core.studies.features",),
         least_runs=0,
     )
 )
