@@ -20,6 +20,8 @@ DRAWERS: dict[str, str] = {
     "level-mix": "mad_core.figures.studies_level_mix:draw",
     "decisions": "mad_core.figures.studies_decisions:draw",
     "hybrid": "mad_core.figures.studies_hybrid:draw",
+    "ablation": "mad_core.figures.studies_ablation:draw",
+    "separability": "mad_core.figures.studies_separability:draw",
     "cost": "mad_core.figures.studies_cost:draw",
 }
 """Study id to ``"module:function"``: ``(tables, facts, theme) -> sequence of Drawn``."""
