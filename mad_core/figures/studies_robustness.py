@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,16 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mad_core.figures.layout import axis, empty_figure, sentence_figure
+from mad_core.figures.layout import SMALL, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name
 from mad_core.figures.words import escaped, listed, short
-from mad_core.palette import Theme, chrome, scorer_colours, scorer_dashes
+from mad_core.palette import Theme, chrome, level_colour, outline, scorer_colours, scorer_dashes
 
-HEIGHT = 300
+ROW, ACROSS = 250, 4  # height of a row of panels in pixels, panels side by side
+PICTURE, _SLIDER = 300, 96  # heights in pixels
 Drawn = tuple[str, go.Figure, str]
-_NAMES = {
+METRICS = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
+NAMES = {
     "brightness": "Brightness",
     "contrast": "Contrast",
     "noise": "Gaussian noise",
@@ -28,96 +32,183 @@ _NAMES = {
     "moved": "Rotation and shift",
     "occlusion": "Occlusion",
 }
+_NOTHING = "There is nothing to draw."
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
     """The figures of the study ``robustness``, each with its title and its text alternative."""
-    curves, levels = tables["curves"], tables["levels"]
-    by_level = levels.assign(line=[f"L{level}" for level in levels["level"]])
-    drawn = [
-        ("C-index against strength", _lines(curves, "c_index", "scorer", "C-index", theme), _said(curves, "c_index")),
-        ("Detection of each level", _lines(by_level, "auroc", "line", "AUROC", theme), _said(by_level, "auroc")),
-    ]
-    steps = facts.get("example", {}).get("steps", [])
-    for corruption in dict.fromkeys(step["corruption"] for step in steps if step["strength"]):
-        name = _NAMES.get(corruption, corruption)
-        shown = [step for step in steps if step["corruption"] in ("", corruption)]
-        words = f"The example under {name}, strengths {listed([str(s['strength']) for s in shown])}, with its maps."
-        drawn.append((f"One image under {name}", slider(shown, theme=theme), words))
+    drawn = [(title_of(metric), *metric_figure(tables, metric, theme)) for metric in METRICS]
+    levels = tables["detection"]
+    figure = against_strength(levels, "auroc", "level", level_looks(levels, theme), title="AUROC", theme=theme)
+    drawn.append(("Detection of each level", figure, _said(levels, "auroc", "level")))
+    for corruption in corruptions_of(facts):
+        steps = steps_of(facts, corruption)
+        title = slider_title(corruption)
+        strengths = listed([str(step["strength"]) for step in steps])
+        drawn.append((title, slider(steps, theme=theme), f"{title}, strengths {strengths}, with the scorers' maps."))
     return drawn
 
 
-def _lines(table: pd.DataFrame, value: str, by: str, title: str, theme: Theme) -> go.Figure:
-    """A panel for each corruption; the line of each ``by`` starts at the clean images, averaged over scorers."""
-    if table.empty or value not in table:
-        return sentence_figure(theme, height=160, sentence="There is nothing to draw.")
-    panels = [name for name in dict.fromkeys(table["corruption"]) if name]
-    names = [str(name) for name in dict.fromkeys(table[by])]
-    colours, dashes = scorer_colours(len(names), theme), scorer_dashes(len(names))
-    made = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, subplot_titles=[_NAMES.get(p, p) for p in panels])
-    figure = empty_figure(theme, height=HEIGHT, margin=(48, 12, 30, 52))
-    template = figure.layout
-    figure = made.update_layout(template)
-    for column, panel in enumerate(panels, start=1):
-        rows: Any = table[table["corruption"].isin(["", panel])]
-        for place, name in enumerate(names):
-            own = rows[rows[by].astype(str) == name].groupby("strength")[[value, f"{value}_low", f"{value}_high"]]
-            at = own.mean()
-            bars = {"type": "data", "symmetric": False, "width": 0, "thickness": 1.2}
-            bars |= {"array": (at[f"{value}_high"] - at[value]).clip(lower=0).tolist()}
-            bars |= {"arrayminus": (at[value] - at[f"{value}_low"]).clip(lower=0).tolist()}
-            figure.add_trace(
-                go.Scatter(
-                    x=at.index.tolist(),
-                    y=at[value].tolist(),
-                    mode="lines+markers",
-                    line={"color": colours[place], "dash": dashes[place]},
-                    error_y=bars,
-                    name=key_name(name),
-                    showlegend=column == 1,
-                ),
-                row=1,
-                col=column,
-            )
-        figure.update_xaxes(axis(theme, "Strength", dtick=1), row=1, col=column)
-        figure.update_yaxes(axis(theme, title if column == 1 else ""), row=1, col=column)
-    add_key(figure, names, theme, width=620)
-    return figure
+def title_of(metric: str) -> str:
+    """Title of the figure of one of :data:`METRICS`."""
+    return f"{METRICS[metric]} against strength"
 
 
-def _said(table: pd.DataFrame, value: str) -> str:
-    if table.empty or value not in table:
-        return "There is nothing to draw."
-    found = []
-    for row in table.to_dict("records"):
-        what = f"{row['scorer']}" + (f" L{row['level']}" if "level" in row else "")
-        place = f"{_NAMES.get(row['corruption'], row['corruption'])} {row['strength']}" if row["strength"] else "clean"
-        found.append(f"{what}, {place}: {row[value]:.2f}")
-    return f"n = {len(found)} values. " + "; ".join(found) + "."
+def metric_figure(tables: Mapping[str, pd.DataFrame], metric: str, theme: Theme) -> tuple[go.Figure, str]:
+    """The figure of one of :data:`METRICS`, a line for each scorer, and the same in words."""
+    curves = tables["curves"]
+    looks = scorer_looks(_distinct(curves, "scorer"), theme)
+    figure = against_strength(curves, metric, "scorer", looks, title=METRICS[metric], theme=theme)
+    return figure, _said(curves, metric, "scorer")
 
 
-def slider(steps: list[Mapping[str, Any]], *, theme: Theme) -> go.Figure:
-    """The image and each scorer's map at every strength; a slider chooses the strength.
+def slider_title(corruption: str) -> str:
+    """Title of the figure with the slider of one corruption."""
+    return f"One image under {NAMES.get(corruption, corruption)}"
+
+
+# -- lines ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one line is drawn: what it stands for, and the colours of its points and of the line itself."""
+
+    name: str
+    fill: str
+    line: str
+    dash: str
+
+
+def scorer_looks(names: Sequence[str], theme: Theme) -> list[Look]:
+    """Scorers in theirs."""
+    colours = scorer_colours(len(names), theme), scorer_dashes(len(names))
+    return [Look(name, colour, colour, dash) for name, colour, dash in zip(names, *colours, strict=True)]
+
+
+def level_looks(table: pd.DataFrame, theme: Theme) -> list[Look]:
+    """Levels in their colours; pale ones by their outline."""
+    levels = sorted(int(level) for level in set(table["level"])) if "level" in table else []
+    fills = [level_colour(level, levels, theme) for level in levels]
+    dashes = scorer_dashes(len(levels))
+    return [Look(str(v), f, outline(f, theme), d) for v, f, d in zip(levels, fills, dashes, strict=True)]
+
+
+def against_strength(
+    table: pd.DataFrame, value: str, by: str, looks: Sequence[Look], *, title: str, theme: Theme
+) -> go.Figure:
+    """A panel for each corruption; each line starts at the clean images.
 
     Parameters
     ----------
-    steps : list of mapping
-        ``strength``, ``image`` (data address) and ``maps``: by scorer ``shape``, ``low``, ``high``, ``data``.
+    table : DataFrame
+        ``corruption`` (empty: clean), ``strength``, a column ``by``, and ``value`` with ``…_low`` and ``…_high``; a row
+        for each corruption, strength and line.
     """
-    scorers = list(dict.fromkeys(name for step in steps for name in step["maps"]))
-    titles = ["Image", *(escaped(short(name, 24)) for name in scorers)]
-    figure = make_subplots(rows=1, cols=len(titles), subplot_titles=titles)
-    figure.update_layout(empty_figure(theme, height=HEIGHT + 60, margin=(8, 8, 40, 80)).layout)
+    if table.empty or value not in table:
+        return sentence_figure(theme, height=160, sentence=_NOTHING)
+    panels = [name for name in _distinct(table, "corruption") if name]
+    across = min(len(panels), ACROSS)
+    down = math.ceil(len(panels) / across)
+    titles = [NAMES.get(panel, panel) for panel in panels]
+    shared: Any = "all"
+    made = make_subplots(
+        rows=down,
+        cols=across,
+        shared_yaxes=shared,
+        subplot_titles=[escaped(text) for text in titles],
+        horizontal_spacing=0.03,
+        vertical_spacing=0.22 / down if down > 1 else 0,
+    )
+    figure = made.update_layout(empty_figure(theme, height=60 + ROW * down, margin=(48, 12, 30, 52)).layout)
+    for number, panel in enumerate(panels):
+        place = _cell(number, across)
+        rows: Any = table[table["corruption"].isin(["", panel])]
+        for look in looks:
+            own = rows[rows[by].astype(str) == look.name].sort_values("strength")
+            figure.add_trace(_line(own, value, look, by, number == 0), **place)
+        last = number + across >= len(panels)
+        figure.update_xaxes(axis(theme, "strength" if last else "", dtick=1), **place)
+        figure.update_yaxes(axis(theme, title if place["col"] == 1 else ""), **place)
+    figure.update_annotations(font={"size": SMALL + 1, "color": chrome(theme).ink})
+    add_key(figure, [_key(look.name, by) for look in looks], theme, width=620)
+    return figure
+
+
+def _line(rows: pd.DataFrame, value: str, look: Look, by: str, key: bool) -> go.Scatter:
+    at, low, high = (rows[name].astype("float64") for name in (value, f"{value}_low", f"{value}_high"))
+    bars = {"type": "data", "symmetric": False, "width": 0, "thickness": 1.2, "color": look.line}
+    bars |= {"array": (high - at).tolist(), "arrayminus": (at - low).tolist()}
+    return go.Scatter(
+        x=rows["strength"].tolist(),
+        y=at.tolist(),
+        mode="lines+markers",
+        line={"color": look.line, "dash": look.dash, "width": 1.8},
+        marker={"color": look.fill, "size": 7, "line": {"color": look.line, "width": 1}},
+        error_y=bars,
+        name=key_name(_key(look.name, by)),
+        legendgroup=look.name,
+        showlegend=key,
+    )
+
+
+def _key(name: str, by: str) -> str:
+    return f"L{name}" if by == "level" else name
+
+
+def _distinct(table: pd.DataFrame, column: str) -> list[str]:
+    return [str(name) for name in dict.fromkeys(table[column])] if column in table else []
+
+
+def _said(table: pd.DataFrame, value: str, by: str) -> str:
+    if table.empty or value not in table:
+        return _NOTHING
+    found = []
+    for row in table.to_dict("records"):
+        where = f"{NAMES.get(row['corruption'], row['corruption'])} {row['strength']}" if row["strength"] else "clean"
+        found.append(f"{_key(str(row[by]), by)}, {where}: {row[value]:.2f}")
+    return f"n = {len(found)} values. " + "; ".join(found) + "."
+
+
+# -- one image --------------------------------------------------------------------------------------
+
+Step = Mapping[str, Any]
+"""``corruption``, ``strength``, ``image`` (an address), ``maps``: by scorer ``shape``, ``low``, ``high``, ``data``."""
+
+
+def corruptions_of(facts: Mapping[str, Any]) -> list[str]:
+    """The corruptions under which the example is kept."""
+    steps = facts.get("example", {}).get("steps", [])
+    return list(dict.fromkeys(step["corruption"] for step in steps if step["strength"]))
+
+
+def steps_of(facts: Mapping[str, Any], corruption: str) -> list[Step]:
+    """The clean example and the example under one corruption, by strength."""
+    return [step for step in facts["example"]["steps"] if step["corruption"] in ("", corruption)]
+
+
+def pictures(step: Step, scorers: Sequence[str], *, theme: Theme) -> go.Figure:
+    """The image and each scorer's map beside it, all of one size.
+
+    Parameters
+    ----------
+    scorers : sequence of str
+        Those that have a map at any strength; one that has none here keeps its place.
+    """
+    figure = _panels(scorers, theme)
+    for trace, place in _traces(step, scorers, figure, theme):
+        figure.add_trace(trace, **place)
+    return figure
+
+
+def slider(steps: Sequence[Step], *, theme: Theme) -> go.Figure:
+    """The same for every strength; a slider in the figure chooses it, without any server."""
+    scorers = scorers_of(steps)
+    figure = _panels(scorers, theme)
     owners: list[int] = []
     for number, step in enumerate(steps):
-        figure.add_trace(go.Image(source=step["image"], visible=number == 0, hoverinfo="skip"), row=1, col=1)
-        owners.append(number)
-        for column, name in enumerate(scorers, start=2):
-            if (found := step["maps"].get(name)) is None:
-                continue
-            values = np.frombuffer(base64.b64decode(found["data"]), dtype=np.uint8).reshape(found["shape"])
-            heat = go.Heatmap(z=values, zmin=0, zmax=255, colorscale="Viridis", showscale=False, zsmooth="best")
-            figure.add_trace(heat.update(visible=number == 0, hoverinfo="skip"), row=1, col=column)
+        for trace, place in _traces(step, scorers, figure, theme):
+            figure.add_trace(trace.update(visible=number == 0), **place)
             owners.append(number)
     choices = [
         {
@@ -127,11 +218,71 @@ def slider(steps: list[Mapping[str, Any]], *, theme: Theme) -> go.Figure:
         }
         for number, step in enumerate(steps)
     ]
-    shown = {"prefix": "Strength ", "font": {"color": chrome(theme).ink}}
-    figure.update_layout(sliders=[{"steps": choices, "currentvalue": shown, "pad": {"t": 10}}])
+    tones, height = chrome(theme), figure.layout.height  # type: ignore[union-attr]
+    look = {"bgcolor": tones.line, "bordercolor": tones.line, "activebgcolor": tones.accent, "tickcolor": tones.muted}
+    shown = {"prefix": "Strength ", "font": {"color": tones.ink}}
+    place = {"pad": {"t": 24}, "len": 0.6, "x": 0, "font": {"color": tones.muted}}
+    sliders = [{"steps": choices, "currentvalue": shown, **look, **place}]
+    return figure.update_layout(sliders=sliders, height=height + _SLIDER, margin_b=8 + _SLIDER)
+
+
+def scorers_of(steps: Sequence[Step]) -> list[str]:
+    """Scorers with a map at any of these strengths, in order."""
+    return list(dict.fromkeys(name for step in steps for name in step["maps"]))
+
+
+def describe_pictures(step: Step) -> str:
+    """Which image and whose maps, with the range that a scorer's maps share."""
+    maps = [f"{name}, {found['low']:.3g} to {found['high']:.3g}" for name, found in step["maps"].items()]
+    where = f"{NAMES.get(step['corruption'], step['corruption'])}, strength {step['strength']}"
+    return f"The example, {where if step['strength'] else 'clean'}. Maps: {listed(maps) or 'none'}."
+
+
+def _panels(scorers: Sequence[str], theme: Theme) -> go.Figure:
+    titles = ["Image", *(escaped(short(name, 24)) for name in scorers)]
+    across = min(len(titles), ACROSS)
+    down = math.ceil(len(titles) / across)
+    figure = make_subplots(
+        rows=down, cols=across, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.1 / down
+    )
+    figure.update_layout(empty_figure(theme, height=40 + PICTURE * down, margin=(8, 64, 32, 8)).layout)
+    figure.update_annotations(font={"size": SMALL + 1, "color": chrome(theme).ink})
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", constrain="domain")
-    for column in range(1, len(titles) + 1):
-        anchor = f"x{column}" if column > 1 else "x"
-        figure.update_yaxes(scaleanchor=anchor, row=1, col=column)
+    for number in range(len(titles)):
+        figure.update_yaxes(scaleanchor=f"x{number + 1}" if number else "x", **_cell(number, across))
     return figure
+
+
+def _cell(number: int, across: int) -> dict[str, Any]:
+    return {"row": number // across + 1, "col": number % across + 1}
+
+
+def _traces(step: Step, scorers: Sequence[str], figure: go.Figure, theme: Theme) -> list[tuple[Any, dict[str, Any]]]:
+    """Image and maps of one step with their places; a map keeps the range of its scorer, written on its bar."""
+    across = min(len(scorers) + 1, ACROSS)
+    found: list[tuple[Any, dict[str, Any]]] = [(go.Image(source=step["image"], hoverinfo="skip"), _cell(0, across))]
+    layout: Any = figure.layout
+    for number, name in enumerate(scorers, start=1):
+        kept = step["maps"].get(name)
+        if kept is None:
+            continue
+        parts = np.frombuffer(base64.b64decode(kept["data"]), dtype=np.uint8).reshape(kept["shape"])
+        low, high = kept["low"], max(kept["high"], kept["low"] + 1e-12)
+        values = (low + parts.astype(np.float64) / 255 * (high - low)).astype(np.float32)
+        wide, tall = (layout[f"{axis}axis{number + 1}"].domain for axis in "xy")
+        bar = {
+            "x": wide[1],
+            "xanchor": "left",
+            "y": (tall[0] + tall[1]) / 2,
+            "thickness": 9,
+            "len": 0.8 * (tall[1] - tall[0]),
+            "nticks": 4,
+            "outlinewidth": 0,
+            "tickfont": {"size": SMALL, "color": chrome(theme).muted},
+            "title": {"text": "score", "font": {"size": SMALL, "color": chrome(theme).muted}},
+        }
+        heat = go.Heatmap(z=values, zmin=low, zmax=high)
+        heat.update(colorscale="Viridis", colorbar=bar, zsmooth="best", hovertemplate="%{z:.3g}<extra></extra>")
+        found.append((heat, _cell(number, across)))
+    return found

@@ -34,6 +34,7 @@ LIVE_SECONDS = 1.0
 STRIP = 8
 MODES = {"quick": "Quick: a sample", "full": "Full: every image"}
 INTERACTIVE: dict[str, str] = {
+    "robustness": "pages.ui.studying_robustness:of_finding",
     "level-mix": "pages.ui.studying_level_mix:of_finding",
     "decisions": "pages.ui.studying_decisions:of_finding",
 }
@@ -166,10 +167,11 @@ def _finding(info: DatasetInfo, finding: Finding) -> None:
     st.markdown(f"**{plain(finding.sentence)}**")
     st.caption(plain(finding.caveat))
     module, _, name = INTERACTIVE.get(finding.study, "").partition(":")
-    if module:
-        getattr(importlib.import_module(module), name)(info, finding)
+    there = getattr(importlib.import_module(module), name)(info, finding) if module else None
     drawn = figures(finding, charts.theme())
     for title, (figure, words) in drawn.items():
+        if title in (there or ()):
+            continue
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(title)}**", width="content")
             how_to_read_figure(finding.study, title)

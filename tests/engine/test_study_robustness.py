@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from PIL import Image
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
+from mad_core.errors import CancelledError
 from mad_core.runs.here import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
+from mad_core.studies import robustness_scoring
+from mad_core.studies.estimates import Estimate, clearly_above
 from mad_core.studies.robustness import robustness, run
 from mad_core.studies.robustness_scoring import packed, unpacked
 from mad_core.studies.study import Work
@@ -56,10 +60,45 @@ def test_losses_are_those_of_counting() -> None:
     assert row["auroc"] == pytest.approx(brute) and row["loss_low"] <= row["loss"] <= row["loss_high"]
 
 
-def test_an_image_without_a_score_leaves_every_condition() -> None:
+def test_an_image_without_a_score_leaves_every_condition_and_every_run() -> None:
     table = cells({})
     table.loc[(table["image_id"] == "i3") & (table["strength"] == 1), "score"] = np.nan
-    assert robustness(table, {"r": "one"}, draws=20).facts["images_used"] == {"one": 179}
+    both = pd.concat([table, cells({}).assign(run="other")])
+    found = robustness(both, {"r": "one", "other": "two"}, draws=20)
+    assert found.facts["images_used"] == {"one": 179, "two": 179}
+    assert found.caveat.endswith("1 of 180 images have no score under some corruption and are left out.")
+    table["score"] = np.nan
+    found = robustness(pd.concat([table, cells({}).assign(run="other")]), {"r": "one", "other": "two"}, draws=20)
+    assert found.facts["images_used"] == {"one": 0, "two": 180} and "one scored no image" in found.caveat
+    assert set(found.tables["curves"]["scorer"]) == {"two"}
+
+
+def test_levels_are_averaged_over_scorers_draw_by_draw() -> None:
+    names = {"r": "one", "other": "two"}
+    found = robustness(pd.concat([cells({1: 1.0}), cells({2: 1.0}).assign(run="other")]), names, draws=100)
+    rows, own = found.tables["detection"], found.tables["levels"]
+    assert set(rows["scorers"]) == {2} and len(rows) == 6
+    assert ((rows["auroc_low"] <= rows["auroc"]) & (rows["auroc"] <= rows["auroc_high"])).all()
+    means = own.groupby(["corruption", "strength", "level"])["auroc"].mean()
+    assert rows.set_index(["corruption", "strength", "level"])["auroc"].to_dict() == pytest.approx(means.to_dict())
+    alike = robustness(pd.concat([cells({1: 1.0}), cells({1: 1.0}).assign(run="other")]), names, draws=100)
+    alone = robustness(cells({1: 1.0}), {"r": "one"}, draws=100)
+    ends = ["auroc_low", "auroc_high"]  # the same scorer twice says no more than once
+    assert alike.tables["detection"][ends].to_numpy() == pytest.approx(alone.tables["detection"][ends].to_numpy())
+
+
+def test_many_questions_at_once_find_nothing_in_noise() -> None:
+    rng = np.random.default_rng(0)
+    false, found = 0, 0
+    for _ in range(300):
+        shared = rng.normal(size=201)
+        noise = {k: shared + rng.normal(size=201) for k in range(40)}
+        estimates = {k: Estimate(float(v[0]), v[0] + v[1:]) for k, v in noise.items()}
+        false += bool(clearly_above(estimates))
+        found += 7 in clearly_above(estimates | {7: Estimate(8.0, 8.0 + noise[7][1:])})
+    assert false <= 27 and found > 290  # 5 % of 300 and three deviations
+    assert clearly_above({"always": Estimate(0.5, np.full(9, 0.5)), "never": Estimate(0.0, np.zeros(9))}) == ["always"]
+    assert clearly_above({"unknown": Estimate(0.5, np.full(9, np.nan))}) == clearly_above({}) == []
 
 
 def test_maps_come_back() -> None:
@@ -108,6 +147,40 @@ def test_end_to_end_and_what_is_kept_is_not_scored_again(
     assert again.to_json() == found.to_json()
 
 
+def test_a_stopped_study_and_a_full_one_go_on_image_by_image(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_id = store.add_dataset(Imported(pictures(tmp_path / "images", per_level=10)))
+    made = scored(store, dataset_id)
+    monkeypatch.setattr("mad_core.studies.robustness_scoring.CHUNK", 4)
+    monkeypatch.setattr("mad_core.studies.robustness.QUICK_STRENGTHS", (5,))
+    monkeypatch.setattr("mad_core.studies.robustness.STRENGTHS", (5,))
+    asked: list[str] = []
+    spoil = robustness_scoring.corrupted
+
+    def counted(image: np.ndarray, corruption: str, strength: int, *, image_id: str, seed: int = 0) -> np.ndarray:
+        asked.append(image_id)
+        return spoil(image, corruption, strength, image_id=image_id, seed=seed)
+
+    def stop() -> None:
+        if len(asked) > 9:
+            raise CancelledError("Stopped.")
+
+    monkeypatch.setattr(robustness_scoring, "corrupted", counted)
+    work = Work(store, dataset_id, store.dataset(dataset_id), [made], {"corruptions": "blur"})
+    with pytest.raises(CancelledError):
+        run(replace(work, check_cancel=stop))
+    assert len(asked) == 10  # the clean example and two chunks of four are kept
+    shown = 2  # the slider's pictures
+    steps: list[tuple[int, int]] = []
+    quick = run(replace(work, progress=lambda done, total: steps.append((done, total))))
+    assert quick.facts["images"] == 20 and len(asked) <= 10 + 20 + 1 - 8 + shown and steps[-1] == (20, 20)
+    asked.clear()
+    full = run(replace(work, quick=False))
+    assert full.facts["images"] == 30 and len(asked) <= 10 + shown
+    assert full.facts["example"]["image_id"] == quick.facts["example"]["image_id"]
+
+
 def test_the_figures_are_drawn_and_the_slider_carries_its_pictures(store: Store, tmp_path: Path) -> None:
     from mad_core.studies.drawing import figures
 
@@ -115,6 +188,10 @@ def test_the_figures_are_drawn_and_the_slider_carries_its_pictures(store: Store,
     made = scored(store, dataset_id)
     found = run(Work(store, dataset_id, store.dataset(dataset_id), [made], {"corruptions": "blur"}))
     drawn = figures(found, "light")
-    assert len(drawn) == 3 and all(words for _, words in drawn.values())
+    assert len(drawn) == 5 and all(words for _, words in drawn.values())
     slider: Any = drawn["One image under Blur"][0]
     assert len(slider.layout.sliders[0].steps) == 4 and sum(trace.visible is True for trace in slider.data) == 2
+    lows, highs = ({trace[end] for trace in slider.data if trace.type == "heatmap"} for end in ("zmin", "zmax"))
+    assert len(lows) == len(highs) == 1  # one range over all strengths
+    clean, spoilt = found.facts["example"]["steps"][0], found.facts["example"]["steps"][-1]
+    assert clean["image"] != spoilt["image"] and clean["maps"] != spoilt["maps"]
