@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mad_core.studies.ablation import ablation
 from mad_core.studies.area import area_and_severity
 from mad_core.studies.correspondence import correspondence
 from mad_core.studies.decisions import decisions
@@ -20,6 +21,7 @@ from mad_core.studies.level_mix import level_mix
 from mad_core.studies.robustness import robustness
 from mad_core.teaching import METRICS, READ, STUDY_FIGURES, of_figure
 
+from . import test_study_ablation as parts
 from . import test_study_area as area
 from . import test_study_correspondence as correspondences
 from . import test_study_cost as costs
@@ -79,6 +81,7 @@ FINDINGS: dict[str, Callable[[], Finding]] = {
     "level-mix": lambda: level_mix(mixes.sample(*mixes.data(2, 1)), mixes.PARAMETERS),
     "decisions": lambda: decisions(cuts.sample(A=0.5), cuts.PARAMETERS),
     "hybrid": lambda: hybrid({("d", "m"): blends.table(1.0, 1.0, 20)}, draws=5),
+    "ablation": lambda: ablation(parts.cells({"chosen": 1.0, "rubric": 2.0}), draws=10),
     "cost": lambda: costs.found_for({"slow": (2.0, 2.0), "fast": (0.2, 50.0)}, per_level=20),
 }
 
