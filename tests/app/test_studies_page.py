@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mad_core.datasets.dataset import Imported
 from mad_core.runs.here import do_here
 from mad_core.studies.record import list_studies
 from tests.app.conftest import Home
 from tests.app.test_compare_page import written
 from tests.app.test_score_page import button
+from tests.engine.test_study_robustness import pictures
 from tests.engine.toy_study import use_toy_study
 
 Open = Callable[..., AppTest]
@@ -64,3 +67,52 @@ def test_a_failed_study_says_why_and_strips_show_images(
 def test_too_few_runs_cannot_be_asked(home: Home, open_page: Open) -> None:
     test = open_page("studies", study="correspondence", studied=home.run("Alpha").id)
     assert button(test, "Run the study").disabled
+
+
+def without_runs(home: Home) -> None:
+    for run in home.store.runs(home.dataset):
+        home.store.delete_run(run.id)
+
+
+def test_a_study_of_images_alone_is_asked_without_runs(home: Home, open_page: Open) -> None:
+    without_runs(home)
+    test = open_page("studies")
+    assert "Separability of levels" in test.subheader[0].value and not test.multiselect
+    assert "some look at images alone" in test.info[0].value
+    button(test, "Run the study").click().run()
+    assert not test.exception, test.exception
+    (found,) = list_studies(home.store, home.dataset)
+    assert (found.study, found.runs) == ("separability", ())
+    assert found.parameters == {"features": "mad-formula-s", "against": ""}
+
+
+def test_without_runs_the_others_say_what_they_need(home: Home, open_page: Open) -> None:
+    without_runs(home)
+    for name, needs in (("cost", "run"), ("correspondence", "2 runs")):
+        test = open_page("studies", study=name)
+        asked = button(test, "Run the study")
+        assert asked.disabled and needs in asked.help
+        assert asked.help in [caption.value.replace("\\", "") for caption in test.caption]
+
+
+def test_the_dataset_to_compare_with_is_chosen(home: Home, open_page: Open, tmp_path: Path) -> None:
+    other = home.store.add_dataset(Imported(pictures(tmp_path / "squares")))
+    test = open_page("studies", study="separability")
+    (choice,) = [box for box in test.selectbox if box.label == "Compare with"]
+    assert choice.options == ["no other dataset", "squares"]
+    choice.set_value(other).run()
+    button(test, "Run the study").click().run()
+    assert not test.exception, test.exception
+    (found,) = list_studies(home.store, home.dataset)
+    assert found.parameters["against"] == other and found.runs == ()
+
+
+def test_all_that_can_be_run_is_queued_and_the_rest_is_named(home: Home, open_page: Open) -> None:
+    test = open_page("studies")
+    button(test, "Run all that can be run").click().run()
+    assert not test.exception, test.exception
+    asked = {found.study for found in list_studies(home.store, home.dataset)}
+    assert {"robustness", "correspondence", "cost", "level-mix"} <= asked and "hybrid" not in asked
+    assert all(found.quick for found in list_studies(home.store, home.dataset))
+    text = written(test).replace("\\", "")
+    assert f"{len(asked)} studies are asked" in text and "needs a run of a multimodal model" in text
