@@ -12,12 +12,14 @@ import pytest
 from mad_core.datasets.dataset import Card, Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError
 from mad_core.runs.store import Store
+from mad_core.settings import Settings
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.record import StudyRequest, find_study, request_study
 from mad_core.studies.separability import Place, run, separability
 from mad_core.studies.study import Work, study
 
+from .test_cli import Mad, home, mad  # noqa: F401 - fixtures
 from .test_separation import made
 from .test_study_robustness import pictures
 
@@ -205,3 +207,14 @@ def test_runs_do_not_make_it_another_request(store: Store, two: tuple[str, str])
     asked = request_study(store, StudyRequest(two[0], "separability"))
     there = find_study(store, StudyRequest(two[0], "separability", runs=("no such run",)))
     assert there is not None and there.id == asked.id and there.runs == ()
+
+
+def test_the_command_needs_no_run(mad: Mad, home: Path, tmp_path: Path) -> None:  # noqa: F811
+    store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
+    dataset_id = store.add_dataset(Imported(pictures(tmp_path / "images")))
+    store.close()
+    out = tmp_path / "out"
+    answer = mad("study", "separability", dataset_id, "--param", "features=filterbank", "--out", out, "--json").json
+    assert answer["facts"]["request"]["runs"] == [] and answer["facts"]["features"] == "filterbank"
+    assert {"separability-pairs.csv", "separability-domains.csv"} <= {path.name for path in out.iterdir()}
+    assert len(list(out.glob("*.html"))) == 3
