@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.errors import NotFoundError
+from mad_core.errors import CancelledError, MadError, NotFoundError
 from mad_core.settings import Settings
 from mad_core.terminal import (
     AsJson,
@@ -24,11 +24,11 @@ from mad_core.terminal import (
     working,
 )
 
-LIST = "list"
+LIST, ALL = "list", "all"
 
 
 def study(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's id, or the word list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study's id, or the word list, or all.")],
     source: Annotated[
         str | None, typer.Argument(metavar="[PATH]", help="The dataset: a path, demo, or a stored one's id.")
     ] = None,
@@ -44,29 +44,31 @@ def study(
     policy: Policy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a question of scores that are there: a sentence with its interval, tables and figures; `study list`."""
+    """Ask a question of scores that are there: a sentence with its interval, tables, figures; `list` says which."""
     if name == LIST:
         _list(as_json)
         return
-    info = _named(name)
-    parameters = checked_parameters(info, param or [])
+    if name == ALL and param:
+        raise typer.BadParameter("all studies are done with their defaults; name one to set its parameters.")
+    info = None if name == ALL else _named(name)
+    parameters = checked_parameters(info, param or []) if info else {}
     device = named_device(device or Settings.from_environment().device)
     store, dataset_id, runs = _asked(source, [text.removeprefix("run:") for text in run or []], policy)
-    from mad_core.studies.record import StudyRequest, read_study, request_study
+    from mad_core.studies.record import StudyRequest
+    from mad_core.studies.study import studies
 
-    request = StudyRequest(dataset_id, info.id, tuple(runs), parameters, quick, seed)
-    found = request_study(store, request, force=force, device=device)
-    job = store.queue.active_for(found.job_key)
-    if job is not None:
-        from mad_core.runs.here import do_here
-
-        with working() as progress:
-            do_here(store, job.id, device, progress.job)
-    finding = read_study(store, found.id).finding
-    files, missing = _write(finding, out) if out is not None and finding is not None else ([], "")
-    data = {"id": found.id, **(finding.to_json() if finding else {}), "files": [str(path) for path in files]}
-    data["missing"] = missing
-    print_answer(data, as_json, lambda: _lines(data))
+    requests = [
+        StudyRequest(dataset_id, each.id, tuple(runs), parameters, quick, seed)
+        for each in ([info] if info else studies())
+    ]
+    if info:
+        data = _done(store, requests[0], device, force, out)
+        print_answer(data, as_json, lambda: _lines(data))
+        return
+    answers = [_attempted(store, request, device, force, out) for request in requests]
+    print_answer(answers, as_json, lambda: (line for answer in answers for line in _in_short(answer)))
+    if not any(answer["status"] == "done" for answer in answers):
+        raise typer.Exit(1)
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {"study": study}
@@ -80,6 +82,47 @@ def _named(name: str) -> Any:
         return catalogue.study(name)
     except NotFoundError as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from None
+
+
+def _done(store: Any, request: Any, device: str, force: bool, out: Path | None) -> dict[str, Any]:
+    """The finding of one study, made now or found again, as JSON."""
+    from mad_core.studies.record import read_study, request_study
+
+    found = request_study(store, request, force=force, device=device)
+    job = store.queue.active_for(found.job_key)
+    if job is not None:
+        from mad_core.runs.here import do_here
+
+        with working() as progress:
+            do_here(store, job.id, device, progress.job)
+    finding = read_study(store, found.id).finding
+    files, missing = _write(finding, out) if out is not None and finding is not None else ([], "")
+    told = {"files": [str(path) for path in files], "missing": missing}
+    return {"id": found.id, **(finding.to_json() if finding else {}), **told}
+
+
+def _attempted(store: Any, request: Any, device: str, force: bool, out: Path | None) -> dict[str, Any]:
+    """One of all studies in short: what it found, or why it was not done, with its title either way."""
+    from mad_core.studies.study import study as catalogued
+
+    info = catalogued(request.study)
+    entry = {"study": info.id, "title": info.title}
+    missing = info.missing([store.run(run_id) for run_id in request.runs])
+    if missing:
+        return {**entry, "status": "left out", "why": missing}
+    try:
+        done = _done(store, request, device, force, out)
+    except CancelledError:
+        raise
+    except MadError as error:
+        return {**entry, "status": "not done", "why": str(error)}
+    told = {name: done[name] for name in ("id", "sentence", "caveat", "files", "missing")}
+    return {**entry, "status": "done", **told}
+
+
+def _in_short(answer: Mapping[str, Any]) -> Iterable[str]:
+    yield f"{answer['title']}: {answer['status']}"
+    yield f"  {answer.get('sentence') or answer['why']}"
 
 
 def _asked(source: str | None, runs: list[str], policy: Path | None) -> tuple[Any, str, list[str]]:

@@ -15,6 +15,7 @@ register(
         "is lost first. The slider shows one image and what each scorer sees in it.",
         needs="A run that was made here; its fit is used again.",
         entry="mad_core.studies.robustness:run",
+        kinds=("made here",),
         modules=("mad_core.studies.robustness_scoring", "mad_core.studies.corruptions"),
         parameters=(
             Parameter(
@@ -106,6 +107,7 @@ register(
         "judges a weight that was found on other images, since the best point of a curve flatters itself.",
         needs="A run of a conventional detector and one of a multimodal model.",
         entry="mad_core.studies.hybrid:run",
+        kinds=("detector", "mllm"),
         modules=("mad_core.scorers.hybrid",),
         least_runs=2,
     )
@@ -122,6 +124,7 @@ register(
         "field in place of the image shows what the model expects before it looks.",
         needs="A run of a multimodal model that was made here. Its images are judged about five times more.",
         entry="mad_core.studies.ablation:run",
+        kinds=("mllm",),
         modules=("mad_core.studies.ablation_asking",),
         parameters=(
             Parameter(
@@ -175,6 +178,7 @@ register(
         "and gives more. Whiskers are 95 % intervals: where they overlap widely, take the faster one.",
         needs="A run that was made here; imported scores recorded no time.",
         entry="mad_core.studies.cost:run",
+        kinds=("made here",),
         modules=("mad_core.studies.correspondence",),
         parameters=(
             Parameter(

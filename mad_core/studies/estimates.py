@@ -97,9 +97,10 @@ def over_subsets(parts: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]
 def clearly_above(estimates: Mapping[Key, Estimate], confidence: float = 0.95) -> list[Key]:
     """Those that lie above 0 when all are asked at once, in their order.
 
-    One lower band over all of them holds with this confidence: each is put in its own bootstrap deviations, and the
-    band's width is the quantile of the largest deviation of a draw, so estimates that move together cost little
-    (Romano and Wolf 2005, Exact and approximate stepdown methods for multiple hypothesis testing, first step).
+    A two-sided band over all of them holds with this confidence: each is put in its own bootstrap deviations, and the
+    band's reach is the quantile of the largest deviation of a draw, so estimates that move together cost little
+    (Romano and Wolf 2005, Exact and approximate stepdown methods for multiple hypothesis testing, first step). Its
+    own interval must lie above 0, too.
     """
     known = {key: e for key, e in estimates.items() if len(e.draws) and np.isfinite(e.draws).all()}
     if not known:
@@ -109,8 +110,9 @@ def clearly_above(estimates: Mapping[Key, Estimate], confidence: float = 0.95) -
     spread = draws.std(axis=1)
     moving = spread > 0
     apart = (draws[moving] - values[moving, None]) / spread[moving, None]
-    reach = float(np.quantile(apart.max(axis=0), confidence)) if moving.any() else 0.0
-    return [key for key, low in zip(known, values - reach * spread, strict=True) if low > 0]
+    reach = float(np.quantile(apart.max(axis=0), (1 + confidence) / 2)) if moving.any() else 0.0
+    lows = zip(known.items(), values - reach * spread, strict=True)
+    return [key for (key, one), low in lows if low > 0 and one.sign(confidence) > 0]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.building import kind_of
 from mad_core.runs.store import Run, Store
 from mad_core.scorers.scorer import Parameter, checked_values
 from mad_core.studies.finding import Finding
@@ -82,6 +83,8 @@ class StudyInfo:
     parameters : tuple of Parameter
     least_runs : int
         How many runs of the dataset it needs; with 0 it looks at images alone, and is given no run.
+    kinds : tuple of str
+        Of each of these kinds it needs a run: ``detector``, ``mllm``, or ``made here`` (not imported).
     modules : tuple of str
         Modules besides the one of ``entry`` whose change makes its stored findings outdated.
     """
@@ -94,6 +97,7 @@ class StudyInfo:
     entry: str
     parameters: tuple[Parameter, ...] = field(default=())
     least_runs: int = 1
+    kinds: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,19 +115,38 @@ class StudyInfo:
         """Digest of the source that makes its findings: the study's own, and what all studies count with."""
         return source_digest(self.entry.partition(":")[0], *self.modules, *_COUNTING)
 
+    def missing(self, runs: Sequence[Run]) -> str | None:
+        """What it needs and does not find among these runs, as a sentence; None where it can be asked of them."""
+        if len(runs) < self.least_runs:
+            wanted = "a finished run" if self.least_runs == 1 else f"{self.least_runs} runs"
+            return f"The study '{self.title}' needs {wanted} of this dataset; score it first (Score page)."
+        absent = next((kind for kind in self.kinds if not any(_is(run, kind) for run in runs)), None)
+        return f"The study '{self.title}' needs {_KINDS[absent]}; choose or make one." if absent else None
+
     def do(self, work: Work) -> Finding:
         """Import the study and do it.
 
         Raises
         ------
         InputError
-            If there are fewer runs than it needs, or what the study says of its own.
+            If it needs other runs, or what the study says of its own.
         """
-        if len(work.runs) < self.least_runs:
-            runs = "a finished run" if self.least_runs == 1 else f"{self.least_runs} runs"
-            raise InputError(f"The study '{self.title}' needs {runs} of this dataset; score it first (Score page).")
+        missing = self.missing(work.runs)
+        if missing:
+            raise InputError(missing)
         module, _, name = self.entry.partition(":")
         return getattr(importlib.import_module(module), name)(work)
+
+
+_KINDS = {
+    "detector": "a run of a conventional detector",
+    "mllm": "a run of a multimodal model",
+    "made here": "a run that was made here, not imported",
+}
+
+
+def _is(run: Run, kind: str) -> bool:
+    return not run.imported if kind == "made here" else kind_of(run.scorer) == kind
 
 
 _COUNTING = (

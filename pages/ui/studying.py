@@ -41,6 +41,7 @@ INTERACTIVE: dict[str, str] = {
 """Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> titles or None``: controls that move what was found.
 
 The titles are those of figures that stand there already."""
+_ASKED = "studies_asked"
 WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -66,6 +67,7 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
             label_visibility="collapsed",
             **session.bound("study", list(known), first),
         )
+        _all_button(info, tuple(chosen))
     with panel:
         _panel(info, known[name or first], tuple(chosen))
 
@@ -132,9 +134,26 @@ def _button(study: StudyInfo, request: StudyRequest, record: StudyRecord | None)
 
 def _missing(study: StudyInfo, request: StudyRequest) -> str | None:
     """What it needs that is not chosen; None if nothing is missing."""
-    if len(request.runs) >= study.least_runs:
-        return None
-    return f"It needs {'a run' if study.least_runs == 1 else f'{study.least_runs} runs'} with scores."
+    return study.missing([engine.store().run(run_id) for run_id in request.runs])
+
+
+def _all_button(info: DatasetInfo, runs: tuple[str, ...]) -> None:
+    """Queue every study that can be asked of these runs, quick and with its defaults; name the other ones."""
+    st.button("Run all that can be run", icon=":material/playlist_play:", on_click=_ask_all, args=(info.id, runs))
+    for sentence in st.session_state.pop(_ASKED, []):
+        st.caption(plain(sentence))
+
+
+def _ask_all(dataset_id: str, runs: tuple[str, ...]) -> None:
+    asked, missing = 0, []
+    for study in studies():
+        request = StudyRequest(dataset_id, study.id, runs)
+        why = _missing(study, request)
+        if why:
+            missing.append(why)
+        elif session.attempt(lambda one=request: request_study(engine.store(), one)):
+            asked += 1
+    st.session_state[_ASKED] = [f"{asked} studies are asked, quick and with their defaults.", *missing]
 
 
 def _parameters(info: DatasetInfo, study: StudyInfo) -> dict[str, Any]:

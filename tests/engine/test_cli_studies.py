@@ -41,8 +41,8 @@ def test_a_study_of_a_run(mad: Mad, run: Run) -> None:  # noqa: F811
 
 
 def test_tables_and_figures_are_written(
-    mad: Mad,
-    run: Run,  # noqa: F811
+    mad: Mad,  # noqa: F811
+    run: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -71,3 +71,39 @@ def test_what_cannot_be_asked_is_said(mad: Mad, run: Run) -> None:  # noqa: F811
     assert "has no parameter 'colour'" in mad("study", "toy", "--run", run.id, "--param", "colour=1", status=2).err
     assert "needs 2 runs of this dataset" in mad("study", "correspondence", "--run", run.id, status=1).err
     assert "The toy broke" in mad("study", "toy", "--run", run.id, "--param", "fails=yes", status=1).err
+
+
+def test_all_studies_that_can_be_done_are_done(
+    mad: Mad,  # noqa: F811
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mad_core.studies import study
+
+    few = ("toy", "correspondence", "hybrid", "area")
+    monkeypatch.setattr(study, "_STUDIES", {name: study._STUDIES[name] for name in few})
+    answers = {answer["study"]: answer for answer in mad("study", "all", "--run", run.id, "--json").json}
+    assert tuple(answers) == few
+    assert answers["toy"]["status"] == "done"
+    assert answers["toy"]["sentence"] == "The mean is 1.040."
+    assert answers["correspondence"]["status"] == "left out" and "needs 2 runs" in answers["correspondence"]["why"]
+    assert answers["area"]["status"] == "not done" and answers["area"]["why"]
+    said = mad("study", "all", run.dataset_id, "--out", tmp_path / "out").out
+    assert "Toy study: done" in said and "The mean is 1.040." in said and (tmp_path / "out" / "toy.json").exists()
+    assert "name one to set its parameters" in mad("study", "all", "demo", "--param", "a=1", status=2).err
+    monkeypatch.setattr(study, "_STUDIES", {"hybrid": study._STUDIES["hybrid"]})
+    assert "left out" in mad("study", "all", "--run", run.id, status=1).out
+
+
+def test_what_a_study_needs_is_told_by_the_kinds_of_runs(run: Run) -> None:
+    from dataclasses import replace
+
+    from mad_core.studies.study import study
+
+    other, elsewhere = replace(run, scorer="mllm"), replace(run, scorer="external")
+    assert study("hybrid").missing([run, other]) is None
+    assert "needs a run of a multimodal model" in str(study("hybrid").missing([run, run]))
+    assert "needs a run of a conventional detector" in str(study("hybrid").missing([other, other]))
+    assert "made here, not imported" in str(study("robustness").missing([elsewhere]))
+    assert study("robustness").missing([elsewhere, run]) is None and study("separability").missing([]) is None
