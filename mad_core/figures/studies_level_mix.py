@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.studies_area import column
 from mad_core.palette import Theme
 
 Drawn = tuple[str, go.Figure, str]
@@ -24,26 +25,18 @@ _TITLES = {
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
     """The figures of the study ``level-mix``, each with its title and its text alternative."""
     table: Any = tables["metrics"]
-    names = [f"{row['scorer']}, {row['mix']}" for row in table.to_dict("records")]
-    panels = [Panel(title, _values(table[name]), [None] * len(table)) for name, title in _TITLES.items()]
-    fixed: Any = tables["auroc_per_level"]
-    drawn = [
-        (
-            "Test set and field",
-            reduction_panels(names, panels, theme=theme),
-            describe_reduction_panels(names, panels),
-        )
-    ]
-    if not fixed.empty:
-        means = fixed.pivot_table(index="scorer", columns="level", values="auroc", sort=False)
-        rows = means.index.tolist()
-        still = [
-            Panel(f"AUROC of L{level:g}", _values(means[level]), [None] * len(rows)) for level in sorted(means.columns)
-        ]
-        words = describe_reduction_panels(rows, still)
-        drawn.append(("AUROC of each level, which does not move", reduction_panels(rows, still, theme=theme), words))
+    rows = table[table["mix"] != "change"]
+    names = [f"{row['scorer']}, {row['mix']}" for row in rows.to_dict("records")]
+    panels = [Panel(title, *column(rows, name)) for name, title in _TITLES.items() if name in rows]
+    words = describe_reduction_panels(names, panels)
+    drawn = [("Test set and field", reduction_panels(names, panels, theme=theme), words)]
+    still: Any = tables["auroc"]
+    if not still.empty:
+        names = list(dict.fromkeys(still["scorer"]))
+        panels = []
+        for level in dict.fromkeys(still["level"]):
+            own = still[still["level"] == level].set_index("scorer").reindex(names)
+            panels.append(Panel(f"AUROC of {level}", *column(own, "auroc"), ("chance", 0.5)))
+        words = describe_reduction_panels(names, panels)
+        drawn.append(("AUROC of each level, which does not move", reduction_panels(names, panels, theme=theme), words))
     return drawn
-
-
-def _values(column: Any) -> list[float | None]:
-    return [None if pd.isna(value) else float(value) for value in column]

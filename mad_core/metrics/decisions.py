@@ -291,6 +291,33 @@ def worth(
     return found
 
 
+def crossed_confusion(
+    levels: ArrayLike, scores: ArrayLike, scale: ArrayLike, cost: ArrayLike, *, folds: int = 5, seed: int = 0
+) -> np.ndarray:
+    """The table of cuts by cost where no image is called by a cut that was placed on it; int64 of shape (L, L).
+
+    Each level is dealt to the folds at random; the images of one are called by cuts placed on all the others.
+
+    Raises
+    ------
+    InputError
+        If there are not two images.
+    """
+    at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if len(at) < 2:
+        raise InputError("Cut-points cannot be measured on other images than they were placed on: there are too few.")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(at))
+    order = order[np.argsort(at[order], kind="stable")]
+    fold = np.empty(len(at), dtype=np.int64)
+    fold[order] = np.arange(len(at)) % min(folds, len(at))
+    parts = []
+    for held in np.unique(fold):
+        cuts = cuts_by_cost(at[fold != held], values[fold != held], scale, cost)
+        parts.append(ordinal_confusion(at[fold == held], values[fold == held], cuts, scale))
+    return np.sum(parts, axis=0)
+
+
 def overkill_cut(normal_scores: ArrayLike, overkill: float) -> float:
     """The lowest score above which at most the given share of normal images lies, and a cut just there.
 

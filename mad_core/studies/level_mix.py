@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError
-from mad_core.metrics.decisions import cuts_by_cost, distance_cost, ordinal_confusion, rates_of
-from mad_core.metrics.intervals import percentile_interval
+from mad_core.figures.words import listed
+from mad_core.metrics.decisions import crossed_confusion, distance_cost, rates_of, redrawn
 from mad_core.metrics.level_mix import (
     METRICS,
     LevelPairs,
@@ -21,6 +21,7 @@ from mad_core.metrics.level_mix import (
     level_pairs,
     reweighted,
 )
+from mad_core.studies.estimates import Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
@@ -42,22 +43,32 @@ class Prepared:
     pairs, drawn : LevelPairs
         Of the scores, and of their resamples.
     rates : ndarray of shape (L, L)
-        How often images of a level (row) are called another, at the cuts of the lowest cost on the test set's own mix.
+        How often images of a level (row) are called another, at cuts of the lowest cost on the test set's own mix; no
+        image is called by a cut that was placed on it.
+    rates_drawn : ndarray of shape (draws, L, L)
+        The same of resamples within levels.
     cost : ndarray of shape (L, L)
     """
 
     pairs: LevelPairs
     drawn: LevelPairs
     rates: np.ndarray
+    rates_drawn: np.ndarray
     cost: np.ndarray
 
-    def under(self, shares: Any) -> dict[str, tuple[float, list[float] | None]]:
-        """Each metric and ``cost`` under a mix of levels, metrics with 95 % intervals; NaN where there is none."""
+    def under(self, shares: Any) -> dict[str, Estimate]:
+        """Each metric and ``cost`` under a mix of levels; NaN where there is none."""
         values, draws = reweighted(self.pairs, shares), reweighted(self.drawn, shares)
-        found: dict[str, tuple[float, list[float] | None]] = {
-            name: (float(values[name][0]), percentile_interval(draws[name])) for name in METRICS
+        found = {name: Estimate(float(values[name][0]), draws[name]) for name in METRICS}
+        price, prices = (np.atleast_1d(expected_cost(r, shares, self.cost)) for r in (self.rates, self.rates_drawn))
+        return found | {"cost": Estimate(float(price[0]), prices)}
+
+    def aurocs(self) -> dict[int, Estimate]:
+        """AUROC of level 0 against each other level, which no mix moves."""
+        return {
+            level: Estimate(value, self.drawn.above[:, 0, place + 1])
+            for place, (level, value) in enumerate(self.pairs.aurocs().items())
         }
-        return found | {"cost": (float(expected_cost(self.rates, shares, self.cost)), None)}
 
 
 def prepare(
@@ -83,9 +94,9 @@ def prepare(
     if len(pairs.levels) < 2:
         raise InputError("A mix of levels needs scored images of two levels at least.")
     cost = distance_cost(pairs.levels, under, over)
-    cuts = cuts_by_cost(at, values, pairs.levels, cost)
-    rates = rates_of(ordinal_confusion(at, values, cuts, pairs.levels))
-    return Prepared(pairs, bootstrap_level_pairs(at, values, draws=draws, seed=seed), rates, cost)
+    counts = crossed_confusion(at, values, pairs.levels, cost, seed=seed)
+    drawn = bootstrap_level_pairs(at, values, draws=draws, seed=seed)
+    return Prepared(pairs, drawn, rates_of(counts), rates_of(redrawn(counts, draws=draws, seed=seed)), cost)
 
 
 def field_mix(levels: np.ndarray, normal: float) -> np.ndarray:
@@ -116,9 +127,9 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     InputError
         If no run has scores of two levels of a subset.
     """
-    rows, fixed, shifts = [], [], {}
+    rows, fixed, still, shifts = [], [], [], {}
     for run_id, table in sample.tables.items():
-        name, moved, of_run = sample.names[run_id], [], []
+        name, parts, aurocs = sample.names[run_id], [], []
         for subset, images in table.groupby("subset"):
             if len(np.unique(np.ceil(images["level"]))) < 2:
                 continue
@@ -131,19 +142,22 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
                 over=parameters["over"],
             )
             mix = checked_mix(field_mix(ready.pairs.levels, parameters["normal"]), len(ready.pairs.levels))
-            for label, shares in (("test set", ready.pairs.shares), ("field", mix)):
-                found = ready.under(shares)
-                of_run.append({"mix": label, "subset": subset, **{k: v for k, (v, _) in found.items()}})
-            draws = [reweighted(ready.drawn, shares)["c_index"] for shares in (mix, ready.pairs.shares)]
-            moved.append(draws[0] - draws[1])
+            parts.append({"test set": ready.under(ready.pairs.shares), "field": ready.under(mix)})
+            aurocs.append({f"L{level}": value for level, value in ready.aurocs().items()})
             fixed += [
-                {"scorer": name, "subset": subset, "level": level, "auroc": value}
-                for level, value in ready.pairs.aurocs().items()
+                {"scorer": name, "subset": subset, "level": level, **value.columns("auroc")}
+                for level, value in ready.aurocs().items()
             ]
-        if of_run:
-            means: Any = pd.DataFrame(of_run).groupby("mix", sort=False)[[*METRICS, "cost"]].mean()
-            rows += [{"scorer": name, **row} for row in means.reset_index().to_dict("records")]
-            shifts[name] = percentile_interval(np.mean(moved, axis=0))
+        if not parts:
+            continue
+        means = {label: over_subsets([_known(part[label]) for part in parts]) for label in ("test set", "field")}
+        moved = {m: means["field"][m] - value for m, value in means["test set"].items() if m in means["field"]}
+        for label, found in [*means.items(), ("change", moved)]:
+            rows.append(
+                {"scorer": name, "mix": label} | {k: v for m, e in found.items() for k, v in e.columns(m).items()}
+            )
+        still += [{"scorer": name, "level": k, **e.columns("auroc")} for k, e in over_subsets(aurocs).items()]
+        shifts[name] = moved.get("c_index")
     if not rows:
         raise InputError("A mix of levels needs scored images of two levels at least; finish a run first.")
     start = f"On a sample of {sample.in_words()}: " if quick else ""
@@ -152,22 +166,34 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
         "Levels as in the field",
         start + said(shifts, parameters["normal"]),
         "Only the shares of the levels change: images of a level in the field are taken to be like those of the test "
-        "set, and the cuts behind the cost are placed on the same images.",
-        {"metrics": pd.DataFrame(rows), "auroc_per_level": pd.DataFrame(fixed)},
-        {**sample.facts(), "seed": seed, "parameters": dict(parameters), "c_index_change": shifts},
+        "set. The cost is that of cuts placed for the test set's own shares, each image called by cuts that were "
+        "placed on others; cuts placed for the field would cost less there.",
+        {"metrics": pd.DataFrame(rows), "auroc": pd.DataFrame(still), "auroc_per_level": pd.DataFrame(fixed)},
+        {
+            **sample.facts(),
+            "seed": seed,
+            "parameters": dict(parameters),
+            "c_index_change": {name: moved.interval() if moved else None for name, moved in shifts.items()},
+        },
     )
 
 
-def said(shifts: Mapping[str, list[float] | None], normal: float) -> str:
-    """What the mix does to the C-index, from the intervals of the change."""
+def _known(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Those that have a value."""
+    return {name: value for name, value in found.items() if np.isfinite(value.value)}
+
+
+def said(shifts: Mapping[str, Estimate | None], normal: float) -> str:
+    """What the mix does to the C-index, from the intervals of the change, widened for the number of scorers."""
     sides: dict[str, list[str]] = {"rises": [], "falls": [], "unclear": []}
-    for name, interval in shifts.items():
-        side = (
-            "unclear" if interval is None else "rises" if interval[0] > 0 else "falls" if interval[1] < 0 else "unclear"
-        )
-        sides[side].append(name)
-    parts = [f"the C-index {side} for {', '.join(names)}" for side in ("rises", "falls") if (names := sides[side])]
+    confidence = 1 - 0.05 / max(len(shifts), 1)
+    for name, moved in shifts.items():
+        sign = 0 if moved is None else moved.sign(confidence)
+        ends = moved.interval(confidence) if moved else None
+        numbers = f" ({moved.value:+.2f}, {ends[0]:+.2f} to {ends[1]:+.2f})" if moved and ends else ""
+        sides["rises" if sign > 0 else "falls" if sign < 0 else "unclear"].append(f"{name}{numbers}")
+    parts = [f"the C-index {side} for {listed(names)}" for side in ("rises", "falls") if (names := sides[side])]
     if sides["unclear"]:
-        parts.append(f"there is no clear difference in the C-index for {', '.join(sides['unclear'])}")
-    share = f"With {100 * normal:.0f} % normal images and each worse level half as frequent, "
+        parts.append(f"there is no clear difference in the C-index for {listed(sides['unclear'])}")
+    share = f"With {100 * normal:g} % normal images and each worse level half as frequent, "
     return f"{share}{'; '.join(parts)}. The AUROC of each level stays as it is."

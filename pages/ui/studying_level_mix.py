@@ -11,11 +11,12 @@ import streamlit as st
 
 from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.studies.estimates import Estimate
 from mad_core.studies.finding import Finding
 from mad_core.studies.level_mix import TITLES, Prepared, prepare
 from pages.ui import engine
 from pages.ui.studying_runs import run_and_subset, runs_of
-from pages.ui.text import number, plain, with_interval
+from pages.ui.text import plain, with_interval
 
 
 def section(info: DatasetInfo, runs: Sequence[Run]) -> None:
@@ -39,8 +40,9 @@ def of_finding(info: DatasetInfo, finding: Finding) -> None:
 @st.fragment
 def _live(run_id: str, subset: str) -> None:
     run = engine.store().run(run_id)
-    under = st.number_input("Cost of a level too low", 0.0, value=5.0, key="mix_under")
-    over = st.number_input("Cost of a level too high", 0.0, value=1.0, key="mix_over")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        under = st.number_input("Cost of a level too low", 0.0, value=5.0, key="mix_under", width=170)
+        over = st.number_input("Cost of a level too high", 0.0, value=1.0, key="mix_over", width=170)
     try:
         ready = _prepared(run_id, subset, under, over, (run.done, run.status, run.finished))
     except MadError as error:
@@ -55,8 +57,11 @@ def _live(run_id: str, subset: str) -> None:
         st.info("One level at least needs a share above 0.", icon=":material/info:")
         return
     st.dataframe(_table(ready, shares), hide_index=True, alt="Metrics with the test set's levels and with these")
-    still = ", ".join(f"L{level} {number(value)}" for level, value in ready.pairs.aurocs().items())
-    st.caption(f"AUROC of each level, which does not move: {plain(still) or 'none'}. Shares are brought to 100 %.")
+    still = ", ".join(f"L{level} {_written(value)}" for level, value in ready.aurocs().items())
+    st.caption(
+        f"AUROC of each level, which does not move: {plain(still) or 'none'}. Shares are brought to 100 %. The cost is "
+        "that of cuts placed for the test set's own shares, each image called by cuts placed on others."
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner="Counting pairs of levels")
@@ -67,11 +72,21 @@ def _prepared(run_id: str, subset: str, under: float, over: float, state: tuple[
 
 
 def _table(ready: Prepared, shares: Sequence[float]) -> pd.DataFrame:
-    plain_ones, mixed = ready.under(ready.pairs.shares), ready.under(shares)
+    """Each metric with the test set's shares and with these, and how far it moves, with 95 % intervals."""
+    own, mixed = ready.under(ready.pairs.shares), ready.under(shares)
     titles = {**TITLES, "cost": "Expected cost an image"}
     return pd.DataFrame(
         [
-            {"Metric": title, "Test set": with_interval(*plain_ones[name]), "This mix": with_interval(*mixed[name])}
+            {
+                "Metric": title,
+                "Test set": _written(own[name]),
+                "This mix": _written(mixed[name]),
+                "Change": _written(mixed[name] - own[name]),
+            }
             for name, title in titles.items()
         ]
     )
+
+
+def _written(value: Estimate) -> str:
+    return with_interval(value.value, value.interval())
