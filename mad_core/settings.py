@@ -39,6 +39,9 @@ class Settings:
         Name of the model on that server where none is asked for; None for the first one it lists.
     endpoint_consent : bool
         Whether images of every dataset may be sent to that server.
+    allowed_logins : tuple of str
+        E-mail addresses, or ``@domain`` for all of a domain, that may use the pages where a login is configured;
+        empty = everybody whom the login's provider lets in.
     """
 
     home: Path
@@ -50,6 +53,7 @@ class Settings:
     endpoint_key: str | None = field(default=None, repr=False)
     endpoint_model: str | None = None
     endpoint_consent: bool = False
+    allowed_logins: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -76,6 +80,9 @@ class Settings:
             endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
             endpoint_model=environment.get("MAD_ENDPOINT_MODEL") or None,
             endpoint_consent=environment.get("MAD_ENDPOINT_CONSENT", "").strip().lower() in ("yes", "true", "1"),
+            allowed_logins=tuple(
+                name for part in environment.get("MAD_ALLOWED_LOGINS", "").split(",") if (name := part.strip().lower())
+            ),
         )
 
     @property
@@ -113,10 +120,24 @@ class Settings:
         return self.home / "weights"
 
     @property
+    def reports(self) -> Path:
+        """Reports that were made as jobs."""
+        return self.home / "reports"
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
+    def admits(self, address: str) -> bool:
+        """Whether somebody with this e-mail address may use the pages, where a login is configured."""
+        address = address.strip().lower()
+        _, at, domain = address.rpartition("@")
+        return not self.allowed_logins or (bool(at) and bool({address, f"@{domain}"} & set(self.allowed_logins)))
+
     def may_open(self, path: Path) -> bool:
         """Whether a page may open ``path``: it lies, links resolved, under an allowed root."""
-        real = path.expanduser().resolve()
+        try:
+            real = path.expanduser().resolve()
+        except (OSError, RuntimeError, ValueError):  # the home of nobody, a loop of links, no text of a path
+            return False
         return any(real.is_relative_to(root.resolve()) for root in (*self.allowed_roots, self.home))

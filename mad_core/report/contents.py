@@ -1,61 +1,220 @@
-"""What a report says of the runs of one dataset: metrics, figures, strips, studies, commands."""
+"""What a report says of the runs of one dataset, measured once: metrics, pairs of runs, studies, and their figures."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core import figures as draw
+from mad_core.audit.consensus import RULES, consensus_of
+from mad_core.audit.consequence import with_audited
+from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Card
+from mad_core.errors import InputError
 from mad_core.metrics import comparing
 from mad_core.palette import Theme
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_by_side
 from mad_core.runs.results import run_table
 from mad_core.runs.store import DatasetInfo, Run, Store
+from mad_core.studies.record import StudyRecord, list_studies
+from mad_core.teaching import READ
 
-STRIP = 6
 DIFFERENCES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC, all levels"}
+EVERY_PAIR = 3
+"""Up to so many runs each pair of them is compared; of more the first one with each other."""
+POINTS = 2800
+"""Most points in a figure: as many are drawn as lines and shapes, which print well and need no WebGL."""
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What a person asks for.
+
+    Parameters
+    ----------
+    runs : tuple of str
+        Ids, of one dataset or several.
+    subset : str or None
+        One subset alone; None for all.
+    rule : {"majority", "median", "adjudicator"} or None
+        Audited labels by this rule; None for the original ones.
+    draws, seed : int
+        Bootstrap draws for the 95 % intervals and their seed.
+    """
+
+    runs: tuple[str, ...]
+    subset: str | None = None
+    rule: str | None = None
+    draws: int = 1000
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "runs": list(self.runs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ReportRequest:
+        """The inverse of :meth:`to_json`."""
+        return cls(**{**data, "runs": tuple(data["runs"])})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the images that both scored.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``image_id``, ``path``, ``subset``, ``level``, and ``rank_a``, ``rank_b`` within their subsets.
+    differences : mapping of metric to (first minus second, 95 % interval)
+    """
+
+    first: Run
+    second: Run
+    table: pd.DataFrame
+    differences: Mapping[str, tuple[float | None, list[float] | None]]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The runs of one dataset, measured."""
+    """The runs of one dataset, measured.
+
+    Parameters
+    ----------
+    tables : mapping of run id to DataFrame
+        As :func:`mad_core.runs.results.run_table`, of the subset and with the labels asked for.
+    originals : mapping of run id to DataFrame
+        The same with the original labels.
+    founds : mapping of run id to metrics
+        As :func:`mad_core.metrics.comparing.summarize`.
+    studies : sequence of StudyRecord
+        Those with a finding on any of the runs.
+    audited : bool
+        Whether anybody rated an image of the dataset.
+    """
 
     info: DatasetInfo
+    request: ReportRequest
     runs: Sequence[Run]
-    names: dict[str, str]
-    tables: dict[str, pd.DataFrame]
-    founds: dict[str, dict[str, Any]]
-    draws: int
-    seed: int
+    names: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    originals: Mapping[str, pd.DataFrame]
+    founds: Mapping[str, dict[str, Any]]
+    pairs: Sequence[Pair] = ()
+    studies: Sequence[StudyRecord] = ()
+    audited: bool = False
+
+    @property
+    def subsets(self) -> list[str]:
+        return [self.request.subset] if self.request.subset else sorted({s for run in self.runs for s in run.subsets})
 
 
-def gather(store: Store, run_ids: Sequence[str], draws: int, seed: int) -> list[Part]:
-    """The runs by dataset, in the order given, with their metrics.
+class Steps:
+    """Counts what is done of a report; ``told(done, total)`` may raise to end the work."""
+
+    def __init__(self, told: Callable[[int, int], None], total: int) -> None:
+        self.told, self.done, self.total = told, 0, total
+        told(0, total)
+
+    def step(self) -> None:
+        self.done += 1
+        self.told(min(self.done, self.total), self.total)
+
+
+def gather(store: Store, request: ReportRequest, steps: Steps) -> list[Part]:
+    """The runs by dataset, in the order given, with their metrics; a step a run and a pair of runs.
 
     Raises
     ------
     NotFoundError
         If a run is not in the store.
+    InputError
+        If there is no such rule, or none of the runs scored the subset.
     """
+    if request.rule is not None and request.rule not in RULES:
+        raise InputError(f"'{request.rule}' is no rule; there are {', '.join(RULES)}.")
     by_dataset: dict[str, list[Run]] = {}
-    for run in (store.run(run_id) for run_id in dict.fromkeys(run_ids)):
-        by_dataset.setdefault(run.dataset_id, []).append(run)
-    return [_part(store, dataset_id, runs, draws, seed) for dataset_id, runs in by_dataset.items()]
+    for run in (store.run(run_id) for run_id in dict.fromkeys(request.runs)):
+        if request.subset is None or request.subset in run.subsets:
+            by_dataset.setdefault(run.dataset_id, []).append(run)
+    if not by_dataset:
+        raise InputError(f"None of these runs scored '{request.subset}'." if request.subset else "Name a run or more.")
+    return [_part(store, request, dataset_id, runs, steps) for dataset_id, runs in by_dataset.items()]
 
 
-def _part(store: Store, dataset_id: str, runs: Sequence[Run], draws: int, seed: int) -> Part:
-    tables = {run.id: run_table(store, run.id) for run in runs}
-    founds = {
-        run_id: comparing.summarize(t["level"], t["score"], t["subset"], draws=draws, seed=seed)
-        for run_id, t in tables.items()
-    }
-    return Part(store.dataset_info(dataset_id), runs, distinct_names(runs), tables, founds, draws, seed)
+def steps_of(request: ReportRequest) -> int:
+    """How many steps a report takes: a run is measured and drawn, a pair is compared."""
+    return 2 * len(request.runs) + len(_places(len(request.runs)))
+
+
+def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[Run], steps: Steps) -> Part:
+    audit = AuditStore(store)
+    audited = bool(audit.standing(dataset_id))
+    originals = {run.id: _rows(store, run, request.subset) for run in runs}
+    labels = consensus_of(audit, dataset_id, request.rule) if request.rule and audited else None
+    tables = originals if labels is None else {run: with_audited(rows, labels) for run, rows in originals.items()}
+    founds = {}
+    for run_id, rows in tables.items():
+        founds[run_id] = summarized(rows, request)
+        steps.step()
+    pairs = []
+    for a, b in _places(len(runs)):
+        pairs += _pair(runs[a], runs[b], tables, request)
+        steps.step()
+    ids = {run.id for run in runs}
+    found = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
+    return Part(
+        store.dataset_info(dataset_id),
+        request,
+        runs,
+        distinct_names(runs),
+        tables,
+        originals,
+        founds,
+        pairs,
+        newest(found),
+        audited,
+    )
+
+
+def _rows(store: Store, run: Run, subset: str | None) -> pd.DataFrame:
+    rows: Any = run_table(store, run.id)
+    return rows if subset is None else rows[rows["subset"] == subset].reset_index(drop=True)
+
+
+def summarized(rows: pd.DataFrame, request: ReportRequest) -> dict[str, Any]:
+    """The metrics of a table of a run with their intervals."""
+    return comparing.summarize(rows["level"], rows["score"], rows["subset"], draws=request.draws, seed=request.seed)
+
+
+def newest(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
+    """Of each question the newest answer; one on every image stands before one on a sample."""
+    kept: dict[Any, StudyRecord] = {}
+    for one in sorted(studies, key=lambda one: (not one.quick, one.finished or 0.0)):
+        kept[one.study, repr(sorted(one.parameters.items())), one.runs] = one
+    return sorted(kept.values(), key=lambda one: one.created)
+
+
+def _places(count: int) -> list[tuple[int, int]]:
+    """Which runs are compared with which."""
+    every = itertools.combinations(range(count), 2)
+    return list(every) if count <= EVERY_PAIR else [(0, place) for place in range(1, count)]
+
+
+def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportRequest) -> list[Pair]:
+    """The pair; nothing where no image has a score of both."""
+    table: Any = side_by_side({a.id: tables[a.id], b.id: tables[b.id]})
+    table = table[table[a.id].notna() & table[b.id].notna()]
+    if table.empty:
+        return []
+    options = {"draws": request.draws, "seed": request.seed}
+    _, found = comparing.differences(table["level"], table[a.id], table[b.id], table["subset"], **options)
+    ranks = {"rank_a": ranks_within_subsets(table, a.id), "rank_b": ranks_within_subsets(table, b.id)}
+    return [Pair(a, b, table.assign(**ranks), found)]
 
 
 def level_names(card: Card, subsets: Sequence[str]) -> dict[float, str]:
@@ -65,106 +224,133 @@ def level_names(card: Card, subsets: Sequence[str]) -> dict[float, str]:
     return {level: name for level, name in first.items() if all(k.get(level) == name for k in known)}
 
 
-Drawn = tuple[str, str, go.Figure, str]
-"""Name of its teaching text, title, figure, the same in words."""
+# -- figures --------------------------------------------------------------------------------------
 
 
-def figures_of(part: Part, theme: Theme) -> Iterator[Drawn]:
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn in either theme.
+
+    Parameters
+    ----------
+    read : str
+        How to read it, in words; empty where nothing is said.
+    title, words : str
+        ``words`` say the same to those who do not see it.
+    draw : callable(theme) -> Figure
+    wide : bool
+        Whether it stands alone in its row.
+    """
+
+    read: str
+    title: str
+    words: str
+    draw: Callable[[Theme], go.Figure] = field(repr=False)
+    wide: bool = True
+
+
+def figures_of(part: Part) -> Iterator[Drawing]:
     """The figures of a dataset's runs."""
-    for run in part.runs:
-        yield from _of_run(part, run, theme)
     if len(part.runs) > 1:
-        for run in part.runs[1:]:
-            yield from _of_pair(part, part.runs[0], run, theme)
-
-
-def _of_run(part: Part, run: Run, theme: Theme) -> Iterator[Drawn]:
-    rows, name = part.tables[run.id], part.names[run.id]
-    names = level_names(part.info.card, run.subsets)
-    scores, label = rows["score"], "anomaly score"
-    if len(run.subsets) > 1:
-        scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
-    cloud = draw.raincloud(
-        rows["level"],
-        scores,
-        rows["image_id"].tolist(),
-        level_names=names,
-        theme=theme,
-        score_label=label,
-        hover=rows["path"].tolist(),
-    )
-    said = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
-    yield "raincloud", f"{name}: score against severity level", cloud, said
-    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
-    figure = draw.inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=theme)
-    said = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
-    yield "matrix", f"{name}: pairs of levels", figure, said
-
-
-def paired(part: Part, first: str, second: str) -> pd.DataFrame:
-    """Images that both runs scored, with ``rank_a`` and ``rank_b`` within their subsets."""
-    table: Any = side_by_side({first: part.tables[first], second: part.tables[second]})
-    table = table[table[first].notna() & table[second].notna()]
-    return table.assign(rank_a=ranks_within_subsets(table, first), rank_b=ranks_within_subsets(table, second))
-
-
-def _of_pair(part: Part, a: Run, b: Run, theme: Theme) -> Iterator[Drawn]:
-    table = paired(part, a.id, b.id)
-    names: dict[str, Any] = {"name_a": part.names[a.id], "name_b": part.names[b.id]}
-    if table.empty:
-        return
-    figure = draw.rank_scatter(
-        table["rank_a"],
-        table["rank_b"],
-        table["level"],
-        table["image_id"].tolist(),
-        level_names=level_names(part.info.card, a.subsets),
-        theme=theme,
-        hover=table["path"].tolist(),
-        **names,
-    )
-    title = f"{part.names[a.id]} against {part.names[b.id]}"
-    yield "ranks", f"{title}: ranks", figure, draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
-    _, found = comparing.differences(
-        table["level"], table[a.id], table[b.id], table["subset"], draws=part.draws, seed=part.seed
-    )
-    rows = [
-        {"name": label, "estimate": found[m][0], "low": (found[m][1] or [None])[0], "high": (found[m][1] or [None])[-1]}
-        for m, label in DIFFERENCES.items()
-    ]
-    facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
-    figure = draw.metric_intervals(rows, theme=theme, **facts)
-    yield "difference", f"{title}: difference", figure, draw.describe_metric_intervals(rows, **facts)
-
-
-def strips(part: Part) -> Iterator[tuple[str, Run, list[str]]]:
-    """Titles, runs and image ids: best and worst of each run, and the most contested of each pair."""
+        yield _overview(part)
     for run in part.runs:
-        rows: Any = part.tables[run.id]
-        rows = rows[rows["score"].notna()]
-        gap = (ranks_within_subsets(rows, "score") - ranks_within_subsets(rows, "level")).abs()
-        ordered = rows.assign(gap=gap).sort_values("gap", kind="stable")["image_id"].tolist()
-        if ordered:
-            yield f"{part.names[run.id]}: best", run, ordered[:STRIP]
-            yield f"{part.names[run.id]}: worst", run, ordered[::-1][:STRIP]
-    for run in part.runs[1:]:
-        first = part.runs[0]
-        table = paired(part, first.id, run.id)
-        gap = (table["rank_a"] - table["rank_b"]).abs()
-        ids = table.assign(gap=gap).sort_values("gap", ascending=False, kind="stable")["image_id"].tolist()
-        if ids:
-            yield f"Contested by {part.names[first.id]} and {part.names[run.id]}", run, ids[:STRIP]
+        yield from _of_run(part, run)
+    for pair in part.pairs:
+        yield from _of_pair(part, pair)
 
 
-def command(part: Part, run: Run) -> str:
-    """The command that makes a run anew."""
-    if run.imported:
-        return "its scores were made elsewhere and imported"
-    words = ["python", "-m", "mad_core", "score", part.info.source, "--scorer", run.scorer]
-    for subset in run.subsets:
-        words += ["--subset", subset]
-    for name, value in run.parameters.items():
-        words += ["--param", f"{name}={value}"]
-    words += ["--limit", str(run.image_limit)] if run.image_limit else []
-    words += ["--seed", str(run.seed), "--device", run.device, "--maps", run.map_policy, "--out", f"{run.id}.csv"]
-    return shlex.join(words)
+def _overview(part: Part) -> Drawing:
+    rows = []
+    for run in part.runs:
+        found = part.founds[run.id]
+        low, high = found["intervals"].get("c_index") or (None, None)
+        rows.append({"name": part.names[run.id], "estimate": found["c_index"], "low": low, "high": high})
+    random = max(part.founds.values(), key=lambda f: f["n_scored"])["reference"]["c_index_random_severity"]
+    facts: dict[str, Any] = {"x_title": "C-index"}
+    facts |= {"reference": [("severity at random", random)]} if random is not None else {}
+    words = draw.describe_metric_intervals(rows, **facts)
+    return Drawing(
+        READ["intervals"], "C-index of each run", words, lambda theme: draw.metric_intervals(rows, theme=theme, **facts)
+    )
+
+
+def _of_run(part: Part, run: Run) -> Iterator[Drawing]:
+    rows, name = part.tables[run.id], part.names[run.id]
+    names = level_names(part.info.card, part.subsets)
+    scores, label = rows["score"], "anomaly score"
+    if len(part.subsets) > 1:
+        scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
+
+    def cloud(theme: Theme) -> go.Figure:
+        figure = draw.raincloud(
+            rows["level"],
+            scores,
+            rows["image_id"].tolist(),
+            level_names=names,
+            theme=theme,
+            score_label=label,
+            hover=rows["path"].tolist(),
+            width=520,
+            points_a_level=_points(rows),
+        )
+        return without_ids(figure)
+
+    said = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
+    yield Drawing(READ["raincloud"], f"{name}: score against severity level", said, cloud, wide=False)
+    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    said = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
+    shown = {"counts": counts, "level_names": {}, "width": 450}
+    yield Drawing(
+        READ["matrix"],
+        f"{name}: pairs of levels",
+        said,
+        lambda theme: draw.inversion_matrix(matrix, levels, theme=theme, **shown),
+        wide=False,
+    )
+
+
+def _of_pair(part: Part, pair: Pair) -> Iterator[Drawing]:
+    table = pair.table
+    names: dict[str, Any] = {"name_a": part.names[pair.first.id], "name_b": part.names[pair.second.id]}
+
+    def ranks(theme: Theme) -> go.Figure:
+        figure = draw.rank_scatter(
+            table["rank_a"],
+            table["rank_b"],
+            table["level"],
+            table["image_id"].tolist(),
+            level_names=level_names(part.info.card, part.subsets),
+            theme=theme,
+            hover=table["path"].tolist(),
+            points_a_level=_points(table),
+            **names,
+        )
+        return without_ids(figure)
+
+    title = f"{names['name_a']} against {names['name_b']}"
+    said = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
+    yield Drawing(READ["ranks"], f"{title}: ranks", said, ranks, wide=False)
+    rows = []
+    for metric, label in DIFFERENCES.items():
+        value, interval = pair.differences[metric]
+        low, high = interval or (None, None)
+        rows.append({"name": label, "estimate": value, "low": low, "high": high})
+    facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
+    words = draw.describe_metric_intervals(rows, **facts)
+    yield Drawing(
+        READ["difference"],
+        f"{names['name_a']} minus {names['name_b']}",
+        words,
+        lambda theme: draw.metric_intervals(rows, theme=theme, width=450, **facts),
+        wide=False,
+    )
+
+
+def _points(rows: pd.DataFrame) -> int:
+    """Most points a level."""
+    return POINTS // max(1, len(set(rows["level"].tolist())))
+
+
+def without_ids(figure: go.Figure) -> go.Figure:
+    """The figure without the ids of its images: nothing opens on a click in a report."""
+    return figure.update_traces(customdata=None)

@@ -3,260 +3,350 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from mad_core.audit.agreement import agreement_of
-from mad_core.audit.consensus import RULE_IN_WORDS, consensus_of, corrections
-from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
 from mad_core.figures import describe_level_counts, level_counts, level_label
-from mad_core.metrics import comparing
 from mad_core.palette import THEMES, chrome
-from mad_core.report.contents import Part, command, figures_of, gather, level_names, strips
+from mad_core.report.audited import Audited
+from mad_core.report.contents import Drawing, Part, ReportRequest, Steps, figures_of, gather, level_names, steps_of
+from mad_core.report.html import cell, facts, folded, heading, how_to_read, table, take_away
+from mad_core.report.measured import in_short, metrics_html
 from mad_core.report.pictures import Pictures
-from mad_core.runs.store import Run, Store
+from mad_core.report.repeat import repeat_html, report_command
+from mad_core.report.strips import STRIP, Shown, Strip, contested, strips_of_run
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.store import Store
+from mad_core.studies.drawing import DRAWERS
 from mad_core.studies.drawing import figures as study_figures
-from mad_core.studies.record import StudyRecord, list_studies
-from mad_core.teaching import READ
+from mad_core.studies.record import StudyRecord
+from mad_core.studies.saving import slug, table_csv
+from mad_core.teaching import READ, of_figure
 
-COLUMNS = {
-    "auroc_whole": "AUROC",
-    "c_index": "C-index",
-    "kendall_tau_b": "tau-b",
-    "abnormal_c_index": "C-index, abnormal only",
-    "abnormal_kendall_tau_b": "tau-b, abnormal only",
-    "tied_pairs": "tied pairs",
-}
-MOST_PICTURES = 120
+MOST_PICTURES = 240
 MOST_ROWS = 40
 """Rows of a study's table that are shown."""
-_POLICY = "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+PLATFORM = "MAD Inspector"
+_POLICY = (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
-def report_html(store: Store, run_ids: Sequence[str], *, draws: int = 1000, seed: int = 0) -> str:
-    """The report of these runs, of one dataset or several.
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
 
-    Parameters
-    ----------
-    draws, seed : int
-        Bootstrap draws for the 95 % intervals and their seed.
+
+def report_html(
+    store: Store,
+    run_ids: Sequence[str],
+    *,
+    subset: str | None = None,
+    rule: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = _silent,
+) -> str:
+    """The report of these runs, of one dataset or several; parameters as :class:`ReportRequest`.
 
     Raises
     ------
     NotFoundError
         If a run is not in the store.
+    InputError
+        If none of the runs scored the subset, or there is no such rule.
     """
-    parts = gather(store, run_ids, draws, seed)
-    return "\n".join(_Writer(store).document(parts))
+    request = ReportRequest(tuple(run_ids), subset, rule, draws, seed)
+    steps = Steps(progress, steps_of(request))
+    return "\n".join(document(store, gather(store, request, steps), steps))
+
+
+def document(store: Store, parts: Sequence[Part], steps: Steps) -> Iterator[str]:
+    """The document of what was gathered, piece by piece; a step a run."""
+    return _Writer(store, steps).document(parts)
 
 
 class _Writer:
     """Writes one document; numbers its figures and bounds its pictures."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.pictures = store, Pictures(store)
+    def __init__(self, store: Store, steps: Steps) -> None:
+        self.store, self.steps, self.pictures = store, steps, Pictures(store)
         self.figures, self.shown = 0, 0
 
     def document(self, parts: Sequence[Part]) -> Iterator[str]:
         title = "Report on " + ", ".join(part.info.name for part in parts)
-        made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        yield f"<title>{escape(title)}</title><style>{_style()}</style><script>{get_plotlyjs()}</script></head>"
-        yield f"<body><main><h1>{escape(title)}</h1><p class=note>Made {made} by MAD Inspector.</p>"
-        for part in parts:
-            yield from self._part(part)
-        yield f"</main><script>{_SCRIPT}</script></body></html>"
+        yield f"<title>{escape(title)}</title><style>{_style()}</style><script>{get_plotlyjs()}</script></head><body>"
+        yield f"<header><p>{PLATFORM}</p><h1>{escape(title)}</h1>{facts(_asked(parts))}</header>"
+        yield '<div class="page"><nav aria-label="Contents"><h2>Contents</h2>'
+        yield from (_contents(place, part, len(parts) > 1) for place, part in enumerate(parts))
+        yield '<ul><li><a href="#this">This report</a></li></ul></nav><main>'
+        for place, part in enumerate(parts):
+            yield from self._part(place, part)
+        yield heading(2, "This report", "this")
+        yield f"<p>The command that makes it again:</p><pre>{escape(report_command(parts[0].request))}</pre>"
+        yield f"</main></div><script>{_asset('report.js')}</script></body></html>"
 
-    def _part(self, part: Part) -> Iterator[str]:
-        yield from self._card(part)
-        yield f"<h2>Metrics</h2>{_read('metrics')}"
-        yield from _metrics(part)
-        yield "<h2>Scores</h2>"
-        lights, darks = (list(figures_of(part, theme)) for theme in THEMES)
-        for (key, title, light, words), (_, _, dark, _) in zip(lights, darks, strict=True):
-            yield from self._figure(title, light, dark, words, _read(key))
-        yield from self._strips(part)
-        yield from self._studies(part)
-        yield from _audit(self.store, part)
-        yield from _repeat(self.store, part)
+    def _part(self, place: int, part: Part) -> Iterator[str]:
+        for key, title in _sections(part).items():
+            yield heading(2, f"{part.info.name}: {title.lower()}" if key == "short" else title, f"{key}{place}")
+            yield from _SECTIONS[key](self, part)
 
-    def _card(self, part: Part) -> Iterator[str]:
+    def short(self, part: Part) -> Iterator[str]:
+        yield "<ul class=short>"
+        yield from in_short(part)
+        for found in part.studies:
+            if found.finding is not None:
+                title, said = escape(found.finding.title), escape(found.finding.sentence)
+                yield f'<li><a href="#study-{found.id}">{title}</a>: {said}</li>'
+        yield "</ul>"
+
+    def card(self, part: Part) -> Iterator[str]:
         info, card = part.info, part.info.card
-        facts = {
-            "Dataset": info.name,
-            "Description": card.description,
-            "Source": card.source or info.source,
-            "Licence": card.licence,
-            "Version": info.version,
-            "Images": f"{info.images:,}",
-            "Problems met on import": f"{len(info.problems):,}",
-        }
-        yield f"<section><h2>{escape(info.name)}</h2>{_facts(facts)}</section>"
-        table = self.store.dataset(info.id).table
-        sizes: Any = table.groupby(["subset", "split", "level"], sort=False).size()
+        yield facts(
+            {
+                "Name": info.name,
+                "Description": card.description,
+                "Source": card.source or info.source,
+                "Licence": card.licence,
+                "Version": info.version,
+                "Images": f"{info.images:,}",
+                "Severity policy": card.policy,
+                "Problems met on import": f"{len(info.problems):,}",
+            }
+        )
+        rows: Any = self.store.dataset(info.id).table
+        rows = rows[rows["subset"].isin(part.subsets)]
+        sizes: Any = rows.groupby(["subset", "split", "level"], sort=False).size()
         counts = sizes.reset_index(name="n")
-        names = level_names(card, sorted(set(table["subset"])))
-        light, dark = (level_counts(counts, level_names=names, theme=theme) for theme in THEMES)
-        yield from self._figure("Images by level", light, dark, describe_level_counts(counts, level_names=names), "")
+        names = level_names(card, part.subsets)
+        words = describe_level_counts(counts, level_names=names)
+        yield from self._figure(
+            Drawing(
+                READ["counts"],
+                "Images by level",
+                words,
+                lambda theme: level_counts(counts, level_names=names, theme=theme),
+            )
+        )
+        levels = _levels(part, rows)
+        heads = ("Subset", "Level", "Name", "Meaning", "Types of defect", "Test images")
+        yield folded("Table: levels and what they mean", table(heads, levels, numbers_from=5), rows=len(levels))
 
-    def _figure(self, title: str, light: Any, dark: Any, words: str, read: str) -> Iterator[str]:
+    def metrics(self, part: Part) -> Iterator[str]:
+        yield from metrics_html(self.store, part)
+
+    def scores(self, part: Part) -> Iterator[str]:
+        """Figures that leave room for another stand beside it."""
+        beside = False
+        for drawing in figures_of(part):
+            if not drawing.wide and not beside:
+                yield "<div class=beside>"
+            yield from self._figure(drawing)
+            if not drawing.wide and beside:
+                yield "</div>"
+            beside = not drawing.wide and not beside
+        yield "</div>" if beside else ""
+
+    def images(self, part: Part) -> Iterator[str]:
+        yield how_to_read(READ["strips"])
+        yield "<p class=note>Ranks are percentiles within a subset: 0 is the least severe image, 100 the most.</p>"
+        rows = self._rows(part)
+        for strip in contested(self.store, part):
+            yield from self._strip(part, strip, rows)
+        for run in part.runs:
+            for strip in strips_of_run(part, run):
+                yield from self._strip(part, strip, rows)
+            self.steps.step()
+
+    def studies(self, part: Part) -> Iterator[str]:
+        rows = self._rows(part)
+        for record in part.studies:
+            yield from self._study(part, record, rows)
+
+    def audit(self, part: Part) -> Iterator[str]:
+        audited = Audited(self.store, part)
+        yield from audited.summary()
+        yield from self._strip(part, audited.strip(), self._rows(part))
+        yield audited.changes()
+
+    def repeat(self, part: Part) -> Iterator[str]:
+        yield f"<p class=note>Intervals: {part.request.draws:,} bootstrap draws, seed {part.request.seed}.</p>"
+        yield from repeat_html(self.store, part)
+
+    # -- pieces -------------------------------------------------------------------------------------
+
+    def _figure(self, drawing: Drawing) -> Iterator[str]:
         self.figures += 1
-        data = "{" + ",".join(f'"{n}":{f.to_json()}' for n, f in zip(THEMES, (light, dark), strict=True)) + "}"
-        safe = data.replace("<", "\\u003c")  # no text of a figure can end the script that holds it
-        yield f'<figure><figcaption>{escape(title)}</figcaption><div class="plot" id="plot{self.figures}" role="img" '
-        yield f'aria-label="{escape(words, quote=True)}" style="min-height:{light.layout.height or 400}px"></div>'
-        yield f'<script type="application/json">{safe}</script>{read}</figure>'
+        light, change = in_both_themes(drawing.draw)
+        # no text of a figure can end the script that holds it
+        data = json.dumps({"light": light, "change": change}, separators=(",", ":")).replace("<", "\\u003c")
+        name = escape(slug(drawing.title)[:60], quote=True)
+        height = light["layout"].get("height") or 400
+        kinds = "".join(f'<button type="button" data-kind="{kind}">{kind.upper()}</button>' for kind in ("svg", "png"))
+        yield f'<figure class="drawn"><figcaption><span>{escape(drawing.title)}</span><span class="take">{kinds}</span>'
+        yield f'</figcaption><div class="plot" id="plot{self.figures}" data-name="{name}" role="img" '
+        yield f'aria-label="{escape(drawing.words, quote=True)}" style="min-height:{height}px"></div>'
+        yield f'<script type="application/json">{data}</script><noscript><p>{escape(drawing.words)}</p></noscript>'
+        yield f"{how_to_read(drawing.read)}</figure>"
 
-    def _strips(self, part: Part) -> Iterator[str]:
-        yield f"<h2>Images</h2>{_read('strips')}"
-        rows = {row["image_id"]: row for row in self.store.dataset(part.info.id).table.to_dict("records")}
-        for title, run, ids in strips(part):
-            yield f"<h3>{escape(title)}</h3><div class=strip>"
-            yield from (self._picture(part, run, rows[image_id]) for image_id in ids if self.shown < MOST_PICTURES)
-            yield "</div>"
+    def _rows(self, part: Part) -> Mapping[str, Mapping[Any, Any]]:
+        return {row["image_id"]: row for row in self.store.dataset(part.info.id).table.to_dict("records")}
 
-    def _picture(self, part: Part, run: Run, row: Mapping[Any, Any]) -> str:
+    def _strip(self, part: Part, strip: Strip, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+        yield f"{heading(3, strip.title)}<p class=note>{escape(strip.about if strip.shown else strip.none)}</p>"
+        if self.shown + len(strip.shown) > MOST_PICTURES:
+            yield f"<p class=note>Left out: a report holds {MOST_PICTURES} pictures.</p>"
+            return
+        small = "" if any(one.runs for one in strip.shown) else " small"
+        yield f'<div class="strip{small}">'
+        yield from (self._picture(part, one, rows[one.image_id]) for one in strip.shown if one.image_id in rows)
+        yield "</div>"
+
+    def _picture(self, part: Part, one: Shown, row: Mapping[Any, Any]) -> str:
         self.shown += 1
         names = level_names(part.info.card, [row["subset"]])
         said = f"{level_label(row['level'], names)} · {row['subset']} / {row['template_path']}"
-        data = self.pictures.pair(run, dict(row))
-        shown = (
-            f'<img alt="{escape(said, quote=True)}" src="{data}">' if data else "<div>The file cannot be shown.</div>"
-        )
-        scores = part.tables[run.id].set_index("image_id")["score"]
-        return f"<figure>{shown}<figcaption>{escape(said)}<br>score {scores[row['image_id']]:.4g}</figcaption></figure>"
+        found = self.pictures.row(part.info.id, row, one.runs)
+        if found is None:
+            shown = '<div class="none">The file cannot be read any more.</div>'
+        else:
+            address, maps, (width, height) = found
+            what = "".join(f"; map of {part.names[run.id]}" for run in maps)
+            alt = escape(f"{said}{what}", quote=True)
+            shown = f'<img alt="{alt}" src="{address}" width="{width}" height="{height}">'
+        return f"<figure>{shown}<figcaption><b>{escape(said)}</b><br>{escape(one.why)}</figcaption></figure>"
 
-    def _studies(self, part: Part) -> Iterator[str]:
-        found = [record for record in list_studies(self.store, part.info.id) if record.finding is not None]
-        if found:
-            yield "<h2>Studies</h2>"
-        for record in found:
-            yield from self._study(record)
-
-    def _study(self, record: StudyRecord) -> Iterator[str]:
+    def _study(self, part: Part, record: StudyRecord, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         finding = record.finding
         if finding is None:
             return
-        mode = "quick: a stratified sample" if record.quick else "full"
-        yield f"<h3>{escape(finding.title)}</h3><p><strong>{escape(finding.sentence)}</strong></p>"
-        yield f"<p class=note>{escape(finding.caveat)} ({mode}, seed {record.seed})</p>"
-        lights, darks = (study_figures(finding, theme) for theme in THEMES)
-        for title, (light, words) in lights.items():
-            yield from self._figure(title, light, darks[title][0], words, "")
-        for name, table in finding.tables.items():
-            body = [[_cell(value) for value in row] for row in table.head(MOST_ROWS).to_numpy(object).tolist()]
-            inner = _table([str(c) for c in table.columns], body)
-            cut = f", the first {MOST_ROWS} of {len(table):,} rows" if len(table) > MOST_ROWS else ""
-            yield f"<details><summary>Table: {escape(name)}{cut}</summary>{inner}</details>"
+        mode = "a stratified sample" if record.quick else "every image"
+        known = distinct_names([run for run in self.store.runs(part.info.id) if run.id in record.runs])
+        on = ", ".join(known.get(run_id, f"{run_id} (deleted)") for run_id in record.runs)
+        yield f'<section class="study">{heading(3, finding.title, f"study-{record.id}")}'
+        yield f'<p class="finding">{escape(finding.sentence)}</p>'
+        yield f"<p class=note>{escape(finding.caveat)} On {mode}, seed {record.seed}; runs: {escape(on or 'none')}.</p>"
+        drawn = drawings(record)
+        if not drawn and finding.study in DRAWERS:
+            yield "<p class=note>Its figures cannot be drawn from what is kept of it; asking it again makes them.</p>"
+        for drawing in drawn:
+            yield from self._figure(drawing)
+        for name, ids in finding.images.items():
+            shown = [Shown(image_id, (), "") for image_id in ids[:STRIP]]
+            yield from self._strip(part, Strip(name, "", shown), rows)
+        for name, found in finding.tables.items():
+            body = [[cell(value) for value in row] for row in found.head(MOST_ROWS).to_numpy(object).tolist()]
+            heads = [str(column).replace("_", " ") for column in found.columns]
+            inner = table(heads, body) + take_away(f"{finding.study}-{slug(name)}.csv", table_csv(found))
+            cut = f", the first {MOST_ROWS} of {len(found):,} rows" if len(found) > MOST_ROWS else ""
+            title = f"Table: {name.replace('_', ' ')}{cut}"
+            yield folded(title, inner, rows=len(body), columns=len(heads))
+        yield "</section>"
 
 
-def _metrics(part: Part) -> Iterator[str]:
-    rows = [_metric_row(part.names[run.id], part.founds[run.id]) for run in part.runs]
-    fullest = max(part.founds.values(), key=lambda found: found["n_scored"])
-    for name, values in comparing.reference_rows(fullest).items():
-        rows.append([name, "", *(_number(values.get(column)) for column in COLUMNS)])
-    heads = ["Run", "Images", *COLUMNS.values()]
-    yield _table(heads, rows)
-    yield f"<p>{escape(comparing.reference_in_words(fullest))}</p><ul>"
-    for run in part.runs:
-        said = " ".join(comparing.in_words(part.founds[run.id]))
-        yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(said)}</li>" if said else ""
-    yield "</ul>"
-    subsets = [
-        _metric_row(f"{part.names[run.id]}, {subset}", found)
-        for run in part.runs
-        for subset, found in part.founds[run.id]["subsets"].items()
-    ]
-    if subsets:
-        yield f"<details><summary>Each subset</summary>{_table(heads, subsets)}</details>"
+_SECTIONS: Mapping[str, Callable[[_Writer, Part], Iterator[str]]] = {
+    "short": _Writer.short,
+    "card": _Writer.card,
+    "metrics": _Writer.metrics,
+    "scores": _Writer.scores,
+    "images": _Writer.images,
+    "studies": _Writer.studies,
+    "audit": _Writer.audit,
+    "repeat": _Writer.repeat,
+}
 
 
-def _metric_row(name: str, found: Mapping[str, Any]) -> list[str]:
-    values = comparing.flat(found)
-    cells = [_estimate(values.get(column), found["intervals"].get(column)) for column in COLUMNS]
-    return [name, f"{found['n_scored']:,} of {found['n']:,}", *cells]
-
-
-def _audit(store: Store, part: Part) -> Iterator[str]:
-    audit = AuditStore(store)
-    if not audit.standing(part.info.id):
-        return
-    found = agreement_of(audit, part.info.id, draws=part.draws, seed=part.seed)
-    audited = consensus_of(audit, part.info.id, "majority")
-    contested = int(audited["contested"].to_numpy().sum())
-    changed: Any = corrections(audited)
-    facts = {
-        "Reviewers": ", ".join(one.name for one in found.reviewers),
-        "Krippendorff's alpha": _estimate(found.alpha.value, found.alpha.interval),
-        "Rule": f"majority: {RULE_IN_WORDS['majority']}",
-        "Labels that change": f"{len(changed):,}, contested {contested:,}",
+def _sections(part: Part) -> dict[str, str]:
+    """The sections of a part and their headings; those without content are left out."""
+    titles = {
+        "short": "In short",
+        "card": "Dataset",
+        "metrics": "Metrics",
+        "scores": "Scores",
+        "images": "Images",
+        "studies": "Studies",
+        "audit": "Audit of the labels",
+        "repeat": "To repeat it",
     }
-    yield f"<h2>Audit of the labels</h2>{_read('audit')}{_facts(facts)}"
-    rows = [
-        [row["image_id"], f"L{level_key(row['label'])}", f"L{level_key(row['audited'])}", str(row["by"])]
-        for row in changed.head(MOST_ROWS).to_dict("records")
+    there = {"studies": bool(part.studies), "audit": part.audited}
+    return {key: title for key, title in titles.items() if there.get(key, True)}
+
+
+def _contents(place: int, part: Part, named: bool) -> str:
+    links = "".join(f'<li><a href="#{key}{place}">{title}</a></li>' for key, title in _sections(part).items())
+    return (f"<p>{escape(part.info.name)}</p>" if named else "") + f"<ul>{links}</ul>"
+
+
+def _asked(parts: Sequence[Part]) -> dict[str, str]:
+    request = parts[0].request
+    audited = any(part.audited for part in parts)
+    labels = f"audited, rule {request.rule}" if request.rule and audited else "original"
+    return {
+        "Made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "Runs": ", ".join(part.names[run.id] for part in parts for run in part.runs),
+        "Subsets": ", ".join(dict.fromkeys(name for part in parts for name in part.subsets)),
+        "Labels": labels,
+    }
+
+
+def _levels(part: Part, rows: Any) -> list[list[str]]:
+    found = []
+    for (subset, level), images in rows.groupby(["subset", "level"], sort=True):
+        meaning = part.info.card.subset(subset).levels.get(level_key(level))
+        defects = sorted({defect for defect in images["defect"] if isinstance(defect, str)})
+        shown = ", ".join(defects[:MOST_ROWS]) + (f" and {len(defects) - MOST_ROWS} more" * (len(defects) > MOST_ROWS))
+        tests = int((images["split"] == "test").sum())
+        names = [meaning.name, meaning.meaning] if meaning else ["", ""]
+        found.append([str(subset), f"L{level_key(level)}", *names, shown, f"{tests:,}"])
+    return found
+
+
+def drawings(record: StudyRecord) -> list[Drawing]:
+    """The figures of a study; none where its finding was kept by an earlier version that had other tables."""
+    finding = record.finding
+    if finding is None:
+        return []
+    try:
+        by_theme = {theme: study_figures(finding, theme) for theme in THEMES}
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return []
+    return [
+        Drawing(of_figure(finding.study, title), title, words, lambda theme, title=title: by_theme[theme][title][0])
+        for title, (_, words) in by_theme["light"].items()
     ]
-    if rows:
-        yield f"<details><summary>Changes</summary>{_table(['Image', 'Label', 'Audited', 'By'], rows)}</details>"
 
 
-def _repeat(store: Store, part: Part) -> Iterator[str]:
-    yield "<h2>To repeat it</h2>"
-    yield f"<p class=note>Intervals: {part.draws:,} bootstrap draws, seed {part.seed}.</p>"
-    for run in part.runs:
-        yield f"<h3>{escape(part.names[run.id])}</h3><pre>{escape(command(part, run))}</pre>"
-        fits = {entry.subset: entry.fit for entry in store.run_subsets(run.id)}
-        facts = {
-            "Run": f"{run.id}, {run.status}, {run.done:,} of {run.total:,} images",
-            "Seed": str(run.seed),
-            "Dataset version": run.dataset_version,
-            "Request digest": run.request,
-            "Parameters": json.dumps(dict(run.parameters), sort_keys=True),
-            "Fits": json.dumps(fits, sort_keys=True),
-            "Facts of the fits": json.dumps({e.subset: dict(e.facts) for e in store.run_subsets(run.id)}, default=str),
-            "Record": json.dumps(dict(run.record), sort_keys=True, default=str),
-        }
-        yield _facts(facts)
-    words = ["python -m mad_core report", *(run.id for run in part.runs)]
-    yield f"<h3>This report</h3><pre>{escape(' '.join([*words, '--out report.html']))}</pre>"
+def in_both_themes(draw: Callable[..., go.Figure]) -> tuple[Any, Any]:
+    """A figure in the light theme as JSON, and what changes in the dark one: points stand in the file once.
+
+    A change is a list of one, the new value, or an object of changes by key or place.
+    """
+    light, dark = (json.loads(str(draw(theme).to_json())) for theme in THEMES)
+    return light, _change(light, dark)
 
 
-def _read(key: str) -> str:
-    return f"<details class=read><summary>How to read this</summary><p>{escape(READ[key])}</p></details>"
+def _change(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        return {key: _change(old[key], new[key]) for key in old if old[key] != new[key]}
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return {place: _change(a, b) for place, (a, b) in enumerate(zip(old, new, strict=True)) if a != b}
+    return [new]
 
 
-def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items() if value)
-    return f"<dl>{rows}</dl>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(c)}</td>" for c in row[1:]) + "</tr>"
-        for row in rows
-    )
-    return f"<div class=wide tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _estimate(value: float | None, interval: Sequence[float] | None) -> str:
-    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval and value is not None else ""
-    return _number(value) + between
-
-
-def _cell(value: Any) -> str:
-    return "–" if value is None or value != value else f"{value:.4g}" if isinstance(value, float) else str(value)
+@cache
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _style() -> str:
@@ -265,43 +355,5 @@ def _style() -> str:
         f"--page:{t.page};--panel:{t.panel};--ink:{t.ink};--muted:{t.muted};--line:{t.line};--accent:{t.accent}"
         for t in (light, dark)
     ]
-    night = f"@media screen and (prefers-color-scheme:dark){{:root{{{tones[1]}}}}}"
-    return f":root{{color-scheme:light dark;{tones[0]}}}{night}{_STYLE}"
-
-
-_STYLE = """
-body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 64rem; margin: 2rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.8rem; } h2 { font-size: 1.3rem; margin: 2.4rem 0 .6rem; break-after: avoid; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; break-after: avoid; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; }
-dt, .note, summary { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; } .note { font-size: .9rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .85rem; }
-th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  font-variant-numeric: tabular-nums; }
-pre { background: var(--panel); padding: .7rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem; }
-figure { margin: 1.2rem 0; break-inside: avoid; } figure > figcaption { font-weight: 600; }
-.read p { max-width: 46rem; margin: .3rem 0 .8rem; } summary { cursor: pointer; font-size: .9rem; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: .8rem; }
-.strip figure { margin: 0; } .strip img { max-width: 100%; background: var(--panel); }
-.strip figcaption { font-weight: 400; font-size: .8rem; color: var(--muted); overflow-wrap: anywhere; }
-@media print { body { font-size: 10pt; } main { max-width: none; margin: 0; padding: 0; } tr { break-inside: avoid; }
-  .strip { grid-template-columns: repeat(3, 1fr); } }
-@page { margin: 1.5cm; }
-"""
-
-_SCRIPT = """
-const dark = window.matchMedia('(prefers-color-scheme: dark)');
-function drawAll(theme) {
-  for (const plot of document.querySelectorAll('.plot')) {
-    plot.kept = plot.kept || JSON.parse(plot.nextElementSibling.textContent);
-    const figure = plot.kept[theme];
-    Plotly.react(plot, figure.data, figure.layout, { displaylogo: false, responsive: true });
-  }
-}
-const inView = () => drawAll(dark.matches ? 'dark' : 'light');
-inView();
-dark.addEventListener('change', inView);
-window.addEventListener('beforeprint', () => drawAll('light'));
-window.addEventListener('afterprint', inView);
-"""
+    night = f"@media screen and (prefers-color-scheme:dark){{:root{{color-scheme:dark;{tones[1]}}}}}"
+    return f":root{{color-scheme:light;{tones[0]}}}{night}{_asset('report.css')}"

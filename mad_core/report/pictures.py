@@ -1,10 +1,12 @@
-"""Pictures of the report as data: an image, and beside it the image under its anomaly map."""
+"""Pictures of the report as data: an image, and beside it the image under the anomaly maps of some runs."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,9 +17,10 @@ from mad_core.palette import colour_map
 from mad_core.runs.results import display_range
 from mad_core.runs.store import Run, Store
 
-SIDE = 160
+SIDE = 240
 """Longest side of a picture, pixels."""
 _OPACITY = 0.55
+_GAP = 4
 
 
 class Pictures:
@@ -27,19 +30,35 @@ class Pictures:
         self.store = store
         self._ranges: dict[tuple[str, str], tuple[float, float, float] | None] = {}
 
-    def pair(self, run: Run, row: dict) -> str | None:
-        """``data:`` address of the image with, where there is one, its map at the right; None if it is unreadable."""
-        folder = self.store.settings.thumbnails / run.dataset_id
+    def row(
+        self, dataset_id: str, row: Mapping[Any, Any], runs: Sequence[Run]
+    ) -> tuple[str, list[Run], tuple[int, int]] | None:
+        """The image and, at its right, its maps; None where the file cannot be read any more.
+
+        Returns
+        -------
+        address, runs, size
+            A ``data:`` address, the runs whose maps stand there in order, and width and height in pixels.
+        """
+        folder = self.store.settings.thumbnails / dataset_id
         try:
             plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, row["content_hash"]))
         except (MadError, OSError):
             return None
-        try:
-            found = self.store.read_map(run, row["image_id"])
-        except MadError:
-            found = None
-        shown = plain if found is None else np.hstack([plain, self._overlaid(run, row["subset"], plain, found)])
-        return _data(shown)
+        panels, seen = [plain], []
+        for run in runs:
+            try:
+                found = self.store.read_map(run, row["image_id"])
+                if found is not None:
+                    panels.append(self._overlaid(run, row["subset"], plain, found))
+                    seen.append(run)
+            except MadError:  # the file of the maps is gone or cut off
+                continue
+        gap = np.zeros((plain.shape[0], _GAP, 4), np.uint8)
+        opaque = [np.dstack([panel, np.full(panel.shape[:2], 255, np.uint8)]) for panel in panels]
+        joined = [opaque[0], *(one for panel in opaque[1:] for one in (gap, panel))]
+        pixels = np.hstack(joined)
+        return _data(pixels), seen, (pixels.shape[1], pixels.shape[0])
 
     def _overlaid(self, run: Run, subset: str, plain: np.ndarray, found: np.ndarray) -> np.ndarray:
         key = run.id, subset

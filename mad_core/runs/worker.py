@@ -34,6 +34,7 @@ HANDLERS = {
     "import": "mad_core.runs.importing:import_job",
     "fetch": "mad_core.runs.fetching:fetch_job",
     "study": "mad_core.studies.execute:study_job",
+    "report": "mad_core.report.making:report_job",
 }
 """Kinds of jobs and the functions that do them: ``(Control) -> result``."""
 IDLE_SECONDS = 0.2

@@ -89,6 +89,7 @@ def describe(job: Job) -> str:
         name = _run_title(job)
     else:
         names = {"study": "Study", "import": "Import", "fetch": "Download", "single": "One image", "map": "Anomaly map"}
+        names |= {"report": "Report"}
         name = names.get(job.kind, job.kind)
         name = "Demo dataset" if job.payload.get("source") == "demo" else name
     if job.cancel:

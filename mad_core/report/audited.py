@@ -1,0 +1,105 @@
+"""The audit in a report: who rated, how far they agree, which labels change, and what that does to the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from mad_core.audit.agreement import Agreement, agreement_of
+from mad_core.audit.consensus import RULE_IN_WORDS, consensus_of, corrections
+from mad_core.audit.consequence import with_audited
+from mad_core.audit.labels import AuditStore
+from mad_core.datasets.dataset import level_key
+from mad_core.metrics import comparing
+from mad_core.metrics.agreement import Estimate
+from mad_core.report.contents import Part, summarized
+from mad_core.report.html import estimate, facts, folded, how_to_read, in_line, table
+from mad_core.report.strips import STRIP, Shown, Strip
+from mad_core.runs.store import Store
+from mad_core.teaching import READ
+
+COLUMNS = {"auroc_whole": "AUROC", "c_index": "C-index", "kendall_tau_b": "tau-b"}
+MOST_ROWS = 40
+
+
+class Audited:
+    """The audit of one part."""
+
+    def __init__(self, store: Store, part: Part) -> None:
+        self.part, self.audit = part, AuditStore(store)
+        self.rule = part.request.rule or "majority"
+        self.labels = consensus_of(self.audit, part.info.id, self.rule)
+        self.changed: Any = corrections(self.labels)
+        self.rows = store.dataset(part.info.id).table.set_index("image_id")
+
+    def summary(self) -> Iterator[str]:
+        """Reviewers and agreement, then what the changes do to the metrics."""
+        request = self.part.request
+        found = agreement_of(self.audit, self.part.info.id, draws=request.draws, seed=request.seed)
+        used = "the audited ones" if request.rule else "the original ones"
+        contested = int(self.labels["contested"].to_numpy().sum())
+        entries = {
+            "Images with a level": f"{found.images:,}, {found.several:,} of them by several reviewers",
+            "Rule": f"{self.rule}: {RULE_IN_WORDS[self.rule]}",
+            "Labels that change": f"{len(self.changed):,}, contested {contested:,}",
+            "Labels in this report": used,
+            "Krippendorff's alpha": in_line(found.alpha.value, found.alpha.interval),
+        }
+        yield how_to_read(READ["audit"])
+        yield facts(entries)
+        yield _reviewers(found)
+        yield f"<p class=note>{escape(' '.join(found.notes))}</p>" if found.notes else ""
+        if len(self.changed):
+            yield "<h3>What the changes do to the metrics</h3>"
+            yield table(("Run", "Labels", *COLUMNS.values()), list(self._metrics()), numbers_from=2, made=True)
+
+    def strip(self) -> Strip:
+        """The first of the labels that change, the furthest moves first."""
+        moves = (self.changed["audited"] - self.changed["label"]).abs()
+        chosen = self.changed.loc[moves.sort_values(ascending=False, kind="stable").index[:STRIP]]
+        shown = [Shown(row["image_id"], self.part.runs[:1], f"{_moved(row)}, {row['by']}.") for row in _records(chosen)]
+        return Strip("Labels that change most", "The furthest moves first.", shown, "No label changes.")
+
+    def changes(self) -> str:
+        """Every change as a table, folded."""
+        places = [self.rows.loc[row["image_id"]] for row in _records(self.changed.head(MOST_ROWS))]
+        rows = [
+            [f"{at['subset']} / {at['template_path']}", _moved(row), str(row["by"])]
+            for at, row in zip(places, _records(self.changed.head(MOST_ROWS)), strict=True)
+        ]
+        cut = f", the first {MOST_ROWS} of {len(self.changed):,}" if len(self.changed) > MOST_ROWS else ""
+        inner = table(("Image", "Label", "By"), rows, numbers_from=3)
+        return folded(f"Table: labels that change{cut}", inner, rows=len(rows)) if rows else ""
+
+    def _metrics(self) -> Iterator[Any]:
+        for run in self.part.runs:
+            original = self.part.originals[run.id]
+            for said, rows in (("original", original), ("audited", with_audited(original, self.labels))):
+                found = summarized(rows, self.part.request)
+                values = comparing.flat(found)
+                cells = [estimate(values[column], found["intervals"].get(column)) for column in COLUMNS]
+                yield [escape(self.part.names[run.id]), said, *cells]
+
+
+def _reviewers(found: Agreement) -> str:
+    rows = [
+        [escape(one.name), f"{one.rated:,}", f"{one.unsure:,}", f"{one.ungradable:,}", _of(one.kappa), _of(one.bias)]
+        for one in found.reviewers
+    ]
+    heads = ("Reviewer", "Rated", "Unsure", "Not gradable", "Kappa with labels", "Bias to others, levels")
+    return table(heads, rows, made=True)
+
+
+def _of(one: Estimate) -> str:
+    return estimate(one.value, one.interval)
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    return f"L{level_key(row['label'])} to L{level_key(row['audited'])}"
+
+
+def _records(rows: pd.DataFrame) -> Sequence[Mapping[str, Any]]:
+    return rows.to_dict("records")

@@ -1,0 +1,99 @@
+"""The metrics of a report: one table of the runs beside reference points, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from mad_core.metrics import comparing
+from mad_core.report.contents import Part
+from mad_core.report.html import estimate, folded, how_to_read, number, table, take_away
+from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
+from mad_core.runs.store import Run, Store
+from mad_core.studies.saving import slug
+from mad_core.teaching import READ
+
+COLUMNS = {
+    "auroc_whole": "AUROC",
+    "c_index": "C-index",
+    "kendall_tau_b": "tau-b",
+    "abnormal_c_index": "C-index, abnormal only",
+    "abnormal_kendall_tau_b": "tau-b, abnormal only",
+    "tied_pairs": "Tied pairs",
+}
+HEADS = ("Run", "Images", *COLUMNS.values())
+
+
+def metrics_html(store: Store, part: Part) -> Iterator[str]:
+    """The table, its notes, the subsets, and the same as CSV."""
+    complete = {part.names[run.id]: part.founds[run.id] for run in part.runs if not waiting(part, run)}
+    best = comparing.best(complete) if _same_images(part) else {}
+    rows = [_row(part.names[run.id], part.founds[run.id], best, _note(store, part, run)) for run in part.runs]
+    fullest = max(part.founds.values(), key=lambda found: found["n_scored"])
+    for name, values in comparing.reference_rows(fullest).items():
+        cells = [f"<i>{number(values.get(column))}</i>" for column in COLUMNS]
+        rows.append([f"<i>{escape(name)}</i>", "", *cells])
+    yield how_to_read(READ["metrics"])
+    yield table(HEADS, rows, made=True)
+    yield "<p class=note>Below each value its 95 % bootstrap interval. Bold: its interval lies above those of all "
+    yield "other runs. In italics what made-up scorers would reach on the same images.</p>"
+    if not _same_images(part):
+        yield "<p class=note>The runs were asked for different images, so none is marked as best.</p>"
+    yield f"<p>{escape(comparing.reference_in_words(fullest))}</p>"
+    subsets = [
+        _row(f"{part.names[run.id]}, {subset}", found, {}, "")
+        for run in part.runs
+        for subset, found in part.founds[run.id]["subsets"].items()
+    ]
+    if subsets:
+        yield folded("Each subset", table(HEADS, subsets, made=True), rows=len(subsets))
+    for name, text in csv_files(part).items():
+        yield take_away(name, text)
+
+
+def in_short(part: Part) -> Iterator[str]:
+    """What the runs are worth, a sentence or two each."""
+    for run in part.runs:
+        said = " ".join(comparing.in_words(part.founds[run.id]))
+        if said:
+            yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(said)}</li>"
+
+
+def csv_files(part: Part) -> dict[str, str]:
+    """The tables of a part as CSV, by file name."""
+    at = f"{slug(part.info.name)}-{part.info.id[:6]}"
+    rows = [
+        (run.id, part.names[run.id], subset or part.request.subset or "average over subsets", found)
+        for run in part.runs
+        for subset, found in [(None, part.founds[run.id]), *part.founds[run.id]["subsets"].items()]
+    ]
+    scores = scores_side_by_side_csv(side_by_side(part.tables), part.names)
+    return {f"{at}-metrics.csv": metrics_csv(rows), f"{at}-scores.csv": scores}
+
+
+def waiting(part: Part, run: Run) -> int:
+    """Images in the report that the run has not come to."""
+    return int((part.tables[run.id]["status"] == "waiting").to_numpy().sum())
+
+
+def _row(name: str, found: Mapping[str, Any], best: Mapping[str, tuple[str, bool]], note: str) -> Sequence[str]:
+    values = comparing.flat(found)
+    cells = []
+    for column in COLUMNS:
+        text = estimate(values.get(column), found["intervals"].get(column))
+        cells.append(f"<b>{text}</b>" if best.get(column) == (name, True) else text)
+    head = escape(name) + (f"<small>{escape(note)}</small>" if note else "")
+    return [head, f"{found['n_scored']:,} of {found['n']:,}", *cells]
+
+
+def _note(store: Store, part: Part, run: Run) -> str:
+    left = waiting(part, run)
+    partial = f"partial: {left:,} images still wait" if left else ""
+    owed = supervision_note(run, [entry.facts for entry in store.run_subsets(run.id)])
+    return " · ".join(note for note in (partial, owed) if note)
+
+
+def _same_images(part: Part) -> bool:
+    first, *others = (part.founds[run.id]["levels"] for run in part.runs)
+    return all(levels == first for levels in others)

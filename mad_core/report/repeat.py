@@ -1,0 +1,77 @@
+"""What is needed to repeat a report: commands, seeds, digests, versions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from mad_core.report.contents import Part, ReportRequest
+from mad_core.report.html import facts, folded
+from mad_core.runs.commands import repeat_run
+from mad_core.runs.store import Run, Store
+from mad_core.studies.record import StudyRecord
+
+SKIPPED = ("peak_memory", "energy")
+"""Facts of a fit that differ from one time to the next."""
+
+
+def repeat_html(store: Store, part: Part) -> Iterator[str]:
+    """Each run with its commands and its record, then those of the studies."""
+    for run in part.runs:
+        repeat = repeat_run(store, run)
+        yield f"<h3>{escape(part.names[run.id])}</h3>"
+        yield _commands(repeat.commands)
+        yield from (f"<p class=note>{escape(note)}</p>" for note in repeat.notes)
+        yield facts(_facts(run))
+        yield folded("Record of the run", facts(_record(store, run)))
+    if part.studies:
+        yield f"<h3>Studies</h3>{_commands([study_command(one) for one in part.studies])}"
+
+
+def report_command(request: ReportRequest, out: str = "report.html") -> str:
+    """The command that makes the same report."""
+    words = ["python", "-m", "mad_core", "report", *request.runs]
+    words += ["--subset", request.subset] if request.subset is not None else []
+    words += ["--labels", request.rule] if request.rule is not None else []
+    return shlex.join([*words, "--draws", str(request.draws), "--seed", str(request.seed), "--out", out])
+
+
+def study_command(found: StudyRecord) -> str:
+    """The command that finds a stored study again, or makes it anew."""
+    words = ["python", "-m", "mad_core", "study", found.study, found.dataset_id]
+    for run_id in found.runs:
+        words += ["--run", run_id]
+    for name, value in found.parameters.items():
+        words += ["--param", f"{name}={'' if value is None else value}"]
+    return shlex.join([*words, "--quick" if found.quick else "--full", "--seed", str(found.seed)])
+
+
+def _commands(commands: Sequence[str]) -> str:
+    return f"<pre>{escape(chr(10).join(commands))}</pre>" if commands else ""
+
+
+def _facts(run: Run) -> dict[str, str]:
+    versions: Mapping[str, str] = run.record.get("versions", {})
+    device: Mapping[str, Any] = run.record.get("device", {})
+    return {
+        "Run": f"{run.id}, {run.status}, {run.done:,} of {run.total:,} images",
+        "Seed": str(run.seed),
+        "Dataset version": run.dataset_version,
+        "Request digest": run.request,
+        "Code digest": str(run.record.get("code", "")),
+        "Device": f"{device.get('id', run.device)}, {device['name']}" if device.get("name") else run.device,
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+
+
+def _record(store: Store, run: Run) -> dict[str, str]:
+    rest = {key: value for key, value in run.record.items() if key not in ("versions", "device", "code")}
+    found = {"Parameters": json.dumps(dict(run.parameters), sort_keys=True, ensure_ascii=False)}
+    for entry in store.run_subsets(run.id):
+        known = {key: value for key, value in entry.facts.items() if key not in SKIPPED}
+        said = json.dumps(known, default=str, ensure_ascii=False)
+        found[f"Fit of {entry.subset}"] = f"{entry.fit or 'none'}; {said}"
+    return found | ({"Further": json.dumps(rest, sort_keys=True, default=str, ensure_ascii=False)} if rest else {})
