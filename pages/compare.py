@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from mad_core.audit.consensus import RULES
 from mad_core.figures import (
     describe_inversion_matrix,
     describe_metric_intervals,
@@ -20,6 +21,7 @@ from mad_core.figures import (
     rank_scatter,
 )
 from mad_core.metrics import comparing
+from mad_core.report.contents import ReportRequest
 from mad_core.runs.comparing import (
     distinct_names,
     metrics_csv,
@@ -84,6 +86,12 @@ class View:
         subsets = [self.subset] if self.subset else sorted({s for run in self.runs for s in run.subsets})
         known = [level_names(self.info.card.subset(name)) for name in subsets]
         return {level: name for level, name in known[0].items() if all(k.get(level) == name for k in known)}
+
+    @property
+    def report(self) -> ReportRequest:
+        """What a report of this view has to hold."""
+        rule = session.get("rule", RULES[0]) if self.audited is not None else None
+        return ReportRequest(tuple(run.id for run in self.runs), self.subset, rule, DRAWS)
 
     def rows(self, run: Run) -> pd.DataFrame:
         """The images of a run in view."""
@@ -272,7 +280,7 @@ def _export(view: View) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        report_download(view.runs)
+        report_download(view.report)
         how_to_read("metrics", "the table")
         with st.popover("What the columns mean", type="tertiary"):
             st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in METRICS.items()))

@@ -1,24 +1,51 @@
-"""The report of the runs in view, made when it is asked for, to take away."""
+"""The report of the runs in view: asked for, written by the worker, to take away."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
-from mad_core.report import report_html
-from mad_core.runs.store import Run
-from pages.ui import engine
+from mad_core.report.contents import ReportRequest
+from mad_core.report.making import latest_report, request_report
+from pages.ui import engine, header, session
+from pages.ui.text import plain, size
+
+LIVE_SECONDS = 1.0
+ABOUT = (
+    "One file that works offline: metrics, plots, images, studies, audit, and how to repeat it, with the subset and "
+    "the labels in view."
+)
 
 
-def report_download(runs: Sequence[Run]) -> None:
-    """A button that makes the report and hands it to the browser."""
-    st.download_button(
-        "Report as HTML",
-        data=lambda: report_html(engine.store(), [run.id for run in runs]),
-        file_name="report.html",
-        mime="text/html",
-        icon=":material/description:",
-        on_click="ignore",
-        help="One file that works offline: metrics, plots, images, studies, audit, and how to repeat it.",
-    )
+def report_download(request: ReportRequest) -> None:
+    """Ask for the report; its progress while it is written; then the button that hands it to the browser."""
+    job, path = latest_report(engine.store(), request)
+    if job is not None and job.active:
+        st.fragment(_live, run_every=LIVE_SECONDS)(request)
+    elif path is not None:
+        st.download_button(
+            f"Download the report ({size(path.stat().st_size)})",
+            data=path.read_bytes,
+            file_name=path.name,
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+            type="primary",
+            help=ABOUT,
+        )
+    else:
+        if st.button("Report as HTML", icon=":material/description:", help=ABOUT) and session.attempt(
+            lambda: request_report(engine.store(), request)
+        ):
+            st.rerun()
+        if job is not None and job.status == "failed":
+            st.error(plain(job.error or "The report could not be written."), icon=":material/error:")
+
+
+def _live(request: ReportRequest) -> None:
+    job, _ = latest_report(engine.store(), request)
+    if job is None or not job.active:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        st.progress(header.share(job) or 0.0, text=plain(header.describe(job)), width=260)
+        if st.button("Cancel", key="cancel_report"):
+            engine.store().queue.request_cancel(job.id)

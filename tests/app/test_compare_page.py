@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mad_core.audit.events import Event
+from mad_core.audit.labels import AuditStore
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table
 from pages.ui import charts
@@ -50,7 +52,7 @@ def test_runs_stand_beside_each_other_with_intervals_and_references(home: Home, 
     assert "not told from chance" in written(test)
     buttons: Any = test.get("download_button")
     labels = {button.label for button in buttons}
-    assert labels == {"Metrics as CSV", "Scores side by side as CSV", "Report as HTML"}
+    assert labels == {"Metrics as CSV", "Scores side by side as CSV"}
     assert "Each point is an image, placed by its severity level" in written(test)
 
 
@@ -162,3 +164,22 @@ def test_nothing_is_best_among_runs_on_different_images(open_page: Open, home: H
     test = open_page("compare")
     assert "none is marked as best" in written(test)
     assert "<u>" not in table(test) and "<b>" not in table(test)
+
+
+def test_the_report_is_a_job_on_the_view_and_then_a_download(open_page: Open, home: Home) -> None:
+    audit, image = AuditStore(home.store), home.images("plate")["image_id"].iloc[0]
+    audit.reviewer("Anna")
+    audit.record(Event(home.dataset, image, "Anna", "level", after=2.0))
+    test = open_page("compare", within="plate", labels="audited", rule="median", runs=[home.run("Alpha").id])
+    next(b for b in test.button if b.label == "Report as HTML").click().run()
+    (job,) = home.store.queue.active()
+    assert job.kind == "report"
+    asked = {"runs": [home.run("Alpha").id], "subset": "plate", "rule": "median", "draws": 1000, "seed": 0}
+    assert dict(job.payload) == asked
+    assert any(b.key == "cancel_report" for b in test.button)
+    assert home.store.queue.claim("w", ["auto"]) is not None
+    home.store.settings.reports.mkdir()
+    (home.store.settings.reports / "parts.html").write_text("x" * 2000)
+    home.store.queue.finish(job.id, "w", "done", result={"file": "parts.html", "bytes": 2000})
+    test.run()
+    assert any("Download the report (2 kB)" in str(e.proto) for e in test.get("download_button"))
