@@ -34,6 +34,8 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
 """Names of columns in lower case without blanks, underscores and hyphens; the first match counts."""
 
 MAX_BYTES = 500_000_000
+_RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
+"""What a cell must not begin with: a spreadsheet would take it for a formula, or eat the quote that prevents it."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,16 @@ def resolve_columns(header: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def columns_in_words(columns: Iterable[Any]) -> str:
+    """The names of a table's columns for a sentence, however many and long they are."""
+    names = [name if len(name) <= 40 else f"{name[:39]}…" for name in map(str, columns)]
+    return ", ".join(names[:20]) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV file of texts: comma, semicolon or tab; UTF-8 with or without BOM, else Latin-1.
+
+    A quote that :func:`text_cell` put before a text is taken away.
 
     Raises
     ------
@@ -110,6 +120,10 @@ def read_table(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         raise InputError(f"{path} is not a table with one header line: {str(error).strip()}.") from None
     table.columns = [str(c).strip() for c in table.columns]
+    for name in table.columns:
+        column: Any = table[name]
+        if column.str.startswith("'").any():
+            table[name] = column.map(text_of_cell)
     return table
 
 
@@ -159,7 +173,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     columns = resolve_columns(raw.columns)
     for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
         if needed not in columns:
-            raise InputError(f"{path} has no column '{name}'; its columns are {', '.join(map(str, raw.columns))}.")
+            raise InputError(f"{path} has no column '{name}'; its columns are {columns_in_words(raw.columns)}.")
     written = raw[columns["score"]].str.strip()
     return pd.DataFrame(
         {
@@ -195,7 +209,7 @@ def scores_csv(table: pd.DataFrame) -> str:
         ``subset``, ``status``, ``reason``.
     """
     further = {
-        "Subset": table["subset"],
+        "Subset": [text_cell(v) for v in table["subset"]],
         "Status": table["status"],
         "Reason": [text_cell(v) for v in table["reason"]],
     }
@@ -216,7 +230,7 @@ def result_csv(table: pd.DataFrame) -> str:
 def _published(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "Path": table["path"],
+            "Path": [text_cell(v) for v in table["path"]],
             "Severity": [format(float(v), "g") if v % 1 else f"{v:.1f}" for v in table["level"]],
             "Anomaly Score": ["" if not math.isfinite(v) else repr(float(v)) for v in table["score"]],
         }
@@ -253,6 +267,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def text_cell(value: object) -> str:
-    """Free text that a spreadsheet cannot take for a formula."""
+    """A text that a spreadsheet cannot take for a formula: a quote goes before one that begins like it.
+
+    :func:`text_of_cell` takes it away again; every table that is written holds its texts so.
+    """
     text = value if isinstance(value, str) else ""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.startswith(_RISKY) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """The inverse of :func:`text_cell`; other cells, quotes included, stay as they are."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_RISKY) else cell

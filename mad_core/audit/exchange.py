@@ -21,12 +21,10 @@ from mad_core.datasets.dataset import Dataset
 from mad_core.datasets.madbench import recognise
 from mad_core.errors import InputError, WorkError
 from mad_core.runs.uploads import safe_name
-from mad_core.scorefiles import MAX_BYTES, result_csv, write_text
+from mad_core.scorefiles import MAX_BYTES, result_csv, text_cell, text_of_cell, write_text
 
 FORMAT = "mad-inspector-audit"
 VERSION = 1
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
-"""What a cell must not begin with: a spreadsheet would take it for a formula, or eat the quote that prevents it."""
 _OPTIONAL = ("before", "after", "region", "other", "undoes")
 _NUMBERS = ("before", "after", "seconds", "time")
 
@@ -156,8 +154,7 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float | int):
         return repr(float(value))
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"'{text}" if text.startswith(_RISKY) else text
+    return text_cell(value if isinstance(value, str) else json.dumps(value))
 
 
 def read_events(path: Path) -> list[Event]:
@@ -236,7 +233,7 @@ def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
 
 
 def _value(key: str, cell: str, where: str) -> Any:
-    text = cell[1:] if cell.startswith("'") else cell
+    text = text_of_cell(cell)
     if not text and key in _OPTIONAL:
         return None
     if key == "scores_visible":

@@ -6,6 +6,8 @@ must lead to one in the archive; size, count and ratio are bounded; the folder a
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import posixpath
 import re
@@ -15,10 +17,11 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from filelock import FileLock
 
@@ -32,8 +35,10 @@ MAX_RATIO = 200
 RATIO_FROM = 200_000_000
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 _CHUNK = 1 << 20
+_MOST_AT_ONCE = 4 << 20
 _LONGEST_TARGET, _MOST_HOPS = 4096, 20
 _DRIVE = re.compile(r"[A-Za-z]:")
+_PACKED: Mapping[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError, KeyError)
 
 
@@ -144,16 +149,19 @@ def _follow(name: str, links: Mapping[str, str], folder: Path, path: Path) -> No
     for _ in range(_MOST_HOPS):
         goal = links.get(goal, goal)
     if not (folder / goal).is_file():
-        raise InputError(f"{path} holds the link '{name}', which leads to no file in it; pack the files themselves.")
+        raise InputError(
+            f"{path} holds the link '{_shown(name)}', which leads to no file in it; pack the files themselves."
+        )
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).hardlink_to(folder / goal)
 
 
 def _members(path: Path) -> Iterator[_Member]:
-    if tarfile.is_tarfile(path):  # asked first: a tar that ends with a zip looks like a zip, too
-        with tarfile.open(path) as archive:
+    with _opened_tar(path) as archive:  # tried first: a tar that ends with a zip looks like a zip, too
+        if archive is not None:
             yield from _tar_members(archive, path)
-    elif zipfile.is_zipfile(path):
+            return
+    if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             yield from _zip_members(archive, path)
     else:
@@ -197,6 +205,33 @@ def _tar_members(archive: tarfile.TarFile, path: Path) -> Iterator[_Member]:
             raise tarfile.ReadError("one of its headers is broken")
 
 
+class _InPieces:
+    """A file that gives only so much at once: tarfile takes in a header whole, however long it says that it is."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MOST_AT_ONCE:
+            raise tarfile.ReadError("one of its headers is too long")
+        return self._file.read(size)
+
+
+@contextmanager
+def _opened_tar(path: Path) -> Iterator[tarfile.TarFile | None]:
+    """A tar, packed or not; None where it is none."""
+    with path.open("rb") as file:
+        start = file.read(6)
+    unpack = next((opened for mark, opened in _PACKED.items() if start.startswith(mark)), Path.open)
+    with unpack(path, "rb") as file:
+        try:
+            archive = tarfile.open(fileobj=_InPieces(file), mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
+        except (tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error):
+            archive = None
+        yield archive
+
+
 def _tar_file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     file = archive.extractfile(info)
     if file is None:
@@ -214,7 +249,7 @@ def _safe(name: str, path: Path) -> str:
     """
     plain = posixpath.normpath(name.replace("\\", "/"))
     if plain.startswith(("/", "../")) or plain == ".." or "\0" in plain or _DRIVE.match(plain):
-        raise InputError(f"{path} holds the path '{name[:200]}', which leads out of it; it is not unpacked.")
+        raise InputError(f"{path} holds the path '{_shown(name)}', which leads out of it; it is not unpacked.")
     return plain
 
 
@@ -224,4 +259,9 @@ def _target(name: str, goal: str, path: Path) -> str:
 
 
 def _no_file(name: str, path: Path) -> InputError:
-    return InputError(f"{path} holds '{name}', which is a device or a pipe; it is not unpacked.")
+    return InputError(f"{path} holds '{_shown(name)}', which is a device or a pipe; it is not unpacked.")
+
+
+def _shown(name: str) -> str:
+    """A member's name for a sentence, whatever bytes it was made of."""
+    return name[:200].encode(errors="replace").decode()

@@ -48,7 +48,7 @@ def gather_folder(root: Path, name: str, walker: Walker, policy: Policy | None) 
     lost = [t for t in templates if not any(t in own for own in of_place.values())]
     parts.append(Gathered(problems=tuple(Problem("missing-file", str(t), words) for t in lost)))
     gathered = together(parts)
-    _check_levels(gathered, places)
+    _check_levels(gathered, places, root)
     return gathered
 
 
@@ -189,12 +189,12 @@ def _no_level(place: Place, folder: str, count: int) -> str:
     return f"Nothing says the severity level of '{defect}' and {left_out}: {HOW_TO}."
 
 
-def _check_levels(gathered: Gathered, places: Iterable[Place]) -> None:
+def _check_levels(gathered: Gathered, places: Iterable[Place], root: Path) -> None:
     """A tree of defect types without any level is of no use until somebody writes a policy."""
     unknown = list(dict.fromkeys(Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"))
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        raise InputError(f"Nothing says the severity level of {names}: {HOW_TO}.")
+        raise InputError(f"Nothing in {root} says the severity level of {names}: {HOW_TO}.")
 
 
 def _by_only_table(root: Path, name: str, walker: Walker, policy: Policy | None) -> Gathered:

@@ -128,7 +128,10 @@ def _import_path(
     if is_image(path.name):
         raise InputError(f"{path} is one image; name the folder that holds the dataset.")
     folder = archives.extract(path, settings.imports, progress)
-    return _import_folder(*_top(folder, archives.name_of(path)), policy, progress)
+    try:
+        return _import_folder(*_top(folder, archives.name_of(path)), policy, progress)
+    except InputError as error:  # the user knows the archive, not where it was unpacked
+        raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
 
 
 def _import_folder(folder: Path, name: str, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:

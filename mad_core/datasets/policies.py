@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mad_core.datasets import plain_yaml
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
 
 FILE_NAMES = ("severity.yaml", "severity.yml", "policy.yaml", "policy.yml")
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 
 HOW_TO = (
     "write a severity policy, a YAML file with a line 'defect type: level' for each "
@@ -84,13 +83,11 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has more than {MAX_BYTES // 1000} kB, too much for a card or a policy.")
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = plain_yaml.parse(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}" if place is not None else ""
-        raise InputError(f"{path}{where} is not YAML text; check its indents and colons.") from None
+    except plain_yaml.ERRORS as error:
+        raise InputError(f"{path}{plain_yaml.why(error)}") from None
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -22,7 +22,7 @@ from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.policies import Policy
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.scorefiles import MAX_BYTES, read_table, resolve_columns
+from mad_core.scorefiles import MAX_BYTES, columns_in_words, read_table, resolve_columns
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
 _TEMPLATE = "_template"
@@ -105,7 +105,7 @@ def read_rows(path: Path) -> list[Row]:
     """
     table = _read(path)
     columns = resolve_columns(table.columns)
-    names = ", ".join(map(str, table.columns))
+    names = columns_in_words(table.columns)
     if "path" not in columns:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
     if not columns.keys() & {"level", "defect"}:

@@ -99,7 +99,8 @@ def ranks_within_subsets(table: pd.DataFrame, column: str) -> pd.Series:
 def scores_side_by_side_csv(table: pd.DataFrame, names: Mapping[str, str]) -> str:
     """:func:`side_by_side` as CSV, an image a row, raw scores in full precision."""
     titles = {run_id: text_cell(name) for run_id, name in names.items()}
-    columns = table[["path", "subset", "level", *titles, "image_id"]]
+    columns: Any = table[["path", "subset", "level", *titles, "image_id"]]
+    columns = columns.assign(path=columns["path"].map(text_cell), subset=columns["subset"].map(text_cell))
     header = ["Path", "Subset", "Severity", *titles.values(), "Image"]
     return columns.to_csv(index=False, header=header, float_format=_every_digit)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from mad_core.datasets import plain_yaml
 from mad_core.datasets.madbench import Identity, identify
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
 from mad_core.runs.bench_table import PUBLISHED, Entry, Place
 from mad_core.scorefiles import read_table
 
-MAX_BYTES = 5_000_000
+MAX_BYTES = 1_000_000
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "scorer": ("scorer", "model", "method"),
     "place": ("datasetsubset", "place", "subset", "dataset", "name"),
@@ -72,11 +72,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has more than {MAX_BYTES // 1_000_000} MB, too much for typed figures.")
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = plain_yaml.parse(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise InputError(f"{path} is not YAML text; check its indents and colons.") from None
+    except plain_yaml.ERRORS as error:
+        raise InputError(f"{path}{plain_yaml.why(error)}") from None
     if not isinstance(data, list) or not all(isinstance(row, Mapping) for row in data):
         raise InputError(f"{path} must hold a list of entries, each with scorer, dataset/subset, figures and source.")
     return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in data]

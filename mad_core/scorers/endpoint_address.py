@@ -80,6 +80,8 @@ def read_address(url: str, *, plain_http: bool = False) -> Address:
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
     try:
+        if not url.isprintable() or " " in url:
+            raise ValueError
         parts = urlsplit(url)
         return parts, parts.port
     except ValueError:

@@ -19,7 +19,7 @@ import numpy as np
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from mad_core.errors import MadError, WorkError
+from mad_core.errors import InputError, MadError, WorkError
 from mad_core.scorers.endpoint_address import Address
 from mad_core.scorers.prompts import Conversation
 
@@ -30,6 +30,8 @@ GRACE_SECONDS = 60.0
 """For the pauses between the attempts of one request, beyond the attempts themselves."""
 TIMEOUT, SERVER_ERROR = "timeout", "server-error"
 _SAID = 300
+_NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a body raises that is not the JSON document it should be."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,12 @@ class Client:
         self._key, self._total = key, timeout * (retries + 1) + GRACE_SECONDS
         # A redirect would carry images to a host that nobody agreed to; a proxy has no business on loopback.
         http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.loopback, timeout=timeout)
-        self._openai = AsyncOpenAI(
-            api_key=key or "none", base_url=address.url, timeout=timeout, max_retries=retries, http_client=http
-        )
+        try:
+            self._openai = AsyncOpenAI(
+                api_key=key or "none", base_url=address.url, timeout=timeout, max_retries=retries, http_client=http
+            )
+        except Exception as error:  # its library for URLs has errors of its own
+            raise InputError(f"MAD_ENDPOINT_URL cannot be used as an address: {str(error)[:200]}.") from None
 
     async def first_model(self) -> str:
         """The first model that the server lists.
@@ -139,7 +144,7 @@ class Client:
         advice = f"Name one with --param model=…, and see that {self.address.host} runs."
         try:
             raw = await self._openai.models.with_raw_response.list()
-            models = json.loads(raw.http_response.text)["data"]
+            models = json.loads(raw.http_response.content)["data"]
             return str(models[0]["id"])
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._fatal(error) from None
@@ -147,7 +152,7 @@ class Client:
             raise WorkError(
                 f"{self.address.host} does not list its models: {self.hidden(_said(error))}. {advice}"
             ) from (None)
-        except (ValueError, LookupError, TypeError):
+        except _NO_DOCUMENT:
             raise WorkError(f"{self.address.host} lists no model. {advice}") from None
 
     async def ask(self, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
@@ -189,12 +194,13 @@ class Client:
     async def _ask_once(self, form: Form, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
         create: Any = self._openai.chat.completions.with_raw_response.create
         raw = await create(model=model, messages=messages, **form.options(tokens))
-        text = raw.http_response.text
+        body = raw.http_response.content
         try:
-            return replace(read_reply(json.loads(text)), retries=raw.retries_taken)
-        except (ValueError, LookupError, TypeError, AttributeError):
+            return replace(read_reply(json.loads(body)), retries=raw.retries_taken)
+        except _NO_DOCUMENT:
             sentence = f"{self.address.host} answered with something that is no chat completion."
-            raise NoAnswerError(SERVER_ERROR, sentence, self.hidden(text[:RAW_CHARACTERS])) from None
+            came = body[:RAW_CHARACTERS].decode(errors="replace")
+            raise NoAnswerError(SERVER_ERROR, sentence, self.hidden(came)) from None
 
     def _of_status(self, error: openai.APIStatusError) -> MadError:
         status = error.status_code
@@ -238,7 +244,7 @@ def read_reply(data: Any) -> Reply:
 
     Raises
     ------
-    LookupError, TypeError, ValueError, AttributeError
+    LookupError, TypeError, ValueError, AttributeError, RecursionError
         If it is none.
     """
     choice = data["choices"][0]
@@ -247,20 +253,25 @@ def read_reply(data: Any) -> Reply:
     content = (choice.get("logprobs") or {}).get("content") or ()
     refusal = message.get("refusal")
     return Reply(
-        text=str(refusal) if refusal else _text(message.get("content")),
-        finish=choice.get("finish_reason"),
+        text=_text(refusal or message.get("content")),
+        finish=None if choice.get("finish_reason") is None else str(choice["finish_reason"]),
         refused=bool(refusal) or choice.get("finish_reason") == "content_filter",
         content=[entry for entry in content if isinstance(entry, dict)],
-        tokens_in=int(usage.get("prompt_tokens") or 0),
-        tokens_out=int(usage.get("completion_tokens") or 0),
-        model=str(data.get("model") or ""),
+        tokens_in=_count(usage.get("prompt_tokens")),
+        tokens_out=_count(usage.get("completion_tokens")),
+        model=_text(data.get("model"))[:200],
     )
 
 
+def _count(value: Any) -> int:
+    """A number of tokens; 0 where the server names none."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 31 else 0
+
+
 def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content)
-    return "" if content is None else str(content)
+    """A text, or the texts of a list of parts; half characters, which no file can hold, are replaced."""
+    whole = "".join(str(part.get("text") or "") for part in content) if isinstance(content, list) else content
+    return "" if whole is None else str(whole).encode(errors="replace").decode()
 
 
 def messages(conversation: Conversation, images: Sequence[str]) -> list[dict[str, Any]]:

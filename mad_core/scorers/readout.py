@@ -170,17 +170,18 @@ class ScoreTrie:
 
 # -- what is written ----------------------------------------------------------------------------
 
-_THINKING = r"(?:think|thinking|thought|reasoning|analysis)"
-_CLOSED = re.compile(rf"<{_THINKING}>.*?</{_THINKING}>", re.I | re.S)
-_ENDED = re.compile(rf"\A.*</{_THINKING}>", re.I | re.S)
-_OPEN = re.compile(rf"<{_THINKING}>.*\Z", re.I | re.S)
+_LONGEST = 200_000
+"""Characters of an answer that are read: its beginning and its end, where it has more."""
+_THOUGHT = re.compile(r"<(?P<ends>/?)(?:think|thinking|thought|reasoning|analysis)>", re.I)
 
-_DRESS = r"[\s*_`\"'|#>]*"
+# A server may send anything, so no pattern may take more than one look at a character: what repeats is possessive
+# (``*+``) or ends at the line.
+_DRESS = r"[\s*_`\"'|#>]*+"
 _JOINT = rf"{_DRESS}(?::|=|-(?=\s)|\bis\b|\bof\b|\bwould be\b)?{_DRESS}(?:about|approximately|around|~)?"
-_OPENING = r"[\s*_`\"'|\[({<$]*"
+_OPENING = r"[\s*_`\"'|\[({<$]*+"
 _VALUE = r"(?P<number>[-+]?\d+(?:\.\d+|,\d+)*)(?![\w])(?=(?P<rest>[^\n]{0,24}))"
 _NAME = r"(?:anomaly|severity)[\s_-]*(?:score|rating)"
-_START = r"^[\s*_`\"'#>\-\d.)|]*?(?P<final>final\s+|overall\s+)?(?:the\s+)?"
+_START = r"^(?:[^\S\n]|[*_`\"'#>\-\d.)|])*?(?P<final>final\s+|overall\s+)?(?:the\s+)?"
 _LABELS = tuple(
     re.compile(head + _JOINT + _OPENING + _VALUE, re.I | re.M)
     for head in (rf"(?P<final>final\s+|overall\s+)?\b{_NAME}", rf"{_START}(?:score|rating)\b")
@@ -193,8 +194,7 @@ _REST = re.compile(r"[*_`\"'|\])}>$]*")
 _RANGE = re.compile(r"\s*(?:(?:-|~|\bto\b|\bor\b|\band\b|\.\.)\s*[\[(]?\d|,\s*\d+\s*[\])])", re.I)
 _SCALE = re.compile(r"\s*[(]?\s*(?:/|out of|of|on a scale of(?: \d+ ?(?:-|to))?)\s*(?P<scale>\d+)", re.I)
 _REASON = re.compile(
-    rf"(?:^|(?<=[.!?;,]\s)|(?<=\s)){_DRESS}(?:reason(?:ing)?|explanation|rationale|justification){_DRESS}:{_DRESS}",
-    re.I | re.M,
+    rf"(?:^|(?<=\s))[*_`\"'|#>]*+(?:reason(?:ing)?|explanation|rationale|justification){_DRESS}:{_DRESS}", re.I | re.M
 )
 _REASON_KEY = re.compile(r"reason|explan|rational|justif", re.I)
 _REFUSAL = re.compile(
@@ -228,6 +228,8 @@ def read_answer(text: str, finish: str = "stop") -> Written:
     """
     if finish == "content_filter":
         return Written(None, "", REFUSED)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"
     shown = without_thinking(text)
     plain = _plain(shown)
     found = _from_json(shown) or [_value(place) for place in _places(plain)]
@@ -243,9 +245,16 @@ def read_answer(text: str, finish: str = "stop") -> Written:
 
 def without_thinking(text: str) -> str:
     """The answer with its thinking blanked out, as long as before; blocks that never close go to the end."""
-    for block in (_CLOSED, _ENDED, _OPEN):
-        text = block.sub(lambda match: " " * len(match.group()), text)
-    return text
+    kept, begin, opened = [], 0, False
+    for tag in _THOUGHT.finditer(text):
+        if not tag["ends"] and not opened:
+            kept.append(text[begin : tag.start()])
+            begin, opened = tag.start(), True
+        elif tag["ends"]:
+            kept = kept if opened else [" " * begin]  # ended without a beginning: everything before was thinking
+            kept.append(" " * (tag.end() - begin))
+            begin, opened = tag.end(), False
+    return "".join([*kept, " " * (len(text) - begin) if opened else text[begin:]])
 
 
 def _why_none(text: str, shown: str, plain: str, finish: str) -> str:
@@ -432,11 +441,11 @@ def _follow(
 ) -> None:
     """Add the numbers that begin with ``prefix``, reached with probability ``reach``, and go on at ``position``."""
     alternatives = _alternatives(content[position]) if position < len(content) else {}
-    digits = {token: p for token, p in alternatives.items() if token.isdigit()}
+    digits = {token: p for token, p in alternatives.items() if _is_number(token)}
     if not alternatives:
         _add(distribution, prefix, reach)
         return
-    _add(distribution, prefix, reach * sum(p for token, p in alternatives.items() if not token.isdigit()))
+    _add(distribution, prefix, reach * sum(p for token, p in alternatives.items() if not _is_number(token)))
     written = _plain(str(content[position].get("token") or "")).strip()
     digitwise = all(len(digit) == 1 for digit in digits)
     for digit, p in digits.items():
@@ -454,7 +463,7 @@ def _spread(
     """Add a first digit whose second one was not asked for."""
     beyond = _alternatives(content[position + 1]) if position + 1 < len(content) else {}
     total = sum(beyond.values())
-    ends = sum(p for token, p in beyond.items() if not token.isdigit()) / total if total else 1.0
+    ends = sum(p for token, p in beyond.items() if not _is_number(token)) / total if total else 1.0
     _add(distribution, digit, reach * ends)
     for second in "0123456789":
         _add(distribution, digit + second, reach * (1 - ends) / 10)
@@ -462,16 +471,24 @@ def _spread(
 
 def _add(distribution: np.ndarray, number: str, probability: float) -> None:
     """Count a number that is a score; another one is not covered."""
-    if number.isdigit() and len(number) <= 3 and int(number) < SCORES and (number == "0" or number[0] != "0"):
+    if _is_number(number) and len(number) <= 3 and int(number) < SCORES and (number == "0" or number[0] != "0"):
         distribution[int(number)] += probability
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is digits and nothing else; other scripts' signs for numbers are none."""
+    return text.isascii() and text.isdigit()
 
 
 def _alternatives(entry: Mapping[str, Any]) -> dict[str, float]:
     """Probabilities of the tokens named at a place, blanks around digits taken off; equal ones add up."""
     found: dict[str, float] = {}
-    for top in entry.get("top_logprobs") or ():
+    named = entry.get("top_logprobs")
+    for top in named if isinstance(named, list | tuple) else ():
+        if not isinstance(top, Mapping):
+            continue
         token, value = _plain(str(top.get("token") or "")), top.get("logprob")
         if isinstance(value, int | float) and not math.isnan(value):
-            key = token.strip() if token.strip().isdigit() else token
+            key = token.strip() if _is_number(token.strip()) else token
             found[key] = found.get(key, 0.0) + math.exp(min(0.0, float(value)))
     return found

@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from mad_core.datasets import plain_yaml
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
@@ -136,19 +137,17 @@ def parse_rubric(text: str, name: str = "the rubric") -> Rubric:
     InputError
         With a sentence that says which line or band is wrong.
     """
-    if len(text.encode()) > MOST_BYTES:
+    if len(text.encode(errors="replace")) > MOST_BYTES:
         raise InputError(f"{name} is longer than {MOST_BYTES // 1000} kB; a rubric is a page of text.")
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" in line {place.line + 1}" if place else ""
-        raise InputError(f"{name} is not valid YAML{where}.") from None
+        data = plain_yaml.parse(text)
+    except plain_yaml.ERRORS as error:
+        raise InputError(f"{name}{plain_yaml.why(error)}") from None
     if not isinstance(data, dict):
         raise InputError(f"{name} must be a YAML mapping with a title and bands; see assets/rubrics/general.yaml.")
     unknown = sorted(map(str, set(data) - _FIELDS))
     if unknown:
-        raise InputError(f"{name} has the unknown entry '{unknown[0]}'; known are {', '.join(sorted(_FIELDS))}.")
+        raise InputError(f"{name} has the unknown entry '{unknown[0][:80]}'; known are {', '.join(sorted(_FIELDS))}.")
     products = data.get("products") or {}
     if not isinstance(products, dict):
         raise InputError(f"'products' of {name} must map a product's name to a text.")
@@ -156,8 +155,8 @@ def parse_rubric(text: str, name: str = "the rubric") -> Rubric:
     _check_bands(bands, name)
     rubric = Rubric(
         bands=bands,
-        products={str(k): str(v) for k, v in products.items()},
-        **{k: str(data.get(k) or "").strip() for k in ("title", "expert", "criterion", "text", "source")},
+        products={str(k): _words(v, f"products, {str(k)[:80]}", name) for k, v in products.items()},
+        **{k: _words(data.get(k), k, name).strip() for k in ("title", "expert", "criterion", "text", "source")},
     )
     if not rubric.bands and not rubric.text:
         raise InputError(f"{name} needs 'bands' (what which score means) or 'text' (a wording of your own).")
@@ -175,8 +174,17 @@ def _list(value: Any, name: str) -> list[Any]:
 def _band(entry: Any, name: str) -> Band:
     low, high = (entry.get("from"), entry.get("to")) if isinstance(entry, dict) else (None, None)
     if type(low) is not int or type(high) is not int:
-        raise InputError(f"Each band of {name} needs whole numbers 'from' and 'to'; found {entry!r}.")
-    return Band(low, high, str(entry.get("name") or ""), str(entry.get("meaning") or ""))
+        found = repr(entry)
+        shown = f"{found[:120]} …" if len(found) > 120 else found
+        raise InputError(f"Each band of {name} needs whole numbers 'from' and 'to'; found {shown}.")
+    return Band(low, high, _words(entry.get("name"), "name", name), _words(entry.get("meaning"), "meaning", name))
+
+
+def _words(value: Any, what: str, name: str) -> str:
+    """One entry of a rubric as text; empty where it holds nothing."""
+    if isinstance(value, list | dict | set | tuple | bytes):
+        raise InputError(f"'{what}' of {name} must be a text, not a {type(value).__name__}.")
+    return str(value or "")
 
 
 def _check_bands(bands: tuple[Band, ...], name: str) -> None:

@@ -327,9 +327,10 @@ class Parameter:
         try:
             typed = readers[self.kind](value)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"Parameter '{self.name}' is '{value}', but a {self.kind} is needed.") from None
+            raise InputError(f"Parameter '{self.name}' is '{str(value)[:80]}', but a {self.kind} is needed.") from None
         if self.kind == "choice" and typed not in self.choices:
-            raise InputError(f"Parameter '{self.name}' is '{value}', but must be one of {', '.join(self.choices)}.")
+            known = ", ".join(self.choices)
+            raise InputError(f"Parameter '{self.name}' is '{typed[:80]}', but must be one of {known}.")
         if self.kind in ("int", "float"):
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
@@ -358,7 +359,7 @@ def checked_values(parameters: Sequence[Parameter], given: Mapping[str, Any], ow
     unknown = sorted(set(given) - set(known))
     if unknown:
         names = ", ".join(known) or "none"
-        raise InputError(f"{owner} has no parameter '{unknown[0]}'; it has {names}.")
+        raise InputError(f"{owner} has no parameter '{unknown[0][:80]}'; it has {names}.")
     return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
 
 

@@ -87,6 +87,7 @@ def table_csv(table: pd.DataFrame) -> str:
     safe = table.copy()
     for name in safe.columns:
         safe[name] = safe[name].map(lambda value: text_cell(value) if isinstance(value, str) else value)
+    safe.columns = [text_cell(str(name)) for name in safe.columns]
     return safe.to_csv(index=False, float_format=lambda value: repr(float(value)))
 
 

@@ -114,7 +114,7 @@ def test_a_score_between_two_bands_belongs_to_the_upper_one():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("title: [", "not valid YAML in line"),
+        ("title: [", "line 1, is not YAML text"),
         ("just words", "must be a YAML mapping"),
         ("title: T", "needs 'bands'"),
         (f"titel: T\n{BANDS}", "unknown entry 'titel'"),
