@@ -1,20 +1,25 @@
 """Does a blend of a conventional detector and a multimodal model order severity better than its better part?
 
-Stored scores are blended as :mod:`mad_core.scorers.hybrid` does: each is counted in spreads above its normals, and both
-are added with a weight. The weight that is judged was found on other images (five folds), so it may well lose.
+Stored scores are blended as :mod:`mad_core.scorers.hybrid` does, each subset by itself: each score is counted in
+spreads above normal images, and both are added with a weight. That scorer learns both from calibration images and
+training normals, of which runs store no scores. Here the spreads are those of the normal test images: they bring two
+units together and know nothing of severity. The weight, which does, is learned on the other four fifths of the
+images than those it judges, so the blend may well lose; every bootstrap draw chooses its weights anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError
+from mad_core.metrics.intervals import counted_c_index, stratified_counts
 from mad_core.runs.building import kind_of
-from mad_core.scorers.hybrid import WEIGHTS, Scale
+from mad_core.scorers.hybrid import LABELLED, WEIGHTS, Scale
 from mad_core.studies.estimates import Estimate, of_subset, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import sample_of
@@ -44,14 +49,19 @@ def run(work: Work) -> Finding:
             right: Any = sample.tables[model][["image_id", "score"]]
             joined = left.rename(columns={"score": "detector"}).merge(right.rename(columns={"score": "mllm"}))
             pairs[sample.names[detector], sample.names[model]] = joined
-            work.check_cancel()
-    found = hybrid(pairs, draws=sample.draws, seed=work.seed)
+    found = hybrid(pairs, draws=sample.draws, seed=work.seed, check_cancel=work.check_cancel)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     facts = {**found.facts, **sample.facts()}
     return Finding(found.study, found.title, start + found.sentence, found.caveat, found.tables, facts)
 
 
-def hybrid(pairs: Mapping[tuple[str, str], pd.DataFrame], *, draws: int, seed: int = 0) -> Finding:
+def hybrid(
+    pairs: Mapping[tuple[str, str], pd.DataFrame],
+    *,
+    draws: int,
+    seed: int = 0,
+    check_cancel: Callable[[], None] = lambda: None,
+) -> Finding:
     """The finding, from scores.
 
     Parameters
@@ -63,33 +73,38 @@ def hybrid(pairs: Mapping[tuple[str, str], pd.DataFrame], *, draws: int, seed: i
     for (detector, model), table in pairs.items():
         name = f"{detector} + {model}"
         scaled = standardised(table)
-        by_weight = {w: _estimates(scaled, blended(scaled, w), draws, seed) for w in WEIGHTS}
-        for weight, values in by_weight.items():
+        by_weight = {}
+        for weight in WEIGHTS:
+            check_cancel()
+            by_weight[weight] = _estimates(scaled, blended(scaled, weight), draws, seed)
             row = {"blend": name, "weight": weight}
-            curves.append(row | {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()})
-        learned = _estimates(scaled, held_out(scaled, seed), draws, seed)
+            curves.append(row | _columns(by_weight[weight]))
+        judged = judge(scaled, draws=draws, seed=seed, check_cancel=check_cancel)
         ways = {detector: by_weight[1.0], model: by_weight[0.0], "half and half": by_weight[0.5]}
-        ways["weight from other images"] = learned
-        for way, values in ways.items():
-            row = {"blend": name, "way": way}
-            sides.append(row | {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()})
-        parts = {n: ways[n]["c_index"] for n in (detector, model) if "c_index" in ways[n]}
-        if len(parts) < 2 or "c_index" not in learned:
+        ways["weight from other images"] = {"c_index": judged["blend"]} if judged else {}
+        sides += [{"blend": name, "way": way} | _columns(values) for way, values in ways.items()]
+        if not judged:
             said.append(f"{name} cannot be compared: there are fewer than two levels.")
             continue
-        better = max(parts, key=lambda n: parts[n].value)
-        gap = learned["c_index"] - parts[better]
+        column = max(("detector", "mllm"), key=lambda part: judged[part].value)
+        better = {"detector": detector, "mllm": model}[column]
+        gap = judged["blend"] - judged[column]
         gaps[name] = {"better_part": better, "difference": gap.value, "interval": gap.interval()}
-        said.append(_in_words(name, better, learned["c_index"], parts[better], gap))
+        said.append(_in_words(name, better, judged["blend"], judged[column], gap))
     return Finding(
         "hybrid",
         "Detector, multimodal model and their blend",
         " ".join(said),
-        "Each score is counted in spreads above the normal test images, and the interval does not hold that other "
-        "images would give another weight; the highest point of the curve was chosen on the images that judge it.",
+        "Each score is counted in spreads above the normal test images, where the scorer 'hybrid' takes calibration or "
+        f"training normals. The weight that is judged comes from the other {FOLDS - 1} of {FOLDS} parts of the images, "
+        "anew in every bootstrap draw; the highest point of the curve was chosen on the images that judge it.",
         {"curves": pd.DataFrame(curves), "sides": pd.DataFrame(sides)},
         {"differences": gaps, "folds": FOLDS, "seed": seed},
     )
+
+
+def _columns(values: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
 
 
 def _in_words(name: str, better: str, blend: Estimate, part: Estimate, gap: Estimate) -> str:
@@ -110,7 +125,8 @@ def standardised(table: pd.DataFrame) -> pd.DataFrame:
         for column, least in (("detector", None), ("mllm", 1.0)):
             values = calm[column].to_numpy(dtype=np.float64)
             floor = 1e-9 * max(1e-3, float(np.abs(values).max())) if least is None else least
-            own[column] = [Scale.of(values, floor).standard(float(score)) for score in own[column]]
+            scale = Scale.of(values, floor)
+            own[column] = [scale.standard(float(score)) for score in own[column]]
         parts.append(own)
     return pd.concat(parts, ignore_index=True)
 
@@ -120,27 +136,74 @@ def blended(table: pd.DataFrame, weight: float) -> np.ndarray:
     return (weight * table["detector"] + (1 - weight) * table["mllm"]).to_numpy(dtype=np.float64)
 
 
-def held_out(table: pd.DataFrame, seed: int) -> np.ndarray:
-    """Every image blended with the weight that orders the other folds best; near ties go to the even weight."""
-    rng, fold = np.random.default_rng(seed), np.zeros(len(table), dtype=int)
-    for rows in table.groupby(["subset", "level"]).indices.values():
-        fold[rng.permutation(rows)] = (np.arange(len(rows)) + rng.integers(FOLDS)) % FOLDS
-    found = np.empty(len(table))
-    for held in range(FOLDS):
-        others: Any = table[fold != held]
-        order = {w: _c_index(others, blended(others, w)) for w in WEIGHTS}
-        weight = max(WEIGHTS, key=lambda w: (round(order[w], 9), -abs(w - 0.5)))
-        found[fold == held] = blended(table, weight)[fold == held]
-    return found
+# -- the blend that is judged -----------------------------------------------------------------------
 
 
-def _c_index(table: pd.DataFrame, scores: np.ndarray) -> float:
-    from mad_core.metrics.ranking import c_index, count_pairs
+def judge(
+    scaled: pd.DataFrame, *, draws: int, seed: int, check_cancel: Callable[[], None] = lambda: None
+) -> dict[str, Estimate]:
+    """The C-index of ``detector``, ``mllm`` and ``blend``, paired draws, averaged over the subsets.
 
-    levels = table["level"].to_numpy(dtype=np.float64)
-    parts = [c_index(count_pairs(levels[i], scores[i])) for i in table.groupby("subset").indices.values()]
-    known = [value for value in parts if value is not None]
-    return float(np.mean(known)) if known else 0.5
+    Empty where no subset has two levels.
+
+    Parameters
+    ----------
+    scaled : DataFrame
+        As from :func:`standardised`.
+    """
+    parts = []
+    for subset, rows in scaled.groupby("subset"):
+        levels = np.ceil(rows["level"].to_numpy(dtype=np.float64))
+        if len(np.unique(levels)) < 2:
+            continue
+        own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
+        blends = np.stack([blended(rows, weight) for weight in WEIGHTS])
+        value = _values(levels, blends, folds(levels, own), np.ones((1, len(levels)), dtype=np.int64))
+        found = {name: [float(one[0])] for name, one in value.items()}
+        for counts in stratified_counts(levels, draws, own):
+            check_cancel()
+            for name, values in _values(levels, blends, folds(levels, own), counts).items():
+                found[name] += values.tolist()
+        parts.append({name: _centred(values[0], np.array(values[1:])) for name, values in found.items()})
+    return over_subsets(parts)
+
+
+def _centred(value: float, draws: np.ndarray) -> Estimate:
+    """The draws moved so that their mean is the value: a draw has fewer different images to learn a weight from."""
+    return Estimate(value, draws - draws.mean() + value if len(draws) else draws)
+
+
+def folds(levels: np.ndarray, seed: int) -> np.ndarray:
+    """A fold for each image, even within levels."""
+    rng, fold = np.random.default_rng(seed), np.zeros(len(levels), dtype=int)
+    for level in np.unique(levels):
+        own = np.flatnonzero(levels == level)
+        fold[rng.permutation(own)] = (np.arange(len(own)) + rng.integers(FOLDS)) % FOLDS
+    return fold
+
+
+def _values(levels: np.ndarray, blends: np.ndarray, fold: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """The C-index of both parts and of the blend for each row of counts; blends are of shape (weights, n)."""
+    chosen = np.stack([_chosen(levels, blends, counts * (fold != held)) for held in range(FOLDS)])
+    scores = blends[chosen[fold].T, np.arange(len(levels))]  # draw, image
+    each = [counted_c_index(levels, own, count[None])[0] for own, count in zip(scores, counts, strict=True)]
+    ends = {name: counted_c_index(levels, blends[WEIGHTS.index(w)], counts) for name, w in _ENDS.items()}
+    return ends | {"blend": np.array(each)}
+
+
+_ENDS = {"detector": 1.0, "mllm": 0.0}
+
+
+def _chosen(levels: np.ndarray, blends: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The place of the weight with the highest C-index, for each row of counts; near ties go to the even weight.
+
+    Of too few images none is learned, as in :mod:`mad_core.scorers.hybrid`.
+    """
+    evenness = -np.abs(np.array(WEIGHTS) - 0.5)[:, None]
+    if (counts > 0).sum(axis=1).max() < LABELLED:
+        return np.full(len(counts), int(np.argmax(evenness)))
+    order = np.nan_to_num(np.stack([counted_c_index(levels, own, counts) for own in blends]), nan=0.5)
+    return np.argmax(np.round(order, 9) + 1e-10 * evenness, axis=0)
 
 
 def _estimates(table: pd.DataFrame, scores: np.ndarray, draws: int, seed: int) -> dict[str, Estimate]:
