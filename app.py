@@ -14,10 +14,11 @@ HERE = Path(__file__).parent
 
 def draw() -> None:
     """Draw the page in view."""
-    from pages.ui import guide, session
+    from pages.ui import access, guide, session
 
     st.set_page_config(page_title="MAD Inspector", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
     st.logo(HERE / "assets" / "logo.svg", size="medium", icon_image=HERE / "assets" / "icon.svg")
+    admitted = access.admitted()
     page = st.navigation(
         [
             st.Page("pages/data.py", title="Data", url_path="data", default=True),
@@ -27,8 +28,11 @@ def draw() -> None:
             st.Page("pages/audit.py", title="Audit", url_path="audit"),
             st.Page("pages/studies.py", title="Studies", url_path="studies"),
         ],
-        position="top",
+        position="top" if admitted else "hidden",
     )
+    if not admitted:
+        access.ask_login()
+        return
     session.begin()
     guide.bar(page.title)
     page.run()

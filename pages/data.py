@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import streamlit as st
@@ -266,7 +267,7 @@ def _upload_form() -> None:
     file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
     if not st.form_submit_button("Upload and import") or file is None:
         return
-    if session.attempt(lambda: _queue_upload(file.name, file.getvalue())):
+    if session.attempt(lambda: _queue_upload(file.name, file)):
         st.rerun()
 
 
@@ -316,7 +317,7 @@ def _queue_path(source: str, policy: str) -> int:
     )
 
 
-def _queue_upload(name: str, data: bytes) -> int:
+def _queue_upload(name: str, data: IO[bytes]) -> int:
     store = engine.store()
     path = keep_upload(store.settings, name, data)
     return store.queue.submit("import", {"source": str(path), "name": Path(name).stem}, key=f"import:{path.name}")

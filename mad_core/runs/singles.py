@@ -57,4 +57,7 @@ def single_file(store: Store, job_id: int, kind: str) -> Path:
     job = store.queue.job(job_id)
     if job.kind != "single" or kind not in ("original", "map"):
         raise NotFoundError(f"Job {job_id} has no {kind}.")
-    return Path(job.payload["path" if kind == "original" else "map"])
+    path = Path(job.payload["path" if kind == "original" else "map"])
+    if path.is_symlink() or path.resolve().parent != store.settings.uploads.resolve():
+        raise NotFoundError(f"The {kind} of job {job_id} is no upload.")
+    return path

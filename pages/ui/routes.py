@@ -15,14 +15,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pages.ui.urls import base
+
 
 def routes() -> list[Route]:
-    """All image routes."""
+    """All image routes, below the path that a reverse proxy serves the app at."""
+    at = base()
     kinds = ("original", "preview", "thumbnail", "mask")
     return [
-        *(Route(f"/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
-        Route("/map/{run}/{image}", _serve("map")),
-        Route("/single/{job:int}/{kind}", _serve("single")),
+        *(Route(f"{at}/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
+        Route(f"{at}/map/{{run}}/{{image}}", _serve("map")),
+        Route(f"{at}/single/{{job:int}}/{{kind}}", _serve("single")),
     ]
 
 

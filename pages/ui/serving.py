@@ -1,13 +1,16 @@
 """What the image routes serve: originals, thumbnails, masks and maps.
 
 An address names ids, never paths; a file is opened only when its id belongs to a dataset in the
-store. Addresses carry the content's digest, so browsers may keep what they got.
+store, and only while it holds what was imported. Addresses carry the content's digest, so browsers
+may keep what they got.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +19,38 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from mad_core.errors import MadError, NotFoundError
-from mad_core.images import read_mask, thumbnail
+from mad_core.images import content_hash, probe, read_mask, thumbnail
 from mad_core.runs.maps import pack
 from mad_core.runs.singles import single_file
 from pages.ui import access, engine
 
-KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-FRESH = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+GUARDED = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+"""What is served is shown as a picture by our own pages and as nothing else by nobody else."""
+KEEP = {**GUARDED, "Cache-Control": "private, max-age=31536000, immutable"}
+FRESH = {**GUARDED, "Cache-Control": "no-store"}
 THUMBNAIL = 256
 PREVIEW = 1600
 """Longest side, pixels, of what browsers get where they cannot read the original's format."""
+_DIGEST = re.compile(r"[0-9a-f]{1,64}")
+_TYPES = {"PPM": "image/x-portable-anymap"}
 
 
 def answer(kind: str, request: Request) -> Response:
-    """Check the login, then serve; what is not there or cannot be read is a sentence, not a traceback.
+    """Check name and login, then serve; what is not there or cannot be read is a sentence, not a traceback.
 
     ``kind`` is one of ``SERVED``.
     """
+    if not access.known_host(request):
+        return PlainTextResponse("This server has another name.", 403, headers=FRESH)
     if not access.may_see(request):
         return PlainTextResponse("Log in first.", 401, headers=FRESH)
+    if not all(_DIGEST.fullmatch(str(request.path_params.get(name, "0"))) for name in ("dataset", "image", "run")):
+        return PlainTextResponse("There is no such image.", 404, headers=FRESH)
     try:
         return SERVED[kind](request)
     except NotFoundError as error:
@@ -48,13 +64,30 @@ def _row(request: Request) -> Any:
 
 
 def _original(request: Request) -> Response:
-    return _file(Path(_row(request)["path"]))
+    return _file(_imported(_row(request)))
+
+
+def _imported(row: Mapping[str, Any]) -> Path:
+    """The file of an image; a file that changed, or a link that leads elsewhere by now, is not what was imported."""
+    path = Path(row["path"])
+    if not path.is_file():
+        raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
+    facts = path.stat()
+    if _digest(path, facts.st_ino, facts.st_size, facts.st_mtime_ns) != row["content_hash"]:
+        raise MadError(f"The file {path.name} is not the one that was imported; import the dataset again.")
+    return path
+
+
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, *state: int) -> str:
+    return content_hash(path)
 
 
 def _file(path: Path) -> Response:
     if not path.is_file():
-        raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
-    return FileResponse(path, headers=KEEP)
+        raise NotFoundError(f"The file {path.name} is gone.")
+    kind = probe(path).format
+    return FileResponse(path, headers=KEEP, media_type=_TYPES.get(kind, f"image/{kind.lower()}"))
 
 
 def _thumbnail(request: Request) -> Response:
@@ -68,7 +101,11 @@ def _preview(request: Request) -> Response:
 def _small(request: Request, longest: int) -> Response:
     row = _row(request)
     folder = engine.store().settings.thumbnails / row["dataset_id"]
-    return _file(thumbnail(Path(row["path"]), folder, longest, row["content_hash"]))
+    key = str(row["content_hash"])
+    made = folder / f"{key}-{longest}.webp"
+    if _DIGEST.fullmatch(key) and made.is_file():
+        return _file(made)
+    return _file(thumbnail(_imported(row), folder, longest, key))
 
 
 def _mask(request: Request) -> Response:
@@ -76,8 +113,18 @@ def _mask(request: Request) -> Response:
     if not row["mask_path"]:
         raise NotFoundError("This image has no mask.")
     out = io.BytesIO()
-    Image.fromarray(read_mask(Path(row["mask_path"]))).save(out, "PNG")
+    Image.fromarray(read_mask(_beside(row))).save(out, "PNG")
     return Response(out.getvalue(), media_type="image/png", headers=KEEP)
+
+
+def _beside(row: Mapping[str, Any]) -> Path:
+    """The file of an image's mask; links must stay in the dataset's folder or in one that pages may open."""
+    store, path = engine.store(), Path(row["mask_path"])
+    real, source = path.resolve(), Path(store.dataset_info(row["dataset_id"]).source).resolve()
+    within = real.is_relative_to(source if source.is_dir() else source.parent)
+    if real != path and not within and not store.settings.may_open(real):
+        raise NotFoundError(f"The mask {path.name} is a link that leads out of its dataset.")
+    return path
 
 
 def _map(request: Request) -> Response:
@@ -90,6 +137,11 @@ def _map(request: Request) -> Response:
 
 def _single(request: Request) -> Response:
     store, kind = engine.store(), request.path_params["kind"]
+    if kind == "map":
+        path = single_file(store, request.path_params["job"], kind)
+        if not path.is_file():
+            raise NotFoundError("There is no anomaly map of this image yet.")
+        return FileResponse(path, headers=KEEP, media_type="application/octet-stream")
     if kind != "preview":
         return _file(single_file(store, request.path_params["job"], kind))
     original = single_file(store, request.path_params["job"], "original")

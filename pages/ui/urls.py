@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
+import streamlit as st
+
 from pages.ui import access
+
+
+def base() -> str:
+    """What stands before every path where a reverse proxy serves the app below one: ``/mad``, or nothing."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
 
 
 def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
@@ -14,7 +22,7 @@ def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
 
 def image_page(dataset_id: str, subset: str, image_id: str) -> str:
     """Address of the page of one image."""
-    return "/images?" + urlencode({"dataset": dataset_id, "subset": subset, "image": image_id})
+    return f"{base()}/images?" + urlencode({"dataset": dataset_id, "subset": subset, "image": image_id})
 
 
 def anomaly_map(run_id: str, image_id: str, created: float) -> str:
@@ -31,4 +39,5 @@ def _address(path: str, **query: str) -> str:
     given = access.image_pass()
     if given:
         query["pass"] = given
+    path = base() + path
     return f"{path}?{urlencode(query)}" if query else path

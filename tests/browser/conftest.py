@@ -74,11 +74,14 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """``serve(script, env)`` starts a server for that script and returns it once it is healthy."""
+    """``serve(script, env)`` starts a server for that script and returns it once it is healthy.
+
+    ``path`` says below which path the environment makes it answer.
+    """
     with contextlib.ExitStack() as servers:
 
-        def start(script: Path, env: Mapping[str, str] | None = None) -> Server:
-            server = _start(script, env or {}, tmp_path_factory.mktemp("server"))
+        def start(script: Path, env: Mapping[str, str] | None = None, port: int = 0, path: str = "") -> Server:
+            server = _start(script, env or {}, tmp_path_factory.mktemp("server"), port or free_port(), path)
             servers.callback(server.stop)
             _await_health(server)
             return server
@@ -86,8 +89,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         yield start
 
 
-def _start(script: Path, env: Mapping[str, str], folder: Path) -> Server:
-    port = _free_port()
+def _start(script: Path, env: Mapping[str, str], folder: Path, port: int, path: str) -> Server:
     command = [sys.executable, "-m", "streamlit", "run", str(script)]
     options = {"server.address": "127.0.0.1", "server.port": port, "server.headless": "true"}
     command += [f"--{name}={value}" for name, value in options.items()]
@@ -103,10 +105,10 @@ def _start(script: Path, env: Mapping[str, str], folder: Path) -> Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Server(f"http://127.0.0.1:{port}", log, process)
+    return Server(f"http://127.0.0.1:{port}{path}", log, process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
