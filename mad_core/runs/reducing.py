@@ -109,7 +109,7 @@ def threshold_of(store: Store, run: Run, subset: str) -> NormalMaps | None:
 
     The maps of a hybrid are those of its detector, so that run's threshold is theirs.
     """
-    run = _maker_of_maps(store, run)
+    run = maker_of_maps(store, run)
     for entry in store.run_subsets(run.id):
         facts = entry.facts.get(FACT, {})
         if entry.subset == subset and "threshold" in facts:
@@ -127,7 +127,7 @@ def can_find_threshold(store: Store, run: Run) -> bool:
 
 def why_no_threshold(store: Store, run: Run) -> str:
     """Why a run's maps have no threshold, and what to do, in a sentence or two."""
-    maker = _maker_of_maps(store, run)
+    maker = maker_of_maps(store, run)
     failures = [
         str(e.facts[FACT]["why_not"]) for e in store.run_subsets(maker.id) if "why_not" in e.facts.get(FACT, {})
     ]
@@ -143,7 +143,8 @@ def why_no_threshold(store: Store, run: Run) -> str:
     )
 
 
-def _maker_of_maps(store: Store, run: Run) -> Run:
+def maker_of_maps(store: Store, run: Run) -> Run:
+    """The run whose maps a run shows: itself, or the detector that it is made of."""
     detector = run.parameters.get("detector")
     try:
         return store.run(str(detector)) if run.scorer == "hybrid" and detector else run

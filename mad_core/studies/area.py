@@ -10,7 +10,7 @@ Subsets are measured one by one and averaged; images are resampled within their 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,20 @@ from scipy.stats import rankdata
 
 from mad_core.errors import InputError, MadError
 from mad_core.metrics.association import FEWEST, bootstrap_rank_correlation, rank_correlation
-from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.intervals import expanded, percentile_interval
 from mad_core.metrics.partial import MOST, Taus, bootstrap_c_index, bootstrap_taus, levels_by_area, taus
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.runs.reducing import AREA_ABOVE, MASK_AREA, mask_areas, reduce_run
+from mad_core.runs.reducing import AREA_ABOVE, MASK_AREA, maker_of_maps, mask_areas, reduce_run
+from mad_core.runs.store import Run
+from mad_core.studies.estimates import Estimate
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
 
+CAVEAT = (
+    "An order that is left at fixed area can come from anything that goes with severity, such as contrast or place; "
+    "and where experts graded by size, area is not a shortcut but the right answer."
+)
 STRIP = 12
 """Images of a strip."""
 ALONE = "area alone"
@@ -42,10 +48,24 @@ class Areas:
     of : mapping of image id to share of the image
     sources : mapping of subset to str
         What stands for the area there, in words.
+    makers : mapping of subset to run id
+        Whose maps the area is taken from, where there are no masks.
+    others : mapping of image id to share of the image
+        In the maps of another scorer, for the one whose maps give ``of``.
     """
 
     of: Mapping[str, float]
     sources: Mapping[str, str]
+    makers: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
+
+    def judging(self, run_id: str, points: Any) -> Any:
+        """The points with areas that are not this run's own view: of another scorer's maps where its own gave them."""
+        own = points["subset"].map(lambda subset: self.makers.get(subset) == run_id)
+        if not own.any():
+            return points
+        replaced = points.assign(area=points["area"].where(~own, points["image_id"].map(dict(self.others))))
+        return _with_levels(replaced[np.isfinite(replaced["area"].to_numpy(dtype=np.float64))])
 
 
 def run(work: Work) -> Finding:
@@ -57,30 +77,48 @@ def run(work: Work) -> Finding:
         If no subset has an area for enough abnormal images of two levels.
     """
     sample = sample_of(work)
-    return area_and_severity(sample, areas_of(work), quick=work.quick, seed=work.seed, work=work)
+    makers = {one.id: maker_of_maps(work.store, one).id for one in work.runs}
+    return area_and_severity(sample, areas_of(work), quick=work.quick, seed=work.seed, work=work, makers=makers)
 
 
 def areas_of(work: Work) -> Areas:
-    """The masks' areas; where a subset has none, the area above the threshold in the maps of the first run with one."""
+    """The masks' areas; where a subset has none, the area above the threshold in the maps of the first run with one.
+
+    A scorer is not judged by its own maps, so those of a second one are read for the first.
+    """
     subsets = sorted({name for one in work.runs for name in one.subsets})
     by_mask = mask_areas(work.store, work.runs[0], subsets)
     subset_of = dict(zip(work.dataset.table["image_id"], work.dataset.table["subset"], strict=True))
     sources = {subset_of[image_id]: MASK_AREA for image_id in by_mask}
-    found = dict(by_mask)
+    found, makers, others = dict(by_mask), {}, {}
+    second: set[str] = set()
     for one in work.runs:
+        maker = maker_of_maps(work.store, one).id
         for subset in one.subsets:
             work.check_cancel()
-            if subset in sources:
+            if sources.get(subset) == MASK_AREA or subset in second or makers.get(subset) == maker:
                 continue
-            try:
-                table = reduce_run(work.store, one.id, [subset]).table
-            except MadError:  # this run keeps no maps, or none of this subset
+            areas = _by_maps(work, one, subset)
+            if not areas:
                 continue
-            known: Any = table[np.isfinite(table["area"])]
-            if len(known):
-                found |= dict(zip(known["image_id"], known["area"].astype(float), strict=True))
+            if subset in makers:
+                others |= areas
+                second.add(subset)
+            else:
+                found |= areas
+                makers[subset] = maker
                 sources[subset] = f"{AREA_ABOVE} in the maps of {one.title}"
-    return Areas(found, sources)
+    return Areas(found, sources, makers, others)
+
+
+def _by_maps(work: Work, run: Run, subset: str) -> dict[str, float]:
+    """Areas above the threshold in a run's stored maps; empty where it keeps none, or no threshold is known."""
+    try:
+        table: Any = reduce_run(work.store, run.id, [subset]).table
+    except MadError:
+        return {}
+    known = table[np.isfinite(table["area"])]
+    return dict(zip(known["image_id"], known["area"].astype(float), strict=True))
 
 
 # -- the numbers ----------------------------------------------------------------------------------
@@ -97,7 +135,13 @@ class Measured:
 
 
 def area_and_severity(
-    sample: Sample, areas: Areas, *, quick: bool = False, seed: int = 0, work: Work | None = None
+    sample: Sample,
+    areas: Areas,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    work: Work | None = None,
+    makers: Mapping[str, str] | None = None,
 ) -> Finding:
     """The finding, from scores, levels and areas.
 
@@ -108,6 +152,8 @@ def area_and_severity(
     areas : Areas
     work : Work, optional
         Who is told how far it is, and says when to stop.
+    makers : mapping of run id to run id, optional
+        Whose maps a run shows: its own, or those of the detector that it is made of.
 
     Raises
     ------
@@ -120,9 +166,10 @@ def area_and_severity(
             "No subset has an area of the defect for abnormal images of two levels; import masks with the dataset, or "
             "score with maps kept (--maps all) by a scorer that learns from normals."
         )
-    rows, per_level = [], []
+    rows, sides, per_level, unjudged = [], {}, [], []
     for done, (run_id, table) in enumerate(sample.tables.items()):
-        scored: Any = points.assign(score=scores_of(points, table))
+        judged = areas.judging((makers or {}).get(run_id, run_id), points)
+        scored: Any = judged.assign(score=scores_of(judged, table))
         scored = scored[np.isfinite(scored["score"])]
         parts = {}
         for subset, images in scored.groupby("subset"):
@@ -132,17 +179,22 @@ def area_and_severity(
                 parts[str(subset)] = measure(images, _normals(table, str(subset)), draws=sample.draws, seed=seed)
                 per_level += _per_level(sample.names[run_id], str(subset), images, sample.draws, seed)
         if parts:
-            rows.append({"scorer": sample.names[run_id], **_macro(parts)})
+            row, own = _macro(parts, expanded(1 - 0.05 / len(sample.tables), _fewest(scored)))
+            rows.append({"scorer": sample.names[run_id], **row})
+            sides[sample.names[run_id]] = own
+        elif len(judged) < len(points):
+            unjudged.append(sample.names[run_id])
         if work is not None:
             work.progress(done + 1, len(sample.tables))
     if not rows:
-        raise InputError("No run has scores of abnormal images of two levels whose area is known; finish a run first.")
+        raise InputError(_nobody(unjudged))
     scorers = pd.DataFrame(rows)
     alone = _alone(points, sample.draws, seed)
     facts = {
         **sample.facts(),
         "seed": seed,
         "area": dict(areas.sources),
+        "not_judged": unjudged,
         "abnormal_images_with_area": len(points),
         "area_alone": alone,
     }
@@ -150,12 +202,11 @@ def area_and_severity(
     return Finding(
         "area",
         "Severity and area",
-        start + " ".join(said(rows, alone)),
-        "An order that is left at fixed area can come from anything that goes with severity, such as contrast or "
-        "place; and where experts graded by size, area is not a shortcut but the right answer.",
+        start + " ".join(said(rows, sides, alone)),
+        " ".join([CAVEAT, *_by_maps_in_words(areas, unjudged)]),
         {"scorers": scorers, "per_level": pd.DataFrame(per_level), "points": points, "levels": levels_table(points)},
         facts,
-        strips(points, sample),
+        strips(points, sample, areas, makers),
     )
 
 
@@ -172,14 +223,18 @@ def points_of(sample: Sample, areas: Areas) -> pd.DataFrame:
     found: Any = everything.drop_duplicates("image_id", ignore_index=True)
     found = found.assign(area=found["image_id"].map(dict(areas.of)).astype("float64"))
     found = found[(found["level"] > 0) & np.isfinite(found["area"])]
-    kept = [_with_area_levels(rows) for _, rows in found.groupby("subset") if _enough(rows)]
-    columns = ["image_id", "subset", "level", "area", "area_level", "misleads"]
-    return pd.concat(kept, ignore_index=True).reindex(columns=columns) if kept else pd.DataFrame(columns=columns)
+    return _with_levels(found).reindex(columns=["image_id", "subset", "level", "area", "area_level", "misleads"])
 
 
 def scores_of(points: Any, table: Any) -> Any:
     """The scores of a run for the images of the points; NaN where it has none."""
     return points["image_id"].map(dict(zip(table["image_id"], table["score"], strict=True))).astype("float64")
+
+
+def _with_levels(found: Any) -> Any:
+    """Area levels anew, of the subsets that have enough images."""
+    kept = [_with_area_levels(rows) for _, rows in found.groupby("subset") if _enough(rows)]
+    return pd.concat(kept, ignore_index=True) if kept else found.iloc[:0]
 
 
 def _with_area_levels(rows: Any) -> Any:
@@ -236,8 +291,16 @@ def _whole(levels: np.ndarray, scores: np.ndarray, normals: np.ndarray) -> float
     return _number(c_index(count_pairs(at, np.concatenate([normals, scores]))))
 
 
-def _macro(parts: Mapping[str, Measured]) -> dict[str, Any]:
-    """The means over the subsets, each with its interval; ``explained`` from the means of both taus."""
+def _fewest(images: Any) -> int:
+    """Images of the smallest level of a subset."""
+    return int(images.groupby(["subset", "level"]).size().min())
+
+
+def _macro(parts: Mapping[str, Measured], confidence: float) -> tuple[dict[str, Any], dict[str, int]]:
+    """The means over the subsets, each with its interval; ``explained`` from the means of both taus.
+
+    Also on which side of 0 what is claimed lies: 1, -1 or 0 where an interval of that confidence does not tell.
+    """
     row: dict[str, Any] = {"subsets": len(parts), "images": sum(part.images for part in parts.values())}
     values, draws = {}, {}
     for name in ("c_risk", "c_area", "difference", "tau", "partial", "within"):
@@ -250,7 +313,7 @@ def _macro(parts: Mapping[str, Measured]) -> dict[str, Any]:
         row |= {name: values[name], f"{name}_low": low, f"{name}_high": high}
     for name in ("c_risk_whole", "c_area_whole"):
         row[name] = float(np.mean([part.whole[name] for part in parts.values()]))
-    return row
+    return row, {name: Estimate(values[name], draws[name]).sign(confidence) for name in ("partial", "difference")}
 
 
 def _explained(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray]:
@@ -284,7 +347,8 @@ def _alone(points: Any, draws: int, seed: int) -> dict[str, Any]:
         level, area = rows["level"].to_numpy(np.float64), rows["area"].to_numpy(np.float64)
         parts.append(bootstrap_c_index(level, area, level, draws=draws, seed=seed))
     values = [value for value, _ in parts if value is not None]
-    interval = percentile_interval(np.mean([drawn for _, drawn in parts], axis=0)) if values else None
+    confidence = expanded(0.95, _fewest(points))
+    interval = percentile_interval(np.mean([drawn for _, drawn in parts], axis=0), confidence) if values else None
     return {"c_index": float(np.mean(values)) if values else None, "interval": interval, "subsets": len(values)}
 
 
@@ -297,7 +361,9 @@ def levels_table(points: Any) -> pd.DataFrame:
 # -- images ---------------------------------------------------------------------------------------
 
 
-def strips(points: Any, sample: Sample) -> dict[str, Sequence[str]]:
+def strips(
+    points: Any, sample: Sample, areas: Areas, makers: Mapping[str, str] | None = None
+) -> dict[str, Sequence[str]]:
     """The images where area misleads most, and for each scorer those where it went astray with the area."""
     by_area = points.sort_values("misleads", kind="stable")
     small, large = by_area[by_area["misleads"] < 0], by_area[by_area["misleads"] > 0].iloc[::-1]
@@ -306,7 +372,8 @@ def strips(points: Any, sample: Sample) -> dict[str, Sequence[str]]:
         "Large but mild": large["image_id"].head(STRIP).tolist(),
     }
     for run_id, table in sample.tables.items():
-        wrong = misled(points.assign(score=scores_of(points, table)))
+        judged = areas.judging((makers or {}).get(run_id, run_id), points)
+        wrong = misled(judged.assign(score=scores_of(judged, table)))
         found[f"Misled with the area: {sample.names[run_id]}"] = wrong
     return {name: ids for name, ids in found.items() if ids}
 
@@ -331,10 +398,18 @@ def misled(points: Any) -> list[str]:
 # -- in words -------------------------------------------------------------------------------------
 
 
-def said(rows: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> list[str]:
-    """The finding in sentences, from the intervals alone."""
+def said(
+    rows: Sequence[Mapping[str, Any]], sides: Mapping[str, Mapping[str, int]], alone: Mapping[str, Any]
+) -> list[str]:
+    """The finding in sentences, from the intervals alone; widened for the number of scorers, and for few images.
+
+    Parameters
+    ----------
+    sides : mapping of scorer to the side of 0 on which ``partial`` and ``difference`` lie
+        1, -1, or 0 where it is not clear.
+    """
     found = [_area_in_words(alone)]
-    left = _sorted_by(rows, "partial", 0.0)
+    left = _by_side(sides, "partial")
     if left["above"]:
         found.append(
             f"At fixed area {_and(left['above'])} still {_follow(left['above'])} severity{_range(rows, left['above'])}."
@@ -346,7 +421,7 @@ def said(rows: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> list[st
             f"At fixed area there is no clear difference from an order at random for {_and(left['unclear'])}"
             f"{_range(rows, left['unclear'])}."
         )
-    closer = _sorted_by(rows, "difference", 0.0)
+    closer = _by_side(sides, "difference")
     if closer["above"]:
         found.append(f"{_cap(_and(closer['above']))} {_follow(closer['above'])} severity more closely than area.")
     if closer["below"]:
@@ -356,6 +431,30 @@ def said(rows: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> list[st
             f"Between following severity and following area there is no clear difference for {_and(closer['unclear'])}."
         )
     return found
+
+
+def _by_maps_in_words(areas: Areas, unjudged: Sequence[str]) -> list[str]:
+    """What it means that maps stand for masks, where they do."""
+    if not areas.makers:
+        return []
+    where = sorted(areas.makers)
+    maps = "; ".join(dict.fromkeys(areas.sources[subset] for subset in where))
+    found = [
+        f"There are no masks of {', '.join(where)}: area is {maps}, so it is what a scorer takes for the defect, "
+        "not the defect; scorers that see alike agree with it for that alone."
+    ]
+    if unjudged:
+        found.append(f"{_cap(_and(unjudged))} made these maps and cannot be judged by them.")
+    return found
+
+
+def _nobody(unjudged: Sequence[str]) -> str:
+    if unjudged:
+        return (
+            f"There are no masks, and the area in the maps of {_and(unjudged)} says nothing about the scorer itself; "
+            "import masks with the dataset, or choose a run of another scorer with maps kept (--maps all)."
+        )
+    return "No run has scores of abnormal images of two levels whose area is known; finish a run first."
 
 
 def _area_in_words(alone: Mapping[str, Any]) -> str:
@@ -371,15 +470,11 @@ def _area_in_words(alone: Mapping[str, Any]) -> str:
     return f"Between area alone and an order of severity at random there is no clear difference ({number})."
 
 
-def _sorted_by(rows: Sequence[Mapping[str, Any]], name: str, at: float) -> dict[str, list[str]]:
-    """Scorers by where their interval lies; one without an interval is unclear."""
-    found: dict[str, list[str]] = {"above": [], "below": [], "unclear": []}
-    for row in rows:
-        low, high = row[f"{name}_low"], row[f"{name}_high"]
-        side = (
-            "unclear" if low is None or high is None else "above" if low > at else "below" if high < at else "unclear"
-        )
-        found[side].append(row["scorer"])
+def _by_side(sides: Mapping[str, Mapping[str, int]], name: str) -> dict[str, list[str]]:
+    words = {1: "above", -1: "below", 0: "unclear"}
+    found: dict[str, list[str]] = {word: [] for word in words.values()}
+    for scorer, of in sides.items():
+        found[words[of[name]]].append(scorer)
     return found
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.decisions import crossed_confusion, distance_cost, rates_of, redrawn
+from mad_core.metrics.intervals import expanded
 from mad_core.metrics.level_mix import (
     METRICS,
     LevelPairs,
@@ -127,7 +128,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     InputError
         If no run has scores of two levels of a subset.
     """
-    rows, fixed, still, shifts = [], [], [], {}
+    rows, fixed, still, shifts, fewest = [], [], [], {}, np.inf
     for run_id, table in sample.tables.items():
         name, parts, aurocs = sample.names[run_id], [], []
         for subset, images in table.groupby("subset"):
@@ -141,6 +142,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
                 under=parameters["under"],
                 over=parameters["over"],
             )
+            fewest = min(fewest, int(ready.pairs.sizes.min()))
             mix = checked_mix(field_mix(ready.pairs.levels, parameters["normal"]), len(ready.pairs.levels))
             parts.append({"test set": ready.under(ready.pairs.shares), "field": ready.under(mix)})
             aurocs.append({f"L{level}": value for level, value in ready.aurocs().items()})
@@ -164,7 +166,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     return Finding(
         "level-mix",
         "Levels as in the field",
-        start + said(shifts, parameters["normal"]),
+        start + said(shifts, parameters["normal"], int(fewest)),
         "Only the shares of the levels change: images of a level in the field are taken to be like those of the test "
         "set. The cost is that of cuts placed for the test set's own shares, each image called by cuts that were "
         "placed on others; cuts placed for the field would cost less there.",
@@ -183,10 +185,13 @@ def _known(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {name: value for name, value in found.items() if np.isfinite(value.value)}
 
 
-def said(shifts: Mapping[str, Estimate | None], normal: float) -> str:
-    """What the mix does to the C-index, from the intervals of the change, widened for the number of scorers."""
+def said(shifts: Mapping[str, Estimate | None], normal: float, images: int) -> str:
+    """What the mix does to the C-index, from the intervals of the change.
+
+    They are widened for the number of scorers, and for few images in the smallest level.
+    """
     sides: dict[str, list[str]] = {"rises": [], "falls": [], "unclear": []}
-    confidence = 1 - 0.05 / max(len(shifts), 1)
+    confidence = expanded(1 - 0.05 / max(len(shifts), 1), images)
     for name, moved in shifts.items():
         sign = 0 if moved is None else moved.sign(confidence)
         ends = moved.interval(confidence) if moved else None

@@ -12,17 +12,19 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
+from mad_core.runs.normal_maps import FACT, NormalMaps
 from mad_core.runs.reducing import MASK_AREA
-from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.scorers.scorer import Scored
 from mad_core.studies.area import Areas, area_and_severity, areas_of, misled, points_of, run
 from mad_core.studies.finding import finding_from_json
-from mad_core.studies.sampling import Sample
+from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
 
 from .conftest import make_dataset
 
 PER_LEVEL = 60
+PAIR = (("First", 1.0), ("Second", 50.0))
 Scorer = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
 
@@ -155,3 +157,63 @@ def test_it_runs_on_a_store_with_masks(store: Store, tmp_path) -> None:
     finding = run(work)
     assert finding.sentence.startswith("On a sample of 24 of 24 test images: ")
     assert len(finding.tables["points"]) == 16 and finding.facts["area"] == {"a": MASK_AREA}
+
+
+def with_maps(store: Store, dataset_id: str, title: str, scale: float, seed: int) -> Run:
+    """A run without masks whose maps mark a square of a size of its own, and whose scores follow that size."""
+    made_run = store.request_run(RunRequest(dataset_id, "filterbank", {"title": title}, map_policy="all", map_side=32))
+    store.rename_run(made_run.id, title)
+    rng, results = np.random.default_rng(seed), []
+    for slot, row in enumerate(store.test_images(store.dataset(dataset_id), ["a"]).itertuples()):
+        side = int(rng.integers(2, 12))
+        values = np.zeros((32, 32), np.float32)
+        values[:side, :side] = 2 * scale
+        ref = store.maps.write(made_run.id, "a", slot, values, 32)
+        results.append((Scored(row.image_id, side + 0.01 * rng.random()), ref))
+    store.add_scores(made_run.id, "a", results)
+    facts = {FACT: NormalMaps(scale, 0.999, 8, "training normals").to_json()}
+    store.save_run_subset(made_run.id, RunSubset("a", None, 0.0, 0.0, facts))
+    store.update_run(made_run.id, status="done", finished=1.0)
+    return store.run(made_run.id)
+
+
+def test_without_masks_a_scorer_is_judged_by_the_maps_of_another_one(store: Store) -> None:
+    dataset_id = store.add_dataset(Imported(make_dataset(subsets=("a",), per_level=30)))
+    first, second = (with_maps(store, dataset_id, title, scale, n) for n, (title, scale) in enumerate(PAIR))
+    work = Work(store, dataset_id, store.dataset(dataset_id), [first, second], {}, quick=False)
+    areas = areas_of(work)
+    assert areas.makers == {"a": first.id} and "in the maps of First" in areas.sources["a"]
+    assert set(areas.of) == set(areas.others) and areas.of != areas.others
+    finding = run(work)
+    rows = finding.tables["scorers"].set_index("scorer")
+    # Each follows the size in its own maps without fail; judged by the other one's maps nothing is left of that.
+    assert rows["within"].abs().max() < 0.4
+    assert "There are no masks of a: area is the area above the threshold in the maps of First" in finding.caveat
+    assert finding.facts["not_judged"] == []
+    own = area_and_severity(sample_of(work), Areas(areas.of, areas.sources))  # as if it were a mask's
+    assert own.tables["scorers"].set_index("scorer").loc["First", "within"] > 0.9
+
+
+def test_alone_a_scorer_is_not_judged_by_its_own_maps(store: Store) -> None:
+    dataset_id = store.add_dataset(Imported(make_dataset(subsets=("a",), per_level=30)))
+    first = with_maps(store, dataset_id, "First", 1.0, 0)
+    work = Work(store, dataset_id, store.dataset(dataset_id), [first], {}, quick=False)
+    with pytest.raises(InputError, match="maps of First says nothing about the scorer itself"):
+        run(work)
+    mapless = store.request_run(RunRequest(dataset_id, "filterbank", {"title": "Mapless"}, map_policy="none"))
+    store.rename_run(mapless.id, "Mapless")
+    scores = store.scores(first.id).to_dict("records")
+    store.add_scores(mapless.id, "a", [(Scored(row["image_id"], row["score"]), None) for row in scores])
+    finding = run(replace(work, runs=[first, store.run(mapless.id)]))
+    assert finding.tables["scorers"]["scorer"].tolist() == ["Mapless"]
+    assert "First made these maps and cannot be judged by them." in finding.caveat
+    assert "First" not in finding.sentence and finding.facts["not_judged"] == ["First"]
+    assert not [name for name in finding.images if name.endswith("First")]
+
+
+def test_no_side_is_claimed_of_scorers_that_know_nothing() -> None:
+    claims = 0
+    for seed in range(6):
+        said = area_and_severity(*made(dict.fromkeys("AB", by_chance), tie=0.0, seed=100 + seed)).sentence
+        claims += "still follow" in said or "against severity" in said or "more closely than" in said
+    assert claims <= 1
