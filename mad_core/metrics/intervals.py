@@ -63,6 +63,35 @@ def stratified_counts(levels: np.ndarray, draws: int, seed: int) -> Iterator[np.
         yield np.bincount(flat, minlength=rows * n).reshape(rows, n)
 
 
+def counted_c_index(levels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The C-index where each image counts so many times, for many such counts at once.
+
+    Parameters
+    ----------
+    levels, scores : ndarray of shape (n,)
+        Levels as they are, not rounded; scores are finite.
+    counts : ndarray of shape (draws, n)
+        As :func:`stratified_counts` gives them.
+
+    Returns
+    -------
+    ndarray of shape (draws,)
+        NaN where fewer than two levels are there.
+    """
+    order = np.argsort(scores, kind="stable")
+    at, ranks = np.asarray(scores)[order], np.asarray(levels)[order]
+    starts = np.flatnonzero(np.r_[True, at[1:] != at[:-1]])
+    drawn = counts[:, order].astype(np.float64)
+    lower = np.zeros((len(drawn), len(starts)))  # images of lower levels at each score
+    wins2, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
+    for level in np.unique(ranks):
+        here = np.add.reduceat(np.where(ranks == level, drawn, 0.0), starts, axis=1)
+        wins2 += (here * (2 * np.cumsum(lower, axis=1) - lower)).sum(axis=1)
+        pairs += here.sum(axis=1) * lower.sum(axis=1)
+        lower += here
+    return np.where(pairs > 0, wins2 / np.maximum(2 * pairs, 1), np.nan)
+
+
 def percentile_interval(values: np.ndarray, confidence: float = 0.95) -> list[float] | None:
     """The percentile interval of bootstrap values; None if any of them is missing."""
     if not len(values) or not np.isfinite(values).all():
