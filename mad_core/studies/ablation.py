@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
@@ -21,8 +22,8 @@ from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import sample_of
 from mad_core.studies.study import Work
 
-QUICK_IMAGES = 30
-"""Images a subset in quick mode, even over the levels."""
+QUICK_IMAGES, QUICK_LEAST = 90, 20
+"""Images in quick mode, shared by the subsets and even over the levels; images a subset at least."""
 DRAWS = 1000
 LEAST_SCORED = 0.5
 """Share of a subset's images that a way must score to be judged there."""
@@ -52,7 +53,8 @@ def run(work: Work) -> Finding:
             "This takes the question of a multimodal model apart, so it needs a run of one that was made here; score "
             "the dataset with mllm or endpoint first (Score page)."
         )
-    sample = sample_of(replace(work, runs=runs), images=QUICK_IMAGES)
+    subsets = {name for one in runs for name in one.subsets}
+    sample = sample_of(replace(work, runs=runs), images=max(QUICK_LEAST, QUICK_IMAGES // len(subsets)))
     found = ablation(Asking(work, sample).cells(runs), draws=DRAWS, seed=work.seed)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     alone = [name for one in runs for name in one.subsets if stranger(work.dataset, name) is None]
@@ -71,12 +73,37 @@ class _Judged:
     metrics: Mapping[str, Mapping[str, Estimate]]
     losses: Mapping[str, Mapping[str, Estimate]]
     images: Mapping[str, int]
+    freedom: Mapping[str, int]
     failed: Mapping[str, int]
 
-    def judged(self) -> dict[str, Estimate]:
+    def loss(self, way: str, metric: str, confidence: float = 0.95) -> Estimate | None:
+        """The difference to as chosen, for an interval of this confidence; None where it has none."""
+        found = self.losses.get(way, {}).get(metric)
+        return found and expanded(found, self.images[way], self.freedom[way], confidence)
+
+    def judged(self, confidence: float = 0.95) -> dict[str, Estimate]:
         """By way, the difference that the sentence judges."""
-        found = {way: losses.get(WAYS[way].metric) for way, losses in self.losses.items() if way != BLANK}
+        found = {way: self.loss(way, WAYS[way].metric, confidence) for way in self.losses if way != BLANK}
         return {way: loss for way, loss in found.items() if loss is not None}
+
+
+def expanded(loss: Estimate, images: int, freedom: int, confidence: float) -> Estimate:
+    """An estimate whose interval of this confidence allows for few images a level.
+
+    Draws within small levels lie too close together by ``sqrt(freedom / images)``, and their spread is uncertain
+    itself, which Student's t allows for (Hesterberg 2015, What Teachers Should Know About the Bootstrap, expanded
+    percentile interval).
+
+    Parameters
+    ----------
+    images, freedom : int
+        How many images, and how many beyond the first one of each level and subset; without any there is no interval.
+    """
+    if not freedom:
+        return Estimate(loss.value, np.full_like(loss.draws, np.nan))
+    tail = (1 + confidence) / 2
+    factor = (images / freedom) ** 0.5 * float(stats.t.ppf(tail, freedom) / stats.norm.ppf(tail))
+    return Estimate(loss.value, loss.value + factor * (loss.draws - loss.value))
 
 
 def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
@@ -99,8 +126,8 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
         for way, values in one.metrics.items():
             row = {"run": name, "way": WAYS[way].title, "images": one.images[way], "failed": one.failed[way]}
             row |= {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
-            losses = one.losses.get(way, {})
-            row |= {k: v for m in METRICS if m in losses for k, v in losses[m].columns(f"{m}_loss").items()}
+            losses = {m: loss for m in METRICS if (loss := one.loss(way, m)) is not None}
+            row |= {k: v for m, loss in losses.items() for k, v in loss.columns(f"{m}_loss").items()}
             rows.append(row)
     priors = _priors(cells)
     said = [_in_words(name, one, confidence, priors) for name, one in found.items()]
@@ -120,7 +147,7 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
     metrics: dict[str, list[dict[str, Estimate]]] = {}
     losses: dict[str, list[dict[str, Estimate]]] = {}
     ways = [way for way in WAYS if way in set(cells["way"])]
-    images, failed = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0)
+    images, freedom, failed = (dict.fromkeys(ways, 0) for _ in range(3))
     for subset, rows in cells.groupby("subset", sort=False):
         scores: Any = rows.set_index(["image_id", "level", "way"])["score"]
         wide = scores.unstack("way")  # noqa: PD010 - pivoting drops what is NaN
@@ -135,6 +162,7 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
         of_way = {w: of_subset(levels, whole[w].to_numpy(), str(subset), draws=draws, seed=seed) for w in kept}
         for way, values in of_way.items():
             images[way] += len(whole)
+            freedom[way] += len(whole) - len(np.unique(np.ceil(levels)))
             metrics.setdefault(way, []).append(values)
             if way != CHOSEN:
                 both = [m for m in values if m in of_way[CHOSEN]]
@@ -143,6 +171,7 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
         {way: over_subsets(metrics[way]) if way in metrics else {} for way in ways},
         {way: over_subsets(parts) for way, parts in losses.items()},
         images,
+        freedom,
         failed,
     )
 
@@ -169,7 +198,7 @@ def _in_words(name: str, one: _Judged, confidence: float, priors: pd.DataFrame) 
     if full is None:
         return f"{name} cannot be judged: no subset has scored images of two levels."
     said = [f"{name} has a C-index of {full.value:.2f}."]
-    judged = one.judged()
+    judged = one.judged(confidence)
     removed = {way: loss for way, loss in judged.items() if WAYS[way].removed}
     said += _parts_in_words(one, removed, confidence)
     if REVERSED in judged:
@@ -209,10 +238,11 @@ def _listed(one: _Judged, ways: Sequence[str]) -> str:
 
 
 def _part(one: _Judged, way: str) -> str:
-    return f"{WAYS[way].part} ({one.metrics[way]['c_index'].value:.2f} without, {_loss(one.losses[way]['c_index'])})"
+    return f"{WAYS[way].part} ({one.metrics[way]['c_index'].value:.2f} without, {_loss(one, way)})"
 
 
-def _loss(loss: Estimate) -> str:
+def _loss(one: _Judged, way: str) -> str:
+    loss = one.judged()[way]
     gain = Estimate(-loss.value, -loss.draws)
     return f"a loss of {loss.in_words()}" if loss.value >= 0 else f"a gain of {gain.in_words()}"
 
@@ -221,7 +251,7 @@ def _reversed_in_words(one: _Judged, sign: int) -> str:
     """Whether the meanings of the rubric move the order of abnormal images."""
     before, after = (one.metrics[way]["abnormal_c_index"].value for way in (CHOSEN, REVERSED))
     numbers = f"C-index among abnormal images {before:.2f} to {after:.2f}, "
-    numbers += _loss(one.losses[REVERSED]["abnormal_c_index"])
+    numbers += _loss(one, REVERSED)
     if sign > 0:
         return f"With the rubric reversed the order of severity suffers, so it reads what the rubric says ({numbers})."
     if sign < 0:
@@ -231,7 +261,7 @@ def _reversed_in_words(one: _Judged, sign: int) -> str:
 
 def _strange_in_words(one: _Judged, sign: int) -> str:
     """Whether it matters whose normals are shown."""
-    numbers = f"{one.metrics[STRANGE]['c_index'].value:.2f}, {_loss(one.losses[STRANGE]['c_index'])}"
+    numbers = f"{one.metrics[STRANGE]['c_index'].value:.2f}, {_loss(one, STRANGE)}"
     if sign > 0:
         return f"With references of another subset it orders worse, so it compares with what they show ({numbers})."
     if sign < 0:
