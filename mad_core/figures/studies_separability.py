@@ -18,12 +18,12 @@ Drawn = tuple[str, go.Figure, str]
 SYMBOLS = {"medical": "cross", "industrial": "square", "novelty": "diamond", "other": "circle"}
 """Marks of the domains; each row says its domain in words too."""
 _MEASURES = (
-    ("probe_c_index", "C-index of a linear probe", ("chance", 0.5)),
-    ("silhouette", "Silhouette of levels", ("overlap", 0.0)),
-    ("between_within", "Distance between / within", ("no difference", 1.0)),
+    ("probe_c_index", "C-index of the probe", ("chance", 0.5)),
+    ("silhouette", "Silhouette", ("overlap", 0.0)),
+    ("between_within", "Between / within", ("equal", 1.0)),
 )
 _ONE = 1.0
-_COLUMNS, _CELL, _LINE, _HEAD, _LEFT = 3, 34, 24, 46, 44
+_COLUMNS, _CELL, _LINE, _HEAD, _LEFT = 2, 34, 24, 46, 44
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
@@ -112,7 +112,7 @@ def level_distances(pairs: pd.DataFrame, order: list[str], *, theme: Theme, widt
                 yref=axes["yaxis"],
                 text=_cell(row),
                 showarrow=False,
-                font={"size": TEXT, "color": text_on(colour)},
+                font={"size": TEXT if len(x) < 5 else SMALL, "color": text_on(colour)},
             )
         figure.add_trace(
             go.Heatmap(

@@ -100,7 +100,8 @@ def run(work: Work) -> Finding:
         "features": work.parameters["features"],
         "datasets": {dataset_id: dataset.name for dataset_id, dataset in sources.items()},
     }
-    return replace(finding, sentence=start + finding.sentence, facts=facts)
+    said = finding.sentence
+    return replace(finding, sentence=start + said[0].lower() + said[1:] if start else said, facts=facts)
 
 
 def _sources(work: Work) -> dict[str, Dataset]:
@@ -174,7 +175,7 @@ def separability(
         "confidence_of_pairs": None if order is None else order.confidence,
         "medical_less_others": None if gap is None else {"value": gap.value, "interval": gap.interval()},
     }
-    said = [_subsets_in_words(probes, order), *_medical_in_words(usable, gap)]
+    said = [_subsets_in_words(probes, order), *_medical_in_words(usable, gap), _numbers_in_words(probes)]
     return Finding(
         "separability",
         "Separability of levels in feature space",
@@ -297,22 +298,20 @@ def _domains(places: Mapping[str, Place], found: Mapping[str, _Found]) -> tuple[
 
 
 def _subsets_in_words(probes: Mapping[str, Estimate], order: Order | None) -> str:
-    names = sorted(probes, key=lambda name: probes[name].value)
-    if len(names) > _LISTED:
-        names = [names[0], names[-1]]
-    numbers = ", ".join(f"{name} {probes[name].in_words()}" for name in names)
-    which = "" if len(names) == len(probes) else f", the hardest and the easiest of {len(probes)}"
-    measure = f"C-index of a linear probe with its 95 % interval, 0.5 is chance: {numbers}{which}"
+    """Whether levels are in order at all, for one subset; which subset is the hardest, for several."""
     if order is None:
         above = next(iter(probes.values())) - Estimate(0.5, np.array(0.5))
         words = {1: "Features order levels better than chance", -1: "Features order levels worse than chance"}
-        return f"{words.get(above.sign(), 'No clear difference from chance')} ({measure})."
+        return f"{words.get(above.sign(), 'No clear difference from chance in how features order levels')}."
     if order.widest is None:
-        return f"No clear difference between the subsets in how well features separate levels ({measure})."
+        return "No clear difference between the subsets in how well features separate levels."
     easy, hard, gap = order.widest
     by = gap.in_words(confidence=order.confidence)
     wide = f", a {100 * order.confidence:.3g} % interval for {order.pairs} pairs of subsets" if order.pairs > 1 else ""
-    return f"Levels of {hard} are harder to separate than those of {easy}, by {by}{wide} ({measure})."
+    return (
+        f"Levels of {hard} are harder to separate than those of {easy}: "
+        f"the C-index of a linear probe is lower by {by}{wide}."
+    )
 
 
 def _medical_in_words(places: Mapping[str, Place], gap: Estimate | None) -> list[str]:
@@ -321,10 +320,18 @@ def _medical_in_words(places: Mapping[str, Place], gap: Estimate | None) -> list
         return []
     medical = sum(place.domain == MEDICAL for place in places.values())
     others = sum(place.domain in NOT_MEDICAL for place in places.values())
-    sizes = f"mean C-index of the probe over {medical} medical less that over {others} other: {gap.in_words()}"
     words = {
         -1: "Medical subsets separate less than the others",
         1: "Medical subsets separate more than the others",
         0: "No clear difference between medical subsets and the others",
     }
-    return [f"{words[gap.sign()]} ({sizes})."]
+    return [f"{words[gap.sign()]}: {gap.in_words()} on average, {medical} against {others}."]
+
+
+def _numbers_in_words(probes: Mapping[str, Estimate]) -> str:
+    """The probe's C-index of each subset, the hardest first; of many only that of the first and the last."""
+    names = sorted(probes, key=lambda name: probes[name].value)
+    which = "C-index of the probe, 0.5 is chance"
+    if len(names) > _LISTED:
+        names, which = [names[0], names[-1]], f"{which}, hardest and easiest of {len(names)} subsets"
+    return f"{which}, 95 % intervals: {', '.join(f'{name} {probes[name].in_words()}' for name in names)}."

@@ -25,7 +25,7 @@ from mad_core.studies.record import (
 from mad_core.studies.saving import opaque, slug, table_csv
 from mad_core.studies.study import StudyInfo, studies
 from pages.ui import charts, engine, header, session, tiles
-from pages.ui.fields import dataset_field, fields, key_of
+from pages.ui.fields import dataset_field, field, key_of
 from pages.ui.gallery import gallery
 from pages.ui.reading import how_to_read_figure
 from pages.ui.text import plain
@@ -158,12 +158,14 @@ def _ask_all(dataset_id: str, runs: tuple[str, ...]) -> None:
 
 def _parameters(info: DatasetInfo, study: StudyInfo) -> dict[str, Any]:
     """Its parameters as widgets; another dataset is chosen from those that are here."""
-    plain_ones = [parameter for parameter in study.parameters if parameter.name != "against"]
-    values = fields(f"study_{study.id}", plain_ones)
-    for parameter in study.parameters:
-        if parameter.name == "against":
-            others = [one for one in engine.store().datasets() if one.id != info.id]
-            values["against"] = dataset_field(parameter, key_of(f"study_{study.id}_{info.id}", "against"), others)
+    columns, values, owner = st.columns(2), {}, f"study_{study.id}"
+    for number, parameter in enumerate(study.parameters):
+        with columns[number % 2]:
+            if parameter.name == "against":
+                others = [one for one in engine.store().datasets() if one.id != info.id]
+                values["against"] = dataset_field(parameter, key_of(f"{owner}_{info.id}", "against"), others)
+            else:
+                values[parameter.name] = field(parameter, key_of(owner, parameter.name))
     return values
 
 

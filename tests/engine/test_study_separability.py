@@ -55,7 +55,7 @@ def test_medical_subsets_are_compared_with_the_others(medical: float, others: fl
         dogs=place(others, 4, "novelty"),
         unknown=place(2, 5),
     )
-    assert said in one.sentence and "over 2 medical less that over 2 other" in one.sentence
+    assert said in one.sentence and "on average, 2 against 2." in one.sentence
     low, high = one.facts["medical_less_others"]["interval"]
     assert np.sign(low) + np.sign(high) == {0: -2, 4: 2, 1: 0}[medical]
     assert one.tables["domains"].set_index("domain")["subsets"].to_dict() == {
@@ -84,7 +84,7 @@ def test_no_clear_difference_is_said() -> None:
 
 def test_the_interval_that_decides_is_printed() -> None:
     one = found(a=place(4, 1), b=place(0, 2), c=place(0, 3))
-    assert "a 98.3 % interval for 3 pairs of subsets" in one.sentence and "with its 95 % interval" in one.sentence
+    assert "a 98.3 % interval for 3 pairs of subsets" in one.sentence and "95 % intervals: " in one.sentence
 
 
 def test_levels_in_perfect_order_are_still_uncertain() -> None:
