@@ -17,7 +17,7 @@ from pages.ui.guide_steps import STEPS, Step, Tour, tour
 from pages.ui.text import plain
 
 LOOK_SECONDS = 2.0
-_GO = "guide_go"
+_GO, _SHOWN = "guide_go", "guide_shown"
 _FORGOTTEN = ("audit_queue", "last_inspected")
 """What a page remembers besides the view; starting again forgets it."""
 _STYLE = """
@@ -40,7 +40,7 @@ def draw(page: str) -> None:
     if number is None:
         return
     step, found = STEPS[number - 1], tour()
-    if found is not None and not session.get("dataset"):
+    if not session.get("dataset") and (found is not None or st.session_state.get(_SHOWN) != number):
         go(number)
     if st.session_state.pop(_GO, False) and step.page != page:
         st.switch_page(f"pages/{step.page.lower()}.py")
@@ -81,7 +81,7 @@ def go(number: int) -> None:
     found = tour()
     view = {} if found is None else {"dataset": found.info.id, **STEPS[number - 1].view(found)}
     session.replace(guide=str(number), **view)
-    st.session_state[_GO] = True
+    st.session_state[_GO], st.session_state[_SHOWN] = True, number
 
 
 def _again() -> None:

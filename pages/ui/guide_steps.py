@@ -13,7 +13,7 @@ from mad_core.runs.building import kind_of
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.telling import most_overrated, most_underrated, shares_around
 from pages.ui import engine, session
-from pages.ui.text import number, plain, with_interval
+from pages.ui.text import number, plain
 
 SUBSET, MILD, SEVERE = "plate", "stain", "crack"
 """The subset of the demo that the tour looks at, and its defects whose size misleads."""
@@ -170,8 +170,9 @@ def _placed(
         shares = shares_around(table, image, levels)
         if shares is not None:
             share = shares[0] if where == "above" else shares[1]
-            said.append(f"{plain(run.title)} scores it {where} {100 * share:.0f}\u00a0%")
-    return f"{' and '.join(said)} of the {which} defects." if said else ""
+            verb, of = (" scores it", f" of the {which} defects") if not said else ("", "")
+            said.append(f"{plain(run.title)}{verb} {where} {100 * share:.0f}\u00a0%{of}")
+    return f"{', '.join(said)}." if said else ""
 
 
 def _c_index_found(tour: Tour) -> str:
@@ -179,12 +180,17 @@ def _c_index_found(tour: Tour) -> str:
     for run in tour.runs:
         found = engine.metrics(run, SUBSET, 0 if run.active else 1000)
         if found["c_index"] is not None:
-            said.append(f"{plain(run.title)} {with_interval(found['c_index'], found['intervals'].get('c_index'))}")
+            said.append(f"{plain(run.title)} {_estimate(found['c_index'], found['intervals'].get('c_index'))}")
             random = found["reference"]["c_index_random_severity"]
     if not said:
         return ""
-    reference = "" if random is None else f" Perfect detection with severity at random: {number(random)}."
+    reference = "" if random is None else f" Perfect detection with severity at random: {number(random, 2)}."
     return f"C-index: {', '.join(said)}.{reference}"
+
+
+def _estimate(value: float, interval: Sequence[float] | None) -> str:
+    between = f" [{number(interval[0], 2)}, {number(interval[1], 2)}]" if interval else ""
+    return number(value, 2) + between
 
 
 def _contested_found(tour: Tour) -> str:
@@ -224,8 +230,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "A large stain, little risk",
-        "The level stands at the right, the anomaly maps lie over the picture, and below them is the place of each "
-        "score among all levels.",
+        "The level stands at the right; below the anomaly maps is the place of each score among all levels.",
         "Images",
         _one_stain,
         _stain_found,
@@ -233,8 +238,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "A short crack, great risk",
-        "The crack is a few pixels wide, so its score may stay low even where the map marks it. How strange a picture "
-        "looks is not how bad it is.",
+        "A crack of a few pixels may score low even where the map marks it: how strange is not how bad.",
         "Images",
         _one_crack,
         _crack_found,
@@ -260,8 +264,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "A label in doubt",
-        "Labels err too. The one that scores contradict most stands first: rate it blind with a number key, press "
-        "Enter, then see the label. The demo's labels are right as drawn, so here it is the scores that err.",
+        "Labels err too, and the one that scores contradict most stands first. Write a name, rate it blind with a "
+        "number key and Enter, then see the label. The demo is labelled as drawn, so here it is the scores that err.",
         "Audit",
         _audited,
         runs=1,

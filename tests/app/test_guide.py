@@ -70,11 +70,11 @@ def test_the_telling_images_are_chosen_by_the_scores(done: Home, open_page: Open
     stains, cracks = (done.images("plate").query("defect == @d")["image_id"].tolist() for d in ("stain", "crack"))
     test = open_page("images", guide="4", dataset="")
     assert test.query_params["image"] == scores[stains].idxmax()
-    assert "Detector scores it above 100\u00a0% and Model scores it above 0\u00a0% of the more severe" in written(test)
+    assert "Detector scores it above 100\u00a0% of the more severe defects, Model above 0\u00a0%." in written(test)
     press(test, "guide_next")
     assert test.query_params["image"] == scores[cracks].idxmin()
     assert test.query_params["maps"] == [detector.id, done.run("Model").id]
-    assert "Detector scores it below 100\u00a0% and Model scores it below 0\u00a0% of the milder" in written(test)
+    assert "Detector scores it below 100\u00a0% of the milder defects, Model below 0\u00a0%." in written(test)
 
 
 def test_a_link_to_a_step_alone_opens_it_and_one_with_a_view_is_kept(done: Home, open_page: Open) -> None:
@@ -112,7 +112,8 @@ def test_without_runs_the_scorers_can_be_started_and_it_says_how_far_they_are(de
 
 
 def test_without_the_demo_it_can_be_made(home: Home, open_page: Open) -> None:
-    test = open_page("score", guide="1")
+    test = open_page("score", guide="1", dataset="")
+    assert here(test) == ("Data", "1")
     press(test, "guide_make")
     (job,) = home.store.queue.active()
     assert job.payload == {"source": "demo", "then": ready_scorers()}

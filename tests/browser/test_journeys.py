@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
+from pages.ui.guide_steps import STEPS
 from tests.browser.conftest import ROOT, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -82,6 +83,32 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     expect(page.get_by_role("rowheader", name="Filter bank")).to_be_visible()
     expect(page.get_by_text("Perfect detection, severity at random")).to_be_visible()
+
+
+def test_the_guided_tour_leads_through_all_pages_by_mouse_and_by_keys(
+    server: Server, page: Page, settled: Settled
+) -> None:
+    page.goto(f"{server.url}/?guide=1")
+    for number, step in enumerate(STEPS, start=1):
+        expect(page.get_by_text(f"{number} of {len(STEPS)} · {step.title}")).to_be_visible(timeout=WORK_MS)
+        expect(page.get_by_role("heading", name=step.page, exact=True)).to_be_visible(timeout=WORK_MS)
+        expect(page).to_have_url(re.compile(rf"guide={number}&dataset="), timeout=WORK_MS)
+        settled(page)
+        following = page.get_by_test_id("stButton").filter(has_text="PageDown").get_by_role("button")
+        if number % 2:
+            following.click()
+        elif number < len(STEPS):
+            page.keyboard.press("PageDown")
+    expect(following).to_be_disabled()
+    page.keyboard.press("PageUp")
+    expect(page.get_by_text(f"{len(STEPS) - 1} of {len(STEPS)} · ")).to_be_visible()
+    expect(page.get_by_role("heading", name=STEPS[-2].page, exact=True)).to_be_visible()
+    page.get_by_role("button", name="Start again").click()
+    expect(page).to_have_url(re.compile(r"/\?guide=1&dataset=[0-9a-f]+&subset=plate$"))
+    page.reload()
+    expect(page.get_by_text(f"1 of {len(STEPS)} · ")).to_be_visible()
+    page.get_by_role("button", name="End the tour").click()
+    expect(page.get_by_role("button", name="Guided tour of the demo")).to_be_visible()
 
 
 def test_a_folder_is_imported_scored_and_one_image_placed(
