@@ -1,4 +1,4 @@
-"""The only place that opens an image file.
+"""The only place that opens an image file, on this machine or fetched from object storage.
 
 Only the formats in ``FORMATS`` are read; the header is checked against the pixel limit before a
 pixel is decoded; EXIF rotation is applied; the first frame stands for an animation. Everything comes
@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mad_core.errors import InputError, WorkError
+from mad_core import remote
+from mad_core.errors import InputError, MadError, WorkError
 from mad_core.settings import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
@@ -62,7 +65,7 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     ImageError
         If the file is missing, no image of a known format, or has more than ``max_pixels`` pixels.
     """
-    with _opened(path, max_pixels) as image:
+    with at_hand(path) as file, _opened(file, max_pixels) as image:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
@@ -80,10 +83,11 @@ def inspect(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     ImageError
         As :func:`read_image`.
     """
-    info = probe(path, max_pixels=max_pixels)
-    if not _whole(path, info.format):
-        _decoded(path, max_pixels)
-    return info
+    with at_hand(path) as file:
+        info = probe(file, max_pixels=max_pixels)
+        if not _whole(file, info.format):
+            _decoded(file, max_pixels)
+        return info
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -98,13 +102,14 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     ImageError
         As :func:`probe`, or if the file is cut off or holds no finite pixel.
     """
-    return np.asarray(_decoded(path, max_pixels))
+    with at_hand(path) as file:
+        return np.asarray(_decoded(file, max_pixels))
 
 
 def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a mask: bool of shape (H, W), True where any channel is above half its range, or non-zero
     where the mask only holds small label numbers (0, 1, 2 …)."""
-    grey = np.asarray(_decoded(path, max_pixels)).max(axis=2)
+    grey = read_image(path, max_pixels=max_pixels).max(axis=2)
     return grey > (127 if grey.max() > 32 else 0)
 
 
@@ -123,7 +128,8 @@ def thumbnail(path: Path, folder: Path, longest: int, key: str) -> Path:
     target = folder / f"{key}-{longest}.webp"
     if target.exists():
         return target
-    image = _decoded(path, MAX_PIXELS)
+    with at_hand(path) as file:
+        image = _decoded(file, MAX_PIXELS)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     building = target.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
@@ -138,8 +144,32 @@ def thumbnail(path: Path, folder: Path, longest: int, key: str) -> Path:
 
 def content_hash(path: Path) -> str:
     """Digest of a file's bytes, 32 hexadecimal characters."""
-    with path.open("rb") as file:
+    with at_hand(path) as there, there.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def at_hand(path: Path) -> Iterator[Path]:
+    """The file on this machine, fetched where it lies on object storage; sentences name it as it was given.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be fetched.
+    """
+    if not remote.is_address(path):
+        yield path
+        return
+    address = remote.plain_address(path)
+    try:
+        file = remote.local(address)
+    except MadError as error:
+        kind = "missing-file" if isinstance(error, remote.MissingError) else "unreadable"
+        raise ImageError(kind, str(error)) from None
+    try:
+        yield file
+    except ImageError as error:
+        raise ImageError(error.kind, str(error).replace(str(file), address)) from None
 
 
 def _opened(path: Path, max_pixels: int) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,10 @@ class Settings:
     allowed_logins : tuple of str
         E-mail addresses, or ``@domain`` for all of a domain, that may use the pages where a login is configured;
         empty = everybody whom the login's provider lets in.
+    allowed_addresses : tuple of str
+        Places on object storage that the pages may open, named among the allowed roots; none by default.
+    remote_bytes : int
+        How much of what was fetched from object storage is kept.
     """
 
     home: Path
@@ -54,6 +59,8 @@ class Settings:
     endpoint_model: str | None = None
     endpoint_consent: bool = False
     allowed_logins: tuple[str, ...] = ()
+    allowed_addresses: tuple[str, ...] = ()
+    remote_bytes: int = 20_000_000_000
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -62,11 +69,12 @@ class Settings:
         Raises
         ------
         InputError
-            If ``MAD_EXECUTOR`` names an unknown executor.
+            If ``MAD_EXECUTOR`` names an unknown executor, or ``MAD_REMOTE_GB`` is no size.
         """
         home = Path(environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
         home = home.expanduser().absolute()
-        roots = [Path(p).expanduser().absolute() for p in environment.get("MAD_ALLOWED_ROOTS", "").split(":") if p]
+        named = [part for part in re.split(r":(?!//)", environment.get("MAD_ALLOWED_ROOTS", "")) if part]
+        roots = [Path(part).expanduser().absolute() for part in named if "://" not in part]
         executor = environment.get("MAD_EXECUTOR") or "local"
         if executor not in EXECUTORS:
             raise InputError(f"MAD_EXECUTOR is '{executor}', but only {' and '.join(EXECUTORS)} are known.")
@@ -80,6 +88,8 @@ class Settings:
             endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
             endpoint_model=environment.get("MAD_ENDPOINT_MODEL") or None,
             endpoint_consent=environment.get("MAD_ENDPOINT_CONSENT", "").strip().lower() in ("yes", "true", "1"),
+            allowed_addresses=tuple(part.rstrip("/") for part in named if "://" in part),
+            remote_bytes=_gigabytes(environment, "MAD_REMOTE_GB", 20.0),
             allowed_logins=tuple(
                 name for part in environment.get("MAD_ALLOWED_LOGINS", "").split(",") if (name := part.strip().lower())
             ),
@@ -120,6 +130,11 @@ class Settings:
         return self.home / "weights"
 
     @property
+    def remote(self) -> Path:
+        """What was fetched from object storage; all of it can be fetched again."""
+        return self.home / "remote"
+
+    @property
     def reports(self) -> Path:
         """Reports that were made as jobs."""
         return self.home / "reports"
@@ -141,3 +156,18 @@ class Settings:
         except (OSError, RuntimeError, ValueError):  # the home of nobody, a loop of links, no text of a path
             return False
         return any(real.is_relative_to(root.resolve()) for root in (*self.allowed_roots, self.home))
+
+    def may_open_address(self, address: str) -> bool:
+        """Whether a page may open a place on object storage: it is an allowed one or lies in it."""
+        return any(address == root or address.startswith(f"{root}/") for root in self.allowed_addresses)
+
+
+def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> int:
+    given = environment.get(name) or default
+    try:
+        size = float(given)
+    except ValueError:
+        size = -1.0
+    if not 0 < size < 1e6:
+        raise InputError(f"{name} is '{given}', but a number of gigabytes is needed.")
+    return int(size * 1e9)

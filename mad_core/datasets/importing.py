@@ -8,7 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mad_core import remote
 from mad_core.datasets import archives
+from mad_core.datasets.buckets import rebuilt
 from mad_core.datasets.completeness import against_published, with_published_facts
 from mad_core.datasets.dataset import Card, Dataset, Imported
 from mad_core.datasets.demo import demo_card, make_demo
@@ -39,7 +41,7 @@ def import_dataset(
     Parameters
     ----------
     source : str or Path
-        A folder, a table, an archive, or the word ``demo``.
+        A folder, a table, an archive, an address of object storage (``s3://bucket/folder``), or the word ``demo``.
     settings : Settings
         Archives are extracted below ``settings.imports``, the demo is made in ``settings.home``.
     name : str, optional
@@ -68,11 +70,17 @@ def import_dataset(
         return replace(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
-    path = _one_name(source)
     given = Path(policy).expanduser().absolute() if policy else None
-    imported = _import_path(path, settings, read_policy(given) if given else None, progress)
+    levels = read_policy(given) if given else None
+    if remote.is_address(source):
+        origin = remote.plain_address(source)
+        imported = _import_bucket(origin, settings, levels, progress)
+    else:
+        path = _one_name(source)
+        origin = str(path)
+        imported = _import_path(path, settings, levels, progress)
     card = replace(imported.dataset.card, policy=str(given or ""))
-    dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=str(path))
+    dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     return replace(imported, dataset=dataset)
 
 
@@ -132,6 +140,31 @@ def _import_path(
         return _import_folder(*_top(folder, archives.name_of(path)), policy, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
         raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
+
+
+def _import_bucket(
+    address: str, settings: Settings, policy: Policy | None, progress: Callable[[int, int], None]
+) -> Imported:
+    """A folder on object storage; its images stay there, and their addresses stand in the table."""
+    bucket, refused = rebuilt(address, settings, progress)
+    root = bucket.root.resolve()
+    walker = Walker(root, progress)
+
+    def said(text: str) -> str:
+        return text.replace(str(root), address)
+
+    try:
+        gathered = gather_folder(root, bucket.name, walker, policy)
+        card = read_card(root)
+    except InputError as error:  # the user knows the address, not the tree that stands for it
+        raise InputError(said(str(error))) from None
+    there = [
+        replace(f, path=bucket.address_of(f.path), mask=bucket.address_of(f.mask) if f.mask else None)
+        for f in gathered.found
+    ]
+    found = _imported(replace(gathered, found=tuple(there)), walker, bucket.name, card, progress)
+    problems = [replace(p, path=said(p.path), message=said(p.message)) for p in (*refused, *found.problems)]
+    return Imported(found.dataset, tuple(problems))
 
 
 def _import_folder(folder: Path, name: str, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:

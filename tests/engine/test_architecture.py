@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"errors", "palette", "children", "teaching"},
     {"settings", "metrics", "scorefiles"},
-    {"figures"},
+    {"figures", "remote"},
     {"images", "browser"},
     {"datasets"},
     {"scorers"},
