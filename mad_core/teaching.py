@@ -25,8 +25,8 @@ READ: Mapping[str, str] = {
     "often an abnormal image scores above a normal one; 0.5 is chance. C-index: how often the more severe of two "
     "images scores higher, ties counting half. Tau-b: agreement of the two orders, from -1 to 1. Below each value "
     "stands its 95 % interval: how far it would move with other images of the same kind. Intervals that overlap do not "
-    "by themselves show that two scorers are equal. Where grey rows of made-up scorers stand at the end: a C-index at "
-    "the level of perfect detection with severity at random can be had without any sense of severity.",
+    "by themselves show that two scorers are equal. Where rows of made-up scorers stand at the end: a C-index at the "
+    "level of perfect detection with severity at random can be had without any sense of severity.",
     "bench": "One block for each subset and for each average over subsets; in a block one row a scorer, values times "
     "100, their 95 % intervals below. Higher is better. An average gives each subset the same weight, however many "
     "images it has. A failed image has no score and enters no value, so look at the column of images with a score "
@@ -71,8 +71,11 @@ READ: Mapping[str, str] = {
     "included. A way that follows area is right only where the larger defect is the worse one. Lines are 95 % "
     "intervals.",
     # -- audit -----------------------------------------------------------------------------------
-    "audit": "Alpha says how far reviewers agree beyond chance: 1 is full agreement, 0 is chance. Labels change by the "
-    "rule that is named; a contested label is one on which reviewers differ.",
+    "audit": "Alpha says how far reviewers agree beyond chance: 1 is full agreement, 0 is chance. Kappa says the same "
+    "of one reviewer and the labels, an error of two levels counting four times as much as one of one. Bias is how "
+    "many levels a reviewer stands above the others on the same images; negative is below. Labels change by the rule "
+    "that is named; a contested label is one on which reviewers differ. Agreement does not show that the reviewers are "
+    "right.",
     "alpha": "How far all reviewers agree beyond chance, on images that two or more of them rated. 1 is full "
     "agreement, 0 what chance gives, below 0 less than chance. A step between levels that are often given counts more "
     "than one between rare ones. High agreement does not show that the reviewers are right: they may share an error.",
@@ -100,9 +103,11 @@ READ: Mapping[str, str] = {
     "counts": "Each bar is a subset and split, its parts the severity levels; the longer a part, the more images. "
     "Scorers are fitted to training images, and metrics count test images only. Where levels have very different "
     "numbers of images, the larger ones weigh more in the C-index and tau-b.",
-    "strips": "Best: images whose rank by score is nearest to their rank by severity level. Worst: those furthest from "
-    "it. Contested: those that the scorers rank furthest apart. The right half of each picture shows the anomaly map "
-    "over the image; bright places are strange to the scorer, on one colour range for the whole run.",
+    "strips": "A rank is the place among the images of a subset: 0 is the lowest, 100 the highest. Best: rank by score "
+    "and rank by severity level lie close together. Worst: they lie furthest apart. Contested: two scorers, the "
+    "scorers and the label, or reviewers lie apart. At the right of a picture stands the image under anomaly maps; "
+    "bright places are strange to the scorer, on one colour range for the whole run. A worst image may be an error of "
+    "the scorer or of its label.",
 }
 """What to look at and what not to conclude, by the name of the plot or table."""
 

@@ -31,7 +31,7 @@ from . import test_study_level_mix as mixes
 from . import test_study_robustness as spoilt
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMED = re.compile(r'(?:how_to_read|Drawing)\(\s*"([a-z]+)"')
+NAMED = re.compile(r'(?:how_to_read\(|READ\[)"([a-z]+)"')
 """A text that a page or the report asks for by its name."""
 WORDS = 120
 
