@@ -16,7 +16,10 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Source = Annotated[str, typer.Argument(metavar="PATH", help="A folder, a table, an archive, or the word demo.")]
+Source = Annotated[
+    str,
+    typer.Argument(metavar="PATH", help="A folder, a table, an archive, s3://bucket/folder, or the word demo."),
+]
 Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]

@@ -8,6 +8,7 @@ from typing import IO
 import pandas as pd
 import streamlit as st
 
+from mad_core import remote
 from mad_core.datasets.completeness import ABSENT, COMPLETE, Completeness, against_published, in_short
 from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
 from mad_core.datasets.madbench import BENCHMARKS, Benchmark
@@ -249,7 +250,8 @@ def _add() -> None:
             "Folder, table or archive",
             placeholder="/data/parts/line3",
             help="A folder a level (level_0 …), a MAD-Bench folder, an MVTec-style tree, a CSV, JSON or Parquet "
-            "table, or a zip or tar of any of these.",
+            "table, or a zip or tar of any of these; a folder on object storage, s3://bucket/line3. Headers and "
+            "digests are checked now, pixels are decoded when an image is looked at or scored.",
         )
         policy = st.text_input(
             "Severity policy (optional)", placeholder="/data/parts/severity.yaml", help="YAML: defect type to level."
@@ -306,15 +308,19 @@ def _queue_fetch(only: list[str], to: str) -> int:
 
 def _queue_path(source: str, policy: str) -> int:
     store = engine.store()
-    for path in filter(None, (source, policy)):
+    if remote.is_address(source):
+        source = remote.plain_address(source)
+        if not store.settings.may_open_address(source):
+            raise InputError(f"{source} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
+    here = (policy,) if remote.is_address(source) else (source, policy)
+    for path in filter(None, here):
         if not store.settings.may_open(Path(path)):
             roots = ", ".join(str(r) for r in store.settings.allowed_roots)
             raise InputError(f"{path} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
         if not Path(path).expanduser().exists():
             raise InputError(f"{path} does not exist on the machine that runs this app.")
-    return store.queue.submit(
-        "import", {"source": str(Path(source).expanduser()), "policy": policy or None}, key=f"import:{source}"
-    )
+    known = source if remote.is_address(source) else str(Path(source).expanduser())
+    return store.queue.submit("import", {"source": known, "policy": policy or None}, key=f"import:{source}")
 
 
 def _queue_upload(name: str, data: IO[bytes]) -> int:

@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
+from mad_core import remote
 from mad_core.errors import MadError, NotFoundError
 from mad_core.images import content_hash, probe, read_mask, thumbnail
 from mad_core.runs.maps import pack
@@ -69,7 +70,7 @@ def _original(request: Request) -> Response:
 
 def _imported(row: Mapping[str, Any]) -> Path:
     """The file of an image; a file that changed, or a link that leads elsewhere by now, is not what was imported."""
-    path = Path(row["path"])
+    path = remote.local(row["path"])
     if not path.is_file():
         raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
     facts = path.stat()
@@ -120,6 +121,8 @@ def _mask(request: Request) -> Response:
 def _beside(row: Mapping[str, Any]) -> Path:
     """The file of an image's mask; links must stay in the dataset's folder or in one that pages may open."""
     store, path = engine.store(), Path(row["mask_path"])
+    if remote.is_address(path):
+        return path
     real, source = path.resolve(), Path(store.dataset_info(row["dataset_id"]).source).resolve()
     within = real.is_relative_to(source if source.is_dir() else source.parent)
     if real != path and not within and not store.settings.may_open(real):

@@ -93,6 +93,8 @@ def test_a_folder_is_queued_for_import_and_one_outside_is_refused(
 
     ask("/etc")
     assert "is outside the folders that may be opened here" in written(test).replace("\\", "")
+    ask("s3://bucket/parts")
+    assert "is none of the places that may be opened here" in written(test).replace("\\", "")
     assert not [j for j in home.store.queue.active() if j.kind == "import"]
     ask(str(tmp_path / "allowed"))
     (job,) = [j for j in home.store.queue.active() if j.kind == "import"]
