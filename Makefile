@@ -5,7 +5,7 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app setup test test-hard lint bench clean browser dev
+.PHONY: app setup test test-hard lint bench audit clean browser dev
 
 app: setup
 	@$(BIN)/python -m mad_core demo
@@ -30,6 +30,11 @@ bench: dev
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.mllm
 	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.audit
 
+# Known vulnerabilities in the installed packages; needs the network, and says so where there is none.
+audit: setup
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install -q "pip-audit>=2.10,<3"; }
+	@$(BIN)/python -m tools.vulnerable .venv-audit/bin/pip-audit
+
 dev: .venv/dev
 
 .venv/bin/python:
@@ -53,4 +58,4 @@ browser:
 	echo "Chromium is not here: the browser tests will skip (Debian: apt-get install chromium)." >&2
 
 clean:
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-audit .pytest_cache .ruff_cache .hypothesis
