@@ -19,7 +19,7 @@ from mad_core.figures.words import escaped, listed, short
 from mad_core.palette import Theme, chrome, level_colour, outline, scorer_colours, scorer_dashes
 
 ROW, ACROSS = 250, 4  # height of a row of panels in pixels, panels side by side
-PICTURE, _SLIDER = 300, 96  # heights in pixels
+_TALL, _SLIDER = {2: 380, 3: 290, 4: 220}, 96  # heights in pixels, of a row of so many pictures and of the slider
 Drawn = tuple[str, go.Figure, str]
 METRICS = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
 NAMES = {
@@ -245,7 +245,7 @@ def _panels(scorers: Sequence[str], theme: Theme) -> go.Figure:
     figure = make_subplots(
         rows=down, cols=across, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.1 / down
     )
-    figure.update_layout(empty_figure(theme, height=40 + PICTURE * down, margin=(8, 64, 32, 8)).layout)
+    figure.update_layout(empty_figure(theme, height=40 + _TALL.get(across, 380) * down, margin=(8, 64, 32, 8)).layout)
     figure.update_annotations(font={"size": SMALL + 1, "color": chrome(theme).ink})
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", constrain="domain")

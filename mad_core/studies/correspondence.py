@@ -3,10 +3,13 @@
 Detection is the AUROC of normals against all abnormal images. The order of severity is the C-index among abnormal
 images alone: the C-index over all images holds the detection pairs too, so it rises with detection by itself. A
 subset that is easy to detect may also be easy to order, so both are compared within a subset, scorer against scorer.
+
+Only stored scores are read: the full mode takes seconds, so a study that was stopped begins anew.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +64,8 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
         "Detection and severity order",
         " ".join(said),
         "The interval holds for other images, scorers and subsets like these; with few of them it is wide, and scorers "
-        "that build on the same features do not count as independent.",
+        "that build on the same features do not count as independent. Pairs are named only where intervals that are "
+        "widened for the number of pairs leave 0 out.",
         {"points": points, "scorers": scorers},
         facts,
     )
@@ -191,12 +195,14 @@ def _drawn(founds: list[Measured], groups: np.ndarray) -> np.ndarray:
 def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Pairs of scorers of which one clearly detects better and clearly orders severity worse.
 
-    Differences are averaged over the subsets that both have; clear: their paired 95 % interval leaves 0 out.
+    Differences are averaged over the subsets that both have; clear: their paired interval leaves 0 out, widened for the
+    number of pairs (Bonferroni).
     """
     found = []
+    confidence = 1 - 0.05 / max(1, math.comb(len(places), 2))
     for first in places:
         for second in places:
-            gaps = {m: paired_gap(places[first], places[second], m) for m in (DETECTION, ORDER)}
+            gaps = {m: paired_gap(places[first], places[second], m, confidence) for m in (DETECTION, ORDER)}
             detection, order = gaps[DETECTION], gaps[ORDER]
             if detection and order and detection[1] > 0 and order[2] < 0:
                 found.append(
@@ -211,9 +217,9 @@ def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any
 
 
 def paired_gap(
-    first: Mapping[str, Measured], second: Mapping[str, Measured], metric: str
+    first: Mapping[str, Measured], second: Mapping[str, Measured], metric: str, confidence: float = 0.95
 ) -> tuple[float, float, float] | None:
-    """First less second, averaged over the subsets that both have, and the ends of its 95 % interval.
+    """First less second, averaged over the subsets that both have, and the ends of its interval.
 
     None where there is no such subset, or draws are missing.
     """
@@ -225,7 +231,7 @@ def paired_gap(
             continue
         values.append(mine - other)
         draws.append(a.draws[metric] - b.draws[metric])
-    interval = percentile_interval(np.mean(draws, axis=0)) if draws else None
+    interval = percentile_interval(np.mean(draws, axis=0), confidence) if draws else None
     return (float(np.mean(values)), interval[0], interval[1]) if interval else None
 
 

@@ -2,7 +2,8 @@
 
 All of it is what the runs recorded while they were made; nothing is scored again. A scorer that builds on others
 costs what they cost, too. Of two scorers on one device the first is dominated when the other is at least as fast
-and at least as good, and one of both more so; the front are those that no other dominates.
+and at least as good, and one of both more so; the front are those that no other dominates. The full mode takes seconds,
+so a study that was stopped begins anew.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
         "Cost and quality",
         where + " ".join([first, *said[1:]]),
         "Times are those of the machine when the runs were made, with whatever else it did then; memory is that of "
-        "the whole process, libraries included." + _left_out(missing),
+        "the whole process, libraries included. Differences have intervals that are widened for the number of scorers."
+        + _left_out(missing),
         {"costs": table},
         facts,
     )
@@ -177,7 +179,8 @@ def _choice(
     best = max(ids, key=lambda i: (founds[i].values[metric] or 0.0, i == fastest))
     rate, value = spent[fastest].rate or 0.0, founds[best].values[metric] or 0.0
     others = [i for i in ids if i != best]
-    gaps = {i: paired_gap(places[best], places[i], metric) for i in others}
+    confidence = 1 - 0.05 / len(others)  # the best was not fixed beforehand
+    gaps = {i: paired_gap(places[best], places[i], metric, confidence) for i in others}
     if fastest == best:
         near = [names[i] for i in others if not _clear(gaps[i])]
         return _one_for_both(device, names[best], _rate(rate), f"{title} {value:.2f}", near), None
