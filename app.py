@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 def draw() -> None:
     """Draw the page in view."""
-    from pages.ui import access, guide, session
+    from pages.ui import access, engine, guide, session
 
     st.set_page_config(page_title="MAD Inspector", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
     st.logo(HERE / "assets" / "logo.svg", size="medium", icon_image=HERE / "assets" / "icon.svg")
@@ -32,6 +32,8 @@ def draw() -> None:
     )
     if not admitted:
         access.ask_login()
+        return
+    if session.attempt(engine.store) is None:
         return
     session.begin()
     guide.bar(page.title)

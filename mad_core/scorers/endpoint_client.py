@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -149,9 +150,7 @@ class Client:
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._fatal(error) from None
         except openai.APIError as error:
-            raise WorkError(
-                f"{self.address.host} does not list its models: {self.hidden(_said(error))}. {advice}"
-            ) from (None)
+            raise WorkError(f"{self.address.host} does not list its models: {self._said(error)}. {advice}") from (None)
         except _NO_DOCUMENT:
             raise WorkError(f"{self.address.host} lists no model. {advice}") from None
 
@@ -199,21 +198,21 @@ class Client:
             return replace(read_reply(json.loads(body)), retries=raw.retries_taken)
         except _NO_DOCUMENT:
             sentence = f"{self.address.host} answered with something that is no chat completion."
-            came = body[:RAW_CHARACTERS].decode(errors="replace")
-            raise NoAnswerError(SERVER_ERROR, sentence, self.hidden(came)) from None
+            came = self.hidden(body.decode(errors="replace"))[:RAW_CHARACTERS]
+            raise NoAnswerError(SERVER_ERROR, sentence, came) from None
 
     def _of_status(self, error: openai.APIStatusError) -> MadError:
         status = error.status_code
         if status in (401, 403, 404) or 300 <= status < 400:
             return self._fatal(error)
-        said = self.hidden(_said(error))
+        said = self._said(error)
         if status == 408:
             return NoAnswerError(TIMEOUT, f"{self.address.host} gave up waiting (408).", said)
         advice = " Set a lower height or show fewer references." if status == 413 else ""
         return NoAnswerError(SERVER_ERROR, f"{self.address.host} answered {status}: {said}.{advice}", said)
 
     def _fatal(self, error: openai.APIStatusError) -> WorkError:
-        host, status, said = self.address.host, error.status_code, self.hidden(_said(error))
+        host, status, said = self.address.host, error.status_code, self._said(error)
         if 300 <= status < 400:
             return WorkError(
                 f"{host} sends requests elsewhere ({status}); put the final address into MAD_ENDPOINT_URL."
@@ -223,20 +222,22 @@ class Client:
         return WorkError(f"{host} does not accept the key ({status}: {said}). Check MAD_ENDPOINT_KEY.")
 
     def hidden(self, text: str) -> str:
-        """A text without the key, which servers may quote, in part too."""
+        """A text without the key, which servers may quote, in part or as an address or JSON writes it."""
         if self._key and len(self._key) >= 4:
-            text = text.replace(self._key, "[key]")
+            plain = self._key
+            for form in (plain, quote(plain, safe=""), quote(plain), json.dumps(plain)[1:-1]):
+                text = text.replace(form, "[key]")
         return re.sub(r"\bsk-[\w*-]{4,}", "[key]", text)
+
+    def _said(self, error: openai.APIError) -> str:
+        """The message of an error; what is hidden is hidden before the end is cut off."""
+        body = error.body
+        inner = body.get("error", body) if isinstance(body, dict) else None
+        message = inner.get("message") if isinstance(inner, dict) else inner
+        return self.hidden(" ".join(str(message or error.message).split()))[:_SAID].rstrip(".")
 
     async def close(self) -> None:
         await self._openai.close()
-
-
-def _said(error: openai.APIError) -> str:
-    body = error.body
-    inner = body.get("error", body) if isinstance(body, dict) else None
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    return " ".join(str(message or error.message).split())[:_SAID].rstrip(".")
 
 
 def read_reply(data: Any) -> Reply:

@@ -51,7 +51,7 @@ def ask_login() -> None:
             icon=":material/error:",
         )
         return
-    st.info("This server is for people with a login.", icon=":material/lock:")
+    st.info("This server is for people with a login.", icon=":material/lock:", width=560)
     for provider in _providers():
         words = f"Log in with {provider}" if provider else "Log in"
         st.button(words, type="primary", on_click=st.login, args=(provider,) if provider else ())

@@ -7,6 +7,7 @@ server listens.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -16,6 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pages.ui.urls import base
+
+AGAIN_SECONDS = 10.0
+"""Between two attempts to open a store that cannot be opened, its database not being up yet."""
+log = logging.getLogger("mad.web")
 
 
 def routes() -> list[Route]:
@@ -54,11 +59,26 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 def _keep_workers(ends: threading.Event) -> None:
     from mad_core.runs.bootstrap import prepare_first_start
     from mad_core.runs.supervisor import Supervisor
-    from pages.ui import engine
 
-    store = engine.store()
+    store = _store(ends)
+    if store is None:
+        return
     prepare_first_start(store)
     supervisor = Supervisor(store)
     supervisor.start()
     ends.wait()
     supervisor.stop()
+
+
+def _store(ends: threading.Event) -> Any:
+    """The store, once it can be opened; None where the server ends before."""
+    from mad_core.errors import MadError
+    from pages.ui import engine
+
+    while not ends.is_set():
+        try:
+            return engine.store()
+        except MadError as error:
+            log.error("%s", error)
+            ends.wait(AGAIN_SECONDS)
+    return None
