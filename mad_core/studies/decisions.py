@@ -381,9 +381,10 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
         interval = percentile_interval(apart, confidence)
         here, there = (float(np.mean([options[name][s][0] for s in shared])) for name in (best, other))
         numbers = f"{here:.2f} against {there:.2f} an image"
+        if interval:
+            numbers += f"; {interval[0]:.2f} to {interval[1]:.2f} less"
         if interval and interval[0] > 0:
-            less = f"{interval[0]:.2f} to {interval[1]:.2f} less"
-            found.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}; {less}).")
+            found.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}).")
         elif len(scorers) == 1:
             found.append(f"No clear difference in expected cost between cuts by {best} and by {other} ({numbers}).")
         else:

@@ -18,8 +18,9 @@ def run_and_subset(runs: Sequence[Run], key: str) -> tuple[str, str] | None:
     if not usable:
         return None
     names = distinct_names(list(usable.values()))
-    chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key=f"{key}_run")
-    return chosen, st.selectbox("Subset", usable[chosen].subsets, key=f"{key}_subset")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Run", list(usable), format_func=names.__getitem__, key=f"{key}_run", width=280)
+        return chosen, st.selectbox("Subset", usable[chosen].subsets, key=f"{key}_subset", width=200)
 
 
 def runs_of(info: DatasetInfo, finding: Finding) -> list[Run]:
