@@ -34,6 +34,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
 """Names of columns in lower case without blanks, underscores and hyphens; the first match counts."""
 
 MAX_BYTES = 500_000_000
+MOST_ROWS, MOST_COLUMNS = 5_000_000, 1_000
 _RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 """What a cell must not begin with: a spreadsheet would take it for a formula, or eat the quote that prevents it."""
 
@@ -108,6 +109,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is empty or is not a table of text.")
     separator = max(",;\t", key=first.count)
     columns = first.rstrip("\r").split(separator)
+    if len(columns) > MOST_COLUMNS or text.count("\n") > MOST_ROWS:
+        raise InputError(f"{path} has more than {MOST_COLUMNS:,} columns or {MOST_ROWS:,} rows; split it.")
     try:
         resolve_columns(c.strip().strip('"') for c in columns)  # pandas would rename repeated columns silently
     except InputError as error:

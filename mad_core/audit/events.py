@@ -142,18 +142,28 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
             values[name] = _number(name, value)
         elif name == "scores_visible":
             if not isinstance(value, bool):
-                raise InputError(f"scores_visible of event {data['id']} is neither true nor false.")
+                raise InputError(f"scores_visible of event {_shown(data['id'])} is neither true nor false.")
         elif name != "region" and not isinstance(value, str):
-            raise InputError(f"{name} of event {data['id']} is not a text.")
+            raise InputError(f"{name} of event {_shown(data['id'])} is not a text.")
+        elif isinstance(value, str) and _shown(value, len(value)) != value:
+            raise InputError(f"{name} of event {_shown(data['id'])} holds half a character, which no file can hold.")
     event = Event(**values)
     check_event(event)
     return event
 
 
+def _shown(value: Any, letters: int = 40) -> str:
+    """A value for a sentence, whatever it is."""
+    return str(value)[:letters].encode(errors="replace").decode()
+
+
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{name} of an event is '{str(value)[:40]}', not a number.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"{name} of an event has too many digits.") from None
 
 
 def check_event(event: Event) -> None:
@@ -164,7 +174,7 @@ def check_event(event: Event) -> None:
     InputError
     """
     if event.kind not in KINDS:
-        raise InputError(f"'{event.kind}' is no kind of event; there are {', '.join(KINDS)}.")
+        raise InputError(f"'{event.kind[:40]}' is no kind of event; there are {', '.join(KINDS)}.")
     if len(event.id) != 32 or set(event.id) - set("0123456789abcdef"):
         raise InputError(f"'{event.id[:40]}' is no id of an event (32 hexadecimal characters).")
     if not event.reviewer.strip() or len(event.reviewer) > MAX_NAME:

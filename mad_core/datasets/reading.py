@@ -159,7 +159,7 @@ def _empty(expected: Iterable[Expected], images: Iterable[Found]) -> Iterator[Pr
     filled = {(f.group, f.subset) for f in images}
     for e in expected:
         if (e.group, e.subset) not in filled:
-            sentence = f"Level {level_key(e.level)} of subset '{e.subset}' has no usable image here."
+            sentence = f"Level {level_key(e.level)} of subset '{e.subset[:80]}' has no usable image here."
             yield Problem("empty-level", e.path, sentence)
 
 

@@ -22,7 +22,7 @@ from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.policies import Policy
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.scorefiles import MAX_BYTES, columns_in_words, read_table, resolve_columns
+from mad_core.scorefiles import MAX_BYTES, MOST_COLUMNS, MOST_ROWS, columns_in_words, read_table, resolve_columns
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
 _TEMPLATE = "_template"
@@ -156,7 +156,7 @@ def _read(path: Path) -> pd.DataFrame:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has more than {MAX_BYTES / 1e6:.0f} MB; split it.")
         if suffix == ".parquet":
-            return pd.read_parquet(path)
+            return _parquet(path)
         text = path.read_text(encoding="utf-8-sig")
         records = _records(text) if suffix == ".json" else [json.loads(t) for t in text.splitlines() if t.strip()]
     except OSError as error:
@@ -165,7 +165,25 @@ def _read(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is not readable as {suffix[1:]}: {str(error)[:120].strip('. ')}.") from None
     if not records or not all(isinstance(r, dict) for r in records):
         raise InputError(f"{path} must hold a list of objects, one an image.")
+    if len({key for record in records for key in record}) > MOST_COLUMNS:
+        raise InputError(f"The objects of {path} have more than {MOST_COLUMNS} different names; keep those needed.")
     return pd.DataFrame(records, dtype=object)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file; a few bytes of it may stand for any number of rows, so its own counts are looked at first."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            facts = file.metadata
+            rows, columns = facts.num_rows, facts.num_columns
+            size = sum(facts.row_group(k).total_byte_size for k in range(facts.num_row_groups))
+            if rows <= MOST_ROWS and columns <= MOST_COLUMNS and size <= MAX_BYTES:
+                return file.read().to_pandas().astype(object)
+    except Exception as error:  # Arrow raises nearly anything for a file that is broken
+        raise InputError(f"{path} is not readable as parquet: {str(error)[:120].strip('. ')}.") from None
+    raise InputError(f"{path} has {rows:,} rows in {columns:,} columns, too much for a list of images; split it.")
 
 
 def _records(text: str) -> list[Any]:
@@ -180,7 +198,7 @@ def _records(text: str) -> list[Any]:
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
         return ""
-    return unicodedata.normalize("NFC", str(value).strip())
+    return unicodedata.normalize("NFC", str(value).strip()).encode(errors="replace").decode()
 
 
 def _path(value: Any) -> str:

@@ -15,7 +15,7 @@ from unittest import mock
 
 import timm
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -31,7 +31,7 @@ def local_weights(path: Path | None) -> Iterator[None]:
     Raises
     ------
     InputError
-        If the file does not fit the backbone.
+        If the file cannot be read or does not fit the backbone.
     """
     original = timm.create_model
 
@@ -47,11 +47,11 @@ def local_weights(path: Path | None) -> Iterator[None]:
     with mock.patch.object(timm, "create_model", create):
         try:
             yield
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, KeyError, ValueError, OSError, SafetensorError) as error:
             if path is None:
                 raise
-            first = str(error.args[0] if error.args else error).partition("\n")[0]
-            raise InputError(f"The weights {path.name} do not fit this backbone: {first}") from error
+            first = str(error.args[0] if error.args else error).partition("\n")[0].strip(" .:")[:300]
+            raise InputError(f"The weights {path.name} cannot be used for this backbone: {first}.") from error
 
 
 def formula_net(path: Path | None, layers: Sequence[int] | None) -> nn.Module:

@@ -236,7 +236,8 @@ def _unusable(folder: Path) -> str | None:
             f"The model in {folder} is of the type '{family}', which is none that takes images and text and answers; "
             "take an image-text-to-text model such as qwen3-vl-4b."
         )
-    method = (config.get("quantization_config") or {}).get("quant_method", "bitsandbytes")
+    quantised = config.get("quantization_config")
+    method = quantised.get("quant_method", "bitsandbytes") if isinstance(quantised, dict) else "bitsandbytes"
     if method != "bitsandbytes":
         return (
             f"The model in {folder} is quantised by '{method}'; take the unquantised one, it is made 4-bit when loaded."
@@ -278,7 +279,7 @@ def weight_files(folder: Path) -> list[Path]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 
