@@ -26,7 +26,7 @@ from mad_core.studies.record import (
     request_study,
 )
 from mad_core.studies.scoring import kept
-from mad_core.studies.study import Work
+from mad_core.studies.study import Work, studies, study
 
 from . import toy_study
 from .conftest import make_dataset
@@ -96,6 +96,15 @@ def test_a_run_that_went_on_makes_the_finding_stale(store: Store, run: Run) -> N
     both = StudyRequest(run.dataset_id, "toy", (run.id, other.id))
     turned = StudyRequest(run.dataset_id, "toy", (other.id, run.id, other.id))
     assert request_study(store, both).id == request_study(store, turned).id
+
+
+def test_other_code_makes_the_finding_stale(store: Store, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = do(store, request_study(store, ask(run)))
+    assert found.finding is not None and found.finding.facts["request"]["code"] == study("toy").code
+    monkeypatch.setattr("mad_core.studies.study.source_digest", lambda *modules: "an upgrade")
+    assert find_study(store, ask(run)) is None and request_study(store, ask(run)).id != found.id
+    monkeypatch.undo()
+    assert len({info.code for info in studies()}) == len(studies())  # every module named is there
 
 
 def test_a_failed_study_says_why_and_can_be_asked_for_again(store: Store, run: Run) -> None:
