@@ -138,27 +138,35 @@ STUDY_FIGURES: Mapping[str, Mapping[str, str]] = {
         "the values, two places may differ by next to nothing.",
     },
     "area": {
-        "What each scorer follows": "Each row is a scorer. First panel: how well it follows levels by risk; second: "
-        "levels with as many images each that follow the area alone; right is closer, 0.5 is chance. Further right in "
-        "the second than in the first, it measures size. Third: the order of severity that is left at fixed area; "
-        "fourth: whether larger defects of one level score higher; 0 is none in both. Risk and area may go together, "
-        "then both first panels are high.",
+        "What each scorer follows": "Each row is a scorer. Left panel: how well it follows levels by risk; right: "
+        "levels with as many images each that follow the area alone. Further to the right is closer, 0.5 is chance. "
+        "Further right in the right panel than in the left one, it measures size. Risk and area may go together, then "
+        "both are high.",
+        "What is left at fixed area*": "Each row is a scorer. Left panel: the order of severity that is left when area "
+        "is held fixed; right: whether larger defects of one level score higher. 0 is none in both. A scorer of "
+        "severity lies far right in the left panel, and near 0 in the right one.",
+        "How much of the order*": "Each row is a scorer: the share of its order of severity that goes when area is "
+        "held fixed. 1: area explains all of it; 0: none; below 0: area hides some of it. A scorer whose order is not "
+        "clear has no value, for there is nothing to explain.",
         "Area of each level": "Each point is an abnormal image: to the right a larger defect, rows are levels by risk. "
         "Where rows lie under each other, area cannot tell their levels apart; where they move to the right with the "
         "level, area alone orders severity. The height within a row means nothing.",
     },
     "level-mix": {
-        "Test set and field": "Two rows a scorer: with the test set's shares of levels, and with those of the field. "
-        "Right is better, but for the cost, where left is. The scores are the same in both rows: only how often each "
-        "pair of levels counts has changed, so neither row makes a scorer better.",
+        "Test set and field*": "Two rows a scorer: with the test set's shares of levels, and with those of the field. "
+        "Right is better. The scores are the same in both rows: only how often each pair of levels counts has changed, "
+        "so neither row makes a scorer better. Lines are 95 % intervals.",
+        "Cost in the test set*": "Two rows a scorer: with the test set's shares of levels, and with the field's. "
+        "Left is better. The cuts are the same in both rows; where normal images abound, mistakes with severe ones "
+        "weigh less and false alarms more. Lines are 95 % intervals.",
         "AUROC of each level*": "One panel a level: how often its images score above normal ones; right is better, 0.5 "
         "is chance. The shares of the levels have no part in it, so these values hold for the field as well, as far as "
         "its images are like those of the test set.",
     },
     "decisions": {
         "Ways to place cuts": "Each row is a scorer with cuts placed in one way. Kappa: agreement of called and true "
-        "levels, right is better, 1 is full and 0 chance. Expected cost: left is better. Called their level: share of "
-        "images, right is better. The three need not agree: cuts of the lowest cost may call many images too severe, "
+        "levels, right is better, 1 is full and 0 chance. Cost: left is better. Called so: the share "
+        "of images called their level, right is better. The three need not agree: cuts of the lowest cost may call many images too severe, "
         "because that is cheaper than a miss.",
         "Missed of each level": "The share of images of a level that pass as normal, at a cut that stops no more of "
         "the normals set aside than was allowed. Left is better, 0 is none. Lines are 95 % intervals: with few images "

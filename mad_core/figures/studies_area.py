@@ -15,31 +15,31 @@ from mad_core.figures.words import listed
 from mad_core.palette import Theme, level_colour, outline
 
 Drawn = tuple[str, go.Figure, str]
-_PANELS = (
-    ("c_risk", "C-index against levels by risk", ("chance", 0.5)),
-    ("c_area", "C-index against levels by area", ("chance", 0.5)),
-    ("partial", "Order of severity at fixed area (partial tau)", ("none", 0.0)),
-    ("within", "Order by area within a level (tau-b)", ("none", 0.0)),
-)
+_PANELS = {
+    "What each scorer follows": (
+        ("c_risk", "C-index, levels by risk", ("chance", 0.5)),
+        ("c_area", "C-index, levels by area", ("chance", 0.5)),
+    ),
+    "What is left at fixed area, and at a fixed level": (
+        ("partial", "severity at fixed area (partial tau)", ("none", 0.0)),
+        ("within", "area within a level (tau-b)", ("none", 0.0)),
+    ),
+    "How much of the order of severity area explains": (("explained", "share of tau-b", ("none", 0.0)),),
+}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
     """The figures of the study ``area``, each with its title and its text alternative."""
     scorers: Any = tables["scorers"]
     names = scorers["scorer"].tolist()
-    panels = [Panel(title, *column(scorers, name), reference) for name, title, reference in _PANELS]
-    return [
-        (
-            "What each scorer follows",
-            reduction_panels(names, panels, theme=theme),
-            describe_reduction_panels(names, panels),
-        ),
-        (
-            "Area of each level",
-            area_of_levels(tables["points"], theme=theme),
-            describe_area_of_levels(tables["points"]),
-        ),
-    ]
+    drawn = []
+    for title, chosen in _PANELS.items():
+        panels = [Panel(label, *column(scorers, name), reference) for name, label, reference in chosen]
+        words = describe_reduction_panels(names, panels)
+        if any(value is not None for panel in panels for value in panel.values):
+            drawn.append((title, reduction_panels(names, panels, theme=theme), words))
+    points = tables["points"]
+    return [*drawn, ("Area of each level", area_of_levels(points, theme=theme), describe_area_of_levels(points))]
 
 
 def column(table: Any, name: str) -> tuple[list[float | None], list[list[float] | None]]:

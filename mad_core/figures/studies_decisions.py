@@ -25,9 +25,9 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     ways: Any = tables["ways"]
     names = [f"{row['scorer']}, {row['subset']}, {row['way']}" for row in ways.to_dict("records")]
     titles = (
-        ("kappa", "Quadratic-weighted kappa"),
-        ("cost", "Expected cost an image"),
-        ("exact", "Called their level"),
+        ("kappa", "Weighted kappa"),
+        ("cost", "Cost an image"),
+        ("exact", "Called so"),
     )
     panels = [Panel(title, *column(ways, name)) for name, title in titles]
     drawn = [
@@ -45,8 +45,8 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         rows = [f"{row['scorer']}, {row['subset']}" for row in held.to_dict("records")]
         wanted = ("wanted", float(held["confidence"].iloc[0]))
         panels = [
-            Panel("Images whose level lies within", *column(held, "covered"), wanted),
-            Panel("Levels left open an image", held["levels_within"].astype(float).tolist(), [None] * len(rows)),
+            Panel("Share that holds the level", *column(held, "covered"), wanted),
+            Panel("Levels left open", held["levels_within"].astype(float).tolist(), [None] * len(rows)),
         ]
         words = describe_reduction_panels(rows, panels)
         drawn.append(("Intervals of the level", reduction_panels(rows, panels, theme=theme), words))
