@@ -139,7 +139,8 @@ def _missing(study: StudyInfo, request: StudyRequest) -> str | None:
 
 def _all_button(info: DatasetInfo, runs: tuple[str, ...]) -> None:
     """Queue every study that can be asked of these runs, quick and with its defaults; name the other ones."""
-    st.button("Run all that can be run", icon=":material/playlist_play:", on_click=_ask_all, args=(info.id, runs))
+    hint = "Every study that these runs allow, quick and with its defaults; what the other ones need is said."
+    st.button("Run all studies", help=hint, on_click=_ask_all, args=(info.id, runs))
     for sentence in st.session_state.pop(_ASKED, []):
         st.caption(plain(sentence))
 
