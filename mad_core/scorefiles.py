@@ -5,6 +5,7 @@ Files made elsewhere spell their columns in many ways; :func:`resolve_columns` k
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import re
@@ -216,7 +217,7 @@ def scores_csv(table: pd.DataFrame) -> str:
         "Status": table["status"],
         "Reason": [text_cell(v) for v in table["reason"]],
     }
-    return _published(table).assign(**further).to_csv(index=False)
+    return csv_text(_published(table).assign(**further))
 
 
 def result_csv(table: pd.DataFrame) -> str:
@@ -227,7 +228,7 @@ def result_csv(table: pd.DataFrame) -> str:
     table : DataFrame
         Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty).
     """
-    return _published(table).to_csv(index=False)
+    return csv_text(_published(table))
 
 
 def _published(table: pd.DataFrame) -> pd.DataFrame:
@@ -267,6 +268,15 @@ def write_text(path: Path, text: str) -> None:
         raise WorkError(f"{path} cannot be written: {error.strerror}.") from None
     finally:
         building.unlink(missing_ok=True)
+
+
+def csv_text(table: pd.DataFrame, **options: Any) -> str:
+    """A table as CSV; where a text holds a carriage return every cell is quoted, else readers would end the row there.
+
+    ``options`` go to :meth:`pandas.DataFrame.to_csv`. Texts are to be made safe by :func:`text_cell` before.
+    """
+    text: str = table.to_csv(index=False, **options)
+    return table.to_csv(index=False, quoting=csv.QUOTE_ALL, **options) if "\r" in text else text
 
 
 def text_cell(value: object) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from mad_core.datasets.dataset import DOMAINS, Card
 from mad_core.datasets.madbench import recognise
 from mad_core.metrics.macro import Macro, Measured, macro, measure
-from mad_core.scorefiles import text_cell
+from mad_core.scorefiles import csv_text, text_cell
 
 METRICS: Mapping[str, str] = {
     "auroc_whole": "AUROC",
@@ -291,7 +291,7 @@ def bench_csv(table: BenchTable) -> str:
             rows[name] = rows[name].astype("Int64")
         elif name in _TEXTS:
             rows[name] = rows[name].map(text_cell)
-    return rows.to_csv(index=False, float_format=lambda value: repr(float(value)))
+    return csv_text(rows, float_format=lambda value: repr(float(value)))
 
 
 def _long(row: Row) -> dict[str, Any]:

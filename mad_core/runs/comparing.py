@@ -14,7 +14,7 @@ from mad_core.metrics.comparing import flat
 from mad_core.metrics.intervals import METRICS
 from mad_core.runs.external import provenance
 from mad_core.runs.store import Run
-from mad_core.scorefiles import text_cell
+from mad_core.scorefiles import csv_text, text_cell
 from mad_core.scorers import catalog, models
 
 _KEYS = ["image_id", "path", "subset", "level"]
@@ -102,7 +102,7 @@ def scores_side_by_side_csv(table: pd.DataFrame, names: Mapping[str, str]) -> st
     columns: Any = table[["path", "subset", "level", *titles, "image_id"]]
     columns = columns.assign(path=columns["path"].map(text_cell), subset=columns["subset"].map(text_cell))
     header = ["Path", "Subset", "Severity", *titles.values(), "Image"]
-    return columns.to_csv(index=False, header=header, float_format=_every_digit)
+    return csv_text(columns, header=header, float_format=_every_digit)
 
 
 def metrics_csv(rows: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> str:
@@ -114,7 +114,7 @@ def metrics_csv(rows: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> str:
         Metrics as from :func:`mad_core.metrics.comparing.summarize`.
     """
     table = pd.DataFrame([_csv_row(*row) for row in rows])
-    return table.to_csv(index=False, float_format=_every_digit)
+    return csv_text(table, float_format=_every_digit)
 
 
 def _every_digit(value: float) -> str:

@@ -254,13 +254,13 @@ def read_reply(data: Any) -> Reply:
     content = (choice.get("logprobs") or {}).get("content") or ()
     refusal = message.get("refusal")
     return Reply(
-        text=_text(refusal or message.get("content")),
+        text=_whole(refusal or _text(message.get("content"))),
         finish=None if choice.get("finish_reason") is None else str(choice["finish_reason"]),
         refused=bool(refusal) or choice.get("finish_reason") == "content_filter",
         content=[entry for entry in content if isinstance(entry, dict)],
         tokens_in=_count(usage.get("prompt_tokens")),
         tokens_out=_count(usage.get("completion_tokens")),
-        model=_text(data.get("model"))[:200],
+        model=_whole(data.get("model") or "")[:200],
     )
 
 
@@ -270,9 +270,14 @@ def _count(value: Any) -> int:
 
 
 def _text(content: Any) -> str:
-    """A text, or the texts of a list of parts; half characters, which no file can hold, are replaced."""
-    whole = "".join(str(part.get("text") or "") for part in content) if isinstance(content, list) else content
-    return "" if whole is None else str(whole).encode(errors="replace").decode()
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content)
+    return "" if content is None else str(content)
+
+
+def _whole(value: Any) -> str:
+    """A text in which half characters, which no file can hold, are replaced."""
+    return str(value).encode(errors="replace").decode()
 
 
 def messages(conversation: Conversation, images: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from mad_core.browser import draw_figures
 from mad_core.errors import UnavailableError, WorkError
 from mad_core.palette import Theme, chrome
-from mad_core.scorefiles import text_cell
+from mad_core.scorefiles import csv_text, text_cell
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding
 
@@ -88,7 +88,7 @@ def table_csv(table: pd.DataFrame) -> str:
     for name in safe.columns:
         safe[name] = safe[name].map(lambda value: text_cell(value) if isinstance(value, str) else value)
     safe.columns = [text_cell(str(name)) for name in safe.columns]
-    return safe.to_csv(index=False, float_format=lambda value: repr(float(value)))
+    return csv_text(safe, float_format=lambda value: repr(float(value)))
 
 
 def slug(text: str) -> str:

@@ -8,10 +8,23 @@ from collections.abc import Mapping
 
 from mad_core.datasets.dataset import LevelMeaning, SubsetCard, level_key
 
+_MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&])")
+_FOUND_LATER = re.compile(
+    r"(?<=:)(?=/?/|material/|streamlit:|[\w+-]+:)|(?<=\bwww)(?=\.)|(?<=@)(?=[\w-])|(?<=[<~>-])(?=[=>-]|->)",
+    re.IGNORECASE,
+)
+"""Where Streamlit looks for links, icons, emoji and arrows in a text whose Markdown was read already."""
+_JOINER = "\u2060"  # no width, no break
+
 
 def plain(text: str) -> str:
-    """Text of a file, a label or a model, so that Markdown shows it letter by letter."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:^])", r"\\\1", text)
+    """Text of a file, a label or a model, so that Markdown shows it letter by letter.
+
+    Marks are escaped; a joiner that nobody sees parts what becomes a link (``www.``), an icon (``:material/x:``), an
+    emoji or an arrow (``->``) even then.
+    """
+    flat = re.sub(r"\n[ \t]+", "\n", text)  # indented lines would be code
+    return _MARKS.sub(r"\\\1", _FOUND_LATER.sub(_JOINER, flat))
 
 
 def duration(seconds: float) -> str:

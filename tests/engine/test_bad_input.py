@@ -1,0 +1,183 @@
+"""A slice of the bad input of tests/hard, and each fault that was found there by itself."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mad_core.audit.events import event_from_json
+from mad_core.audit.exchange import template_csv
+from mad_core.datasets import archives
+from mad_core.datasets.policies import read_policy
+from mad_core.datasets.tables import read_rows
+from mad_core.errors import InputError
+from mad_core.runs.comparing import scores_side_by_side_csv
+from mad_core.scorefiles import read_table, scores_csv, text_cell, text_of_cell
+from mad_core.scorers.endpoint_address import read_address
+from mad_core.scorers.endpoint_client import read_reply
+from mad_core.scorers.readout import expected_from_top_logprobs, read_answer
+from mad_core.scorers.rubrics import parse_rubric
+from mad_core.studies.saving import table_csv
+from tests.engine.conftest import make_dataset
+from tests.hard.attack import report, run
+
+COUNTS = {
+    "images": 70,
+    "tables": 15,
+    "archives": 70,
+    "folders": 15,
+    "policies and cards": 24,
+    "score files": 40,
+    "rubrics": 24,
+    "events": 50,
+    "findings": 50,
+    "answers": 60,
+    "replies": 60,
+    "addresses": 30,
+    "parameters": 50,
+}
+
+
+@pytest.mark.slow
+def test_bad_input_ends_in_a_sentence_at_every_door() -> None:
+    tallies = run(COUNTS, seed=1)
+    assert not any(tally.faults for tally in tallies), report(tallies)
+    assert {tally.door: tally.cases for tally in tallies} == COUNTS
+
+
+# -- what was found -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Anomaly Score" + " " * 60_000,
+        "<think>" * 9000,
+        "\n" * 60_000,
+        "- * \n" * 12_000,
+        "Anomaly Score" + "*" * 60_000,
+    ],
+)
+def test_an_answer_is_read_in_one_pass(answer: str) -> None:
+    started = time.process_time()
+    assert read_answer(answer).score is None
+    assert time.process_time() - started < 3
+
+
+def test_a_very_long_answer_is_read_at_both_ends() -> None:
+    assert read_answer(f"<think>{'so ' * 200_000}</think>Anomaly Score: 61").score == 61
+
+
+def test_numbers_of_other_scripts_are_no_scores() -> None:
+    entry = {"token": "5", "top_logprobs": [{"token": "፩", "logprob": -1.0}, {"token": "5", "logprob": -0.5}, None, 7]}
+    found = expected_from_top_logprobs([{"token": "Anomaly Score: "}, entry])
+    assert found is not None and found.mean == 5
+    assert expected_from_top_logprobs([{"token": "Anomaly Score: "}, {"token": "5", "top_logprobs": 7}]) is None
+
+
+def test_what_a_server_counts_may_be_anything() -> None:
+    answer = {
+        "choices": [{"message": {"content": "5 \ud800"}}],
+        "usage": {"prompt_tokens": float("inf")},
+        "model": ["x"],
+    }
+    reply = read_reply(answer)
+    assert (reply.tokens_in, reply.text) == (0, "5 ?")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/v1\nhttp://b/v1", "http://127.0.0.1:8000/v 1", "http://a\tb/v1"]
+)
+def test_an_address_holds_no_blanks(url: str) -> None:
+    with pytest.raises(InputError, match="MAD_ENDPOINT_URL"):
+        read_address(url, plain_http=True)
+
+
+LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\n"
+
+
+def test_yaml_is_read_without_aliases_and_long_numbers(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2, uses an alias"):
+        parse_rubric(f"{LAUGHS}title: x\n")
+    policy = tmp_path / "levels.yaml"
+    policy.write_text("scratch: 0x" + "f" * 300)
+    with pytest.raises(InputError, match=r"levels\.yaml, line 1, is not YAML"):
+        read_policy(policy)
+
+
+def test_the_words_of_a_rubric_are_texts() -> None:
+    with pytest.raises(InputError, match="'title' of the rubric must be a text, not a list"):
+        parse_rubric("title: [[1], [2]]\ntext: x\n")
+
+
+def test_a_tar_with_an_endless_header_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, 20 << 20
+    path = tmp_path / "long.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf() + bytes(21 << 20), 1))
+    with pytest.raises(InputError, match=r"long\.tar\.gz"):
+        archives.extract(path, tmp_path / "into")
+
+
+def test_a_table_of_half_characters_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([{"path": "a.png", "level": 1, "subset": "\ud800"}]))
+    assert read_rows(path)[0].subset == "?"
+
+
+def test_a_small_parquet_file_of_many_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    one = pd.DataFrame({"path": pd.Categorical.from_codes(np.zeros(6_000_000, np.int8), ["a.png"])})
+    one.assign(level=np.int8(1)).to_parquet(path)
+    with pytest.raises(InputError, match=r"list\.parquet has 6,000,000 rows"):
+        read_rows(path)
+
+
+def test_a_name_of_half_a_character_is_refused() -> None:
+    event = {"id": "0" * 32, "time": 1.0, "dataset_id": "d", "image_id": "i", "reviewer": "\ud800", "kind": "unsure"}
+    with pytest.raises(InputError, match=r"reviewer of event 0+ holds half a character"):
+        event_from_json(event)
+
+
+# -- tables that people open in a spreadsheet -----------------------------------------------------
+
+RISKY = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=x", "\r=x", "'quoted", "＝1", "plain", "a, b", 'say "no"')
+
+
+@pytest.mark.parametrize("text", RISKY)
+def test_a_text_cell_is_no_formula_and_comes_back(text: str) -> None:
+    cell = text_cell(text)
+    assert cell[:1] not in ("=", "+", "-", "@", "＝", "\t", "\r")
+    assert text_of_cell(cell) == text
+
+
+def test_every_table_is_safe_and_comes_back(tmp_path: Path) -> None:
+    n = len(RISKY)
+    table = pd.DataFrame({"path": RISKY, "subset": RISKY, "level": 1.0, "score": -0.5, "status": "ok", "reason": RISKY})
+    side = pd.DataFrame({"path": RISKY, "subset": RISKY, "level": 1.0, "r": -2.5, "image_id": "i"})
+    dataset = make_dataset(subsets=("a",))
+    dataset.table["template_path"] = [f"={i}" for i in range(len(dataset.table))]
+    texts = {
+        "scores": scores_csv(table),
+        "side by side": scores_side_by_side_csv(side, {"r": "=run"}),
+        "study": table_csv(pd.DataFrame({"=name": RISKY, "number": -1.5})),
+        "template": template_csv(dataset, pd.DataFrame({"image_id": [], "audited": []}), "a"),
+    }
+    for name, text in texts.items():
+        cells = pd.read_csv(io.StringIO(text, newline=""), dtype=str, keep_default_na=False, header=None)
+        for cell in cells.to_numpy().ravel():
+            number = cell.removeprefix("-").replace(".", "").isdigit()
+            assert number or cell[:1] not in ("=", "+", "-", "@", "＝", "\t", "\r"), (name, cell)
+    path = tmp_path / "scores.csv"
+    path.write_text(texts["scores"], encoding="utf-8", newline="")
+    back = read_table(path)
+    assert [back[c].tolist() for c in ("Path", "Subset", "Reason")] == [list(RISKY)] * 3
+    assert back["Anomaly Score"].tolist() == ["-0.5"] * n
