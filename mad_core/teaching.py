@@ -165,9 +165,9 @@ STUDY_FIGURES: Mapping[str, Mapping[str, str]] = {
     },
     "decisions": {
         "Ways to place cuts": "Each row is a scorer with cuts placed in one way. Kappa: agreement of called and true "
-        "levels, right is better, 1 is full and 0 chance. Cost: left is better. Called so: the share "
-        "of images called their level, right is better. The three need not agree: cuts of the lowest cost may call many images too severe, "
-        "because that is cheaper than a miss.",
+        "levels, right is better, 1 is full and 0 chance. Cost: left is better. Called so: the share of images called "
+        "their level, right is better. The three need not agree: cuts of the lowest cost may call many images too "
+        "severe, because that is cheaper than a miss.",
         "Missed of each level": "The share of images of a level that pass as normal, at a cut that stops no more of "
         "the normals set aside than was allowed. Left is better, 0 is none. Lines are 95 % intervals: with few images "
         "even 0 missed leaves room for misses.",
