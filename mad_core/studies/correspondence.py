@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from mad_core.metrics.association import rank_correlation
 from mad_core.metrics.intervals import percentile_interval
@@ -133,7 +134,8 @@ def correlated(places: Places) -> dict[str, Any]:
     scorer are left out; with one scorer everywhere, the subsets are compared as they are.
 
     The interval is one on Fisher's scale: the variance of a rank correlation of so many independent points (Bonett
-    and Wright 2000) and the bootstrap variance over the images are added.
+    and Wright 2000) and the bootstrap variance over the images are added, and its reach is a quantile of Student's t:
+    the points are few, and those of one scorer on several subsets are akin.
 
     Returns
     -------
@@ -167,7 +169,7 @@ def correlated(places: Places) -> dict[str, Any]:
     drawn = _drawn([found for _, found in used], groups)
     variance = (1 + value**2 / 2) / (independent - 3) + (float(np.var(np.arctanh(drawn))) if len(drawn) else 0.0)
     centre = float(np.arctanh(np.clip(value, -_CERTAIN, _CERTAIN)))
-    reach = 1.96 * variance**0.5
+    reach = float(student.ppf(0.975, independent - 2)) * variance**0.5
     return facts | {"interval": [float(np.tanh(centre - reach)), float(np.tanh(centre + reach))]}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
 from mad_core.metrics.macro import Measured, measure
 from mad_core.metrics.ranking import count_pairs, reference_points
@@ -92,7 +93,7 @@ def test_the_correlation_is_spearmans_of_distances_to_the_subsets_mean() -> None
     assert found["value"] == pytest.approx(spearmanr(apart["auroc_whole"], apart["abnormal_c_index"]).statistic)
     assert found["plain"] == pytest.approx(spearmanr(points["auroc_whole"], points["abnormal_c_index"]).statistic)
     assert (found["points"], found["independent"], found["within_subsets"]) == (16, 13, True)
-    width = 2 * 1.96 * ((1 + found["value"] ** 2 / 2) / 10) ** 0.5
+    width = 2 * student.ppf(0.975, 11) * ((1 + found["value"] ** 2 / 2) / 10) ** 0.5
     assert np.diff(np.arctanh(found["interval"])) == pytest.approx(width)
 
 
