@@ -130,7 +130,7 @@ def page() -> None:
         st.info("None of the chosen runs scored this subset.", icon=":material/info:")
         return
     active = any(run.active for run in view.runs)
-    st.fragment(_numbers, run_every=LIVE_SECONDS if active else None, parallel=True)(view)
+    st.fragment(_numbers, run_every=LIVE_SECONDS if active else None)(view)
     _export(view)
     what_did_not_fit(view.runs, view.names)
     bench_section(info, view.runs)
@@ -404,7 +404,7 @@ def _pair(view: View) -> None:
     with left:
         _ranks(view, table, first, second)
     with right:
-        st.fragment(_difference, parallel=True)(view, table, first, second)
+        st.fragment(_difference)(view, table, first, second)
     _disagreements(view, table, first, second)
 
 

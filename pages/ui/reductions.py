@@ -49,7 +49,7 @@ def severity_from_maps(subset: str | None, runs: Sequence[Run], names: Mapping[s
         )
         how_to_read("reductions", "the panels")
     run = by_id[chosen]
-    st.fragment(_section, run_every=LIVE_SECONDS if run.active else None, parallel=True)(run.id, subset)
+    st.fragment(_section, run_every=LIVE_SECONDS if run.active else None)(run.id, subset)
 
 
 def _section(run_id: str, subset: str | None) -> None:
