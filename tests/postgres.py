@@ -8,8 +8,10 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +81,8 @@ def serving() -> Iterator[Postgres]:
             _await(running, process)
             yield running
         finally:
-            process.terminate()
-            process.wait(30)
+            process.send_signal(signal.SIGINT)  # at once, whoever is still connected
+            process.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -96,8 +98,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def _await(running: Postgres, process: subprocess.Popen) -> None:
-    import time
-
     engine = sa.create_engine(running.url("postgres"))
     for _ in range(300):
         try:

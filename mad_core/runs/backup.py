@@ -32,6 +32,7 @@ PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": ("demo", "imports", "
 MADE_AGAIN = frozenset({"thumbnails", "weights", "logs"})
 """Folders that are no part of a backup: what is in them is made, or fetched, again."""
 _PACKED = SUFFIXES - {".bmp", ".ppm", ".pgm", ".tif", ".tiff"} | {".zip", ".gz", ".tgz", ".xz", ".bz2", ".parquet"}
+_NUMBERS = {".f16", ".safetensors", ".map"}
 _CHUNK = 1 << 20
 
 
@@ -154,7 +155,7 @@ def _fill(
         schema = revision_of(connection)
         for table in rows.tables(connection):
             name = f"{ROWS}{table.name}.jsonl"
-            members[name], lines = _add(archive, name, _encoded(rows.lines_of(connection, table)))
+            members[name], lines = _add(archive, name, _encoded(rows.lines_of(connection, table)), packed=True)
             counts[table.name] = lines - 1
     left = {folder for part in leave_out for folder in PARTS[part]}
     skipped: list[str] = []
@@ -162,7 +163,7 @@ def _fill(
     for done, (relative, path) in enumerate(files):
         progress(done, len(files))
         try:
-            members[FILES + relative], _ = _add(archive, FILES + relative, _pieces(path))
+            members[FILES + relative], _ = _add(archive, FILES + relative, _pieces(path), packed=_worth_packing(path))
         except FileNotFoundError:  # deleted since it was listed
             continue
     manifest = Manifest(str(schema), str(store.settings.home), VERSION, time.time(), counts, members, tuple(leave_out))
@@ -209,12 +210,20 @@ def store_file(settings: Settings) -> Path | None:
     return path if path is not None and path.parent == settings.home else None
 
 
-def _add(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes]) -> tuple[Part, int]:
+def _worth_packing(path: Path) -> bool:
+    """Numbers hardly shrink and pictures are packed already; files of maps that are mostly holes shrink to nothing."""
+    if path.suffix.lower() not in _NUMBERS:
+        return path.suffix.lower() not in _PACKED
+    facts = path.stat()
+    return facts.st_blocks * 512 < facts.st_size / 2
+
+
+def _add(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], *, packed: bool) -> tuple[Part, int]:
     """Write one member; returns what it is and the number of pieces."""
     pieces = iter(pieces)
     first = next(pieces, b"")  # a file that cannot be opened fails here, before it has an entry
     info = zipfile.ZipInfo(name, time.localtime()[:6])
-    info.compress_type = zipfile.ZIP_STORED if Path(name).suffix.lower() in _PACKED else zipfile.ZIP_DEFLATED
+    info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
     info.external_attr = 0o600 << 16
     written, count = Digesting(), 1
     with archive.open(info, "w", force_zip64=True) as member:
