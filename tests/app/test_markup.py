@@ -1,0 +1,145 @@
+"""Text of others is never markup, whatever page shows it; and whatever an address holds, every page opens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
+from mad_core.scorers.scorer import Scored
+from pages.ui import review
+from pages.ui.text import plain
+from tests.app.conftest import Home, scored
+from tests.hard.mutation import NASTY
+
+Open = Callable[..., AppTest]
+PAGES = {
+    "data": "Data",
+    "score": "Score",
+    "images": "Images",
+    "compare": "Compare",
+    "audit": "Audit",
+    "studies": "Studies",
+}
+EVIL = (
+    "<img src=x onerror=alert(1)> **b** [x](javascript:alert(1)) $x$ :material/home: `c` &lt;i&gt; www.a.bc -> ~~s~~ "
+    ":red[r]"
+)
+RAW = ("<img src=x", "**b**", "[x](javascript", "$x$", ":material/home:", "`c`", ":red[r]", "~~s~~")
+"""Any of these in a text that is read as HTML or Markdown is a fault."""
+LITERAL = {
+    "arrow_data_frame", "selectbox", "multiselect", "text", "code", "text_input", "text_area", "json", "bidi_component",
+    "file_uploader", "page_link",
+}  # fmt: skip
+"""Elements that show their text letter by letter, options and values included."""
+NAMES = (
+    "dataset", "subset", "image", "run", "runs", "against", "maps", "level", "defect", "find", "sort", "state", "split",
+    "page", "size", "percentile", "apart", "within", "queue", "after", "view", "study", "rule", "pool", "a", "b",
+    "guide", "audit", "agreed", "rater", "other", "cuts",
+)  # fmt: skip
+
+
+@pytest.fixture
+def evil(home: Home) -> Home:
+    """The dataset once more, with names that are markup everywhere; two runs with such titles and reasons."""
+    old = home.store.dataset(home.dataset)
+    table = old.table[old.table["subset"] == "plate"].assign(subset=EVIL)
+    table["template_path"] = [f"{EVIL}/{path}" for path in table["template_path"]]
+    table["defect"] = [None if level == 0 else f"{EVIL} {level:g}" for level in table["level"]]
+    levels = {f"{k}": LevelMeaning(f"{EVIL} {k}", EVIL) for k in range(4)}
+    card = Card(EVIL, EVIL, EVIL, EVIL, EVIL, {EVIL: SubsetCard("industrial", levels, product=EVIL)})
+    home.dataset = home.store.add_dataset(Imported(Dataset(EVIL, table, card, EVIL)))
+    rng = random.Random(5)
+    home.add_run(f"{EVIL} 1", lambda row: scored(row, row.level + rng.random(), reason=EVIL))
+    broken = home.images(EVIL)["image_id"].iloc[2]
+    home.add_run(
+        f"{EVIL} 2",
+        lambda row: (
+            Scored.failed(row.image_id, "unreadable", EVIL)
+            if row.image_id == broken
+            else scored(row, rng.random(), reason=EVIL)
+        ),
+    )
+    return home
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_text_of_others_is_markup(evil: Home, open_page: Open, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_REVIEW", "_PAIRS", "_NAME"):
+        monkeypatch.setattr(review, name, lambda **given: {})
+    queries: list[dict[str, Any]] = [{}]
+    if page == "audit":
+        queries += [{"part": part} for part in ("Agreement", "Consequence", "Export and import")]
+    if page == "images":
+        queries.append({"image": evil.images(EVIL)["image_id"].iloc[2]})
+    for query in queries:
+        test = open_page(page, **query)
+        if page == "audit":
+            test.text_input[0].set_value(f"{EVIL} Ada"[:120])
+            test.button[0].click().run()
+            assert not test.exception
+        assert page == "studies" or any("onerror" in text for _, text in texts(test)), "the names are not here"
+        found = [(kind, text[:200]) for kind, text in texts(test) for raw in RAW if raw in _read(kind, text)]
+        assert not found, found[:3]
+
+
+def texts(test: AppTest) -> Iterator[tuple[str, str]]:
+    """Every text that a page sends to be read as HTML or Markdown, with the kind of element that holds it."""
+    waiting: list[Any] = [test._tree]
+    while waiting:
+        node = waiting.pop()
+        waiting += getattr(node, "children", {}).values()
+        proto = getattr(node, "proto", None)
+        kind = getattr(node, "type", "")
+        if proto is not None and kind not in LITERAL:
+            yield from ((kind, text) for text in _strings(proto))
+
+
+def _strings(proto: Any) -> Iterator[str]:
+    for field, value in proto.ListFields():
+        if field.name in ("id", "key", "form_id", "element_id", "default", "value", "alt", "query_params"):
+            continue
+        many = value if not isinstance(value, str | bytes) and hasattr(value, "__iter__") else [value]
+        for one in many:
+            if isinstance(one, str):
+                yield one
+            elif hasattr(one, "ListFields"):
+                yield from _strings(one)
+
+
+def _read(kind: str, text: str) -> str:
+    """What is markup in a text: HTML knows no Markdown, and neither do figures."""
+    if kind in ("html", "plotly_chart"):
+        return text if "<img src=x" in text else ""
+    return text
+
+
+def test_plain_parts_what_streamlit_finds_later() -> None:
+    joiner = "\u2060"
+    assert plain("www.a.bc") == rf"www{joiner}\.a\.bc"
+    assert plain("https://a.bc") == rf"https\:{joiner}//a\.bc"
+    assert plain(":material/home:") == rf"\:{joiner}material/home\:"
+    assert plain("a -> b, a@b.c") == rf"a \-{joiner}\> b, a@{joiner}b\.c"
+    assert plain("&lt;b&gt; 00.png") == r"\&lt;b\&gt; 00\.png"
+
+
+def queries(rng: random.Random, count: int) -> Iterator[dict[str, Any]]:
+    """Addresses that nobody links to."""
+    values = [text[:500] for text in NASTY if text and "\0" not in text]
+    for _ in range(count):
+        given = rng.sample(NAMES, rng.randrange(3, len(NAMES)))
+        yield {n: rng.choices(values, k=3) if rng.random() < 0.2 else rng.choice(values) for n in given}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_whatever_the_address_says_the_page_opens(home: Home, open_page: Open, page: str) -> None:
+    known = {"run": home.run("Alpha").id, "subset": "plate"}
+    for query in queries(random.Random(page), 2):
+        if query.get("dataset") and len(query) % 2:
+            query = {**query, **known, "dataset": home.dataset}
+        test = open_page(page, **query)
+        assert [t.value for t in test.title] == [PAGES[page]], query
