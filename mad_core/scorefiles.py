@@ -144,7 +144,7 @@ def read_scores(path: Path) -> ScoreFile:
     bad = np.flatnonzero(~(np.isfinite(levels) & (levels >= 0)))
     if len(bad):
         value, line = rows["severity"].iloc[bad[0]], rows["line"].iloc[bad[0]]
-        raise InputError(f"{path}, line {line}: the severity '{value}' is not a number from 0 up.")
+        raise InputError(f"{path}, line {line}: the severity '{str(value)[:40]}' is not a number from 0 up.")
     table: Any = rows[["path", "level", "score", "subset"]]
     notes = []
     no_number = np.isnan(rows["score"].to_numpy()) & ~rows["written"].map(is_blank).to_numpy(dtype=bool)
@@ -154,7 +154,7 @@ def read_scores(path: Path) -> ScoreFile:
     repeated = table.loc[table.duplicated(["subset", "path"]), "path"]
     if len(repeated):
         raise InputError(
-            f"{path} names {len(repeated)} images more than once, first {repeated.iloc[0]}; keep one row an image."
+            f"{path} names {len(repeated)} images more than once, first {repeated.iloc[0][:200]}; keep one row an image."
         )
     return ScoreFile(path, table, tuple(notes))
 
