@@ -153,9 +153,8 @@ def read_scores(path: Path) -> ScoreFile:
         notes.append(f"{unreadable} scores are not numbers and count as unscored.")
     repeated = table.loc[table.duplicated(["subset", "path"]), "path"]
     if len(repeated):
-        raise InputError(
-            f"{path} names {len(repeated)} images more than once, first {repeated.iloc[0][:200]}; keep one row an image."
-        )
+        first = repeated.iloc[0][:200]
+        raise InputError(f"{path} names {len(repeated)} images more than once, first {first}; keep one row an image.")
     return ScoreFile(path, table, tuple(notes))
 
 

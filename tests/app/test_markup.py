@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
 from mad_core.scorers.scorer import Scored
 from pages.ui import review
+from pages.ui.routes import routes
 from pages.ui.text import plain
 from tests.app.conftest import Home, scored
 from tests.hard.mutation import NASTY
@@ -143,3 +146,34 @@ def test_whatever_the_address_says_the_page_opens(home: Home, open_page: Open, p
             query = {**query, **known, "dataset": home.dataset}
         test = open_page(page, **query)
         assert [t.value for t in test.title] == [PAGES[page]], query
+
+
+PLACES = (
+    "../../etc/passwd",
+    "..%2f..%2fetc%2fpasswd",
+    "%00",
+    "%2e%2e",
+    "-1",
+    "9" * 400,
+    "<img src=x>",
+    "a%0d%0aX: y",
+    "\u0661",
+)
+
+
+def test_routes_give_nothing_for_ids_that_are_none(home: Home) -> None:
+    client = TestClient(Starlette(routes=routes()), raise_server_exceptions=False)
+    image = home.images("plate")["image_id"].iloc[0]
+    for place in PLACES:
+        for path in (
+            f"/image/{home.dataset}/{place}/original",
+            f"/image/{place}/{image}/thumbnail",
+            f"/image/{home.dataset}/{image}/{place}",
+            f"/map/{place}/{image}",
+            f"/map/{home.run('Alpha').id}/{place}",
+            f"/single/{place}/original",
+            f"/single/1/{place}",
+        ):
+            answer = client.get(path)
+            assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.text[:200])
+            assert "html" not in answer.headers["content-type"]

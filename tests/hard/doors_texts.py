@@ -369,10 +369,10 @@ def address_cases(rng: random.Random, count: int) -> Iterator[tuple[str, str]]:
 def enter_address(case: str, folder: Path) -> bool:
     try:
         found = read_address(case)
+        Client(found, None, 5, 0)
     except MadError as error:
         return refusal(error, "MAD_ENDPOINT_URL", "another machine")
     expect(found.url.lower().startswith(("http://", "https://")), f"{found.url[:80]!r}")
-    Client(found, None, 5, 0)
     return True
 
 
