@@ -534,10 +534,10 @@ def enter_yaml(case: bytes, folder: Path) -> bool:
         expect(all(math.isfinite(v) and v >= 0 for v in levels.anywhere.values()), "a level that is none")
     except MadError as error:
         refusal(error, policy.name)
-    imported(place, folder, place.name, policy.name, policy=policy)
+    taken = imported(place, folder, place.name, policy.name, policy=policy)
     for name in ("severity.yaml", "mad.yaml"):
         (place / name).write_bytes(case)
-        taken = imported(place, folder, place.name, name)
+        taken = imported(place, folder, place.name, name) or taken
         (place / name).unlink()
     return taken
 
