@@ -17,14 +17,17 @@ from pages.ui.guide_steps import STEPS, Step, Tour, tour
 from pages.ui.text import plain
 
 LOOK_SECONDS = 2.0
-_GO, _SHOWN = "guide_go", "guide_shown"
+_SHOWN = "guide_shown"
 _FORGOTTEN = ("audit_queue", "last_inspected")
 """What a page remembers besides the view; starting again forgets it."""
 _STYLE = """
 .st-key-guide {{ background: {panel}; border: 1px solid {line}; border-left: 5px solid {accent}; border-radius: 0.5rem;
   padding: 0.6rem 1rem; gap: 0.4rem; }}
-.st-key-guide :is(p, button p) {{ font-size: 19px; line-height: 1.4; }}
+.st-key-guide :is(p, a p, button p) {{ font-size: 19px; line-height: 1.4; }}
 .st-key-guide [data-testid='stMarkdownContainer'] {{ max-width: 72rem; }}
+.st-key-guide [data-testid='stPageLink'] a {{ padding: 0.15rem 0.8rem; border-radius: 0.375rem; }}
+:is(.st-key-guide_back, .st-key-guide_next, .st-key-guide_show) a {{ border: 1px solid {line}; background: {page}; }}
+.st-key-guide_next a:not([disabled]) {{ border-color: {accent}; box-shadow: inset 0 0 0 1px {accent}; }}
 """
 
 
@@ -42,12 +45,15 @@ def draw(page: str) -> None:
     step, found = STEPS[number - 1], tour()
     if not session.get("dataset") and (found is not None or st.session_state.get(_SHOWN) != number):
         go(number)
-    if st.session_state.pop(_GO, False) and step.page != page:
-        st.switch_page(f"pages/{step.page.lower()}.py")
+        if step.page != page:
+            st.switch_page(_file(step))
+    if number == 1:
+        for name in _FORGOTTEN:
+            st.session_state.pop(name, None)
     tones = chrome(charts.theme())
-    st.html(f"<style>{_STYLE.format(panel=tones.panel, line=tones.line, accent=tones.accent)}</style>")
+    st.html(f"<style>{_STYLE.format(**vars(tones))}</style>")
     with st.container(key="guide"):
-        _head(number, step, away=step.page != page)
+        _head(number, step, found, away=step.page != page)
         if step.page != page:
             st.markdown(f"This step is on the page {step.page}.")
         else:
@@ -55,39 +61,49 @@ def draw(page: str) -> None:
         _state(step, found, number)
 
 
-def _head(number: int, step: Step, *, away: bool) -> None:
-    """The title, and the buttons that lead through the tour."""
+def _head(number: int, step: Step, found: Tour | None, *, away: bool) -> None:
+    """The title, and the links that lead through the tour.
+
+    They are links, since a page that is left in the midst of its run can break the one that is gone to.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{number} of {len(STEPS)} · {step.title}**", width="content")
         st.space("stretch")
-        st.button("Back", on_click=go, args=(number - 1,), disabled=number == 1, shortcut="PageUp", key="guide_back")
+        _link("Back", number - 1, found)
         if away:
-            st.button("Show this step", type="primary", on_click=go, args=(number,), key="guide_here")
-        st.button(
-            "Next",
-            type="secondary" if away else "primary",
-            on_click=go,
-            args=(number + 1,),
-            disabled=number == len(STEPS),
-            shortcut="PageDown",
-            key="guide_next",
-        )
-        st.button("Start again", type="tertiary", on_click=_again, key="guide_again", help="Nothing is deleted.")
+            _link("Show this step", number, found)
+        _link("Next", number + 1, found)
+        _link("Start again", 1, found)
         st.button("End the tour", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 
-def go(number: int) -> None:
-    """Put a step in view as it is meant; its page follows with the next run."""
-    found = tour()
+def _link(label: str, number: int, found: Tour | None) -> None:
+    there = 1 <= number <= len(STEPS)
+    number = number if there else 1
+    with st.container(key=f"guide_{label.split()[0].lower()}", width="content"):
+        st.page_link(
+            _file(STEPS[number - 1]),
+            label=label,
+            query_params=_view(number, found),
+            disabled=not there,
+            width="content",
+        )
+
+
+def _file(step: Step) -> str:
+    return f"pages/{step.page.lower()}.py"
+
+
+def _view(number: int, found: Tour | None) -> dict[str, str | list[str]]:
+    """What is in view at a step as it is meant, the step included."""
     view = {} if found is None else {"dataset": found.info.id, **STEPS[number - 1].view(found)}
-    session.replace(guide=str(number), **view)
-    st.session_state[_GO], st.session_state[_SHOWN] = True, number
+    return {"guide": str(number), **view}
 
 
-def _again() -> None:
-    for name in _FORGOTTEN:
-        st.session_state.pop(name, None)
-    go(1)
+def go(number: int) -> None:
+    """Put a step in view as it is meant."""
+    session.replace(**_view(number, tour()))
+    st.session_state[_SHOWN] = number
 
 
 # -- while the demo or its runs are not there yet -------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -39,6 +41,22 @@ def done(demo: Home) -> Home:
     return demo
 
 
+def links(test: AppTest) -> dict[str, Any]:
+    """The links of the bar by their labels."""
+    return {link.proto.label: link.proto for link in test.get("page_link")}
+
+
+def follow(test: AppTest, label: str) -> AppTest:
+    """Go where a link of the bar leads, as the browser does."""
+    link = links(test)[label]
+    assert not link.disabled
+    test.query_params.clear()
+    test.query_params.update(parse_qs(link.query_string))
+    test.switch_page(f"pages/{link.page or 'data'}.py").run()
+    assert not test.exception, test.exception
+    return test
+
+
 def press(test: AppTest, key: str) -> AppTest:
     test.button(key=key).click().run()
     assert not test.exception, test.exception
@@ -59,8 +77,8 @@ def test_every_step_shows_its_words_on_its_page(done: Home, open_page: Open) -> 
         assert step.title in text and step.words in text, step.title
         assert test.query_params["dataset"] == done.dataset
         if number < len(STEPS):
-            press(test, "guide_next")
-    assert test.button(key="guide_next").disabled
+            follow(test, "Next")
+    assert links(test)["Next"].disabled
     assert len(done.store.runs(done.dataset)) == 2  # nothing was asked for or lost on the way
 
 
@@ -71,7 +89,7 @@ def test_the_telling_images_are_chosen_by_the_scores(done: Home, open_page: Open
     test = open_page("images", guide="4", dataset="")
     assert test.query_params["image"] == scores[stains].idxmax()
     assert "Detector scores it above 100\u00a0% of the more severe defects, Model above 0\u00a0%." in written(test)
-    press(test, "guide_next")
+    follow(test, "Next")
     assert test.query_params["image"] == scores[cracks].idxmin()
     assert test.query_params["maps"] == [detector.id, done.run("Model").id]
     assert "Detector scores it below 100\u00a0% of the milder defects, Model below 0\u00a0%." in written(test)
@@ -83,14 +101,14 @@ def test_a_link_to_a_step_alone_opens_it_and_one_with_a_view_is_kept(done: Home,
     test = open_page("images", guide="3", dataset=done.dataset, subset="leaf")
     assert here(test) == ("Images", "3") and test.query_params["subset"] == "leaf"
     assert "This step is on the page Score." in written(test)
-    assert here(press(test, "guide_here")) == ("Score", "3")
+    assert here(follow(test, "Show this step")) == ("Score", "3")
 
 
 def test_back_again_and_the_end(done: Home, open_page: Open) -> None:
     test = open_page("data", guide="5", dataset="")
-    assert here(press(test, "guide_back")) == ("Images", "4")
-    assert here(press(test, "guide_again")) == ("Data", "1")
-    assert test.button(key="guide_back").disabled and "image" not in test.query_params
+    assert here(follow(test, "Back")) == ("Images", "4")
+    assert here(follow(test, "Start again")) == ("Data", "1")
+    assert links(test)["Back"].disabled and "image" not in test.query_params
     press(test, "guide_end")
     assert "guide" not in test.query_params and test.button(key="guide_start")
     assert len(done.store.runs(done.dataset)) == 2
@@ -98,17 +116,17 @@ def test_back_again_and_the_end(done: Home, open_page: Open) -> None:
 
 @pytest.mark.parametrize("given", ["x", "-1", "9" * 5000])
 def test_what_is_no_step_shows_no_tour(home: Home, open_page: Open, given: str) -> None:
-    assert "guide_next" not in {b.key for b in open_page("score", guide=given).button}
+    assert "Next" not in links(open_page("score", guide=given))
 
 
 def test_without_runs_the_scorers_can_be_started_and_it_says_how_far_they_are(demo: Home, open_page: Open) -> None:
-    test = open_page("data", guide="4", dataset="")
+    test = open_page("images", guide="4", dataset="")
     assert here(test) == ("Images", "4") and "has not been scored yet" in written(test)
     press(test, "guide_scorers")
     assert sorted(run.scorer for run in demo.store.runs(demo.dataset)) == sorted(ready_scorers())
     assert here(test) == ("Images", "4") and "0 of 42 images. Wait, or go on" in written(test)
     assert "guide_scorers" not in {b.key for b in test.button}
-    assert here(press(test, "guide_next")) == ("Images", "5")
+    assert here(follow(test, "Next")) == ("Images", "5")
 
 
 def test_without_the_demo_it_can_be_made(home: Home, open_page: Open) -> None:
