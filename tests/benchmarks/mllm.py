@@ -1,6 +1,6 @@
 """How fast multimodal models score: plain generation, the shared part computed once, and scores alone.
 
-    python -m tests.benchmarks.mllm [--images N] [--scale S] [--device cpu] [--quantisation fp32]
+    python -m tests.benchmarks.mllm [--images N] [--scale S] [--device cpu] [--quantisation fp32] [--rounds 3]
 
 Runs the model that ships, where it is there, and a configuration with random weights that keeps the
 proportions of a published one: Qwen3-VL-4B-Instruct with every width and the number of layers divided by
@@ -10,13 +10,15 @@ one factor, 336 px an image, four images a prompt (three references and the one 
 plain   transformers' generate, the whole prompt for every image; 40 tokens of answer
 reuse   system line, rubric and references computed once; expected score, written score and reason, 40 tokens too
 score   the same without text
+
+Plain generation writes freely, so its text is not ours. What is checked before any speed is printed is what the
+reuse must not change: the expected score of every image, against the same score from the whole prompt computed anew.
 """
 
 from __future__ import annotations
 
-import argparse
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,12 @@ from mad_core.scorers.mllm import Mllm
 from mad_core.scorers.mllm_loading import Loaded, load
 from mad_core.scorers.scorer import Context, Item, Resources
 from mad_core.scorers.showing import Question
+from tests.benchmarks.pairs import Row, arguments, hand_over, paired
 from tests.engine.tiny_models import make_tokenizer, qwen_processor, qwen_tokens
 
 SIDE, TOKENS, REFERENCES = 336, 40, 3
+TOLERANCE = (1.0, 0.01)
+"""Points of 100 by which expected scores may differ: quantised or of half width, and in full width."""
 LINE = 12
 """Tokens that a random model writes behind the cue; with its reason it writes ``TOKENS``, as the plain way does."""
 PUBLISHED_TEXT = {
@@ -119,17 +124,40 @@ def fitted(loaded: Loaded, context: Context, **parameters: Any) -> Mllm:
     return scorer
 
 
-def rate(work: Callable[[], Any], images: int, device: str) -> float:
-    """Images per second."""
-    started = time.perf_counter()
-    work()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return images / (time.perf_counter() - started)
+def synchronised(work: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """The work, and on a graphics card also the wait for its end."""
+
+    def done() -> None:
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    return done
 
 
-def measure(name: str, loaded: Loaded, context: Context, items: Sequence[Item], **parameters: Any) -> None:
-    """Print one model's table."""
+def apart(scorer: Mllm, asked: Sequence[Question]) -> float:
+    """The largest difference of an expected score (0-100) to the whole prompt computed for every image.
+
+    Raises
+    ------
+    SystemExit
+        If the shared part is not reused, so that there is nothing to compare.
+    """
+    asker = scorer._asker
+    if asker is None or asker.way != "reuse":
+        raise SystemExit("The shared part of the prompt is not reused: there is nothing to compare.")
+    reused = scorer.answers(asked)
+    asker.way = "plain"
+    whole = scorer.answers(asked)
+    asker.way = "reuse"
+    means = [[answer.expected.mean for answer in answers if answer.expected] for answers in (reused, whole)]
+    return float(np.abs(np.subtract(*means)).max())
+
+
+def measure(
+    name: str, loaded: Loaded, context: Context, items: Sequence[Item], rounds: int, **parameters: Any
+) -> list[Row]:
+    """Rows of one model: with its reason, and the score alone, each against plain generation in turns."""
     resources = Resources()
     for quantisation in (loaded.quantisation, "auto"):
         resources.hold(("mllm", str(loaded.folder), quantisation, context.device), lambda: loaded)
@@ -137,25 +165,38 @@ def measure(name: str, loaded: Loaded, context: Context, items: Sequence[Item], 
     asking = fitted(loaded, shared, **parameters)
     scoring = fitted(loaded, shared, reasons=False, **parameters)
     asked = [asking.showing.question(item) for item in items]
-    few = asked[: max(2, len(asked) // 4)]
     for scorer in (asking, scoring):  # the first question also decides how the shared part is reused
         scorer.answers(asked[:1])
     plain(loaded, asked[:1])
-    rates = {
-        "plain generate": rate(lambda: plain(loaded, few), len(few), context.device),
-        "prefix reuse": rate(lambda: asking.answers(asked), len(asked), context.device),
-        "score only": rate(lambda: scoring.answers(asked), len(asked), context.device),
-    }
-    facts = scoring.facts()
-    print(f"\n{name}, {loaded.quantisation} on {context.device}: {facts['computed']}, {facts['shared_tokens']} tokens")
-    for way, found in rates.items():
-        print(f"  {way:<16}{found:8.2f} images/s{found / rates['plain generate']:8.1f} x")
-    if context.device.startswith("cuda"):
-        print(f"  peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    gap = apart(scoring, asked[: scoring.batch])
+    if gap > TOLERANCE[loaded.quantisation == "fp32"]:
+        raise SystemExit(f"{name}: expected scores differ by {gap:.2g} points; no speed is compared.")
+    same = f"expected scores to {gap:.1g} of 100 points"
+    theirs = synchronised(lambda: plain(loaded, asked), context.device)
+    what = f"{len(asked)} images, MLLM, {name}, {loaded.quantisation} on {context.device}"
+    against = "transformers generate"
+    return [
+        paired(
+            f"{what}: shared part once, with reason",
+            against,
+            same,
+            theirs,
+            synchronised(lambda: asking.answers(asked), context.device),
+            rounds,
+        ),
+        paired(
+            f"{what}: score only",
+            against,
+            same,
+            theirs,
+            synchronised(lambda: scoring.answers(asked), context.device),
+            rounds,
+        ),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, rounds=3)
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--scale", type=int, default=4, help="the published configuration divided by this")
     parser.add_argument("--device", default="cpu")
@@ -167,15 +208,17 @@ def main() -> None:
         context = Context(
             subset="bottle", card=SubsetCard(domain="industrial"), device=given.device, normals=items[:REFERENCES]
         )
-        tests = items[REFERENCES:]
+        tests, rows = items[REFERENCES:], []
         if models.why_not({"model": models.SHIPPED, "quantisation": "auto"}) is None:
-            measure("Model that ships", load(models.SHIPPED, "auto", given.device), context, tests)
+            shipped = load(models.SHIPPED, "auto", given.device)
+            rows += measure("the model that ships", shipped, context, tests, given.rounds)
         else:
-            print("The model that ships is not here; it is left out.")
+            print("The model that ships is not here; it is left out.", file=sys.stderr)
         folder = proportional(given.scale, folder / "model")
-        size = f"Qwen3-VL-4B-Instruct / {given.scale}, random weights, {SIDE} px, {REFERENCES + 1} images a prompt"
+        size = f"Qwen3-VL-4B / {given.scale}, random weights, {SIDE} px, {REFERENCES + 1} images a prompt"
         loaded = load(str(folder), given.quantisation, given.device)
-        measure(size, loaded, context, tests, references=REFERENCES, view="no")
+        rows += measure(size, loaded, context, tests, given.rounds, references=REFERENCES, view="no")
+    hand_over(rows, given.rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How soon the app can be used, what it holds, and how fast a click is answered with 10,000 images.
 
 ``python -m tests.benchmarks.web``. Starts the app on a store of its own; the browser is running before.
-Each click is timed from the press until Streamlit has finished and the page shows the answer.
+Each click is timed from the press until Streamlit has finished and the page shows the answer; medians count, and
+processor time is that of the server alone. How much memory the server holds is written beside the table.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,15 +28,16 @@ from mad_core.images import content_hash
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.scorer import Scored
 from mad_core.settings import Settings
+from tests.benchmarks.pairs import Cost, Row, arguments, hand_over
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = 10_000
-STARTS = 3
 CLICKS = 7
 DONE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
 
 def main() -> None:
+    given = arguments(__doc__, rounds=3).parse_args()
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home, bare = Path(folder), Path(folder) / "bare.py"
@@ -44,25 +45,29 @@ def main() -> None:
         bare.write_text("import streamlit as st\n\nst.title('Data')\n")
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        seconds: dict[Path, list[float]] = {bare: [], ROOT / "app.py": []}
-        for _ in range(STARTS):
-            for app, measured in seconds.items():
-                with _started(app, home) as (process, address, begin):
-                    measured.append(_until_used(page, address) - begin)
-                    if app != bare and len(measured) == STARTS:
-                        _clicks(page)
-                        print(
-                            f"memory of the web process: {psutil.Process(process.pid).memory_info().rss / 1e6:.0f} MB"
-                        )
+        costs: dict[Path, list[Cost]] = {bare: [], ROOT / "app.py": []}
+        clicks: list[Row] = []
+        for number in range(given.rounds):
+            for app, measured in costs.items():
+                with started(app, home) as (process, address, begin):
+                    server = psutil.Process(process.pid)
+                    measured.append(Cost(_until_used(page, address) - begin, _processor(server)))
+                    if app != bare and number == given.rounds - 1:
+                        clicks = _clicks(page, server)
+                        print(f"memory of the web process: {server.memory_info().rss / 1e6:.0f} MB", file=sys.stderr)
                     page.goto("about:blank")
-        empty, full = map(min, seconds.values())
-        print(f"from the command to a page that can be used: {full:.1f} s (best of {STARTS}), ", end="")
-        print(f"{full / empty:.1f} x an empty Streamlit page ({empty:.1f} s)")
         browser.close()
+    start = Row("from the command to a page that can be used", "an empty Streamlit page", "–", *costs.values())
+    hand_over([start, *clicks], given.rows)
+
+
+def _processor(server: psutil.Process) -> float:
+    used = server.cpu_times()
+    return used.user + used.system
 
 
 @contextmanager
-def _started(app: Path, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
+def started(app: Path, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
     """The server's process, its address, and when the command was given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -94,28 +99,28 @@ def _until_used(page: Page, address: str) -> float:
     return time.perf_counter()
 
 
-def _clicks(page: Page) -> None:
+def _clicks(page: Page, server: psutil.Process) -> list[Row]:
     page.get_by_role("link", name="Images").click()
     page.get_by_text(f"{IMAGES:,} images").wait_for()
     page.wait_for_selector(DONE)
-    _time("next page of the gallery", page, "Next page", page.locator(".tile").first.inner_text)
+    turned = _time("next page of the gallery", page, server, "Next page", page.locator(".tile").first.inner_text)
     page.locator(".tile").first.click()
     page.get_by_role("button", name="Next", exact=True).wait_for()
     page.wait_for_selector(DONE)
-    _time("next image", page, "Next", lambda: page.evaluate("location.href"))
+    return [turned, _time("next image", page, server, "Next", lambda: page.evaluate("location.href"))]
 
 
-def _time(what: str, page: Page, label: str, seen: Callable[[], str]) -> None:
+def _time(what: str, page: Page, server: psutil.Process, label: str, seen: Callable[[], str]) -> Row:
     """Click a button some times; what is ``seen`` changes with the answer."""
-    seconds = []
+    costs = []
     for _ in range(CLICKS):
-        before, begin = seen(), time.perf_counter()
+        before, processor, begin = seen(), _processor(server), time.perf_counter()
         page.get_by_role("button", name=label, exact=True).first.click()
         while seen() == before:
             time.sleep(0.02)
         page.wait_for_selector(DONE)
-        seconds.append(time.perf_counter() - begin)
-    print(f"{what}, {IMAGES:,} images: {statistics.median(seconds):.2f} s (median of {CLICKS} clicks)")
+        costs.append(Cost(time.perf_counter() - begin, _processor(server) - processor))
+    return Row(f"{what}, {IMAGES:,} images imported", "–", "–", [], costs)
 
 
 def _fill(home: Path) -> None:
