@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -23,57 +17,11 @@ from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.settings import Settings
 
-from .workshop import ROOT, wait_until
+from .workshop import App, wait_until
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(2400)]
 ROUNDS = 46
 IMAGES = 400
-
-
-class App:
-    """``streamlit run app.py`` on a store, and the worker that it starts."""
-
-    def __init__(self, settings: Settings, log: Path) -> None:
-        self.settings, self.log = settings, log
-        self.process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def start(self) -> None:
-        """Start the server where it is not there, and wait until it answers."""
-        if not self.alive:
-            command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
-            environment = {**os.environ, "MAD_HOME": str(self.settings.home), "OMP_NUM_THREADS": "1"}
-            with self.log.open("ab") as out:
-                self.process = subprocess.Popen(
-                    [*command, f"--server.port={self.port}"], cwd=ROOT, env=environment, stdout=out, stderr=out
-                )
-        wait_until(self._answers, what="the server")
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_stcore/health", timeout=2) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> None:
-        if self.alive:
-            assert self.process is not None
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
-            self.process.kill()
 
 
 def test_web_server_and_worker_killed_at_random_moments(tmp_path: Path) -> None:
