@@ -47,6 +47,9 @@ def draw(page: str) -> None:
         go(number)
         if step.page != page:
             st.switch_page(_file(step))
+    if st.session_state.get(_SHOWN) != number:
+        st.session_state[_SHOWN] = number
+        session.write()
     if number == 1:
         for name in _FORGOTTEN:
             st.session_state.pop(name, None)

@@ -39,6 +39,11 @@ def finish() -> None:
     st.session_state[_WRITTEN] = view
 
 
+def write() -> None:
+    """Write the view to the URL even if it seems to stand there: a link to the page in view leaves the browser's."""
+    st.query_params.from_dict(st.session_state[_VIEW])
+
+
 def _url() -> dict[str, Any]:
     found = {}
     for name in st.query_params:
