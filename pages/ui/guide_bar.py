@@ -24,6 +24,7 @@ _STYLE = """
 .st-key-guide {{ background: {panel}; border: 1px solid {line}; border-left: 5px solid {accent}; border-radius: 0.5rem;
   padding: 0.6rem 1rem; gap: 0.4rem; }}
 .st-key-guide :is(p, a p, button p) {{ font-size: 19px; line-height: 1.4; }}
+.st-key-guide a p {{ font-weight: 500; }}
 .st-key-guide [data-testid='stMarkdownContainer'] {{ max-width: 72rem; }}
 .st-key-guide [data-testid='stPageLink'] a {{ padding: 0.15rem 0.8rem; border-radius: 0.375rem; }}
 :is(.st-key-guide_back, .st-key-guide_next, .st-key-guide_show) a {{ border: 1px solid {line}; background: {page}; }}
@@ -77,7 +78,7 @@ def _head(number: int, step: Step, found: Tour | None, *, away: bool) -> None:
             _link("Show this step", number, found)
         _link("Next", number + 1, found)
         _link("Start again", 1, found)
-        st.button("End the tour", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
+        st.button("End", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 
 def _link(label: str, number: int, found: Tour | None) -> None:

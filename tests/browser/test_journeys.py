@@ -109,7 +109,7 @@ def test_the_guided_tour_leads_through_all_pages_by_mouse_and_by_keys(
     settled(page)
     page.reload()
     expect(page.get_by_text(f"1 of {len(STEPS)} · ")).to_be_visible()
-    page.get_by_role("button", name="End the tour").click()
+    page.get_by_role("button", name="End", exact=True).click()
     expect(page.get_by_role("button", name="Guided tour of the demo")).to_be_visible()
 
 
