@@ -167,6 +167,7 @@ class Store:
         self.queue = Queue(self.database)
         self.maps = MapStore(settings.maps)
         self._load_dataset = lru_cache(maxsize=8)(self._read_dataset)
+        self._as_named: dict[str, Dataset] = {}
 
     # -- datasets -------------------------------------------------------------------------------
 
@@ -255,7 +256,11 @@ class Store:
         info, loaded = self.dataset_info(dataset_id), self._load_dataset(dataset_id)
         if (info.name, info.card) == (loaded.name, loaded.card):
             return loaded
-        return replace(loaded, name=info.name, card=info.card)
+        known = self._as_named.get(dataset_id)
+        if known is None or known.table is not loaded.table or (known.name, known.card) != (info.name, info.card):
+            known = replace(loaded, name=info.name, card=info.card)
+            self._as_named = {dataset_id: known}  # the last one only: a table belongs to one dataset
+        return known
 
     def _read_dataset(self, dataset_id: str) -> Dataset:
         info = self.dataset_info(dataset_id)
@@ -358,7 +363,7 @@ class Store:
     def _imports_by_dataset(self) -> dict[str, set[Path]]:
         """Folders of uploaded and of unpacked archives that each dataset comes from."""
         root = self.settings.imports.resolve()
-        some_image = sa.select(sa.func.min(images.c.path)).where(images.c.dataset_id == datasets.c.id).scalar_subquery()
+        some_image = sa.select(images.c.path).where(images.c.dataset_id == datasets.c.id).limit(1).scalar_subquery()
         with self.database.read() as connection:
             rows = connection.execute(sa.select(datasets.c.id, datasets.c.source, some_image)).all()
         found: dict[str, set[Path]] = {}
@@ -594,7 +599,12 @@ class Store:
             fresh = [row for row in rows if row["image_id"] not in there]
             if fresh:
                 connection.execute(scores.insert(), fresh)
-            connection.execute(runs.update().where(runs.c.id == run_id).values(done=_count(run_id).scalar_subquery()))
+                # Added, not counted: a count of all rows each batch is quadratic in the images of a run.
+                connection.execute(
+                    runs.update()
+                    .where(runs.c.id == run_id)
+                    .values(done=runs.c.done + len({r["image_id"] for r in fresh}))
+                )
 
     def set_map(self, run_id: str, image_id: str, ref: MapRef) -> None:
         """Record where an image's map lies (maps made on demand)."""
