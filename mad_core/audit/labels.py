@@ -111,7 +111,7 @@ def levels_of(dataset: Dataset, subset: str) -> list[float]:
     NotFoundError
         If the subset is not in the dataset.
     """
-    known = set(dataset.select(subset=subset)["level"].tolist()) | {0.0}
+    known = set(dataset.levels(subset)) | {0.0}
     for key in dataset.card.subset(subset).levels:
         try:
             level = float(key)

@@ -218,7 +218,36 @@ class Dataset:
 
     @property
     def subsets(self) -> list[str]:
-        return sorted(self.table["subset"].unique().tolist())
+        return list(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[tuple[str, float], int]]:
+        """Images of each subset by split and level, ascending; counted once."""
+        t: Any = self.table
+        found: dict[str, dict[tuple[str, float], int]] = {name: {} for name in sorted(t["subset"].unique().tolist())}
+        for (subset, split, level), n in t.groupby(["subset", "split", "level"]).size().items():
+            found[subset][split, float(level)] = int(n)
+        return found
+
+    @cached_property
+    def _masks(self) -> dict[str, int]:
+        t: Any = self.table
+        return {subset: int(n) for subset, n in t["mask_path"].notna().groupby(t["subset"]).sum().items()}
+
+    def levels(self, subset: str, split: str | None = None) -> list[float]:
+        """The levels of a subset's images, ascending; those of one split where it is named.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        self._check(subset)
+        return sorted({level for of, level in self._numbers[subset] if split in (None, of)})
+
+    def _check(self, subset: str) -> None:
+        if subset not in self._numbers:
+            raise NotFoundError(f"Dataset '{self.name}' has no subset '{subset}'; it has {', '.join(self.subsets)}.")
 
     @cached_property
     def version(self) -> str:
@@ -240,10 +269,7 @@ class Dataset:
         """
         t: Any = self.table
         if subset is not None:
-            if subset not in t["subset"].unique():
-                raise NotFoundError(
-                    f"Dataset '{self.name}' has no subset '{subset}'; it has {', '.join(self.subsets)}."
-                )
+            self._check(subset)
             t = t[t["subset"] == subset]
         if split is not None:
             t = t[t["split"] == split]
@@ -279,14 +305,13 @@ class Dataset:
     def counts(self) -> list[dict[str, Any]]:
         """Counts by subset, split and level, in the form of ``check --json``."""
         result = []
-        for subset in self.subsets:
-            rows = self.select(subset=subset)
+        for subset, numbers in self._numbers.items():
             entry: dict[str, Any] = {"subset": subset, "domain": self.card.subset(subset).domain}
             for split in SPLITS:
-                levels: Any = rows.loc[rows["split"] == split, "level"].value_counts().sort_index()
-                if split != "calibration" or len(levels):
-                    entry[split] = {level_key(float(k)): int(n) for k, n in levels.items()}
-            entry["masks"] = int((~rows["mask_path"].isna()).to_numpy().sum())
+                levels = {level_key(level): n for (of, level), n in numbers.items() if of == split}
+                if split != "calibration" or levels:
+                    entry[split] = levels
+            entry["masks"] = self._masks[subset]
             result.append(entry)
         return result
 
