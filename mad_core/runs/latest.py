@@ -44,14 +44,19 @@ def latest_answers(store: Store, run_id: str, count: int) -> list[LatestAnswer]:
         If there is no such run.
     """
     run = store.run(run_id)
-    columns = [images.c[name] for name in ("image_id", "subset", "path", "content_hash", "level", "defect")]
-    columns += [scores.c[name] for name in ("score", "status", "reason")]
-    query = (
-        sa.select(*columns)
-        .join_from(scores, images, (images.c.image_id == scores.c.image_id) & (images.c.dataset_id == run.dataset_id))
+    newest = (  # found before they are joined: else every image of the dataset is looked at
+        sa.select(*(scores.c[name] for name in ("image_id", "score", "status", "reason", "created")))
         .where(scores.c.run_id == run_id, scores.c.reason.is_not(None), scores.c.reason != "")
         .order_by(scores.c.created.desc(), scores.c.image_id)
         .limit(count)
+        .subquery()
+    )
+    columns = [images.c[name] for name in ("image_id", "subset", "path", "content_hash", "level", "defect")]
+    columns += [newest.c[name] for name in ("score", "status", "reason")]
+    query = (
+        sa.select(*columns)
+        .join_from(newest, images, (images.c.image_id == newest.c.image_id) & (images.c.dataset_id == run.dataset_id))
+        .order_by(newest.c.created.desc(), newest.c.image_id)
     )
     with store.database.read() as connection:
         return [LatestAnswer(**row) for row in connection.execute(query).mappings()]
