@@ -8,8 +8,9 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 import pandas as pd
+import streamlit as st
 
-from mad_core.datasets.dataset import SPLITS, SubsetCard, level_key
+from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard, level_key
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.cuts import SavedCuts, saved_cuts
@@ -45,6 +46,8 @@ class Browsing:
         All images of subset and split, as :func:`mad_core.runs.browsing.with_scores` gives them.
     wanted : Wanted
         The filters and the order in view.
+    key : tuple
+        Changes whenever ``images`` may have changed.
     """
 
     info: DatasetInfo
@@ -60,6 +63,7 @@ class Browsing:
     cuts: SavedCuts | None
     images: pd.DataFrame
     wanted: Wanted
+    key: tuple[Any, ...]
 
     @property
     def card(self) -> SubsetCard:
@@ -68,7 +72,12 @@ class Browsing:
     @property
     def shown(self) -> pd.DataFrame:
         """The images that pass the filters, in the wanted order."""
-        return select(self.images, self.wanted)
+        return _shown(self.images, self.key, self.wanted)
+
+    @property
+    def unfiltered(self) -> pd.DataFrame:
+        """All images, in the wanted order."""
+        return _shown(self.images, self.key, Wanted(order=self.wanted.order))
 
     @property
     def size(self) -> int:
@@ -80,8 +89,7 @@ def browse(info: DatasetInfo) -> Browsing:
     """Read the view; where it asks for what is not there, the first choice stands."""
     dataset = engine.store().dataset(info.id)
     subset = _chosen("subset", dataset.subsets)
-    rows: Any = dataset.select(subset=subset)
-    splits = [split for split in reversed(SPLITS) if (rows["split"] == split).any()]
+    splits = [split for split in reversed(SPLITS) if dataset.levels(subset, split)]
     split = _chosen("split", splits)
     runs = {run.id: run for run in session.runs_in_view(info) if split == "test" and subset in run.subsets}
     begun_first = sorted(runs.values(), key=lambda run: run.done == 0)
@@ -89,15 +97,15 @@ def browse(info: DatasetInfo) -> Browsing:
     others = {other.id: other for other in begun_first if other is not run}
     against = others.get(session.get("against")) or next(iter(others.values()), None)
     cuts = saved_cuts(engine.store(), run.id).get(subset) if run else None
-    first, second = (engine.table(one) if one else None for one in (run, against))
-    images = with_scores(rows[rows["split"] == split], first, second, cuts)
+    key = (info.id, subset, split, *(one and (one.id, *engine.state(one)) for one in (run, against)), cuts)
+    images = _joined(dataset, run, against, cuts, key)
     return Browsing(
         info,
         dataset.subsets,
         subset,
         splits,
         split,
-        sorted(rows["level"].unique()),
+        dataset.levels(subset),
         runs,
         distinct_names(list(runs.values())),
         run,
@@ -105,7 +113,23 @@ def browse(info: DatasetInfo) -> Browsing:
         cuts,
         images,
         _wanted(images, run, against, cuts),
+        key,
     )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _joined(
+    _dataset: Dataset, _run: Run | None, _against: Run | None, _cuts: SavedCuts | None, key: tuple[Any, ...]
+) -> pd.DataFrame:
+    """Images of the subset and split that the key names, with scores; shared by all sessions, never changed."""
+    _, subset, split, *_ = key
+    first, second = (engine.table(one) if one else None for one in (_run, _against))
+    return with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _shown(_images: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.DataFrame:
+    return select(_images, wanted)
 
 
 def orders(run: Run | None, against: Run | None) -> list[str]:

@@ -17,6 +17,9 @@ from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
 from pages.ui import credentials
 
+STEPS = 200
+"""How often at most a run that is going is read anew: at 100,000 images each reading takes about a second."""
+
 
 @lru_cache(maxsize=1)
 def store() -> Store:
@@ -25,14 +28,26 @@ def store() -> Store:
     return Store(Settings.from_environment())
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=12, show_spinner=False)
 def _table(run_id: str, state: tuple[Any, ...]) -> pd.DataFrame:
     return run_table(store(), run_id)
 
 
 def table(run: Run) -> pd.DataFrame:
-    """A run's images with their scores so far; read again only when something came."""
-    return _table(run.id, _state(run))
+    """A run's images with their scores so far, shared by all sessions and never changed; read again only when
+    something came."""
+    return _table(run.id, state(run))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _table_of(run_id: str, subset: str, state: tuple[Any, ...]) -> pd.DataFrame:
+    rows: Any = _table(run_id, state)
+    return rows[rows["subset"] == subset]
+
+
+def table_of(run: Run, subset: str) -> pd.DataFrame:
+    """Those of one subset."""
+    return _table_of(run.id, subset, state(run))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -44,7 +59,7 @@ def _metrics(run_id: str, subsets: tuple[str, ...], draws: int, state: tuple[Any
 
 def metrics(run: Run, subset: str | None, draws: int = 1000) -> dict[str, Any]:
     """The metrics of a run, of one subset or of all its subsets."""
-    return _metrics(run.id, (subset,) if subset else run.subsets, draws, _state(run))
+    return _metrics(run.id, (subset,) if subset else run.subsets, draws, state(run))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -58,9 +73,10 @@ def map_range(run: Run, subset: str) -> tuple[float, float, float] | None:
     return _range(run.id, subset, (rounded, run.status))
 
 
-def _state(run: Run) -> tuple[Any, ...]:
-    """Changes whenever the scores of a run may have changed."""
-    return run.done, run.status, run.finished
+def state(run: Run) -> tuple[Any, ...]:
+    """Changes whenever the scores of a run may have changed, of one that is going with every half percent of it."""
+    step = max(1, run.total // STEPS) if run.active else 1
+    return run.done // step * step, run.status, run.finished
 
 
 def worker_ready() -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
 from mad_core.images import ImageInfo, probe, read_mask
-from mad_core.runs.browsing import Wanted, select
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.scorer import OK
 from pages.ui import charts, engine, session, urls
@@ -32,9 +32,11 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
     """Draw the page of one image; ``row`` is its row of the dataset's table."""
     st.session_state[LAST_INSPECTED] = row["image_id"]
     order, in_gallery = view.shown, True
-    if row["image_id"] not in set(order["image_id"]):
-        order, in_gallery = select(view.images, Wanted(order=view.wanted.order)), False
-    place = order["image_id"].tolist().index(row["image_id"])
+    places = np.flatnonzero((order["image_id"] == row["image_id"]).to_numpy())
+    if not len(places):
+        order, in_gallery = view.unfiltered, False
+        places = np.flatnonzero((order["image_id"] == row["image_id"]).to_numpy())
+    place = int(places[0])
 
     def move(step: int) -> None:
         if 0 <= place + step < len(order):

@@ -17,8 +17,7 @@ WIDTH = 560
 
 def place(run: Run, subset: str, card: SubsetCard, mark: float, key: str) -> None:
     """Draw the place of a score (finite, raw units) among those of the run's images of one subset."""
-    rows: Any = engine.table(run)
-    rows = rows[rows["subset"] == subset]
+    rows: Any = engine.table_of(run, subset)
     arrays, names = (rows["level"], rows["score"]), level_names(card)
     higher, scored = int((rows["score"] > mark).sum()), int(rows["score"].notna().sum())
     sentence = describe_place(*arrays, mark, level_names=names)

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.figures import describe_raincloud, raincloud
+from mad_core.palette import Theme
 from mad_core.runs.external import provenance
-from mad_core.runs.latest import latest_answers
+from mad_core.runs.latest import LatestAnswer, latest_answers
 from mad_core.runs.results import run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.runs.usage import run_usage
+from mad_core.runs.usage import Usage, run_usage
 from mad_core.scorers.scorer import OK
 from mad_core.teaching import METRICS
 from pages.ui import charts, engine, header, session
@@ -101,7 +103,7 @@ def _finished(run: Run) -> str:
         facts.append(f"{run.done / scoring:.1f} images/s")
     facts.append(f"fitted in {duration(sum(e.seconds_fit for e in entries))}")
     facts.append(f"on {run.record.get('device', {}).get('id', run.device)}")
-    used = run_usage(engine.store(), run.id)
+    used = _usage(run.id, engine.state(run))
     facts += [used.in_words()] if used else []
     maps = engine.store().maps.disk_use(run.id)
     return " · ".join([*facts, f"maps {size(maps)}"] if maps else facts)
@@ -129,7 +131,7 @@ def _then_rerun(action: Callable[[], Any]) -> None:
 
 
 def _failed(run: Run) -> int:
-    return sum(status not in (OK, "waiting") for status in engine.table(run)["status"]) if run.done else 0
+    return int((~engine.table(run)["status"].isin((OK, "waiting"))).to_numpy().sum()) if run.done else 0
 
 
 def _more(run: Run) -> None:
@@ -189,21 +191,31 @@ def _numbers(run: Run) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Averages over the subsets. Scores of different subsets are never pooled.", width="content")
             how_to_read("metrics", "the table")
-        rows = [(name, engine.metrics(run, name, draws)) for name in run.subsets]
+        rows = found["subsets"].items()  # with the same draws as alone
         metric_table([(name, result) for name, result in rows if result["n_scored"]], first="Subset")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _usage(run_id: str, state: tuple[Any, ...]) -> Usage | None:
+    return run_usage(engine.store(), run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _latest(run_id: str, done: int, state: tuple[Any, ...]) -> list[LatestAnswer]:
+    return latest_answers(engine.store(), run_id, ANSWERS)
 
 
 def _answers(info: DatasetInfo, run: Run) -> None:
     """The last images with their reasons, for scorers that give reasons."""
-    found = latest_answers(engine.store(), run.id, ANSWERS)
+    found = _latest(run.id, run.done, engine.state(run))
     if not any(one.score is not None for one in found) and not asks_a_model(run.scorer):
         return
     st.markdown("**Latest answers**")
     if not found:
         st.caption("This run writes no reasons, or none has come yet.")
         return
-    table: Any = engine.table(run)
-    levels = {name: rows["level"].unique() for name, rows in table.groupby("subset")}
+    dataset = engine.store().dataset(info.id)
+    levels = {name: dataset.levels(name, "test") for name in run.subsets}
     with st.container(height=ANSWERS_HEIGHT, border=False):
         latest(info, found, levels)
 
@@ -216,23 +228,30 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
         if len(names) > 1:
             subset = st.segmented_control("Subset", names, **session.bound("subset", names, names[0])) or names[0]
         how_to_read("raincloud", "the cloud")
-    rows = engine.table(run)
-    rows = rows[rows["subset"] == subset]
-    labels = level_names(info.card.subset(subset))
+    labels = dict(level_names(info.card.subset(subset)))
+    figure, alt = _cloud_of(run, subset, labels, charts.theme(), run.id, engine.state(run))
+    chosen = charts.show_clickable(figure, alt, f"cloud_{run.id}_{subset}")
+    if chosen:  # a page is left in a full run only: leaving it in a fragment's can blank the browser
+        st.session_state["score_open"] = True
+        session.put(image=chosen, subset=subset, split=None)
+        st.rerun()
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _cloud_of(
+    _run: Run, subset: str, labels: dict[float, str], theme: Theme, run_id: str, state: tuple[Any, ...]
+) -> tuple[go.Figure, str]:
+    rows = engine.table_of(_run, subset)
     arrays = rows["level"], rows["score"]
     figure = raincloud(
         *arrays,
         rows["image_id"].tolist(),
         level_names=labels,
-        theme=charts.theme(),
+        theme=theme,
         hover=rows["path"].tolist(),
         title=f"{subset}: score against severity level",
     )
-    chosen = charts.show_clickable(figure, describe_raincloud(*arrays, level_names=labels), f"cloud_{run.id}_{subset}")
-    if chosen:  # a page is left in a full run only: leaving it in a fragment's can blank the browser
-        st.session_state["score_open"] = True
-        session.put(image=chosen, subset=subset, split=None)
-        st.rerun()
+    return figure, describe_raincloud(*arrays, level_names=labels)
 
 
 def _record(run: Run) -> None:
