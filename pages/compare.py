@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.audit.consensus import RULES
@@ -48,6 +49,7 @@ FEW = 8
 """Runs in view where none were chosen: the newest ones."""
 LIVE_SECONDS = 2.0
 FIGURE_SECONDS = 5.0
+POINTS_A_LEVEL = 1500
 DRAWS = 1000
 APART = 6
 # Figures stand beside each other only where both have room; below that they stand under each other.
@@ -95,8 +97,16 @@ class View:
 
     def rows(self, run: Run) -> pd.DataFrame:
         """The images of a run in view."""
+        if self.audited is None:
+            return engine.table(run) if self.subset is None else engine.table_of(run, self.subset)
         table: Any = audited_labels.rows(run, self.audited)
         return table if self.subset is None else table[table["subset"] == self.subset]
+
+    def key(self, *runs: Run) -> tuple[Any, ...]:
+        """Changes whenever the rows of these runs may have changed, or what they are called."""
+        labels = None if self.audited is None else audited_labels.digest_of(self.audited)
+        names = tuple(self.level_names.items())
+        return self.subset, labels, names, charts.theme(), *((r.id, self.names[r.id], *engine.state(r)) for r in runs)
 
     def partial(self, run: Run) -> str:
         """What to say of a run that has images in view still to score; empty of others."""
@@ -333,6 +343,14 @@ def _figures(view: View, place: int) -> None:
 
 
 def _cloud(view: View, run: Run) -> None:
+    figure, alt = _cloud_of(view, run, view.key(run))
+    clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
+    _open(view.rows(run), clicked, run.id)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
+    view, run = _view, _run
     rows = view.rows(run)
     scores, label = rows["score"], "anomaly score"
     if view.subset is None and len(run.subsets) > 1:
@@ -349,9 +367,7 @@ def _cloud(view: View, run: Run) -> None:
         height=330,
         width=520,
     )
-    alt = describe_raincloud(rows["level"], scores, level_names=view.level_names, score_label=label)
-    clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
-    _open(rows, clicked, run.id)
+    return figure, describe_raincloud(rows["level"], scores, level_names=view.level_names, score_label=label)
 
 
 def _open(rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
@@ -360,18 +376,23 @@ def _open(rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
     The page is left by the next full run: a browser that is sent away from within a fragment may end blank.
     """
     if image_id:
-        subset = dict(zip(rows["image_id"], rows["subset"], strict=True))[image_id]
+        subset = rows.loc[rows["image_id"] == image_id, "subset"].iloc[0]
         session.put(image=image_id, subset=subset, split=None, run=run_id)
         st.session_state["compare_open"] = True
         st.rerun()
 
 
 def _matrix(view: View, run: Run) -> None:
-    rows = view.rows(run)
+    figure, alt = _matrix_of(view, run, view.key(run))
+    charts.show(figure, f"{view.names[run.id]}: {alt}", f"matrix_{run.id}_{view.subset}")
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _matrix_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
+    view, rows = _view, _view.rows(_run)
     matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
     figure = inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=charts.theme(), width=450)
-    alt = describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)
-    charts.show(figure, f"{view.names[run.id]}: {alt}", f"matrix_{run.id}_{view.subset}")
+    return figure, describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)
 
 
 # -- two runs -------------------------------------------------------------------------------------
@@ -396,19 +417,36 @@ def _pair(view: View) -> None:
             width=320,
             **session.bound("against", others, others[0]),
         )
-    table = _side_by_side(view)
-    table = table[table[first].notna() & table[second].notna()].assign(
-        rank_a=lambda t: ranks_within_subsets(t, first), rank_b=lambda t: ranks_within_subsets(t, second)
-    )
+    key = view.key(*(run for run_id in (first, second) for run in view.runs if run.id == run_id))
+    table = _pair_of(view, first, second, key)
     left, right = st.columns(2, gap="large")
     with left:
-        _ranks(view, table, first, second)
+        _ranks(view, table, first, second, key)
     with right:
-        st.fragment(_difference)(view, table, first, second)
+        st.fragment(_difference)(view, table, first, second, key)
     _disagreements(view, table, first, second)
 
 
-def _ranks(view: View, table: pd.DataFrame, first: str, second: str) -> None:
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _pair_of(_view: View, first: str, second: str, key: tuple[Any, ...]) -> pd.DataFrame:
+    """The images that both runs scored, with their ranks; shared by all sessions, never changed."""
+    table = side_by_side({run.id: _view.rows(run) for run in _view.runs if run.id in (first, second)})
+    return table[table[first].notna() & table[second].notna()].assign(
+        rank_a=lambda t: ranks_within_subsets(t, first), rank_b=lambda t: ranks_within_subsets(t, second)
+    )
+
+
+def _ranks(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
+    figure, alt = _ranks_of(view, table, first, second, key)
+    clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
+    _open(table, clicked, first)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _ranks_of(
+    _view: View, _table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]
+) -> tuple[go.Figure, str]:
+    view, table = _view, _table
     name_a, name_b = view.names[first], view.names[second]
     figure = rank_scatter(
         table["rank_a"],
@@ -420,21 +458,19 @@ def _ranks(view: View, table: pd.DataFrame, first: str, second: str) -> None:
         hover=table["path"].tolist(),
         name_a=name_a,
         name_b=name_b,
+        points_a_level=POINTS_A_LEVEL,
     )
-    alt = describe_rank_scatter(table["rank_a"], table["rank_b"], name_a=name_a, name_b=name_b)
-    clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
-    _open(table, clicked, first)
+    return figure, describe_rank_scatter(table["rank_a"], table["rank_b"], name_a=name_a, name_b=name_b)
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
-def _differences(table: pd.DataFrame, first: str, second: str, draws: int) -> Any:
-    return comparing.differences(table["level"], table[first], table[second], table["subset"], draws=draws)
+def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> Any:
+    return comparing.differences(_table["level"], _table[first], _table[second], _table["subset"], draws=draws)
 
 
-def _difference(view: View, table: pd.DataFrame, first: str, second: str) -> None:
-    columns: Any = table[["level", first, second, "subset"]]
+def _difference(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
     draws = min(_draws(run) for run in view.runs if run.id in (first, second))
-    n, found = _differences(columns, first, second, draws)
+    n, found = _differences(table, first, second, draws, key)
     rows = [
         {"name": label, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
         for metric, label in DIFFERENCES.items()
@@ -454,15 +490,18 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str) -> Non
 def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> None:
     """The images whose ranks lie furthest apart."""
     gaps: Any = (table["rank_a"] - table["rank_b"]).abs()
-    images = engine.store().dataset(view.info.id).table.set_index("image_id", drop=False)
+    furthest = table.loc[gaps.nlargest(APART).index]
+    dataset = engine.store().dataset(view.info.id)
+    images: Any = dataset.table[dataset.table["image_id"].isin(furthest["image_id"].tolist())].set_index(
+        "image_id", drop=False
+    )
     st.markdown("**Where they disagree most**")
     st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
     shown = []
-    for row in table.loc[gaps.nlargest(APART).index].itertuples():
+    for row in furthest.itertuples():
         image = next(images.loc[[row.image_id]].itertuples())
-        levels = images.loc[images["subset"] == image.subset, "level"].unique()
         label = f"{row.rank_a:.0f} / {row.rank_b:.0f}"
-        shown.append(replace(tiles.tile(view.info, image, levels), score_label=label))
+        shown.append(replace(tiles.tile(view.info, image, dataset.levels(image.subset)), score_label=label))
     _open(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
     if view.subset and st.button("All images by rank difference", icon=":material/grid_view:"):
         session.put(image=None, subset=view.subset, split=None, sort="rank difference", run=first, against=second)
