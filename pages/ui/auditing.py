@@ -41,7 +41,8 @@ class Audit:
 
     def image(self, image_id: str) -> Mapping[str, Any] | None:
         """The row of an image, None where the dataset has none of that id."""
-        return images(self.dataset).get(image_id)
+        place = _places(self.dataset, f"{self.dataset.source}\0{self.dataset.version}").get(image_id)
+        return None if place is None else self.dataset.table.iloc[place].to_dict()
 
     def level(self, image_id: str, level: float) -> str:
         """A level in the words of the image's subset."""
@@ -55,13 +56,9 @@ def records() -> AuditStore:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _images(_dataset: Dataset, version: str) -> dict[str, Mapping[str, Any]]:
-    return {row["image_id"]: row for row in _dataset.table.to_dict("records")}
-
-
-def images(dataset: Dataset) -> dict[str, Mapping[str, Any]]:
-    """The rows of a dataset by image id."""
-    return _images(dataset, f"{dataset.source}\0{dataset.version}")
+def _places(_dataset: Dataset, version: str) -> dict[str, int]:
+    """Where each image stands in the dataset's table."""
+    return {image_id: place for place, image_id in enumerate(_dataset.table["image_id"].tolist())}
 
 
 # -- who reviews --------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from mad_core.audit.events import RATINGS, Event
 from mad_core.audit.lookalikes import read_hashes
 from mad_core.audit.queue import ORDERS, Order, error_rate, ordered, reviews_needed
 from mad_core.audit.suspicion import PARTS, suspicions
-from mad_core.datasets.dataset import LevelMeaning, SubsetCard, level_key
+from mad_core.datasets.dataset import Dataset, LevelMeaning, SubsetCard, level_key
 from mad_core.errors import MadError
 from mad_core.palette import level_colour, outline, text_on
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
@@ -69,10 +70,21 @@ class Line:
     key: str
     order: str
     ids: tuple[str, ...]
-    why: Mapping[str, Why] = field(default_factory=dict)
+    found: pd.DataFrame | None = None
+    """Suspicions by image id, as they were then; shared by all sessions that drew up a queue of them."""
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        return {image_id: place for place, image_id in enumerate(self.ids)}
 
     def place_of(self, image_id: str) -> int | None:
-        return self.ids.index(image_id) if image_id in self.ids else None
+        return self.places.get(image_id)
+
+    def why(self, image_id: str) -> Why:
+        """Why an image is in question; nothing where that is not known."""
+        if self.found is None or image_id not in self.found.index:
+            return Why()
+        return _why(self.found.loc[image_id].to_dict())
 
 
 def review_section(audit: Audit) -> None:
@@ -129,8 +141,10 @@ def _sample_size(audit: Audit, rows: pd.DataFrame) -> None:
 def _rate_so_far(audit: Audit, rows: pd.DataFrame) -> str:
     """The rate among the first images of the random order that the reviewer has rated; empty where there are none."""
     mine, wrong, reviews = _mine(audit), 0, 0
-    labels = dict(zip(rows["image_id"], rows["level"], strict=True))
-    for image_id in ordered(rows, "random"):
+    if not mine:
+        return ""
+    labels = dict(zip(rows["image_id"].tolist(), rows["level"].tolist(), strict=True))
+    for image_id in _at_random(rows, audit.info.id, audit.info.version, *rows["subset"].unique()):
         if image_id not in mine:
             break
         given = mine[image_id].level
@@ -144,6 +158,11 @@ def _rate_so_far(audit: Audit, rows: pd.DataFrame) -> str:
         f"Of the first {reviews:,} that you rated in random order, {wrong:,} labels differ from your level: "
         f"**{100 * found.rate:.1f} %** [{100 * found.low:.1f}, {100 * found.high:.1f}]."
     )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _at_random(_rows: pd.DataFrame, *key: Any) -> list[str]:
+    return ordered(_rows, "random")
 
 
 def _settings(audit: Audit) -> None:
@@ -177,31 +196,39 @@ def _line(audit: Audit, order: Order, subset: str | None) -> Line:
     if kept and kept["wanted"] == wanted:
         return kept["line"]
     with st.spinner("Drawing up the queue"):
-        ids, why = _draw_up(audit, order, subset)
+        ids, found = _draw_up(audit, order, subset)
     serial = st.session_state.get("audit_serial", 0) + 1
     st.session_state["audit_serial"] = serial
-    line = Line(f"{wanted}-{serial}", order, tuple(ids), why)
+    line = Line(f"{wanted}-{serial}", order, tuple(ids), found)
     mine = _mine(audit)
     first = next((i for i, image_id in enumerate(ids) if image_id not in mine), max(len(ids) - 1, 0))
     st.session_state[QUEUE] = {"wanted": wanted, "line": line, "at": Place(serial, first)}
     return line
 
 
-def _draw_up(audit: Audit, order: Order, subset: str | None) -> tuple[list[str], dict[str, Why]]:
-    """The images of a queue in order, and why each is in question."""
+def _draw_up(audit: Audit, order: Order, subset: str | None) -> tuple[list[str], pd.DataFrame]:
+    """The images of a queue in order, and the suspicions by which they are in question, by image id."""
     found = suspicions_of(audit)
     ids = ordered(found, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist())
     tests = audit.dataset.select(split="test", subset=subset)
     wanted = set(tests["image_id"])
-    return [i for i in ids if i in wanted], {row["image_id"]: _why(row) for row in found.to_dict("records")}
+    return [i for i in ids if i in wanted], found
 
 
 def suspicions_of(audit: Audit) -> pd.DataFrame:
-    """Suspicion of every label, from the scores and ratings there are by now."""
+    """Suspicion of every label, from the scores and ratings there are by now; its index holds the images' ids."""
+    runs = tuple((run.id, *engine.state(run)) for run in scored_runs(audit))
+    return _suspicions(audit, audit.info.id, runs, len(records().events(audit.info.id)))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _suspicions(_audit: Audit, dataset_id: str, runs: tuple[Any, ...], events: int) -> pd.DataFrame:
+    audit = _audit
     few = len(audit.dataset.table) <= HASHED
     folder = engine.store().settings.thumbnails / audit.info.id
     hashes = read_hashes(audit.dataset.table, folder) if few else None
-    return suspicions(audit.dataset.table, _scores(audit), records().ratings(audit.info.id), hashes)
+    found = suspicions(audit.dataset.table, _scores(audit), records().ratings(audit.info.id), hashes)
+    return found.set_index(pd.Index(found["image_id"].tolist(), dtype=object))
 
 
 def _scores(audit: Audit) -> dict[str, pd.Series]:
@@ -244,7 +271,7 @@ def _review(audit: Audit, line: Line, after: str) -> None:
     mine, committed = _mine(audit), committed_images(audit)
     items = tuple(_item(audit, line, image_id, mine, committed) for image_id in window)
     progress = records().progress(audit.info.id, audit.reviewer.name)
-    done = sum(image_id in mine for image_id in line.ids)
+    done = sum(line.place_of(image_id) is not None for image_id in mine)
     review(
         Queue(line.key, len(line.ids), start, items, at, ladders(audit, {item.subset for item in items})),
         done=done,
@@ -277,7 +304,7 @@ def _item(audit: Audit, line: Line, image_id: str, mine: Mapping[str, Mine], com
 
 def _reveal(audit: Audit, line: Line, image_id: str) -> Reveal:
     row = audit.image(image_id) or {}
-    why = line.why.get(image_id, Why())
+    why = line.why(image_id)
     colour = level_colour(row["level"], _levels(audit, row["subset"]), charts.theme())
     return Reveal(
         level_text(row["level"], audit.info.card.subset(row["subset"])),
@@ -303,7 +330,7 @@ def ranks(audit: Audit, image_id: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _rank_of(run_id: str, state: tuple[Any, ...]) -> dict[str, float]:
     """Percentile rank of each scored image within its subset."""
     rows = engine.table(engine.store().run(run_id))
@@ -354,9 +381,15 @@ def _references(audit: Audit, subset: str, level: float, anchors: pd.DataFrame) 
     chosen = [i for i in anchors.loc[anchors["level"] == level, "image_id"] if _in_subset(audit, i, subset)]
     name = level_text(level, audit.info.card.subset(subset))
     if not chosen and level == 0:
-        chosen = audit.dataset.select(split="train", subset=subset)["image_id"].tolist()
+        chosen = _normals(audit.dataset, audit.info.id, audit.info.version, subset)
         name = f"{name}, from the training normals"
     return tuple(_reference(audit, image_id, name) for image_id in chosen[-REFERENCES:])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _normals(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> list[str]:
+    """The training normals that stand for the normal level."""
+    return _dataset.select(split="train", subset=subset)["image_id"].tolist()[-REFERENCES:]
 
 
 def _in_subset(audit: Audit, image_id: str, subset: str) -> bool:
