@@ -24,6 +24,7 @@ from pages.ui.text import plain, size
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
 PREVIEW = 6
+USE_SECONDS = 60
 
 
 def page() -> None:
@@ -65,7 +66,7 @@ def _imports_note() -> None:
 
 
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
-    tests = len(dataset.select(split="test"))
+    tests = sum(sum(entry["test"].values()) for entry in dataset.counts())
     facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
     masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
@@ -153,7 +154,7 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
     """A few test images of every level, least severe first."""
     card = info.card.subset(subset)
     rows = dataset.select(split="test", subset=subset)
-    levels = sorted(float(level) for level in set(rows["level"]))
+    levels = dataset.levels(subset, "test")
     for level in levels:
         these = rows[rows["level"] == level]
         meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
@@ -173,7 +174,10 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
 
 def _problems(info: DatasetInfo) -> None:
     if not info.problems:
-        st.success("The import met no problems.", icon=":material/check:")
+        st.success(
+            "The import met no problems. It checked headers and digests; pixels are decoded when they are needed.",
+            icon=":material/check:",
+        )
         return
     table = pd.DataFrame([p.to_json() for p in info.problems]).rename(
         columns={"kind": "Problem", "path": "File", "message": "What happened"}
@@ -188,9 +192,8 @@ def _problems(info: DatasetInfo) -> None:
 def _levels(info: DatasetInfo, subset: str) -> None:
     """Names and meanings of the levels, editable."""
     st.subheader("What the levels mean", anchor=False)
-    rows = engine.store().dataset(info.id).select(subset=subset)
     card = info.card.subset(subset)
-    keys = [level_key(level) for level in sorted(rows["level"].unique())]
+    keys = [level_key(level) for level in engine.store().dataset(info.id).levels(subset)]
     table = pd.DataFrame(
         {
             "Level": [f"L{k}" for k in keys],
@@ -211,9 +214,15 @@ def _levels(info: DatasetInfo, subset: str) -> None:
             st.rerun()
 
 
+@st.cache_data(ttl=USE_SECONDS, max_entries=32, show_spinner=False)
+def _disk_use(dataset_id: str) -> int:
+    """Looked up now and then: it visits every thumbnail."""
+    return engine.store().disk_use(dataset_id)
+
+
 def _manage(info: DatasetInfo) -> None:
     st.subheader("This dataset", anchor=False)
-    st.caption(f"From {plain(info.source)} · {size(engine.store().disk_use(info.id))} kept here: maps and thumbnails")
+    st.caption(f"From {plain(info.source)} · {size(_disk_use(info.id))} kept here: maps and thumbnails")
     with st.form(f"rename_{info.id}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", info.name, max_chars=190)
         asked = st.form_submit_button("Rename")

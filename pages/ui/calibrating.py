@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from mad_core.datasets.dataset import Dataset, Imported, level_key
+from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError
 from mad_core.runs.store import DatasetInfo
 from pages.ui import engine, session
@@ -18,7 +18,7 @@ USUAL, MOST = 2, 100
 
 def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
     """How many images are set aside, what that takes from each level, and the button that does it."""
-    there = len(dataset.select(split="calibration"))
+    there = sum(sum(entry.get("calibration", {}).values()) for entry in dataset.counts())
     with st.expander("Set calibration images aside", icon=":material/tune:"):
         st.caption(
             "Anchors, blended scorers and thresholds learn from labelled images. These are taken from the test images "
@@ -30,7 +30,7 @@ def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
             "Images of each level and subset", 1, MOST, USUAL, key=f"calibrate_{info.id}", width=240
         )
         try:
-            calibrated = dataset.with_calibration(int(per_level))
+            calibrated = _set_aside(dataset, info.id, info.version, dataset.name, info.card.to_json(), int(per_level))
         except InputError as error:
             st.info(plain(str(error)), icon=":material/info:")
             return
@@ -39,15 +39,21 @@ def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
             _keep(info, calibrated)
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _set_aside(
+    _dataset: Dataset, dataset_id: str, version: str, name: str, card: dict[str, Any], per_level: int
+) -> Dataset:
+    return _dataset.with_calibration(per_level)
+
+
 def _taken(before: Dataset, after: Dataset) -> None:
     """Images that leave the metrics, by subset and level, and how many stay."""
     rows, total = [], 0
-    for subset in after.subsets:
-        had, stay = (Counter(dataset.select(split="test", subset=subset)["level"]) for dataset in (before, after))
-        gone = {level: had[level] - stay[level] for level in sorted(had)}
+    for had, stays in zip(before.counts(), after.counts(), strict=True):
+        gone = {level: n - stays["test"].get(level, 0) for level, n in had["test"].items()}
         total += sum(gone.values())
-        cells = {f"L{level_key(level)}": f"{n} of {had[level]:,}" for level, n in gone.items()}
-        rows.append({"Subset": subset, **cells})
+        cells = {f"L{level}": f"{n} of {had['test'][level]:,}" for level, n in gone.items()}
+        rows.append({"Subset": had["subset"], **cells})
     table = pd.DataFrame(rows)
     levels = sorted((c for c in table.columns if c != "Subset"), key=lambda c: float(c[1:]))
     st.markdown(f"**{_counted(total)}** leave every metric:")
