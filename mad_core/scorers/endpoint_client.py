@@ -10,12 +10,13 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 import cv2
+import httpx2
 import numpy as np
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -25,6 +26,8 @@ from mad_core.scorers.endpoint_address import Address
 from mad_core.scorers.prompts import Conversation
 
 JPEG_QUALITY = 95
+MOST_BYTES = 32_000_000
+"""Of a server's answer; alternatives of a long answer's tokens take a few."""
 RAW_CHARACTERS = 4000
 """Of an answer that is kept, at most."""
 GRACE_SECONDS = 60.0
@@ -126,7 +129,13 @@ class Client:
         self.address, self.form = address, Form()
         self._key, self._total = key, timeout * (retries + 1) + GRACE_SECONDS
         # A redirect would carry images to a host that nobody agreed to; a proxy has no business on loopback.
-        http = DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not address.loopback, timeout=timeout)
+        http = DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            trust_env=not address.loopback,
+            timeout=timeout,
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"response": [_bound]},
+        )
         try:
             self._openai = AsyncOpenAI(
                 api_key=key or "none", base_url=address.url, timeout=timeout, max_retries=retries, http_client=http
@@ -238,6 +247,31 @@ class Client:
 
     async def close(self) -> None:
         await self._openai.close()
+
+
+class _Counted(httpx2.AsyncByteStream):
+    """An answer as it comes, which ends when it gets too long."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._stream:
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise httpx2.ReadError(f"the answer is longer than {MOST_BYTES / 1e6:.0f} MB")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Take no answer without end, and none that is packed: it was not asked for, and may unpack to anything."""
+    if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise httpx2.ReadError("the answer is compressed, which was not asked for")
+    response.stream = _Counted(response.stream)
 
 
 def read_reply(data: Any) -> Reply:

@@ -30,6 +30,8 @@ class Answer:
     body: str | None = None
     wait: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    """Bytes of the body after which the connection ends."""
 
 
 Behaviour = Callable[[dict[str, Any], int], Answer]
@@ -110,9 +112,10 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.busy -= 1
-        self._send(answer.status, answer.body if answer.body is not None else _completion(answer), answer.headers)
+        body = answer.body if answer.body is not None else _completion(answer)
+        self._send(answer.status, body, answer.headers, answer.cut)
 
-    def _send(self, status: int, body: str, headers: dict[str, str] | None = None) -> None:
+    def _send(self, status: int, body: str, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
         data = body.encode()
         try:
             self.send_response(status)
@@ -120,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[:cut])
+            self.close_connection = cut is not None
         except OSError:
             self.close_connection = True  # the client went away
 

@@ -209,6 +209,25 @@ def test_what_is_no_score_is_a_named_failure_that_keeps_its_raw_text(serve, pict
         assert said.replace(KEY, "")[:8] in failed.detail["raw"] or "[key]" in failed.detail["raw"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Answer(body="{" + " " * 40_000 + "}"), "longer than 0 MB"),
+        (Answer(body="{}", headers={"Content-Encoding": "gzip"}), "compressed, which was not asked for"),
+        (Answer("Anomaly Score: 3", cut=120), "cannot be reached"),
+        (Answer("Anomaly Score: 3", cut=0), "cannot be reached"),
+    ],
+)
+def test_an_answer_that_is_endless_packed_or_cut_is_a_failed_image(serve, pictures, answer, says, monkeypatch) -> None:
+    monkeypatch.setattr("mad_core.scorers.endpoint_client.MOST_BYTES", 30_000)
+    dark = darkness_of(pictures[1][2])
+    serve(lambda request, number: answer if darkness(request) == dark else judge(request, number))
+    scored, _ = run(pictures)
+    assert [s.status for s in scored] == ["ok", "ok", "server-error", "ok", "ok"]
+    assert says in str(scored[2].reason)
+    assert scored[2].score is None
+
+
 def darkness_of(item: Item) -> int:
     return round(100 - float(np.array(Image.open(item.path)).mean()) / 255 * 100)
 

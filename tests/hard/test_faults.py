@@ -6,6 +6,7 @@ many rounds there were.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -15,18 +16,26 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from mad_core.runs.store import Store
+from mad_core.datasets.importing import import_dataset
+from mad_core.errors import WorkError
+from mad_core.runs.here import do_here
+from mad_core.runs.store import RunRequest, Store
+from mad_core.scorers import catalog
 from mad_core.settings import Settings
+from tests.engine.chat_server import Answer, judge, serving
 
 from .toy_hungry import too_large
 from .workshop import Bench, numbers, nursery, wait_until
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(1800)]
 KILLS, RACES = 120, 10
-DISKS, BUSY, CLOSED = 12, 6, 6
+DISKS, BUSY, CLOSED, CUT = 12, 6, 6, 60
 
 
 @pytest.fixture
@@ -174,12 +183,55 @@ def test_a_gpu_that_runs_out_of_memory(store: Store, tmp_path: Path) -> None:
     print("4 times the memory of a GPU ran out")
 
 
+def test_an_endpoint_that_is_cut_in_mid_answer(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers end after a random number of bytes; what is lost is asked again, and no half answer is a score."""
+    draw = random.Random(3)
+    folder = tmp_path / "grey"
+    for place, greys in (
+        ("train/good", range(240, 244)),
+        ("test/good", range(220, 240)),
+        ("test/x_level_1", range(90, 110)),
+    ):
+        (folder / place).mkdir(parents=True)
+        for grey in greys:
+            Image.fromarray(np.full((40, 60, 3), grey, np.uint8)).save(folder / place / f"{grey}.png")
+    cuts = [draw.randrange(600) if draw.random() < 0.5 else None for _ in range(CUT)]
+
+    def behaviour(request: dict[str, Any], number: int) -> Answer:
+        answer = judge(request, number)
+        answer.cut = cuts[number] if number < len(cuts) else None
+        return answer
+
+    with serving(behaviour) as server:
+        monkeypatch.setenv("MAD_ENDPOINT_URL", server.url)
+        dataset = store.add_dataset(import_dataset(folder, store.settings))
+        info = catalog.scorer("endpoint")
+        parameters = info.check({"model": "canned-1", "retries": 0, "concurrency": 1})
+        run = store.request_run(RunRequest(dataset, "endpoint", parameters, device="cpu"))
+        rounds = 0
+        while store.run(run.id).status != "done" or (store.scores(run.id)["status"] != "ok").any():
+            job = store.queue.active_for(run.job_key)
+            with contextlib.suppress(WorkError):
+                do_here(
+                    store, job.id if job else store.resume_run(run.id, retry_failed=True), "cpu", lambda progress: None
+                )
+            table = store.scores(run.id)
+            assert table["image_id"].is_unique
+            assert set(table["status"]) <= {"ok", "server-error"}
+            assert table.loc[table["status"] != "ok", "score"].isna().all()
+            rounds += 1
+            assert rounds < 40
+        paths = dict(zip(store.dataset(dataset).table["image_id"], store.dataset(dataset).table["path"], strict=True))
+        for row in store.scores(run.id).itertuples():
+            dark = round(100 - int(Path(paths[str(row.image_id)]).stem) / 255 * 100)
+            assert row.score == pytest.approx((0.6 * dark + 0.3 * min(100, dark + 2)) / 0.9)
+    print(f"{sum(cut is not None for cut in cuts)} answers cut off; all images scored after {rounds} rounds")
+
+
 # -- tools ------------------------------------------------------------------------------------------
 
 
-def _request(bench: Bench, scorer: str = "toy"):
-    from mad_core.runs.store import RunRequest
-
+def _request(bench: Bench, scorer: str = "toy") -> RunRequest:
     return RunRequest(bench.run.dataset_id, scorer, bench.run.parameters)
 
 
