@@ -25,10 +25,9 @@ lint: dev
 	@$(BIN)/ruff check .
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-bench: dev
-	@$(BIN)/python -m tests.benchmarks.metrics
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.mllm
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.audit
+# Speed against others, in one table that goes into README.md. Leave the machine alone meanwhile.
+bench: dev browser
+	@$(BIN)/python -m tests.benchmarks --write
 
 # Known vulnerabilities in the installed packages; needs the network, and says so where there is none.
 audit: setup
