@@ -34,6 +34,15 @@ def test_counts_are_by_subset_split_and_level() -> None:
     }
 
 
+def test_levels_of_a_subset_are_those_of_its_images() -> None:
+    dataset = make_dataset()
+    assert dataset.levels("a") == [0, 1, 2]
+    assert dataset.levels("a", "train") == [0]
+    assert dataset.levels("b", "calibration") == []
+    with pytest.raises(NotFoundError, match="'c'"):
+        dataset.levels("c")
+
+
 def test_ids_depend_on_subset_and_path_alone() -> None:
     assert image_id("a", "x.png") == image_id("a", "x.png")
     assert len({image_id("a", "x.png"), image_id("b", "x.png"), image_id("a", "y.png"), image_id("ax", ".png")}) == 4

@@ -120,6 +120,22 @@ def test_scores_keep_what_came_first_and_failures_have_none(store: Store, datase
     assert store.run(run.id).done == 3
 
 
+def test_a_run_counts_each_image_once_however_batches_overlap(store: Store, dataset_id: str) -> None:
+    run = store.request_run(request(dataset_id))
+    ids = store.dataset(dataset_id).select(split="test", subset="a")["image_id"].tolist()
+    for batch in (ids[:4], ids[2:6], ids[2:6], ids[6:]):
+        store.add_scores(run.id, "a", [(Scored.of(image, 1.0, None, 0.1), None) for image in batch])
+    assert store.run(run.id).done == len(ids) == store.count_done(run.id)
+
+
+def test_an_edited_dataset_is_made_anew_once(store: Store, dataset_id: str) -> None:
+    before = store.dataset(dataset_id)
+    store.rename_dataset(dataset_id, "Another name")
+    after = store.dataset(dataset_id)
+    assert (after.name, after.table is before.table) == ("Another name", True)
+    assert store.dataset(dataset_id) is after
+
+
 def test_failed_images_are_retried_on_demand_only(store: Store, dataset_id: str) -> None:
     run = store.request_run(request(dataset_id))
     ids = store.test_images(store.dataset(dataset_id), ["a"])["image_id"].tolist()
