@@ -11,7 +11,8 @@ projection left out (32 channels, the same first row) both must select the same 
 Expected: anomalib makes a difference of all features to the newest row at every step, of about 265 columns (the
 number that the Johnson-Lindenstrauss lemma asks for at 0.9), and writes it to memory; here a step is one product of a
 matrix of 128 columns and a vector, and reads it once. That is about four times less to move through memory.
-Came on a machine busy with other work (80 of 8,000 patches, one thread, by processor time): 6 times.
+Came on a machine busy with other work, one thread, by processor time: 6 times for 80 of 8,000 patches, 16 times for 400
+of 40,000. Why it grows so was not looked into.
 """
 
 from __future__ import annotations
