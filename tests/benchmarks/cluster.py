@@ -49,9 +49,8 @@ def main() -> None:
         data = _numbers(home / "files")
         start = _seconds(home / "first", data.table.iloc[:6], data, 1) - 3 * WAIT
         print(f"an actor and its first image cost {start:.1f} s")
-        print(
-            f"| actors | images a second ({1 / WAIT:.0f} an actor at best) | of linear | by the model |\n|---|---|---|---|"
-        )
+        best = f"images a second ({1 / WAIT:.0f} an actor at best)"
+        print(f"| actors | {best} | of linear | by the model |\n|---|---|---|---|")
         one = None
         for actors in ACTORS:
             seconds = _seconds(home / str(actors), data.table, data, actors)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -319,7 +321,11 @@ def _work(settings: Settings, dataset_id: str, images: list[str], name: str) -> 
 
 
 @pytest.mark.slow
-def test_ten_threads_and_several_processes_lose_nothing(settings: Settings, store: Store, dataset_id, tests) -> None:
+def test_ten_threads_and_several_processes_lose_nothing(
+    settings: Settings, store: Store, dataset_id, tests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A page test that ran before may have left its script here, which a new process would run again.
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     images = tests["image_id"].tolist()
     context = multiprocessing.get_context("spawn")
     workers: list[Any] = [

@@ -182,7 +182,7 @@ def test_check_counts_and_names_every_problem(mad: Mad, parts: Path) -> None:
     assert [(p["kind"], Path(p["path"]).name) for p in report["problems"]] == [("unreadable", "000.png")]
     text = mad("check", parts).out
     assert "L0: 3  L1: 2  L2: 3" in text
-    assert "1 problem\n" in text and "unreadable" in text
+    assert "1 problem;" in text and "unreadable" in text
 
 
 def test_check_compares_with_the_published_benchmark(mad: Mad, tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_what_cannot_be_done_is_status_1_and_a_sentence(
         ({"MAD_HOME": "{file}"}, "Set MAD_HOME to another"),
         ({"MAD_HOME": "{file}/below"}, "Set MAD_HOME to another"),
         ({"MAD_EXECUTOR": "cloud"}, "only local and ray are known"),
-        ({"MAD_DATABASE_URL": "nonsense"}, "MAD_DATABASE_URL cannot be used"),
+        ({"MAD_DATABASE_URL": "nonsense"}, "MAD_DATABASE_URL is no address of a database"),
         ({"MAD_DATABASE_URL": "sqlite:////none/at/all.db"}, "unable to open database file"),
         ({"MAD_DATABASE_URL": "sqlite:///{file}"}, "file is not a database"),
     ],

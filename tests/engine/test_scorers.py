@@ -220,5 +220,5 @@ def test_local_weights_file_is_used_and_recorded(tmp_path, pictures):
     assert len(scorer.facts()["weights_digest"]) == 64
     wrong = Path(tmp_path / "wrong.safetensors")
     save_file({"a": torch.zeros(3)}, wrong)
-    with pytest.raises(InputError, match="do not fit this backbone"):
+    with pytest.raises(InputError, match="cannot be used for this backbone"):
         catalog.scorer("padim").create({**parameters, "weights": str(wrong)}).fit(pictures[0], Context())
