@@ -174,19 +174,17 @@ def _interactions(page: Page, address: str) -> dict[str, list[float]]:
 
     _open(page, f"{address}/studies", "Studies")
     times["studies: another"] = []
-    for study in page.get_by_role("radio").all()[1:7]:
-        label = study.locator("xpath=ancestor::label")
+    page.locator("[data-testid='stRadio'] label").nth(6).wait_for()
+    for label in page.locator("[data-testid='stRadio'] label:has(input)").all()[1:7]:
         times["studies: another"].append(_answered(page, label.click, lambda: page.evaluate("location.href")))
     _open(page, f"{address}/audit", "Audit")
     page.get_by_label("Your name").fill("Ann")
     page.get_by_role("button", name="Begin").click()
-    place = page.locator("[data-place]").first
+    place, forward = page.locator("[data-place]").first, page.get_by_role("button", name="Next").first
     place.wait_for()
     page.wait_for_selector(DONE)
-    times["audit: next"] = [
-        _answered(page, lambda: page.keyboard.press("j"), lambda: place.get_attribute("data-place"))
-        for _ in range(CLICKS)
-    ]
+    # The browser holds the next images: what is judged shows at once, and the page follows behind.
+    times["audit: next"] = [_seen(forward.click, lambda: place.get_attribute("data-place")) for _ in range(CLICKS)]
     loads = {
         name: [_timed(lambda name=name: _open(page, f"{address}/{name}", name.capitalize())) for _ in range(4)][1:]
         for name in ("compare", "data", "score")
@@ -209,10 +207,17 @@ def _open(page: Page, address: str, heading: str) -> None:
 
 
 def _answered(page: Page, act: Callable[[], object], seen: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    _seen(act, seen)
+    page.wait_for_selector(DONE)
+    return time.perf_counter() - begin
+
+
+def _seen(act: Callable[[], object], seen: Callable[[], object]) -> float:
+    """Seconds from a press until what is ``seen`` changes."""
     before, begin = seen(), time.perf_counter()
     act()
     while seen() == before:
         assert time.perf_counter() - begin < 60, "the page did not answer"
         time.sleep(0.01)
-    page.wait_for_selector(DONE)
     return time.perf_counter() - begin
