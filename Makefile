@@ -13,8 +13,10 @@ app: setup
 
 setup: .venv/ready
 
+# Files side by side, one for each processor, each with one thread.
 test: dev browser
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	  --no-loadscope-reorder $(ARGS)
 
 # Bad input, faults and scale: too long for every day.
 test-hard: dev browser
@@ -45,7 +47,7 @@ dev: .venv/dev
 	@$(BIN)/python -m pip install -q -r requirements.txt
 	@touch $@
 
-.venv/dev: requirements-dev.txt .venv/ready
+.venv/dev: $(wildcard requirements-*.txt) .venv/ready
 	@$(BIN)/python -m pip install -q -r requirements-dev.txt
 	@touch $@
 

@@ -71,6 +71,19 @@ def plain_address(source: str | Path) -> str:
     return f"{protocol}://{rest}"
 
 
+def ready(address: str) -> None:
+    """See that an address can be read with what is installed; the storage itself is not asked.
+
+    Raises
+    ------
+    InputError
+        As :func:`plain_address`.
+    UnavailableError
+        If a library is missing.
+    """
+    _system(plain_address(address))
+
+
 def listed(address: str, progress: Callable[[int, int], None]) -> list[RemoteFile]:
     """Every file below an address; ``progress(0, files so far)`` is called now and then.
 

@@ -144,8 +144,8 @@ def _newton(wins: np.ndarray, judged: np.ndarray, prior_sd: float) -> tuple[np.n
         if not n or np.abs(gradient).max() < 1e-10:
             break
         step = np.linalg.solve(_curvature(strength, judged, precision), gradient)
-        scale = 1.0
-        while (reached := _value(strength + scale * step, wins, precision)) < value and scale > 1e-8:
+        scale, rounding = 1.0, 1e-12 * (1 + abs(value))  # at the top a full step can seem to lead down by this much
+        while (reached := _value(strength + scale * step, wins, precision)) < value - rounding and scale > 1e-8:
             scale /= 2
         strength, value = strength + scale * step, reached
     return strength, np.linalg.inv(_curvature(strength, judged, precision))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mad_core import remote
 from mad_core.errors import MadError
-from mad_core.runs import devices
+from mad_core.runs import cluster, database, devices
 from mad_core.scorers import catalog, models
 from mad_core.settings import Settings
 
@@ -31,6 +34,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     missing: list[str] = []
     device = _device(settings.device, missing)
     store = _store(settings.home, missing)
+    missing += _elsewhere(settings)
     scorers = [info.to_json() for info in catalog.scorers()]
     missing += [f"{entry['title']}: {entry['why_not']}" for entry in scorers if entry["why_not"]]
     return {
@@ -67,6 +71,21 @@ def _no_gpu() -> str:
         "No CUDA device: everything runs on the CPU, and scorers that train take minutes to hours. "
         f"If this machine has an NVIDIA GPU, {cure}"
     )
+
+
+def _elsewhere(settings: Settings) -> Iterator[str]:
+    """What the settings ask for beyond this machine and its disk, and is not installed."""
+    try:
+        database.open_engine(settings.database_url)
+    except MadError as error:
+        yield str(error)
+    if settings.executor == "ray" and importlib.util.find_spec("ray") is None:
+        yield f"{cluster.NEEDS}."
+    for address in settings.allowed_addresses:
+        try:
+            remote.ready(address)
+        except MadError as error:
+            yield str(error)
 
 
 def _store(home: Path, missing: list[str]) -> dict[str, Any]:

@@ -477,6 +477,7 @@ def test_no_permission_is_a_sentence(mad: Mad, parts: Path, tmp_path: Path, monk
 
 
 def test_a_result_that_cannot_be_written_is_a_sentence(mad: Mad, parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(parts.parent)  # the default of --out is a file in the folder where one stands
     assert "choose another with --out" in _without_access(mad, parts, monkeypatch)
     assert Mean.scored == []
 
@@ -708,6 +709,21 @@ def test_doctor_notices_the_disk_the_device_and_the_folder(
     words = ("MAD_DEVICE: Device cuda:1 is not there", "No CUDA device", "cannot be written", "GB are free")
     for word in words:
         assert sum(word in sentence for sentence in report["missing"]) == 1, word
+
+
+def test_doctor_names_what_the_settings_ask_for_and_is_not_installed(
+    mad: Mad, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setattr("mad_core.runs.doctor.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("MAD_DATABASE_URL", "postgresql://inspector:secret@db/mad")
+    monkeypatch.setenv("MAD_EXECUTOR", "ray")
+    monkeypatch.setenv("MAD_ALLOWED_ROOTS", "s3://bucket/parts:memory://here")
+    missing = mad("doctor", "--json").json["missing"]
+    for needed in ("requirements-postgres.txt", "requirements-ray.txt", "requirements-storage.txt"):
+        assert sum(needed in sentence for sentence in missing) == 1, needed
+    assert "secret" not in str(missing)
 
 
 def test_warm_fetches_what_is_missing(mad: Mad, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,12 +181,13 @@ def test_chosen_pairs_teach_more_than_random_ones() -> None:
     assert np.mean(better) > 0
 
 
-def test_two_hundred_images_are_quick() -> None:
-    _, comparisons = simulated(200, 600)
-    images = [f"i{number}" for number in range(200)]
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
-        assert next_pair(fit(comparisons, images)) is not None
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.3
+def test_newton_reaches_the_top_in_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However sums are rounded: at the top a step must not be taken for one that leads down."""
+    solved: list[int] = []
+    solve = np.linalg.solve
+    monkeypatch.setattr(np.linalg, "solve", lambda *arguments: (solved.append(1), solve(*arguments))[1])
+    for seed in range(20):
+        solved.clear()
+        _, comparisons = simulated(60, 200, seed=seed)
+        fit(comparisons)
+        assert len(solved) <= 12
