@@ -90,13 +90,13 @@ def test_what_cannot_be_had_is_said_with_its_address(settings: Settings, bucket:
         import_dataset("s3://shop/elsewhere", settings)
     with pytest.raises(MadError, match="s3://no-such-bucket/parts"):
         import_dataset("s3://no-such-bucket/parts", settings)
-    with pytest.raises(remote.MissingError, match="s3://shop/parts/gone.png is not there"):
+    with pytest.raises(remote.MissingError, match=r"s3://shop/parts/gone\.png is not there"):
         remote.local(f"{bucket}/gone.png")
 
 
 def test_a_server_that_is_not_there_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(MadError, match=r"s3://shop/parts cannot be read: .*127\.0\.0\.1:9"):
+    with pytest.raises(MadError, match=r"s3://shop/parts cannot be read: .*127\.0\.0\.1:9") as caught:
         import_dataset("s3://shop/parts", settings)
-    assert "not-told" not in str(pytest.raises(MadError, import_dataset, "s3://shop/parts", settings).value)
+    assert "not-told" not in str(caught.value)
