@@ -85,7 +85,7 @@ def test_two_workers_race_for_one_queue(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk", "4m") as disk:
+    with _small_disk(tmp_path / "disk", "12m") as disk:
         store = Store(Settings.from_environment({"MAD_HOME": str(disk / "home")}))
         draw, told = random.Random(1), []
         bench = Bench.of(store, numbers(tmp_path / "files", 100), wait=0.001)
