@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import struct
@@ -248,9 +249,9 @@ def _unusable(folder: Path) -> str | None:
             f"The model in {folder} has no safetensors files; other formats can run code and are never opened. "
             "Convert it with save_pretrained, or take another model."
         )
-    absent = [file.name for file in files if not file.is_file()]
+    absent = [file.name for file in files if not os.path.isfile(file)]  # False, too, for what can be no name of a file
     if absent:
-        return f"{absent[0]} of the model in {folder} is missing: the fetch was cut off; fetch it again."
+        return f"{absent[0][:80]} of the model in {folder} is missing: the fetch was cut off; fetch it again."
     if not _has_chat_template(folder):
         return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
     return None
