@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import struct
@@ -249,7 +248,8 @@ def _unusable(folder: Path) -> str | None:
             f"The model in {folder} has no safetensors files; other formats can run code and are never opened. "
             "Convert it with save_pretrained, or take another model."
         )
-    absent = [file.name for file in files if not os.path.isfile(file)]  # False, too, for what can be no name of a file
+    there = {path.name for path in folder.iterdir() if path.is_file()}  # an index can name what can be no file at all
+    absent = [file.name for file in files if file.name not in there]
     if absent:
         return f"{absent[0][:80]} of the model in {folder} is missing: the fetch was cut off; fetch it again."
     if not _has_chat_template(folder):
