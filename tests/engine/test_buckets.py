@@ -15,10 +15,8 @@ from mad_core import remote
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import InputError, UnavailableError
 from mad_core.images import ImageError, content_hash, read_image, thumbnail
-from mad_core.runs.here import do_here
-from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers import catalog
 from mad_core.settings import Settings
+from tests.engine.storage_parts import draw, scores_of
 
 
 @pytest.fixture
@@ -30,12 +28,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A tree with training normals, two levels, a mask, a table of no use and a card."""
-    rng = np.random.default_rng(0)
-    root = tmp_path / "parts"
-    for place, count in (("train/good", 4), ("test/good", 3), ("test/cut_level_2", 3), ("ground_truth/cut_level_2", 0)):
-        (root / place).mkdir(parents=True)
-        for i in range(count):
-            Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)).save(root / place / f"{i}.png")
+    root = draw(tmp_path / "parts", "cut_level_2")
+    (root / "ground_truth/cut_level_2").mkdir(parents=True)
     Image.fromarray(np.full((24, 32), 255, np.uint8)).save(root / "ground_truth/cut_level_2/0_mask.png")
     (root / "mad.yaml").write_text("title: Parts on a bucket\n")
     return root
@@ -64,18 +58,8 @@ def test_it_is_the_dataset_of_the_folder(settings: Settings, folder: Path, bucke
 
 
 def test_it_is_scored_and_shown_as_from_a_folder(settings: Settings, folder: Path, bucket: str) -> None:
-    scores = []
-    for source in (folder, bucket):
-        store = Store(Settings.from_environment({"MAD_HOME": str(settings.home / str(len(scores)))}))
-        dataset = store.add_dataset(import_dataset(source, settings))
-        request = RunRequest(dataset, "filterbank", catalog.scorer("filterbank").check({}), device="cpu")
-        run = store.request_run(request)
-        job = store.queue.active_for(run.job_key)
-        assert job is not None
-        do_here(store, job.id, "cpu", lambda progress: None)
-        scores.append(store.scores(run.id).set_index("image_id")["score"].sort_index())
-        store.close()
-    assert scores[0].equals(scores[1])
+    here, there = import_dataset(folder, settings), import_dataset(bucket, settings)
+    assert scores_of(here, settings.home / "0").equals(scores_of(there, settings.home / "1"))
 
 
 def test_an_image_that_was_dropped_is_fetched_again(settings: Settings, bucket: str, tmp_path: Path) -> None:

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pytest
-from PIL import Image
 
 from mad_core import remote
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import InputError, MadError
-from mad_core.runs.here import do_here
-from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers import catalog
 from mad_core.settings import Settings
+from tests.engine.storage_parts import draw, scores_of
 
 pytest.importorskip("s3fs", reason="S3 needs s3fs: pip install -r requirements-storage.txt")
 moto_server = pytest.importorskip("moto.server", reason="an S3 server needs moto[s3,server]")
@@ -45,13 +41,7 @@ def settings(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    root = tmp_path / "parts"
-    for place, count in (("train/good", 4), ("test/good", 3), ("test/a scratch_level_2", 3)):
-        (root / place).mkdir(parents=True)
-        for i in range(count):
-            Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)).save(root / place / f"{i} + é.png")
-    return root
+    return draw(tmp_path / "parts", "a scratch_level_2", "{} + é.png")
 
 
 @pytest.fixture
@@ -69,20 +59,9 @@ def test_it_is_imported_and_scored_as_from_a_folder(settings: Settings, folder: 
     assert not there.problems
     for kept in settings.remote.rglob("*.png"):  # scoring fetches what it needs by itself
         kept.unlink()
-    scores = []
-    for found in (here, there):
-        store = Store(Settings.from_environment({"MAD_HOME": str(settings.home / str(len(scores)))}))
-        dataset = store.add_dataset(found)
-        request = RunRequest(dataset, "filterbank", catalog.scorer("filterbank").check({}), device="cpu")
-        run = store.request_run(request)
-        job = store.queue.active_for(run.job_key)
-        assert job is not None
-        do_here(store, job.id, "cpu", lambda progress: None)
-        table = store.scores(run.id).set_index("image_id")
-        assert table["score"].notna().all()
-        scores.append(table["score"].sort_index())
-        store.close()
-    assert scores[0].equals(scores[1])
+    expected, found = scores_of(here, settings.home / "0"), scores_of(there, settings.home / "1")
+    assert expected.notna().all() and found.notna().all()
+    assert expected.equals(found)
 
 
 def test_what_cannot_be_had_is_said_with_its_address(settings: Settings, bucket: str) -> None:
