@@ -35,6 +35,7 @@ def scores_of(imported: Imported, home: Path) -> pd.Series:
     job = store.queue.active_for(run.job_key)
     assert job is not None
     do_here(store, job.id, "cpu", lambda progress: None)
-    scores = store.scores(run.id).set_index("image_id")["score"].sort_index()
+    table = store.scores(run.id)
+    scores = pd.Series(table["score"].to_numpy(), table["image_id"].to_numpy()).sort_index()
     store.close()
     return scores
