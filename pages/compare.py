@@ -492,14 +492,13 @@ def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> 
     gaps: Any = (table["rank_a"] - table["rank_b"]).abs()
     furthest = table.loc[gaps.nlargest(APART).index]
     dataset = engine.store().dataset(view.info.id)
-    images: Any = dataset.table[dataset.table["image_id"].isin(furthest["image_id"].tolist())].set_index(
-        "image_id", drop=False
-    )
+    these: Any = dataset.table[dataset.table["image_id"].isin(furthest["image_id"].tolist())]
+    images: dict[str, Any] = {image.image_id: image for image in these.itertuples()}
     st.markdown("**Where they disagree most**")
     st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
     shown = []
     for row in furthest.itertuples():
-        image = next(images.loc[[row.image_id]].itertuples())
+        image = images[row.image_id]
         label = f"{row.rank_a:.0f} / {row.rank_b:.0f}"
         shown.append(replace(tiles.tile(view.info, image, dataset.levels(image.subset)), score_label=label))
     _open(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)

@@ -152,24 +152,29 @@ def _benchmark_card(benchmark: Benchmark) -> None:
 
 def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
     """A few test images of every level, least severe first."""
-    card = info.card.subset(subset)
-    rows = dataset.select(split="test", subset=subset)
-    levels = dataset.levels(subset, "test")
-    for level in levels:
-        these = rows[rows["level"] == level]
+    card, levels = info.card.subset(subset), dataset.levels(subset, "test")
+    for level, (images, these) in _samples(dataset, info.id, subset).items():
         meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(charts.level_chip(level, levels, card), width="content")
-            st.caption(f"{len(these):,} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
-        step = max(1, len(these) // PREVIEW)
+            st.caption(f"{images:,} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
         chosen = gallery(
-            [tiles.tile(info, row, levels) for row in these.iloc[::step].head(PREVIEW).itertuples()],
+            [tiles.tile(info, row, levels) for row in these.itertuples()],
             columns=PREVIEW,
             key=f"preview_{level_key(level)}",
         )
         if chosen:
             session.put(image=chosen, subset=subset)
             st.switch_page("pages/images.py")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _samples(_dataset: Dataset, dataset_id: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
+    """How many test images each level has, least severe first, and a few of them from all over it."""
+    found = {}
+    for level, rows in _dataset.select(split="test", subset=subset).groupby("level"):
+        found[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
+    return found
 
 
 def _problems(info: DatasetInfo) -> None:

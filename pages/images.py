@@ -14,7 +14,7 @@ from mad_core.errors import NotFoundError
 from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session, tiles
-from pages.ui.browsing import APART, PERCENTILES, SIZES, Browsing, browse, defects, level_keys, orders, range_text
+from pages.ui.browsing import APART, PERCENTILES, SIZES, Browsing, browse, orders, range_text
 from pages.ui.gallery import Tile, gallery
 from pages.ui.header import header
 from pages.ui.inspecting import LAST_INSPECTED, inspect
@@ -126,7 +126,7 @@ def _run_choice(
 def _filters(view: Browsing) -> None:
     if len(view.splits) > 1:
         st.segmented_control("Split", view.splits, required=True, **_first_page("split", view.splits))
-    keys, kinds = level_keys(view.images), defects(view.images)
+    keys, kinds = view.level_keys, view.defects
     st.pills(
         "Severity level",
         keys,

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import importlib.util
+import math
 import secrets
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from starlette.requests import Request
@@ -19,15 +22,36 @@ from starlette.requests import Request
 from mad_core.settings import Settings
 
 PASS_SECONDS = 12 * 3600
+LOOK_SECONDS = 1.0
 _SECRET = secrets.token_bytes(32)
+_login = (-math.inf, False)
+"""When the secrets were looked at, and whether a login is configured."""
 
 
 def login_configured() -> bool:
-    """Whether Streamlit's OIDC login is configured (``[auth]`` in the secrets)."""
+    """Whether Streamlit's OIDC login is configured: ``[auth]`` in the secrets, or secrets that cannot be read.
+
+    The answer stands for a second: while there are no secrets Streamlit looks for them at every question, one session
+    after the other, and a gallery asks once for each image.
+    """
+    global _login
+    now = time.monotonic()
+    if now - _login[0] >= LOOK_SECONDS:
+        _login = now, unreadable_secrets() or "auth" in (_secrets() or {})
+    return _login[1]
+
+
+def unreadable_secrets() -> bool:
+    """Whether there are secrets and they cannot be read: then nobody can tell who may come in."""
+    return _secrets() is None and any(Path(path).exists() for path in st.get_option("secrets.files"))
+
+
+def _secrets() -> Mapping[str, Any] | None:
+    """The secrets; None where there are none or they cannot be read, which Streamlit tells in its log."""
     try:
-        return "auth" in st.secrets
-    except FileNotFoundError:
-        return False
+        return st.secrets.to_dict()
+    except (OSError, ValueError):
+        return None
 
 
 def admitted() -> bool:
@@ -40,6 +64,12 @@ def ask_login() -> None:
     from pages.ui.text import plain  # brings pandas, which the image routes do without
 
     st.title("MAD Inspector", anchor=False)
+    if unreadable_secrets():
+        st.error(
+            "The secrets of this server cannot be read, so nobody is let in. Its log says what is wrong with the file.",
+            icon=":material/block:",
+        )
+        return
     if _logged_in():
         known = plain(_address()) or "This account, which has no confirmed e-mail address,"
         st.error(f"{known} is not among those who may use this server.", icon=":material/block:")

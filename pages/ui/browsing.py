@@ -44,6 +44,8 @@ class Browsing:
         Those kept with the run for this subset.
     images : DataFrame
         All images of subset and split, as :func:`mad_core.runs.browsing.with_scores` gives them.
+    level_keys, defects : sequence of str
+        Levels and defects among them, as filters write them.
     wanted : Wanted
         The filters and the order in view.
     key : tuple
@@ -62,6 +64,8 @@ class Browsing:
     against: Run | None
     cuts: SavedCuts | None
     images: pd.DataFrame
+    level_keys: Sequence[str]
+    defects: Sequence[str]
     wanted: Wanted
     key: tuple[Any, ...]
 
@@ -98,7 +102,7 @@ def browse(info: DatasetInfo) -> Browsing:
     against = others.get(session.get("against")) or next(iter(others.values()), None)
     cuts = saved_cuts(engine.store(), run.id).get(subset) if run else None
     key = (info.id, subset, split, *(one and (one.id, *engine.state(one)) for one in (run, against)), cuts)
-    images = _joined(dataset, run, against, cuts, key)
+    images, levels, defects = _joined(dataset, run, against, cuts, key)
     return Browsing(
         info,
         dataset.subsets,
@@ -112,7 +116,9 @@ def browse(info: DatasetInfo) -> Browsing:
         against,
         cuts,
         images,
-        _wanted(images, run, against, cuts),
+        levels,
+        defects,
+        _wanted(levels, defects, run, against, cuts),
         key,
     )
 
@@ -120,11 +126,16 @@ def browse(info: DatasetInfo) -> Browsing:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _joined(
     _dataset: Dataset, _run: Run | None, _against: Run | None, _cuts: SavedCuts | None, key: tuple[Any, ...]
-) -> pd.DataFrame:
-    """Images of the subset and split that the key names, with scores; shared by all sessions, never changed."""
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Images of the subset and split that the key names, with scores, the levels and the defects among them.
+
+    Shared by all sessions, never changed.
+    """
     _, subset, split, *_ = key
     first, second = (engine.table(one) if one else None for one in (_run, _against))
-    return with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
+    images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
+    levels = [level_key(level) for level in _dataset.levels(subset, split)]
+    return images, levels, sorted(images["defect"].dropna().unique())
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -139,21 +150,13 @@ def orders(run: Run | None, against: Run | None) -> list[str]:
     return [order for order in ORDERS if order not in left_out]
 
 
-def level_keys(images: pd.DataFrame) -> list[str]:
-    """Levels among images as filters write them."""
-    return [level_key(level) for level in sorted(images["level"].unique())]
-
-
-def defects(images: pd.DataFrame) -> list[str]:
-    """Defects among images."""
-    return sorted(images["defect"].dropna().unique())
-
-
-def _wanted(images: pd.DataFrame, run: Run | None, against: Run | None, cuts: SavedCuts | None) -> Wanted:
+def _wanted(
+    levels: Sequence[str], defects: Sequence[str], run: Run | None, against: Run | None, cuts: SavedCuts | None
+) -> Wanted:
     keys, kinds, called = (session.get_list(name) for name in ("level", "defect", "called"))
     return Wanted(
-        levels=tuple(float(key) for key in level_keys(images) if key in keys),
-        defects=tuple(defect for defect in defects(images) if defect in kinds),
+        levels=tuple(float(key) for key in levels if key in keys),
+        defects=tuple(defect for defect in defects if defect in kinds),
         state=_chosen("state", ["", *STATES]) if run else "",
         name=session.get("find"),
         ranks=_chosen("percentile", PERCENTILES, range_text) if run else ALL_RANKS,

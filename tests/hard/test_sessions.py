@@ -88,6 +88,7 @@ class Client:
         """Go through pages, filters and images as somebody does, until the time is over."""
         draw = random.Random(seed)
         try:
+            time.sleep(draw.uniform(0, PAUSE[1]))  # people do not all press in the same millisecond
             while time.monotonic() < end:
                 self.ask(*_somewhere(draw, dataset))
                 time.sleep(draw.uniform(*PAUSE))
