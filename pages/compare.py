@@ -22,6 +22,7 @@ from mad_core.figures import (
     rank_scatter,
 )
 from mad_core.metrics import comparing
+from mad_core.palette import Theme
 from mad_core.report.contents import ReportRequest
 from mad_core.runs.comparing import (
     distinct_names,
@@ -49,7 +50,7 @@ FEW = 8
 """Runs in view where none were chosen: the newest ones."""
 LIVE_SECONDS = 2.0
 FIGURE_SECONDS = 5.0
-POINTS_A_LEVEL = 1500
+POINTS_A_LEVEL = 600
 DRAWS = 1000
 APART = 6
 # Figures stand beside each other only where both have room; below that they stand under each other.
@@ -110,6 +111,8 @@ class View:
 
     def partial(self, run: Run) -> str:
         """What to say of a run that has images in view still to score; empty of others."""
+        if run.status == "done":
+            return ""
         rows = self.rows(run)
         waiting = int((rows["status"] == "waiting").to_numpy().sum())
         state = "at work" if run.active else "stopped"
@@ -477,14 +480,19 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, key: t
         for value, interval in [found[metric]]
     ]
     title = f"{view.names[first]} minus {view.names[second]}"
-    facts = {"reference": [("no difference", 0.0)], "x_title": "difference"}
-    figure = metric_intervals(rows, theme=charts.theme(), width=620, **facts)
+    figure, alt = _difference_of(rows, charts.theme())
     st.markdown(f"**{plain(title)}**, on the {n:,} images that both scored")
-    charts.show(figure, f"{title}: {describe_metric_intervals(rows, **facts)}", f"difference_{first}_{second}")
+    charts.show(figure, f"{title}: {alt}", f"difference_{first}_{second}")
     st.caption(
         "Paired 95 % bootstrap intervals: both runs on the same resampled images, drawn within each level. An interval "
         "that holds 0 does not tell the two apart."
     )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _difference_of(rows: list[dict[str, Any]], theme: Theme) -> tuple[go.Figure, str]:
+    facts = {"reference": [("no difference", 0.0)], "x_title": "difference"}
+    return metric_intervals(rows, theme=theme, width=620, **facts), describe_metric_intervals(rows, **facts)
 
 
 def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> None:

@@ -27,7 +27,7 @@ from mad_core.figures.words import broken, escaped, letters_in, listed
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.palette import Theme, chrome, translucent
 
-POINTS_A_LEVEL = 1500
+POINTS_A_LEVEL = 600
 WEBGL_FROM = 3000  # points; above it a browser draws markers faster on a canvas than as SVG
 _GOLDEN = (5**0.5 - 1) / 2
 

@@ -40,7 +40,7 @@ HANDLERS = {
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
-NICENESS = 10
+NICENESS = 15
 """Of a worker beside a web server: the page that shows the work comes before the work."""
 STORE_SECONDS = 1.0
 """Pause before a store that could not be written (full disk, busy database) is tried again."""

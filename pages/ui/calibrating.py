@@ -29,10 +29,9 @@ def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
         per_level = st.number_input(
             "Images of each level and subset", 1, MOST, USUAL, key=f"calibrate_{info.id}", width=240
         )
-        try:
-            calibrated = _set_aside(dataset, info.id, info.version, dataset.name, info.card.to_json(), int(per_level))
-        except InputError as error:
-            st.info(plain(str(error)), icon=":material/info:")
+        calibrated = _set_aside(dataset, info.id, info.version, dataset.name, info.card.to_json(), int(per_level))
+        if isinstance(calibrated, str):
+            st.info(plain(calibrated), icon=":material/info:")
             return
         _taken(dataset, calibrated)
         if st.button("Set aside", key=f"set_aside_{info.id}"):
@@ -42,8 +41,12 @@ def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _set_aside(
     _dataset: Dataset, dataset_id: str, version: str, name: str, card: dict[str, Any], per_level: int
-) -> Dataset:
-    return _dataset.with_calibration(per_level)
+) -> Dataset | str:
+    """The dataset with calibration images, or why there are none."""
+    try:
+        return _dataset.with_calibration(per_level)
+    except InputError as error:
+        return str(error)
 
 
 def _taken(before: Dataset, after: Dataset) -> None:
