@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +53,10 @@ LIVE_SECONDS = 2.0
 FIGURE_SECONDS = 5.0
 POINTS_A_LEVEL = 600
 DRAWS = 1000
+MANY = 20_000
+"""Scores of the runs in view from which on intervals take seconds."""
+DRAWING = "compare_drawing"
+COMPUTING = "The 95 % intervals are being computed."
 APART = 6
 # Figures stand beside each other only where both have room; below that they stand under each other.
 ROOM = "<style>.st-key-figures [data-testid='stColumn'] { min-width: min(30rem, 100%); }</style>"
@@ -142,8 +147,13 @@ def page() -> None:
     if not view.runs:
         st.info("None of the chosen runs scored this subset.", icon=":material/info:")
         return
-    active = any(run.active for run in view.runs)
-    st.fragment(_numbers, run_every=LIVE_SECONDS if active else None)(view)
+    with _intervals_later(view):
+        _draw(info, view)
+
+
+def _draw(info: DatasetInfo, view: View) -> None:
+    renewed = any(run.active for run in view.runs) or _waits("numbers", _wanted(view))
+    st.fragment(_numbers, run_every=LIVE_SECONDS if renewed else None)(view)
     _export(view)
     what_did_not_fit(view.runs, view.names)
     bench_section(info, view.runs)
@@ -157,6 +167,33 @@ def page() -> None:
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
         st.page_link("pages/score.py", label="Choose another scorer", icon=":material/play_arrow:")
+
+
+@contextlib.contextmanager
+def _intervals_later(view: View) -> Iterator[None]:
+    """While the page is drawn nothing of it waits for intervals that take seconds: fragments compute them after it."""
+    st.session_state[DRAWING] = _many(view)
+    try:
+        yield
+    finally:
+        st.session_state[DRAWING] = False
+
+
+def _many(view: View) -> bool:
+    return sum(run.done for run in view.runs) > MANY
+
+
+def _waits(name: str, wanted: Any) -> bool:
+    """Whether the intervals of a fragment are left for later, as this session has not computed these yet."""
+    return st.session_state.get(DRAWING, False) and st.session_state.get(f"compare_{name}") != wanted
+
+
+def _computed(view: View, name: str, wanted: Any) -> None:
+    """Remember that this session has these intervals; the fragment that computed them later need not renew itself."""
+    first = st.session_state.get(f"compare_{name}") != wanted
+    st.session_state[f"compare_{name}"] = wanted
+    if first and _many(view):
+        st.rerun()
 
 
 def _await_scores(info: DatasetInfo, known: set[str]) -> None:
@@ -192,20 +229,29 @@ def _numbers(view: View) -> None:
     """The table and what it says; values stand there before their intervals, which are computed run by run."""
     view = _renewed(view)
     founds = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
-    labels = None if view.audited is None else view.audited["audited"].tolist()
-    wanted = view.subset, labels, [(run.id, run.done) for run in view.runs if not run.active]
-    computing = st.session_state.get("compare_computed") != wanted
+    wanted = _wanted(view)
+    if _waits("numbers", wanted):
+        _table(view, founds)
+        st.caption(COMPUTING)
+        return
+    computing = st.session_state.get("compare_numbers") != wanted
     slot = st.empty() if computing else st.container()  # what an empty place holds vanishes before it is drawn anew
     for place, run in enumerate(view.runs):
         if computing:
             with slot.container():
                 _table(view, founds)
-                st.caption("The 95 % intervals are being computed.")
+                st.caption(COMPUTING)
         founds[place] = audited_labels.metrics(run, view.subset, _draws(run), view.audited)
-    st.session_state["compare_computed"] = wanted
     with slot.container():
         _table(view, founds)
         _in_words(view, founds)
+    _computed(view, "numbers", wanted)
+
+
+def _wanted(view: View) -> tuple[Any, ...]:
+    """What intervals in the table depend on."""
+    labels = None if view.audited is None else view.audited["audited"].tolist()
+    return view.subset, labels, [(run.id, run.done) for run in view.runs if not run.active]
 
 
 def _renewed(view: View) -> View:
@@ -426,7 +472,9 @@ def _pair(view: View) -> None:
     with left:
         _ranks(view, table, first, second, key)
     with right:
-        st.fragment(_difference)(view, table, first, second, key)
+        draws = min(_draws(run) for run in view.runs if run.id in (first, second))
+        later = bool(draws) and _waits("difference", key)
+        st.fragment(_difference, run_every=LIVE_SECONDS if later else None)(view, table, first, second, draws, key)
     _disagreements(view, table, first, second)
 
 
@@ -471,8 +519,10 @@ def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key:
     return comparing.differences(_table["level"], _table[first], _table[second], _table["subset"], draws=draws)
 
 
-def _difference(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
-    draws = min(_draws(run) for run in view.runs if run.id in (first, second))
+def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:
+    if draws and _waits("difference", key):
+        st.caption("The paired intervals are being computed.")
+        return
     n, found = _differences(table, first, second, draws, key)
     rows = [
         {"name": label, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
@@ -487,6 +537,8 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, key: t
         "Paired 95 % bootstrap intervals: both runs on the same resampled images, drawn within each level. An interval "
         "that holds 0 does not tell the two apart."
     )
+    if draws:
+        _computed(view, "difference", key)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -158,6 +158,20 @@ def test_uploads_have_a_limit_that_the_page_tells(
     expect(page.get_by_text("must be 1.0MB or smaller")).to_be_visible()
 
 
+def test_where_secrets_cannot_be_read_nobody_is_let_in(serve: Callable[..., Server], home: Path, page: Page) -> None:
+    """A slip in the file that names the login does not open the server to everybody."""
+    broken = home / "broken.toml"
+    broken.write_text(f'[auth\nclient_secret = "{CLIENT_SECRET}"', encoding="utf-8")
+    app = serve(ROOT / "app.py", {"MAD_HOME": str(home / "store"), "STREAMLIT_SECRETS_FILES": str(broken)})
+    page.goto(app.url)
+    expect(page.get_by_text("The secrets of this server cannot be read, so nobody is let in.")).to_be_visible()
+    assert page.get_by_role("link", name="Compare").count() == 0
+    assert page.request.get(f"{app.url}/image/any/image/original").status == 401
+    said = app.output()
+    assert "Failed to load secrets" in said
+    assert CLIENT_SECRET not in said
+
+
 def test_it_listens_on_this_machine_alone() -> None:
     """As configured; no command that people are told to use says otherwise."""
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,111 @@
+"""The real pages over a dataset whose every text is markup: in components, figures and the report none of it runs."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
+from mad_core.runs.store import Store
+from mad_core.settings import Settings
+from tests.app.conftest import Home, _draw, scored
+from tests.browser.conftest import ROOT, Server, Watch
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+EVIL = "\"'><img src=x onerror=alert(1)><script>alert(2)</script> **b** [x](javascript:alert(3)) :material/home:"
+ALIEN = "img[src='x'], a[href^='javascript'], script:not([src]):not([type])"
+LOOK = """selector => {
+  const found = [], texts = [], roots = [document];
+  for (const root of roots) {
+    found.push(...root.querySelectorAll(selector));
+    texts.push(root.body ? root.body.textContent : root.textContent);
+    for (const element of root.querySelectorAll('*')) if (element.shadowRoot) roots.push(element.shadowRoot);
+  }
+  return [found.filter(e => e.textContent.includes('alert') || e.tagName !== 'SCRIPT').length, texts.join(' ')];
+}"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("evil")
+    store = Store(Settings.from_environment({"MAD_HOME": str(folder / "store")}))
+    drawn = _draw(folder / "images").table
+    table = drawn[drawn["subset"] == "plate"].assign(subset=EVIL)
+    table["template_path"] = [f"{EVIL}/{path}" for path in table["template_path"]]
+    table["defect"] = [None if level == 0 else f"{EVIL} {level:g}" for level in table["level"]]
+    levels = {f"{k}": LevelMeaning(f"{EVIL} {k}", EVIL) for k in range(4)}
+    card = Card(EVIL, EVIL, EVIL, EVIL, EVIL, {EVIL: SubsetCard("industrial", levels, product=EVIL)})
+    home = Home(store, store.add_dataset(Imported(Dataset(EVIL, table, card, EVIL))))
+    rng = random.Random(5)
+    for number in (1, 2):
+        home.add_run(f"{EVIL} {number}", lambda row: scored(row, row.level + rng.random(), reason=EVIL))
+    return home
+
+
+def test_on_real_pages_text_of_others_stays_text(
+    home: Home, page: Page, watch: Watch, serve: Callable[..., Server], settled: Callable[[Page], None]
+) -> None:
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    server = serve(ROOT / "app.py", {"MAD_HOME": str(home.store.settings.home)})
+
+    def look(where: str) -> None:
+        settled(page)
+        alien, text = page.evaluate(LOOK, ALIEN)
+        assert (alien, said) == (0, []), where
+        assert "onerror=alert(1)" in text, f"the texts are not on {where}"
+
+    page.goto(server.url)
+    expect(page.locator(".tile").first).to_be_visible()
+    look("Data")
+    page.goto(f"{server.url}/images")
+    page.locator(".tile").first.hover()
+    look("the gallery")
+    page.locator(".tile").first.click()
+    expect(page.get_by_role("button", name="Gallery")).to_be_visible()
+    look("the page of one image")
+    page.goto(f"{server.url}/compare")
+    cloud = page.locator(".js-plotly-plot").first
+    expect(cloud).to_be_visible()
+    point = cloud.locator(".scatterlayer .point").first
+    point.scroll_into_view_if_needed()
+    settled(page)
+    box = point.bounding_box()
+    assert box is not None
+    for step in (0, 1):
+        page.mouse.move(box["x"] + box["width"] / 2 + step, box["y"] + box["height"] / 2)
+    expect(page.locator(".hoverlayer .hovertext").first).to_contain_text("onerror")
+    look("Compare")
+    page.goto(f"{server.url}/score")
+    look("Score")
+    page.goto(f"{server.url}/audit")
+    page.get_by_label("Your name").fill(f"{EVIL} Ada"[:100])
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_label("Your name")).to_be_hidden()
+    page.wait_for_timeout(1500)
+    look("Audit")
+    # Streamlit looks for itself below the page that was opened first, then above it.
+    watch.errors[:] = [error for error in watch.errors if "/_stcore/" not in error]
+
+
+def test_in_a_report_text_of_others_stays_text(home: Home, page: Page, watch: Watch, tmp_path: Path) -> None:
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    runs = [run.id for run in home.store.runs(home.dataset)]
+    command = [sys.executable, "-m", "mad_core", "report", *runs, "--out", str(tmp_path / "report.html")]
+    environment = {**os.environ, "MAD_HOME": str(home.store.settings.home)}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_timeout(2000)
+    alien, text = page.evaluate(LOOK, "img[src='x'], a[href^='javascript']")
+    assert (alien, said) == (0, [])
+    assert "onerror=alert(1)" in text
+    watch.foreign[:] = [address for address in watch.foreign if not address.startswith("file:")]
