@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from anomalib.models.image.dfm.torch_model import DFMModel
-from anomalib.models.image.padim.torch_model import PadimModel
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 from PIL import Image
 from torch import nn
 
 from mad_core.scorers import weights
-from mad_core.scorers.backbones import changed_tensors, local_weights, put_tensors
+from mad_core.scorers.backbones import changed_tensors, channels_last, local_weights, put_tensors
 from mad_core.scorers.coreset import greedy_coreset
 from mad_core.scorers.formula_net import STRIDES
 from mad_core.scorers.image_scorer import (
@@ -94,6 +93,8 @@ class ModelScorer(ImageScorer):
         self.weights = weights.resolve(self.id, self.parameters, context.weights) if self.frozen else None
         with local_weights(self.weights):
             self.model = self.build().to(context.device)
+        if "feature_extractor." in self.frozen and torch.device(context.device).type == "cpu":
+            channels_last(self.model.feature_extractor)
 
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
         """The image squeezed to a square of ``size``, as published, uint8 (3, S, S), and its map's shape."""
@@ -281,20 +282,6 @@ class PatchCore(ModelScorer):
             "positions": "anywhere" if self.nearby is None else "nearby",
             "likeness_of_normals": self.likeness,
         }
-
-
-class Padim(ModelScorer):
-    """A Gaussian of backbone features at every position; Defard et al. 2021."""
-
-    id = "padim"
-    frozen = ("feature_extractor.",)
-
-    def build(self) -> nn.Module:
-        return PadimModel(self.architecture(), ["layer1", "layer2", "layer3"], True, self.parameters["features"])
-
-    def learn(self, images: torch.Tensor, context: Context) -> None:
-        self.gather(images, context, 2 * len(images))
-        self.model.fit()
 
 
 class Dfm(ModelScorer):

@@ -102,7 +102,7 @@ register(
         id="padim",
         title="PaDiM",
         family="memory bank",
-        entry="mad_core.scorers.conventional:Padim",
+        entry="mad_core.scorers.padim:Padim",
         paper="Defard et al. 2021, PaDiM, https://arxiv.org/abs/2011.08785",
         summary="A Gaussian of backbone features at every position. Fast; wants parts that lie the same way.",
         needs="Backbone weights (47 MB, once).",

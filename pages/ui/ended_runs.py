@@ -21,10 +21,10 @@ def install() -> None:
     if getattr(handle, "sends_ended_runs", False):
         return
 
-    def creating(self: Any, request: RerunData) -> None:
+    def creating(self: Any, initial_rerun_data: RerunData) -> None:
         if self._scriptrunner is not None:  # one that was stopped is not there any more
             setattr(self._scriptrunner, _ENDED, True)
-        create(self, request)
+        create(self, initial_rerun_data)
 
     def handling(self: Any, sender: Any, event: ScriptRunnerEvent, *rest: Any, **named: Any) -> None:
         current = self._scriptrunner

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
 from mad_core.runs.store import Store
@@ -50,11 +50,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
+@pytest.fixture
+def said(page: Page) -> list[str]:
+    """What dialogs say, which no page opens."""
+    messages: list[str] = []
+
+    def close(dialog: Dialog) -> None:
+        messages.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", close)
+    return messages
+
+
 def test_on_real_pages_text_of_others_stays_text(
-    home: Home, page: Page, watch: Watch, serve: Callable[..., Server], settled: Callable[[Page], None]
+    home: Home, page: Page, said: list[str], watch: Watch, serve: Callable[..., Server], settled: Callable[[Page], None]
 ) -> None:
-    said: list[str] = []
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     server = serve(ROOT / "app.py", {"MAD_HOME": str(home.store.settings.home)})
 
     def look(where: str) -> None:
@@ -96,9 +107,9 @@ def test_on_real_pages_text_of_others_stays_text(
     watch.errors[:] = [error for error in watch.errors if "/_stcore/" not in error]
 
 
-def test_in_a_report_text_of_others_stays_text(home: Home, page: Page, watch: Watch, tmp_path: Path) -> None:
-    said: list[str] = []
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+def test_in_a_report_text_of_others_stays_text(
+    home: Home, page: Page, said: list[str], watch: Watch, tmp_path: Path
+) -> None:
     runs = [run.id for run in home.store.runs(home.dataset)]
     command = [sys.executable, "-m", "mad_core", "report", *runs, "--out", str(tmp_path / "report.html")]
     environment = {**os.environ, "MAD_HOME": str(home.store.settings.home)}
