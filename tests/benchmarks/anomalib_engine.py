@@ -17,9 +17,9 @@ the Engine's memory bank, because the coreset starts from random numbers and no 
 Expected from reading both: the networks cost the same; the Engine adds little of its own; PatchCore's coreset costs
 anomalib several times more (``coreset.py``). So well above 1.5 for PatchCore on a small network, less on a wide one,
 and about 1 for PaDiM, whose fit here is anomalib's own.
-What came: PatchCore on the backbone that ships 2.2 times faster, PaDiM 0.99. Profiled, a third of PaDiM was convolutions;
-the rest enlarged 448 channels to keep 100 of them and estimated 4,096 covariances one by one. Channels last, channels
-kept first and covariances in blocks (``padim.py``) made that 1.8 and PatchCore 3.2.
+What came: PatchCore on the backbone that ships 2.2 times faster, PaDiM 0.99. Profiled, a third of PaDiM was
+convolutions; the rest enlarged 448 channels to keep 100 of them, and estimated 4,096 covariances one by one. Channels
+last, channels kept first and covariances in blocks (``padim.py``) made that 1.8, and PatchCore 3.2.
 """
 
 from __future__ import annotations
