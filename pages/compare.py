@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +34,7 @@ from mad_core.runs.comparing import (
 )
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.teaching import METRICS
-from pages.ui import audited_labels, charts, engine, session, tiles
+from pages.ui import audited_labels, charts, engine, later, session, tiles
 from pages.ui.bench import bench_section
 from pages.ui.gallery import gallery
 from pages.ui.header import header
@@ -53,9 +52,6 @@ LIVE_SECONDS = 2.0
 FIGURE_SECONDS = 5.0
 POINTS_A_LEVEL = 600
 DRAWS = 1000
-MANY = 20_000
-"""Scores of the runs in view from which on intervals take seconds."""
-DRAWING = "compare_drawing"
 COMPUTING = "The 95 % intervals are being computed."
 APART = 6
 # Figures stand beside each other only where both have room; below that they stand under each other.
@@ -147,12 +143,12 @@ def page() -> None:
     if not view.runs:
         st.info("None of the chosen runs scored this subset.", icon=":material/info:")
         return
-    with _intervals_later(view):
+    with later.drawing(view.runs):
         _draw(info, view)
 
 
 def _draw(info: DatasetInfo, view: View) -> None:
-    renewed = any(run.active for run in view.runs) or _waits("numbers", _wanted(view))
+    renewed = any(run.active for run in view.runs) or later.waits("numbers", _wanted(view))
     st.fragment(_numbers, run_every=LIVE_SECONDS if renewed else None)(view)
     _export(view)
     what_did_not_fit(view.runs, view.names)
@@ -167,33 +163,6 @@ def _draw(info: DatasetInfo, view: View) -> None:
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
         st.page_link("pages/score.py", label="Choose another scorer", icon=":material/play_arrow:")
-
-
-@contextlib.contextmanager
-def _intervals_later(view: View) -> Iterator[None]:
-    """While the page is drawn nothing of it waits for intervals that take seconds: fragments compute them after it."""
-    st.session_state[DRAWING] = _many(view)
-    try:
-        yield
-    finally:
-        st.session_state[DRAWING] = False
-
-
-def _many(view: View) -> bool:
-    return sum(run.done for run in view.runs) > MANY
-
-
-def _waits(name: str, wanted: Any) -> bool:
-    """Whether the intervals of a fragment are left for later, as this session has not computed these yet."""
-    return st.session_state.get(DRAWING, False) and st.session_state.get(f"compare_{name}") != wanted
-
-
-def _computed(view: View, name: str, wanted: Any) -> None:
-    """Remember that this session has these intervals; the fragment that computed them later need not renew itself."""
-    first = st.session_state.get(f"compare_{name}") != wanted
-    st.session_state[f"compare_{name}"] = wanted
-    if first and _many(view):
-        st.rerun()
 
 
 def _await_scores(info: DatasetInfo, known: set[str]) -> None:
@@ -230,11 +199,11 @@ def _numbers(view: View) -> None:
     view = _renewed(view)
     founds = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
     wanted = _wanted(view)
-    if _waits("numbers", wanted):
+    if later.waits("numbers", wanted):
         _table(view, founds)
         st.caption(COMPUTING)
         return
-    computing = st.session_state.get("compare_numbers") != wanted
+    computing = later.lacks("numbers", wanted)
     slot = st.empty() if computing else st.container()  # what an empty place holds vanishes before it is drawn anew
     for place, run in enumerate(view.runs):
         if computing:
@@ -245,7 +214,7 @@ def _numbers(view: View) -> None:
     with slot.container():
         _table(view, founds)
         _in_words(view, founds)
-    _computed(view, "numbers", wanted)
+    later.computed("numbers", wanted, view.runs)
 
 
 def _wanted(view: View) -> tuple[Any, ...]:
@@ -473,8 +442,8 @@ def _pair(view: View) -> None:
         _ranks(view, table, first, second, key)
     with right:
         draws = min(_draws(run) for run in view.runs if run.id in (first, second))
-        later = bool(draws) and _waits("difference", key)
-        st.fragment(_difference, run_every=LIVE_SECONDS if later else None)(view, table, first, second, draws, key)
+        renewed = bool(draws) and later.waits("difference", key)
+        st.fragment(_difference, run_every=LIVE_SECONDS if renewed else None)(view, table, first, second, draws, key)
     _disagreements(view, table, first, second)
 
 
@@ -520,7 +489,7 @@ def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key:
 
 
 def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:
-    if draws and _waits("difference", key):
+    if draws and later.waits("difference", key):
         st.caption("The paired intervals are being computed.")
         return
     n, found = _differences(table, first, second, draws, key)
@@ -538,7 +507,7 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws:
         "that holds 0 does not tell the two apart."
     )
     if draws:
-        _computed(view, "difference", key)
+        later.computed("difference", key, view.runs)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

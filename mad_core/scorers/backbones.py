@@ -8,7 +8,7 @@ random weights, none.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -89,12 +89,21 @@ def _check_names(model: nn.Module, path: Path) -> None:
 def channels_last(extractor: nn.Module) -> None:
     """Have a frozen extractor compute with channels last: the same features, on the CPU a fifth to a quarter faster.
 
-    What goes in and comes out, a mapping of tensors, stays as it is laid out.
+    What goes in and comes out stays as it is laid out.
     """
     last = torch.channels_last
     extractor.to(memory_format=last)
     extractor.register_forward_pre_hook(lambda _, given: tuple(x.contiguous(memory_format=last) for x in given))
-    extractor.register_forward_hook(lambda _, __, found: {name: x.contiguous() for name, x in found.items()})
+    extractor.register_forward_hook(lambda _, __, found: _contiguous(found))
+
+
+def _contiguous(found: Any) -> Any:
+    """Tensors, or lists or mappings of them, with their rows one after the other in memory."""
+    if isinstance(found, torch.Tensor):
+        return found.contiguous()
+    if isinstance(found, Mapping):
+        return {name: _contiguous(one) for name, one in found.items()}
+    return [_contiguous(one) for one in found]
 
 
 def changed_tensors(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.Tensor]:

@@ -51,7 +51,9 @@ class SelectingPadim(PadimModel):
             here = vectors[start : start + step] - mean[start : start + step, None]
             covariance = here.mT @ here / (normals - 1)
             covariance.diagonal(dim1=1, dim2=2).add_(RIDGE)
-            inverse[start : start + step] = torch.linalg.inv(covariance)
+            factor, fault = torch.linalg.cholesky_ex(covariance)
+            rounded = bool(fault.any())  # below the ridge single precision may lose that it is positive
+            inverse[start : start + step] = torch.linalg.inv(covariance) if rounded else torch.cholesky_inverse(factor)
         self.gaussian.mean, self.gaussian.inv_covariance = mean.T.contiguous(), inverse
 
 

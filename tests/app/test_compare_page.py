@@ -13,7 +13,7 @@ from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table
-from pages.ui import charts
+from pages.ui import charts, later
 from tests.app.conftest import Home, scored
 
 Open = Callable[..., AppTest]
@@ -54,6 +54,22 @@ def test_runs_stand_beside_each_other_with_intervals_and_references(home: Home, 
     labels = {button.label for button in buttons}
     assert labels == {"Metrics as CSV", "Scores side by side as CSV"}
     assert "Each point is an image, placed by its severity level" in written(test)
+
+
+def test_no_part_of_the_page_waits_for_intervals_of_many_scores(
+    home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fragments compute them afterwards, which ``tests/hard/test_scale.py`` waits for in a browser."""
+    monkeypatch.setattr(later, "MANY", 40)
+    test = open_page("compare", within="plate")
+    assert row(test, "Alpha")[1] == "24"
+    assert re.search(r"0\.\d+ to 0\.\d+", table(test)) is None
+    assert written(test).count("intervals are being computed") == 2
+    assert "Where they disagree most" in written(test)
+    monkeypatch.setattr(later, "MANY", 1000)
+    test = open_page("compare", within="plate")
+    assert re.search(r"0\.\d+ to 0\.\d+", table(test))
+    assert "being computed" not in written(test)
 
 
 def test_the_table_is_accessible_and_takes_no_html_from_users(home: Home, open_page: Open) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.hard, pytest.mark.timeout(3600)]
 IMAGES = 100_000
 IMPORT_SECONDS, EVALUATE_SECONDS = 180, 60
 ANSWER_SECONDS, WEB_MEGABYTES = 0.5, 600
+INTERVALS_SECONDS = 60
+INTERVAL = re.compile(r"0\.\d+ to 0\.\d+")
 CLICKS = 12
 DONE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
@@ -185,6 +188,14 @@ def _interactions(page: Page, address: str) -> dict[str, list[float]]:
     page.wait_for_selector(DONE)
     # The browser holds the next images: what is judged shows at once, and the page follows behind.
     times["audit: next"] = [_seen(forward.click, lambda: place.get_attribute("data-place")) for _ in range(CLICKS)]
+    _open(page, f"{address}/compare", "Compare")
+    waiting, begin = page.get_by_text("intervals are being computed"), time.perf_counter()
+    while waiting.count():
+        assert time.perf_counter() - begin < INTERVALS_SECONDS, "the intervals do not come"
+        page.wait_for_timeout(200)
+    page.wait_for_selector(DONE)
+    print(f"compare: all intervals {time.perf_counter() - begin:.0f} s after the page")
+    assert page.get_by_text(INTERVAL).count()
     loads = {
         name: [_timed(lambda name=name: _open(page, f"{address}/{name}", name.capitalize())) for _ in range(4)][1:]
         for name in ("compare", "data", "score")

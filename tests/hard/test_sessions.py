@@ -153,7 +153,7 @@ def test_thirty_sessions_while_a_run_goes(tmp_path: Path) -> None:
 
 
 def _warm(port: int, dataset: str) -> None:
-    """What each page computes once for everybody is over before people come; intervals of finished runs among it."""
+    """What each page computes once for everybody is over before people come."""
     client = Client(port)
     for page in ("data", "score", "compare", "studies"):
         client.ask(page, f"dataset={dataset}")
