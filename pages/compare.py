@@ -21,6 +21,7 @@ from mad_core.figures import (
     raincloud,
     rank_scatter,
 )
+from mad_core.figures.raincloud import POINTS_A_LEVEL
 from mad_core.metrics import comparing
 from mad_core.palette import Theme
 from mad_core.report.contents import ReportRequest
@@ -50,7 +51,6 @@ FEW = 8
 """Runs in view where none were chosen: the newest ones."""
 LIVE_SECONDS = 2.0
 FIGURE_SECONDS = 5.0
-POINTS_A_LEVEL = 600
 DRAWS = 1000
 COMPUTING = "The 95 % intervals are being computed."
 APART = 6

@@ -141,6 +141,16 @@ def open_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppT
     return opened
 
 
+def marked_up(dataset: Dataset, text: str) -> Dataset:
+    """The plate once more, with a text for names, levels, defects and all else that is said of it."""
+    table = dataset.table[dataset.table["subset"] == "plate"].assign(subset=text)
+    table["template_path"] = [f"{text}/{path}" for path in table["template_path"]]
+    table["defect"] = [None if level == 0 else f"{text} {level:g}" for level in table["level"]]
+    levels = {f"{k}": LevelMeaning(f"{text} {k}", text) for k in range(4)}
+    card = Card(text, text, text, text, text, {text: SubsetCard("industrial", levels, product=text)})
+    return Dataset(text, table, card, text)
+
+
 def _draw(folder: Path) -> Dataset:
     rows = []
     for subset, levels in LEVELS.items():

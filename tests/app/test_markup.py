@@ -11,12 +11,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
+from mad_core.datasets.dataset import Imported
 from mad_core.scorers.scorer import Scored
 from pages.ui import review
 from pages.ui.routes import routes
 from pages.ui.text import plain
-from tests.app.conftest import Home, scored
+from tests.app.conftest import Home, marked_up, scored
 from tests.hard.mutation import NASTY
 
 Open = Callable[..., AppTest]
@@ -49,13 +49,7 @@ NAMES = (
 @pytest.fixture
 def evil(home: Home) -> Home:
     """The dataset once more, with names that are markup everywhere; two runs with such titles and reasons."""
-    old = home.store.dataset(home.dataset)
-    table = old.table[old.table["subset"] == "plate"].assign(subset=EVIL)
-    table["template_path"] = [f"{EVIL}/{path}" for path in table["template_path"]]
-    table["defect"] = [None if level == 0 else f"{EVIL} {level:g}" for level in table["level"]]
-    levels = {f"{k}": LevelMeaning(f"{EVIL} {k}", EVIL) for k in range(4)}
-    card = Card(EVIL, EVIL, EVIL, EVIL, EVIL, {EVIL: SubsetCard("industrial", levels, product=EVIL)})
-    home.dataset = home.store.add_dataset(Imported(Dataset(EVIL, table, card, EVIL)))
+    home.dataset = home.store.add_dataset(Imported(marked_up(home.store.dataset(home.dataset), EVIL)))
     rng = random.Random(5)
     home.add_run(f"{EVIL} 1", lambda row: scored(row, row.level + rng.random(), reason=EVIL))
     broken = home.images(EVIL)["image_id"].iloc[2]

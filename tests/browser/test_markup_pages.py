@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard
+from mad_core.datasets.dataset import Imported
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
-from tests.app.conftest import Home, _draw, scored
+from tests.app.conftest import Home, _draw, marked_up, scored
 from tests.browser.conftest import ROOT, Server, Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -37,13 +37,7 @@ LOOK = """selector => {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     folder = tmp_path_factory.mktemp("evil")
     store = Store(Settings.from_environment({"MAD_HOME": str(folder / "store")}))
-    drawn = _draw(folder / "images").table
-    table = drawn[drawn["subset"] == "plate"].assign(subset=EVIL)
-    table["template_path"] = [f"{EVIL}/{path}" for path in table["template_path"]]
-    table["defect"] = [None if level == 0 else f"{EVIL} {level:g}" for level in table["level"]]
-    levels = {f"{k}": LevelMeaning(f"{EVIL} {k}", EVIL) for k in range(4)}
-    card = Card(EVIL, EVIL, EVIL, EVIL, EVIL, {EVIL: SubsetCard("industrial", levels, product=EVIL)})
-    home = Home(store, store.add_dataset(Imported(Dataset(EVIL, table, card, EVIL))))
+    home = Home(store, store.add_dataset(Imported(marked_up(_draw(folder / "images"), EVIL))))
     rng = random.Random(5)
     for number in (1, 2):
         home.add_run(f"{EVIL} {number}", lambda row: scored(row, row.level + rng.random(), reason=EVIL))

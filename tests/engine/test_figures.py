@@ -125,7 +125,7 @@ def test_the_box_is_that_of_the_scores() -> None:
 
 def test_many_images_are_thinned_evenly_and_quickly() -> None:
     n = 10_000
-    levels = np.arange(n) % 4.0
+    levels = np.arange(n) % 6.0
     scores = levels + RNG.normal(0, 1, n)
     ids = [f"i{i}" for i in range(n)]
     hidden = ids[int(np.argsort(scores)[501])]
@@ -134,7 +134,7 @@ def test_many_images_are_thinned_evenly_and_quickly() -> None:
     figure = figures.raincloud(levels, scores, ids, level_names=NAMES, theme="light", highlight=hidden)
     assert time.perf_counter() - started < 1.0  # about 0.05 s on a quiet machine
     traces = with_ids(figure)
-    assert {trace.type for trace in traces} == {"scatter"}
+    assert {trace.type for trace in traces} == {"scattergl"}
     assert all(POINTS_A_LEVEL <= len(trace.y) <= POINTS_A_LEVEL + 1 for trace in traces)
     for level, trace in enumerate(traces):
         everyone = scores[levels == level]
@@ -142,7 +142,7 @@ def test_many_images_are_thinned_evenly_and_quickly() -> None:
         assert np.median(trace.y) == pytest.approx(np.median(everyone), abs=0.01)
     assert any([hidden] in trace.customdata.tolist() for trace in traces)
     assert sum(trace.name == "this image" for trace in figure.data) == 1
-    assert f"{POINTS_A_LEVEL:,} points" in figure.layout.annotations[0].text
+    assert "600 points" in figure.layout.annotations[0].text
     assert len(str(figure.to_json())) < 600_000
 
 
