@@ -46,11 +46,12 @@ if runtime.exists():
 else:
     from streamlit.runtime.pages_manager import PagesManager
 
-    from pages.ui import ended_runs, left_pages
+    from pages.ui import ended_runs, left_pages, whole_callbacks
     from pages.ui.routes import lifespan, routes
 
     left_pages.install()
     ended_runs.install()
+    whole_callbacks.install()
     # Without this, a fresh server that is first asked for /score takes pages/ for old-style pages, until
     # st.navigation has run once.
     PagesManager.uses_pages_directory = False

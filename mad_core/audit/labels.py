@@ -32,6 +32,7 @@ from mad_core.audit.events import (
     Event,
     check_event,
     last_standing,
+    new_id,
     standing,
     to_redo,
     undone,
@@ -244,16 +245,16 @@ class AuditStore:
         with self._database.write() as connection:
             there = _raw_events(connection, [event.id])
             if there:
-                return self._mine(connection, there[0], event)
+                return self._mine(there[0], event.reviewer, event.kind)
             _require(connection, event.reviewer, *_needs(event.kind))
             filled = self._filled(connection, event, dataset)
             _insert(connection, [filled])
             place(connection, [filled])
         return filled
 
-    def _mine(self, connection: Connection, there: Event, event: Event) -> Event:
-        if (there.reviewer, there.kind) != (event.reviewer, event.kind):
-            raise InputError(f"Event {event.id} is in the record already, as something else.")
+    def _mine(self, there: Event, reviewer: str, kind: str) -> Event:
+        if (there.reviewer, there.kind) != (reviewer, kind):
+            raise InputError(f"Event {there.id} is in the record already, as something else.")
         return there
 
     def _filled(self, connection: Connection, event: Event, dataset: Dataset) -> Event:
@@ -310,8 +311,14 @@ class AuditStore:
         when = max(_next_time(connection, event), _after(target.time))
         return replace(event, **facts, before=target.after, after=target.before, dataset_version=version, time=when)
 
-    def undo(self, dataset_id: str, reviewer: str) -> Event | None:
+    def undo(self, dataset_id: str, reviewer: str, event_id: str = "") -> Event | None:
         """Take back the newest standing event of a reviewer; None where there is none.
+
+        Parameters
+        ----------
+        dataset_id, reviewer : str
+        event_id : str
+            Id of the undo; a repeated request with it does nothing more. Empty draws one.
 
         Returns
         -------
@@ -320,30 +327,37 @@ class AuditStore:
 
         Raises
         ------
+        InputError
+            If ``event_id`` is in the record as something else.
         NotFoundError
         AccessError
         """
-        return self._move(dataset_id, reviewer, last_standing)
+        return self._move(dataset_id, reviewer, event_id, last_standing)
 
-    def redo(self, dataset_id: str, reviewer: str) -> Event | None:
+    def redo(self, dataset_id: str, reviewer: str, event_id: str = "") -> Event | None:
         """Take back the newest undo of a reviewer, unless something else was done since; None where there is none.
 
         Raises
         ------
+        InputError
         NotFoundError
         AccessError
         """
-        return self._move(dataset_id, reviewer, to_redo)
+        return self._move(dataset_id, reviewer, event_id, to_redo)
 
-    def _move(self, dataset_id: str, reviewer: str, choose: Any) -> Event | None:
+    def _move(self, dataset_id: str, reviewer: str, event_id: str, choose: Any) -> Event | None:
         info = self.store.dataset_info(dataset_id)
         self._catch_up(dataset_id)
         with self._database.write() as connection:
             _require(connection, reviewer, *_needs("undo"))
+            there = _raw_events(connection, [event_id])
+            if there:
+                return self._mine(there[0], reviewer, "undo")
             target = choose(_placed_events(connection, dataset_id, reviewer=reviewer))
             if target is None:
                 return None
-            event = Event(dataset_id, target.image_id, reviewer, "undo", undoes=target.id)
+            event = Event(dataset_id, target.image_id, reviewer, "undo", undoes=target.id, id=event_id or new_id())
+            check_event(event)
             filled = self._filled_undo(connection, event, info.version)
             _insert(connection, [filled])
             place(connection, [filled])

@@ -14,7 +14,7 @@ from mad_core.audit.consensus import disagreements
 from mad_core.errors import MadError
 from pages.ui import session, urls
 from pages.ui.auditing import ROLES, Audit, records
-from pages.ui.auditing_review import NOTE, Line, in_words, item_of, ladders, look, say, take_back, write
+from pages.ui.auditing_review import NOTE, Line, in_words, item_of, ladders, look, say, take_back, taking, write
 from pages.ui.review import Act, Item, Mine, Place, Queue, Reveal, review
 from pages.ui.text import level_text, plain
 
@@ -75,8 +75,9 @@ def _decide(audit: Audit, line: Line) -> None:
         show_after=False,
         decides=True,
         note=st.session_state.get(NOTE),
+        whose=f"{audit.info.id} {audit.reviewer.name}",
         key="audit_decide",
-        on_acts=lambda acts: _take(audit, line, acts),
+        on_act=taking(lambda act: _do(audit, line, act)),
     )
 
 
@@ -108,21 +109,13 @@ def _said(audit: Audit, rating: Any) -> str:
     return f"{words}: {rating.reason}" if rating.reason else words
 
 
-def _take(audit: Audit, line: Line, acts: Sequence[Act]) -> None:
-    for act in acts:
-        try:
-            _do(audit, line, act)
-        except MadError as error:
-            say(str(error), wrong=True)
-
-
 def _do(audit: Audit, line: Line, act: Act) -> None:
     if act.act == "level":
         write(audit, replace(act, act="adjudicate"), scores_visible=True)
     elif act.act in ("comment", "region"):
         write(audit, act, scores_visible=True)
     elif act.act in ("undo", "redo"):
-        about = take_back(audit, act.act)
+        about = take_back(audit, act)
         done = "Taken back" if act.act == "undo" else "Done again"
         say(f"{done}: {in_words(audit, about)}." if about else f"There is nothing to {act.act}.")
         place, kept = line.place_of(about.image_id) if about else None, st.session_state[DECISIONS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from mad_core.audit.lookalikes import read_hashes
 from mad_core.audit.queue import ORDERS, Order, error_rate, ordered, reviews_needed
 from mad_core.audit.suspicion import PARTS, suspicions
 from mad_core.datasets.dataset import Dataset, LevelMeaning, SubsetCard, level_key
-from mad_core.errors import MadError
+from mad_core.errors import MadError, WorkError
 from mad_core.palette import level_colour, outline, text_on
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from mad_core.scorers.rubrics import find_rubric
@@ -28,6 +28,7 @@ from pages.ui.text import level_text
 
 QUEUE = "audit_queue"
 NOTE = "audit_note"
+UNSAVED = "audit_unsaved"
 AFTER = {"show": "show what was hidden", "on": "go straight on"}
 BEHIND, AHEAD = 4, 24
 """Images of the queue that the browser holds before and after the one in view."""
@@ -199,7 +200,8 @@ def _line(audit: Audit, order: Order, subset: str | None) -> Line:
         ids, found = _draw_up(audit, order, subset)
     serial = st.session_state.get("audit_serial", 0) + 1
     st.session_state["audit_serial"] = serial
-    line = Line(f"{wanted}-{serial}", order, tuple(ids), found)
+    drawn = hashlib.blake2b("\0".join(ids).encode(), digest_size=6).hexdigest()  # a new session counts anew
+    line = Line(f"{wanted}-{serial}-{drawn}", order, tuple(ids), found)
     mine = _mine(audit)
     first = next((i for i, image_id in enumerate(ids) if image_id not in mine), max(len(ids) - 1, 0))
     st.session_state[QUEUE] = {"wanted": wanted, "line": line, "at": Place(serial, first)}
@@ -279,8 +281,9 @@ def _review(audit: Audit, line: Line, after: str) -> None:
         pace=f"{progress.per_minute:.0f} a minute" if progress.per_minute else "",
         show_after=after == "show",
         note=st.session_state.get(NOTE),
+        whose=f"{audit.info.id} {audit.reviewer.name}",
         key="audit_review",
-        on_acts=lambda acts: _take(audit, line, acts),
+        on_act=taking(lambda act: _do(audit, line, act)),
     )
 
 
@@ -417,12 +420,23 @@ def _rubric(card: SubsetCard, subset: str) -> str:
 # -- what the reviewer did --------------------------------------------------------------------------
 
 
-def _take(audit: Audit, line: Line, acts: Sequence[Act]) -> None:
-    for act in acts:
+def taking(do: Callable[[Act], None]) -> Callable[[Act], None]:
+    """``do`` that says what is wrong with an act; what the store cannot take now goes back to the browser."""
+
+    def take(act: Act) -> None:
         try:
-            _do(audit, line, act)
+            do(act)
+        except WorkError as error:
+            st.session_state[UNSAVED] = True
+            say(f"{error} Leave this tab open: it keeps what you did and sends it again.", wrong=True)
+            raise
         except MadError as error:
             say(str(error), wrong=True)
+        else:
+            if st.session_state.pop(UNSAVED, False):
+                say("The store is back. What you did is saved.")
+
+    return take
 
 
 def say(text: str, *, wrong: bool = False) -> None:
@@ -436,7 +450,7 @@ def _do(audit: Audit, line: Line, act: Act) -> None:
     if act.act == "at":
         look(line, act.image)
     elif act.act in ("undo", "redo"):
-        _back(audit, line, act.act)
+        _back(audit, line, act)
     elif act.act == "anchor":
         _anchor(audit, act)
     elif act.act in ("level", "unsure", "ungradable", "comment", "region"):
@@ -476,11 +490,11 @@ def look(line: Line, image_id: str, key: str = QUEUE) -> None:
         kept["at"] = replace(kept["at"], place=place)
 
 
-def _back(audit: Audit, line: Line, way: str) -> None:
+def _back(audit: Audit, line: Line, act: Act) -> None:
     """Undo or redo, and show the image that it was about."""
-    about = take_back(audit, way)
+    about = take_back(audit, act)
     if about is None:
-        say(f"There is nothing to {way}.")
+        say(f"There is nothing to {act.act}.")
         return
     place, kept = line.place_of(about.image_id), st.session_state.get(QUEUE)
     if place is not None and kept:
@@ -488,13 +502,13 @@ def _back(audit: Audit, line: Line, way: str) -> None:
         st.session_state["audit_serial"] = serial
         kept["at"] = Place(serial, place)
     elsewhere = "" if place is not None else " on an image outside this queue"
-    say(f"{'Taken back' if way == 'undo' else 'Done again'}: {in_words(audit, about)}{elsewhere}.")
+    say(f"{'Taken back' if act.act == 'undo' else 'Done again'}: {in_words(audit, about)}{elsewhere}.")
 
 
-def take_back(audit: Audit, way: str) -> Event | None:
+def take_back(audit: Audit, act: Act) -> Event | None:
     """Undo or redo, and return the event that this was about; None where there is none."""
-    move = records().undo if way == "undo" else records().redo
-    event = move(audit.info.id, audit.reviewer.name)
+    move = records().undo if act.act == "undo" else records().redo
+    event = move(audit.info.id, audit.reviewer.name, act.event)
     known = {e.id: e for e in records().events(audit.info.id)}
     while event is not None and event.kind == "undo" and event.undoes in known:
         event = known[event.undoes]

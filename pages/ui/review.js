@@ -22,31 +22,21 @@ const KEYS = [
   ["A", "reference"],
 ];
 
-const reviews = new WeakMap();
-
 export default function (component) {
-  const { parentElement } = component;
-  let review = reviews.get(parentElement);
-  if (!review) {
-    review = new Review(parentElement);
-    reviews.set(parentElement, review);
-  }
+  const [review, leave] = mount(component, () => new Review());
   review.show(component);
-  return () => {
-    review.remove();
-    reviews.delete(parentElement);
-  };
+  return leave;
 }
 
 class Review {
-  constructor(parent) {
+  constructor() {
     this.sender = new Sender();
     this.items = new Map(); // by place in the queue
     this.place = 0;
     this.times = [];
     this.lens = { on: false, strength: 3, u: 0.5, v: 0.5 };
     this.clear();
-    this.build(parent);
+    this.build();
     this.keys = new Keys(this.root, (event) => this.onKey(event));
     this.onResize = () => this.layout();
     this.resized = new ResizeObserver(this.onResize);
@@ -54,17 +44,14 @@ class Review {
     window.addEventListener("resize", this.onResize);
   }
 
-  remove() {
-    this.keys.remove();
+  end() {
     this.resized.disconnect();
     window.removeEventListener("resize", this.onResize);
-    clearTimeout(this.sender.timer);
-    this.root.remove();
   }
 
   // building
 
-  build(parent) {
+  build() {
     this.count = element("span", { class: "count" });
     this.bar = element("progress", { max: "1", value: "0", "aria-label": "Images of this queue that you have rated" });
     this.pace = element("span", { class: "pace" });
@@ -97,7 +84,6 @@ class Review {
       element("div", { class: "both" }, [left, this.aside]),
       hints(KEYS),
     ]);
-    parent.append(this.root);
   }
 
   buildLadder() {
@@ -149,16 +135,15 @@ class Review {
   // data from the page
 
   show({ data, setTriggerValue }) {
-    this.sender.send = (message) => setTriggerValue("acts", message);
     const fresh = this.queue !== data.queue;
     this.queue = data.queue;
     this.data = data;
-    this.sender.taken(data.taken);
+    this.sender.through((message) => setTriggerValue("acts", message), data.taken);
     if (fresh) this.items.clear();
     data.items.forEach((item, index) => this.keep(data.start + index, item));
     if (fresh || data.at.number !== this.moved) this.goTo(data.at.place, performance.now());
     this.moved = data.at.number;
-    if (this.items.has(this.awaited)) this.step(this.awaited - this.place);
+    if (this.items.has(this.awaited?.place)) this.awaited.passing ? this.onward(this.awaited.place) : this.step(this.awaited.place - this.place);
     if (data.note && data.note.number !== this.noted) this.say(data.note.text, data.note.wrong);
     this.noted = data.note && data.note.number;
     this.draw();
@@ -182,12 +167,15 @@ class Review {
 
   // moving
 
-  step(by) {
+  /** `passing`: on the way to an image without a rating. */
+  step(by, passing = false) {
     const to = this.place + by;
     if (to < 0) return this.say("This is the first image of the queue.");
     if (to >= this.data.total) return this.say("This was the last image of the queue.");
     if (!this.items.has(to)) {
-      this.awaited = to; // the view goes on by itself when the page has sent that image
+      this.awaited = { place: to, passing }; // the view goes on by itself when the page has sent that image
+      const last = this.items.get(to - 1);
+      if (by > 1 && last) this.sender.add({ act: "at", image: last.id }); // the page sends what lies around this one
       return this.say("The next images are on their way.");
     }
     this.goTo(to, performance.now());
@@ -195,11 +183,11 @@ class Review {
     return true;
   }
 
-  /** To the next image without a rating; those that have one are passed over. */
-  onward() {
-    let to = this.place + 1;
-    while (this.items.get(to)?.mine && this.items.has(to + 1)) to += 1;
-    return this.step(to - this.place);
+  /** To the next image without a rating; those that have one are passed over, also those that are still to come. */
+  onward(from = this.place + 1) {
+    let to = from;
+    while (this.items.get(to)?.mine && to + 1 < this.data.total) to += 1;
+    return this.step(to - this.place, true);
   }
 
   goTo(place, start) {

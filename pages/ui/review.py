@@ -20,6 +20,8 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
+from mad_core.errors import WorkError
+
 _HERE = Path(__file__).parent
 MOST_ACTS = 500
 MOST_TEXT = 10_000
@@ -178,8 +180,9 @@ def review(
     show_after: bool,
     decides: bool = False,
     note: Note | None,
+    whose: str,
     key: str,
-    on_acts: Callable[[Sequence[Act]], None],
+    on_act: Callable[[Act], None],
 ) -> None:
     """Draw the review of one queue.
 
@@ -195,10 +198,15 @@ def review(
         Whether levels are decided on, not rated: then there is no doubt to choose.
     note : Note or None
         Said above the picture.
-    on_acts : callable
-        Called with the acts that were not given before, oldest first, before the fragment runs again.
+    whose : str
+        What is reviewed and by whom. Place, drafts and acts that were not taken yet are kept for each in the browser,
+        also while the component is off the page.
+    on_act : callable
+        Called with each act that was not given before, oldest first, before the fragment runs again. Where it raises
+        WorkError the browser keeps this act and those after it, and sends them again.
     """
     data = {
+        "whose": f"{key} {whose}",
         "queue": queue.key,
         "total": queue.total,
         "start": queue.start,
@@ -211,7 +219,7 @@ def review(
         "note": asdict(note) if note else None,
         "taken": st.session_state.get(f"{key}_taken"),
     }
-    _REVIEW(key=key, data=data, on_acts_change=lambda: _take(key, on_acts))
+    _REVIEW(key=key, data=data, on_acts_change=lambda: _take(key, on_act))
 
 
 def pairs(
@@ -220,8 +228,9 @@ def pairs(
     at: int,
     count: str,
     note: Note | None,
+    whose: str,
     key: str,
-    on_acts: Callable[[Sequence[Act]], None],
+    on_act: Callable[[Act], None],
 ) -> None:
     """Draw the first pair that was not answered yet; the others are loaded meanwhile.
 
@@ -231,15 +240,18 @@ def pairs(
         Another number offers pairs again that were answered before (after an undo).
     count : str
         How many comparisons there are, in words.
+    whose, on_act
+        As in :func:`review`.
     """
     data = {
+        "whose": f"{key} {whose}",
         "pairs": [asdict(pair) for pair in offered],
         "at": at,
         "count": count,
         "note": asdict(note) if note else None,
         "taken": st.session_state.get(f"{key}_taken"),
     }
-    _PAIRS(key=key, data=data, on_acts_change=lambda: _take(key, on_acts))
+    _PAIRS(key=key, data=data, on_acts_change=lambda: _take(key, on_act))
 
 
 def remembered_name(name: str | None, *, key: str, on_name: Callable[[str], None]) -> None:
@@ -253,8 +265,8 @@ def remembered_name(name: str | None, *, key: str, on_name: Callable[[str], None
     _NAME(key=key, data={"name": name}, on_name_change=told)
 
 
-def _take(key: str, on_acts: Callable[[Sequence[Act]], None]) -> None:
-    """Pass on the acts that were not passed on before, and remember how far that goes."""
+def _take(key: str, on_act: Callable[[Act], None]) -> None:
+    """Pass on the acts that were not passed on before, and remember how far that went."""
     sent = st.session_state[key].get("acts")
     if not isinstance(sent, Mapping) or not isinstance(sent.get("client"), str):
         return
@@ -262,11 +274,12 @@ def _take(key: str, on_acts: Callable[[Sequence[Act]], None]) -> None:
     last = before["number"] if before.get("client") == sent["client"] else 0
     found = sent.get("acts")
     told = [a for a in found if isinstance(a, Mapping)] if isinstance(found, list) else []
-    fresh = [a for a in told if isinstance(a.get("number"), int) and a["number"] > last][:MOST_ACTS]
-    if not fresh:
-        return
-    on_acts([_act(a) for a in fresh])
-    st.session_state[f"{key}_taken"] = {"client": sent["client"], "number": fresh[-1]["number"]}
+    for fresh in [a for a in told if isinstance(a.get("number"), int) and a["number"] > last][:MOST_ACTS]:
+        try:
+            on_act(_act(fresh))
+        except WorkError:
+            return
+        st.session_state[f"{key}_taken"] = {"client": sent["client"], "number": fresh["number"]}
 
 
 def _act(told: Mapping[str, Any]) -> Act:

@@ -11,43 +11,30 @@ const KEYS = [
   ["Y", "redo"],
 ];
 
-const shown = new WeakMap();
-
 export default function (component) {
-  const { parentElement } = component;
-  let pairs = shown.get(parentElement);
-  if (!pairs) {
-    pairs = new Pairs(parentElement);
-    shown.set(parentElement, pairs);
-  }
+  const [pairs, leave] = mount(component, () => new Pairs());
   pairs.show(component);
-  return () => {
-    pairs.remove();
-    shown.delete(parentElement);
-  };
+  return leave;
 }
 
 class Pairs {
-  constructor(parent) {
+  constructor() {
     this.sender = new Sender();
     this.answered = new Set();
     this.pair = null;
     this.times = [];
-    this.build(parent);
+    this.build();
     this.keys = new Keys(this.root, (event) => this.onKey(event));
     this.onResize = () => this.layout();
     this.resized = new ResizeObserver(this.onResize);
     this.resized.observe(this.root);
   }
 
-  remove() {
-    this.keys.remove();
+  end() {
     this.resized.disconnect();
-    clearTimeout(this.sender.timer);
-    this.root.remove();
   }
 
-  build(parent) {
+  build() {
     this.question = element("span", { class: "count" }, ["Which is worse?"]);
     this.count = element("span", { class: "pace" });
     this.saved = element("span", { class: "saved", role: "status" });
@@ -65,7 +52,6 @@ class Pairs {
       answers,
       hints(KEYS),
     ]);
-    parent.append(this.root);
   }
 
   side(name, index) {
@@ -83,9 +69,8 @@ class Pairs {
   }
 
   show({ data, setTriggerValue }) {
-    this.sender.send = (message) => setTriggerValue("acts", message);
     this.data = data;
-    this.sender.taken(data.taken);
+    this.sender.through((message) => setTriggerValue("acts", message), data.taken);
     setText(this.count, data.count);
     setText(this.saved, this.sender.settled ? "" : "Saving…");
     this.root.dataset.saved = String(this.sender.settled);

@@ -1,7 +1,9 @@
-// What the two review components share: pictures loaded ahead, acts that are sent until they are taken, keys.
+// What the two review components share: pictures loaded ahead, acts that are sent until they are taken, keys, and
+// that they go on where they were when they are taken off the page and put back.
 // Plain browser code without libraries. Texts are set as text, never as markup.
 
 const KEPT_PICTURES = 48;
+const KEPT_COMPONENTS = 4;
 const RESEND_MS = 8000;
 const pictures = new Map(); // address -> promise of a decoded picture
 
@@ -29,6 +31,31 @@ function prefetch(items) {
   for (const item of items) picture(item).catch(() => {});
 }
 
+const kept = (globalThis.madReviews ??= new Map()); // whose -> component
+
+/** Shows a component in its place on the page; returns what takes it away again. Streamlit may do so at any time. */
+function mount({ parentElement, data }, make) {
+  const shown = kept.get(data.whose) || make();
+  kept.delete(data.whose);
+  kept.set(data.whose, shown);
+  for (const [whose, old] of kept) if (kept.size > KEPT_COMPONENTS && !old.root.isConnected && old.sender.settled) end(whose, old);
+  for (const other of kept.values()) if (other !== shown && other.root.parentNode === parentElement) other.root.remove();
+  if (shown.root.parentNode !== parentElement) parentElement.append(shown.root);
+  const leave = () => {
+    if (shown.root.parentNode !== parentElement) return;
+    shown.root.remove();
+    shown.sender.rest();
+  };
+  return [shown, leave];
+}
+
+function end(whose, component) {
+  component.end();
+  component.keys.remove();
+  component.sender.end();
+  kept.delete(whose);
+}
+
 /** Sends acts to the page and keeps each until the page says that it was taken. */
 class Sender {
   constructor() {
@@ -36,6 +63,19 @@ class Sender {
     this.number = 0;
     this.waiting = [];
     this.send = () => {};
+    this.onClose = (event) => this.settled || event.preventDefault(); // the browser asks whether to close the tab
+    window.addEventListener("beforeunload", this.onClose);
+  }
+
+  end() {
+    window.removeEventListener("beforeunload", this.onClose);
+  }
+
+  /** What waited while the component was off the page is sent. */
+  through(send, answer) {
+    this.send = send;
+    this.taken(answer);
+    if (!this.timer) this.flush();
   }
 
   add(act) {
@@ -46,7 +86,7 @@ class Sender {
 
   /** While the page is busy a newer message takes the place of the one that waits, so each carries all. */
   flush() {
-    clearTimeout(this.timer);
+    this.rest();
     if (!this.waiting.length) return;
     this.send({ client: this.client, acts: this.waiting });
     this.timer = setTimeout(() => this.flush(), RESEND_MS);
@@ -55,7 +95,12 @@ class Sender {
   taken(answer) {
     if (!answer || answer.client !== this.client) return;
     this.waiting = this.waiting.filter((act) => act.number > answer.number);
-    if (!this.waiting.length) clearTimeout(this.timer);
+    if (!this.waiting.length) this.rest();
+  }
+
+  rest() {
+    clearTimeout(this.timer);
+    this.timer = null;
   }
 
   holds(id) {

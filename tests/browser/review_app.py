@@ -1,12 +1,12 @@
 """A small app around the review components, for the browser tests: images are formulas, acts stay in the session.
 
-``?show=review`` (30 images of two levels and a half) or ``?show=pairs``.
+``?show=review`` (30 images of two levels and a half; ``rated=8-22`` has those rated already; ``faults=1`` offers to take the
+component away and to refuse what it sends) or ``?show=pairs``.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from streamlit import runtime
 
+from mad_core.errors import WorkError
 from tests.browser.component_app import HEIGHT, WIDTH, plate
 
 IMAGES = 30
@@ -29,10 +30,14 @@ def _image(request: Request) -> Response:
 
 def draw() -> None:
     st.set_page_config(layout="wide")
+    if st.query_params.get("faults"):
+        st.checkbox("Full", key="full")
     st.session_state.setdefault("acts", [])
     st.session_state.setdefault("mine", {})
     st.session_state.setdefault("at", (0, 0))
     st.subheader("Components")
+    if st.query_params.get("faults") and st.checkbox("Away"):
+        return
     _pairs() if st.query_params.get("show") == "pairs" else st.fragment(_review)()
 
 
@@ -40,18 +45,22 @@ def _review() -> None:
     from pages.ui.review import Act, Item, Ladder, Mine, Place, Queue, Reference, Reveal, Rung, review
 
     mine, acts = st.session_state["mine"], st.session_state["acts"]
+    first, _, last = st.query_params.get("rated", "").partition("-")
+    if last and not mine:
+        mine |= {str(i): Mine("level", 1.0) for i in range(int(first), int(last) + 1)}
 
-    def take(given: Sequence[Act]) -> None:
-        for act in given:
-            acts.append(act)
-            if act.act in ("level", "unsure", "ungradable"):
-                mine[act.image] = Mine(act.act, act.after, act.reason, act.region)
-            if act.act == "undo" and mine:
-                last = list(mine)[-1]
-                del mine[last]
-                st.session_state["at"] = (st.session_state["at"][0] + 1, int(last))
-            elif act.image:
-                st.session_state["at"] = (st.session_state["at"][0], int(act.image))
+    def take(act: Act) -> None:
+        if st.session_state.get("full"):
+            raise WorkError("The disk is full.")
+        acts.append(act)
+        if act.act in ("level", "unsure", "ungradable"):
+            mine[act.image] = Mine(act.act, act.after, act.reason, act.region)
+        if act.act == "undo" and mine:
+            last = list(mine)[-1]
+            del mine[last]
+            st.session_state["at"] = (st.session_state["at"][0] + 1, int(last))
+        elif act.image:
+            st.session_state["at"] = (st.session_state["at"][0], int(act.image))
 
     reveal = Reveal(
         "L1 · light", "#e6cf5c", "#000000", "#888888", "<i>Why</i>", (("Filter bank", "9"),), "bad/1.png", "/"
@@ -80,26 +89,24 @@ def _review() -> None:
         pace="",
         show_after=st.query_params.get("after") != "on",
         note=None,
+        whose="Ada",
         key="review",
-        on_acts=take,
+        on_act=take,
     )
     st.text(f"acts: {' '.join(_said(act) for act in acts if act.act != 'at') or 'none'}")
 
 
 def _pairs() -> None:
-    from pages.ui.review import Act, Item, Pair, pairs
+    from pages.ui.review import Item, Pair, pairs
 
     acts = st.session_state["acts"]
-
-    def take(given: Sequence[Act]) -> None:
-        acts.extend(given)
 
     def item(i: int) -> Item:
         return Item(str(i), f"/image/{i}", f"/image/{i}")
 
     first = len(acts)
     offered = [Pair(f"{i}-{i + 1}", (item(i), item(i + 1))) for i in range(first, first + 4)]
-    pairs(offered, at=0, count=f"{first} comparisons", note=None, key="pairs", on_acts=take)
+    pairs(offered, at=0, count=f"{first} comparisons", note=None, whose="Ada", key="pairs", on_act=acts.append)
     st.text(f"acts: {' '.join(_said(act) for act in acts) or 'none'}")
 
 
@@ -110,4 +117,7 @@ def _said(act: object) -> str:
 if runtime.exists():
     draw()
 else:
+    from pages.ui import whole_callbacks
+
+    whole_callbacks.install()
     app = st.App(__file__, routes=[Route("/image/{image:int}", _image)])

@@ -109,10 +109,12 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     expect(second_page.get_by_text("18 of 130 rated")).to_be_visible()
     rest = rate(second_page, truth, IMAGES - 18)
     saved(second_page)
+    assert len(set(rest)) == len(rest)
     rows = audit.ratings(dataset_id)
     assert len(rows) == IMAGES
     assert not rows["scores_visible"].to_numpy()[:18].any()
     assert set(rest) >= set(first[-2:])
+    assert not set(rest) & set(first[:-2])  # nothing is offered twice
 
     audit.reviewer("Bo Colleague")
     given = {}

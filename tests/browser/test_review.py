@@ -107,6 +107,44 @@ def test_the_next_image_is_there_within_a_third_of_a_second(server: Server, page
     expect(page.get_by_text("25 of 30 rated")).to_be_visible()
 
 
+def test_images_that_are_rated_are_passed_over_though_the_browser_has_not_got_the_next_one_yet(
+    server: Server, page: Page, settled: Settled
+) -> None:
+    opened(page, server, settled, "show=review&after=on&rated=2-27")  # more than the browser holds ahead
+    for image in (0, 1):
+        on_image(page, image)
+        page.keyboard.press("1")
+        page.keyboard.press("Enter")
+    on_image(page, 28)
+    saved(page)
+    acts(page, "level:0:1.0 level:1:1.0")
+
+
+def test_what_the_store_cannot_take_stays_in_the_browser_though_the_component_leaves_the_page(
+    server: Server, page: Page, settled: Settled
+) -> None:
+    opened(page, server, settled, "show=review&after=on&faults=1")
+    on_image(page, 0)
+    page.get_by_text("Full").click()
+    settled(page)
+    for image in (1, 2):
+        page.keyboard.press("1")
+        page.keyboard.press("Enter")
+        on_image(page, image)
+    page.keyboard.press("c")
+    page.keyboard.type("half a com")
+    page.get_by_text("Away").click()
+    expect(page.locator(".review")).to_have_count(0)
+    page.get_by_text("Away").click()
+    on_image(page, 2)
+    expect(page.get_by_role("textbox", name="Comment")).to_have_value("half a com")
+    expect(page.locator("[data-saved]")).to_have_attribute("data-saved", "false")
+    acts(page, "none")
+    page.get_by_text("Full").click()
+    expect(page.locator("[data-saved]")).to_have_attribute("data-saved", "true", timeout=20_000)
+    acts(page, "level:0:1.0 level:1:1.0")
+
+
 def test_pairs_are_answered_by_keys(server: Server, page: Page, settled: Settled) -> None:
     opened(page, server, settled, "show=pairs")
     pairs = page.locator(".pairs")

@@ -210,6 +210,19 @@ def test_undo_and_redo_as_often_as_wanted(audit: AuditStore, settings: Settings,
     assert len(audit.events(dataset_id)) == 9
 
 
+def test_a_repeated_undo_takes_back_once(audit: AuditStore, dataset_id: str, tests: pd.DataFrame) -> None:
+    images = tests["image_id"].tolist()
+    made = [audit.record(rate(dataset_id, image)) for image in images[:3]]
+    undos = [audit.undo(dataset_id, "Ada", "0" * 32) for _ in range(2)]
+    redos = [audit.redo(dataset_id, "Ada", "1" * 32) for _ in range(2)]
+    assert [e.undoes for e in undos + redos if e] == [made[2].id, made[2].id, "0" * 32, "0" * 32]
+    assert len(audit.events(dataset_id)) == 5
+    with pytest.raises(InputError, match="as something else"):
+        audit.undo(dataset_id, "Ada", made[0].id)
+    with pytest.raises(InputError):
+        audit.undo(dataset_id, "Ada", "no id")
+
+
 def test_nobody_takes_back_what_others_did(audit: AuditStore, dataset_id: str, tests: pd.DataFrame) -> None:
     made = audit.record(rate(dataset_id, tests["image_id"].iloc[0]))
     with pytest.raises(AccessError, match="Only Ada"):
