@@ -56,7 +56,10 @@ function end(whose, component) {
   kept.delete(whose);
 }
 
-/** Sends acts to the page and keeps each until the page says that it was taken. */
+/**
+ * Sends acts to the page and keeps each until the page says that it was taken. One message is under way at a time:
+ * Streamlit's page takes a component away and puts it back when the answers of many runs come at once.
+ */
 class Sender {
   constructor() {
     this.client = identifier();
@@ -81,13 +84,13 @@ class Sender {
   add(act) {
     this.number += 1;
     this.waiting.push({ ...act, number: this.number, event: identifier() });
-    this.flush();
+    if (!this.timer) this.flush();
   }
 
-  /** While the page is busy a newer message takes the place of the one that waits, so each carries all. */
   flush() {
     this.rest();
     if (!this.waiting.length) return;
+    this.sent = this.number;
     this.send({ client: this.client, acts: this.waiting });
     this.timer = setTimeout(() => this.flush(), RESEND_MS);
   }
@@ -95,7 +98,7 @@ class Sender {
   taken(answer) {
     if (!answer || answer.client !== this.client) return;
     this.waiting = this.waiting.filter((act) => act.number > answer.number);
-    if (!this.waiting.length) this.rest();
+    if (answer.number >= this.sent) this.rest();
   }
 
   rest() {
