@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.consensus import disagreements
-from mad_core.errors import MadError
 from pages.ui import session, urls
 from pages.ui.auditing import ROLES, Audit, records
 from pages.ui.auditing_review import NOTE, Line, in_words, item_of, ladders, look, say, take_back, taking, write

@@ -12,7 +12,6 @@ import streamlit as st
 
 from mad_core.audit.events import Event
 from mad_core.audit.pairs import MOST, Order, fit, next_pair
-from mad_core.errors import MadError
 from mad_core.figures.severity_order import describe_severity_order, severity_order
 from mad_core.palette import chrome
 from pages.ui import charts, session, urls

@@ -1,7 +1,7 @@
 """A small app around the review components, for the browser tests: images are formulas, acts stay in the session.
 
-``?show=review`` (30 images of two levels and a half; ``rated=8-22`` has those rated already; ``faults=1`` offers to take the
-component away and to refuse what it sends) or ``?show=pairs``.
+``?show=review`` (30 images of two levels and a half; ``rated=8-22`` has those rated already; ``faults=1`` offers to
+take the component away and to refuse what it sends) or ``?show=pairs``.
 """
 
 from __future__ import annotations
