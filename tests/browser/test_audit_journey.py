@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.runs.store import Store
+from tests.browser.auditing import begin, rate, saved
 from tests.browser.conftest import ROOT, WAIT_MS, Server
 from tests.browser.scored_demo import scored_demo
 
@@ -50,34 +51,6 @@ def second_page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def begin(page: Page, server: Server, name: str, settled: Callable[[Page], None]) -> None:
-    page.goto(f"{server.url}/?within=plate&after=on&agreed=plate&table=plate")
-    page.get_by_role("link", name="Audit").click()
-    page.get_by_role("textbox", name="Your name").fill(name)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Somebody else")).to_be_visible()
-    expect(page.locator(".review")).to_have_attribute("data-state", "ready")
-    settled(page)
-
-
-def rate(page: Page, truth: dict[str, float], count: int) -> list[str]:
-    """Rate so many images by their true level, with keys alone; returns their ids."""
-    rated = []
-    for _ in range(count):
-        review = page.locator(".review")
-        expect(review).to_have_attribute("data-state", "ready")
-        image = review.get_attribute("data-image") or ""
-        rated.append(image)
-        page.keyboard.press(f"{truth[image]:g}")
-        page.keyboard.press("Enter")
-        expect(review).not_to_have_attribute("data-image", image)
-    return rated
-
-
-def saved(page: Page) -> None:
-    expect(page.locator("[data-saved]").first).to_have_attribute("data-saved", "true")
-
-
 def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     server: Server,
     demo: tuple[Store, str, dict[str, float], Path],
@@ -90,7 +63,7 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     images = store.dataset(dataset_id).table
     labels = dict(zip(images["image_id"], images["level"], strict=True))
 
-    begin(page, server, NAME, settled)
+    begin(page, server.url, NAME, settled)
     assert "level_" not in page.content()  # paths of the demo name the level
     first = rate(page, truth, 20)
     saved(page)
@@ -105,7 +78,7 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     assert statistics.median(times) < 300
 
     page.context.close()  # left, and taken up in a browser that knows nothing
-    begin(second_page, server, NAME, settled)
+    begin(second_page, server.url, NAME, settled)
     expect(second_page.get_by_text("18 of 130 rated")).to_be_visible()
     rest = rate(second_page, truth, IMAGES - 18)
     saved(second_page)
