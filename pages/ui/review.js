@@ -139,9 +139,11 @@ class Review {
     this.queue = data.queue;
     this.data = data;
     this.sender.through((message) => setTriggerValue("acts", message), data.taken);
+    const known = new Map([...this.items.values()].map((item) => [item.id, item]));
     if (fresh) this.items.clear();
-    data.items.forEach((item, index) => this.keep(data.start + index, item));
+    data.items.forEach((item, index) => this.keep(data.start + index, item, known.get(item.id)));
     if (fresh || data.at.number !== this.moved) this.goTo(data.at.place, performance.now());
+    if (fresh && this.item && this.sender.holds(this.item.id)) this.onward(); // the page does not know of it yet
     this.moved = data.at.number;
     if (this.items.has(this.awaited?.place)) this.awaited.passing ? this.onward(this.awaited.place) : this.step(this.awaited.place - this.place);
     if (data.note && data.note.number !== this.noted) this.say(data.note.text, data.note.wrong);
@@ -150,10 +152,9 @@ class Review {
   }
 
   /** What was done here and is still under way stands until the page has written it. */
-  keep(place, item) {
-    const before = this.items.get(place);
+  keep(place, item, before) {
     if (before && this.sender.holds(item.id)) item.mine = before.mine;
-    if (before?.id === item.id) Object.assign(item, { width: before.width, height: before.height });
+    if (before) Object.assign(item, { width: before.width, height: before.height });
     this.items.set(place, item);
   }
 
