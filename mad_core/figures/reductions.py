@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from mad_core.palette import Theme, chrome
 
 _GAP = 0.03
 _ROW = 28
+_TITLE = 22  # letters of a line under a panel, so that four panels fit on a narrow page
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ def reduction_panels(names: Sequence[str], panels: Sequence[Panel], *, theme: Th
     panels : sequence of Panel
         From left to right, each with a value or None for every row.
     """
-    height = 78 + _ROW * max(len(names), 1)
+    height = 94 + _ROW * max(len(names), 1)
     if not any(value is not None for panel in panels for value in panel.values):
         return sentence_figure(theme, height=120, sentence="There is no reduction to show.")
     labels = [short(name, 30) for name in names]
     figure = empty_figure(
-        theme, height=height, margin=(20 + int(max(pixels(name, TEXT) for name in labels)), 12, 26, 48)
+        theme, height=height, margin=(20 + int(max(pixels(name, TEXT) for name in labels)), 12, 26, 64)
     )
     width = (1 - _GAP * (len(panels) - 1)) / len(panels)
     for place, panel in enumerate(panels):
@@ -102,6 +104,7 @@ def _draw(
     low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
     pad = 0.08 * (high - low) or 0.05
     facts = axis(theme, panel.title, range=[low - pad, high + pad], domain=list(domain), anchor="y", nticks=5)
+    facts["title"]["text"] = "<br>".join(escaped(line) for line in textwrap.wrap(panel.title, _TITLE))
     figure.update_layout({f"xaxis{suffix}": facts})
 
 
