@@ -39,6 +39,11 @@ class Audit:
         """Whether label, scores, maps and file name are hidden until the reviewer commits."""
         return not self.info.card.audit_open
 
+    @property
+    def whose(self) -> str:
+        """Dataset and reviewer: what one of them does is not mixed with another's in the browser."""
+        return f"{self.info.id} {self.reviewer.name}"
+
     def image(self, image_id: str) -> Mapping[str, Any] | None:
         """The row of an image, None where the dataset has none of that id."""
         place = _places(self.dataset, f"{self.dataset.source}\0{self.dataset.version}").get(image_id)

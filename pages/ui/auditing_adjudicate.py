@@ -13,7 +13,7 @@ import streamlit as st
 from mad_core.audit.consensus import disagreements
 from pages.ui import session, urls
 from pages.ui.auditing import ROLES, Audit, records
-from pages.ui.auditing_review import NOTE, Line, in_words, item_of, ladders, look, say, take_back, taking, write
+from pages.ui.auditing_review import NOTE, Line, item_of, ladders, look, take_back, taking, write
 from pages.ui.review import Act, Item, Mine, Place, Queue, Reveal, review
 from pages.ui.text import level_text, plain
 
@@ -74,7 +74,7 @@ def _decide(audit: Audit, line: Line) -> None:
         show_after=False,
         decides=True,
         note=st.session_state.get(NOTE),
-        whose=f"{audit.info.id} {audit.reviewer.name}",
+        whose=audit.whose,
         key="audit_decide",
         on_act=taking(lambda act: _do(audit, line, act)),
     )
@@ -115,8 +115,6 @@ def _do(audit: Audit, line: Line, act: Act) -> None:
         write(audit, act, scores_visible=True)
     elif act.act in ("undo", "redo"):
         about = take_back(audit, act)
-        done = "Taken back" if act.act == "undo" else "Done again"
-        say(f"{done}: {in_words(audit, about)}." if about else f"There is nothing to {act.act}.")
         place, kept = line.place_of(about.image_id) if about else None, st.session_state[DECISIONS]
         if place is not None:
             kept["at"] = Place(kept["at"].number + 1, place)

@@ -16,7 +16,7 @@ from mad_core.figures.severity_order import describe_severity_order, severity_or
 from mad_core.palette import chrome
 from pages.ui import charts, session, urls
 from pages.ui.auditing import Audit, records
-from pages.ui.auditing_review import NOTE, committed_images, in_words, item_of, say, take_back, taking, write
+from pages.ui.auditing_review import NOTE, committed_images, item_of, take_back, taking, write
 from pages.ui.gallery import Tile, gallery
 from pages.ui.reading import how_to_read
 from pages.ui.review import Act, Pair, pairs
@@ -70,7 +70,7 @@ def _pairs(audit: Audit, pool: tuple[str, ...]) -> None:
         at=st.session_state.get("audit_pairs_at", 0),
         count=f"{len(own)} comparisons of yours, {len(found)} of all reviewers, {len(pool)} images",
         note=st.session_state.get(NOTE),
-        whose=f"{audit.info.id} {audit.reviewer.name}",
+        whose=audit.whose,
         key="audit_pairs",
         on_act=taking(lambda act: _do(audit, act)),
     )
@@ -98,10 +98,8 @@ def _do(audit: Audit, act: Act) -> None:
     elif act.act == "compare":
         write(audit, act, other=act.other, scores_visible=_in_view(audit, act))
     elif act.act in ("undo", "redo"):
-        about = take_back(audit, act)
+        take_back(audit, act)
         st.session_state["audit_pairs_at"] = st.session_state.get("audit_pairs_at", 0) + 1
-        done = "Taken back" if act.act == "undo" else "Done again"
-        say(f"{done}: {in_words(audit, about)}." if about else f"There is nothing to {act.act}.")
 
 
 def _in_view(audit: Audit, act: Act) -> bool:

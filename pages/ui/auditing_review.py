@@ -281,7 +281,7 @@ def _review(audit: Audit, line: Line, after: str) -> None:
         pace=f"{progress.per_minute:.0f} a minute" if progress.per_minute else "",
         show_after=after == "show",
         note=st.session_state.get(NOTE),
-        whose=f"{audit.info.id} {audit.reviewer.name}",
+        whose=audit.whose,
         key="audit_review",
         on_act=taking(lambda act: _do(audit, line, act)),
     )
@@ -492,26 +492,29 @@ def look(line: Line, image_id: str, key: str = QUEUE) -> None:
 
 def _back(audit: Audit, line: Line, act: Act) -> None:
     """Undo or redo, and show the image that it was about."""
-    about = take_back(audit, act)
-    if about is None:
-        say(f"There is nothing to {act.act}.")
-        return
-    place, kept = line.place_of(about.image_id), st.session_state.get(QUEUE)
+    about = take_back(audit, act, line)
+    place, kept = line.place_of(about.image_id) if about else None, st.session_state.get(QUEUE)
     if place is not None and kept:
         serial = st.session_state["audit_serial"] + 1
         st.session_state["audit_serial"] = serial
         kept["at"] = Place(serial, place)
-    elsewhere = "" if place is not None else " on an image outside this queue"
-    say(f"{'Taken back' if act.act == 'undo' else 'Done again'}: {in_words(audit, about)}{elsewhere}.")
 
 
-def take_back(audit: Audit, act: Act) -> Event | None:
-    """Undo or redo, and return the event that this was about; None where there is none."""
+def take_back(audit: Audit, act: Act, line: Line | None = None) -> Event | None:
+    """Undo or redo, say so, and return the event that this was about; None where there is none.
+
+    With a queue it is said where the image is in none of its places.
+    """
     move = records().undo if act.act == "undo" else records().redo
     event = move(audit.info.id, audit.reviewer.name, act.event)
     known = {e.id: e for e in records().events(audit.info.id)}
     while event is not None and event.kind == "undo" and event.undoes in known:
         event = known[event.undoes]
+    if event is None:
+        say(f"There is nothing to {act.act}.")
+        return None
+    elsewhere = " on an image outside this queue" if line and line.place_of(event.image_id) is None else ""
+    say(f"{'Taken back' if act.act == 'undo' else 'Done again'}: {in_words(audit, event)}{elsewhere}.")
     return event
 
 

@@ -129,8 +129,8 @@ def _await_health(server: Server) -> None:
     pytest.fail(f"The server was not healthy within {START_SECONDS} s:\n{server.output()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[sync_api.Browser]:
+@contextlib.contextmanager
+def chromium() -> Iterator[sync_api.Browser]:
     """Headless Chromium, from ``CHROMIUM`` or the search path."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not executable:
@@ -139,6 +139,13 @@ def browser() -> Iterator[sync_api.Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_ARGUMENTS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[sync_api.Browser]:
+    """Headless Chromium for all tests of a process."""
+    with chromium() as opened:
+        yield opened
 
 
 def _matters(message: sync_api.ConsoleMessage) -> bool:
@@ -176,12 +183,12 @@ def _is_local(address: str) -> bool:
     return parts.scheme in ("blob", "data", "about", "chrome-extension") or parts.hostname in ("127.0.0.1", "localhost")
 
 
+def settle(page: sync_api.Page) -> None:
+    page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+
+
 @pytest.fixture
 def settled() -> Callable[[sync_api.Page], None]:
     """``settled(page)`` returns once Streamlit is connected and no run of the script is under way."""
-
-    def wait(page: sync_api.Page) -> None:
-        page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
-        page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
-
-    return wait
+    return settle

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from mad_core.audit.labels import AuditStore
 from tests.browser.auditing import begin, rate, ready, saved
-from tests.browser.conftest import CHROMIUM_ARGUMENTS
+from tests.browser.conftest import chromium, settle
 from tests.browser.scored_demo import scored_demo
 
 from .workshop import App
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(1200)]
 KILLS = 8
-DONE = "[data-testid='stApp'][data-test-connection-state='CONNECTED'][data-test-script-state='notRunning']"
 
 
 @dataclass
@@ -40,9 +39,13 @@ class Audited:
     def rate(self, count: int) -> None:
         self.rated += rate(self.page, self.truth, count)
 
+    @property
+    def ratings(self) -> pd.DataFrame:
+        return self.audit.ratings(self.dataset_id)
+
     def holds(self) -> None:
-        rows = self.audit.ratings(self.dataset_id)
-        assert rows.set_index("image_id")["level"].to_dict() == {i: self.truth[i] for i in self.rated}
+        levels = self.ratings.set_index("image_id")["level"].to_dict()
+        assert levels == {image: self.truth[image] for image in self.rated}
 
 
 def test_ratings_outlive_a_killed_server(audited: Audited) -> None:
@@ -53,12 +56,12 @@ def test_ratings_outlive_a_killed_server(audited: Audited) -> None:
         audited.app.start()
         saved(audited.page)
         ready(audited.page)
-        audited.page.wait_for_selector(DONE)
+        settle(audited.page)
         audited.holds()
     events = Counter(event.image_id for event in audited.audit.events(audited.dataset_id))
     assert max(events.values()) <= 2  # an image that was offered again, as its rating was still under way
     assert "Traceback" not in audited.app.log.read_text(errors="replace")
-    print(f"{KILLS} kills, {len(rows_of(audited))} ratings")
+    print(f"{KILLS} kills, {len(audited.ratings)} ratings")
 
 
 def test_ratings_outlive_a_busy_database(audited: Audited) -> None:
@@ -67,7 +70,7 @@ def test_ratings_outlive_a_busy_database(audited: Audited) -> None:
         other.execute("BEGIN IMMEDIATE")
         audited.rate(3)
         expect(audited.page.get_by_text("Leave this tab open")).to_be_visible()
-        assert len(rows_of(audited)) == 0
+        assert len(audited.ratings) == 0
         other.execute("ROLLBACK")
     expect(audited.page.get_by_text("The store is back. What you did is saved.")).to_be_visible()
     saved(audited.page)
@@ -77,26 +80,17 @@ def test_ratings_outlive_a_busy_database(audited: Audited) -> None:
     assert "Traceback" not in audited.app.log.read_text(errors="replace")
 
 
-def rows_of(audited: Audited) -> object:
-    return audited.audit.ratings(audited.dataset_id)
-
-
 @pytest.fixture
 def audited(tmp_path: Path) -> Iterator[Audited]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not executable:
-        pytest.skip("Chromium is not installed")
     store, dataset_id, truth = scored_demo(tmp_path / "home")
     app = App(store.settings, tmp_path / "app.log")
     expect.set_options(timeout=120_000)
     try:
         app.start()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_ARGUMENTS))
+        with chromium() as browser:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
-            begin(page, f"http://127.0.0.1:{app.port}", "Ada", lambda page: page.wait_for_selector(DONE))
+            begin(page, f"http://127.0.0.1:{app.port}", "Ada", settle)
             yield Audited(page, app, AuditStore(store), dataset_id, truth)
-            browser.close()
     finally:
         app.end()
         store.close()
