@@ -1,6 +1,7 @@
-"""A press, a clock that renews itself, and an event loop that is busy until the run of the press has ended.
+"""Presses whose runs have ended before a busy event loop has sent what they drew.
 
-With ``SEND_ENDED_RUNS=1`` messages of ended runs are sent, as in the app.
+``Press`` is beside a clock that renews itself; ``Press slowly`` takes three seconds, and when it is pressed again
+while it runs, twenty. With ``SEND_ENDED_RUNS=1`` messages of ended runs are sent, as in the app.
 """
 
 import os
@@ -16,7 +17,21 @@ def clock() -> None:
     st.caption(f"{time.time():.1f}")
 
 
+@st.fragment
+def slow() -> None:
+    st.button("Press slowly", on_click=count_slowly)
+    st.markdown(f"Slowly pressed {st.session_state.get('slow', 0)} times")
+
+
+def count_slowly() -> None:
+    st.session_state["slow"] = st.session_state.get("slow", 0) + 1
+    time.sleep(3 if st.session_state["slow"] == 1 else 20)
+
+
 if runtime.exists():
+    if st.query_params.get("slow"):
+        slow()
+        st.stop()
     clock()
     pressed = st.button("Press")
     time.sleep(0.5)
@@ -29,13 +44,20 @@ else:
 
     if os.environ.get("SEND_ENDED_RUNS"):
         ended_runs.install()
-    request_rerun = AppSession.request_rerun
+    request_rerun, enqueue = AppSession.request_rerun, AppSession._enqueue_forward_msg
 
     def busy(self: Any, request: Any) -> None:
         runner = self._scriptrunner
-        if request is not None and request.fragment_id and runner is not None and runner._script_thread is not None:
+        of_the_clock = request is not None and request.fragment_id and "slow" not in request.query_string
+        if of_the_clock and runner is not None and runner._script_thread is not None:
             runner._script_thread.join(5)
         request_rerun(self, request)
 
+    def held(self: Any, message: Any) -> None:
+        if "Slowly pressed 1" in str(message):
+            time.sleep(0.5)  # the next run begins meanwhile
+        enqueue(self, message)
+
     AppSession.request_rerun = busy
+    AppSession._enqueue_forward_msg = held
     app = st.App(__file__)

@@ -98,5 +98,5 @@ def test_a_cut_beyond_all_scores_stays_until_it_is_moved(plot: Callable[..., Pag
     handle(page, 1).focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Tab")
-    expect(page.get_by_text(re.compile(r" 10\.\d+$"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^cuts: \S+ 10\.\d+$"))).to_be_visible()
     expect(page.locator(".name").first).to_have_text("L0 · <b>level")
