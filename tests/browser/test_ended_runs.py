@@ -30,7 +30,9 @@ def test_streamlit_alone_loses_it(serve: Callable[..., Server], page: Page) -> N
     expect(page.get_by_text("Pressed 1 times")).to_be_hidden()
 
 
-def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(serve: Callable[..., Server], page: Page) -> None:
+def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(
+    serve: Callable[..., Server], page: Page
+) -> None:
     press_twice(page, serve(APP, {"SEND_ENDED_RUNS": "1"}))
     expect(page.get_by_text("Slowly pressed 1 times")).to_be_visible(timeout=15_000)
     expect(page.get_by_text("Slowly pressed 2 times")).to_be_visible(timeout=60_000)
