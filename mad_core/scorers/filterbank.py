@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from mad_core.scorers.filters import blur, responses
 from mad_core.scorers.image_scorer import (
@@ -60,8 +59,7 @@ class FilterBank(ImageScorer):
         """
         small = scaled(image, self.scale, self.parameters["size"])
         pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
-        found = responses(pixels.to(self.device), 2 * GRID)[None]
-        return torch.log1p(F.max_pool2d(found, kernel_size=4, stride=2, padding=1)[0]), map_shape(image)
+        return torch.log1p(in_windows(responses(pixels.to(self.device), 2 * GRID))), map_shape(image)
 
     @torch.inference_mode()
     def learn(self, features: torch.Tensor, context: Context) -> None:
@@ -119,3 +117,14 @@ class FilterBank(ImageScorer):
             "working_scale": round(self.scale, 4),
             "grid": GRID,
         }
+
+
+def in_windows(cells: torch.Tensor) -> torch.Tensor:
+    """The largest of windows four cells wide, two apart and one beyond each border: (C, 2n, 2n) to (C, n, n)."""
+    for dim in (1, 2):
+        first, second = cells.unflatten(dim, (-1, 2)).unbind(dim + 1)
+        cells, inner = torch.maximum(first, second), first.shape[dim] - 1
+        for place, beside in ((1, second.narrow(dim, 0, inner)), (0, first.narrow(dim, 1, inner))):
+            held = cells.narrow(dim, place, inner)
+            torch.maximum(held, beside, out=held)
+    return cells

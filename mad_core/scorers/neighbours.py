@@ -55,7 +55,7 @@ class NearbyBank:
 
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Root mean squared weighted distance of features (N, P, C) to their nearest neighbour: (N, P)."""
-        query = features.transpose(0, 1)  # P, N, C
+        query = features.transpose(0, 1).contiguous()  # P, N, C
         weighted = query * self.weight[:, None]
         own = (weighted * query).sum(2)  # P, N
         places, normals = self.asking.shape[1], self.columns.shape[2]

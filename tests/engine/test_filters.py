@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mad_core.scorers import filters, neighbours
+from mad_core.scorers.filterbank import in_windows
 from mad_core.scorers.filters import blur, gaussian, responses, separable
 
 
@@ -44,6 +45,11 @@ def test_cells_are_those_of_adaptive_pooling(shape: tuple[int, int]) -> None:
     x = drawn(1, (2, 3, *shape))
     assert torch.equal(filters._in_cells(x, 32, torch.amax), F.adaptive_max_pool2d(x, 32))
     assert torch.equal(filters._in_cells(x, 32, torch.amin), -F.adaptive_max_pool2d(-x, 32))
+
+
+def test_windows_are_those_of_overlapping_pooling() -> None:
+    x = drawn(5, (3, 12, 12))
+    assert torch.equal(in_windows(x), F.max_pool2d(x[None], kernel_size=4, stride=2, padding=1)[0])
 
 
 def test_a_bright_and_a_dark_spot_are_the_same_but_for_the_sign() -> None:
