@@ -102,6 +102,8 @@ def _pages(store: Store) -> dict[str, str]:
         "images": "/images?subset=plate",
         "image": f"/images?subset=plate&image={crack}",
         "compare": "/compare?within=plate",
+        "audit": "/audit",
+        "studies": "/studies?within=plate",
     }
 
 

@@ -145,7 +145,8 @@ register(
         paper="After Huang et al. 2024, Are Anomaly Scores Telling the Whole Story?, https://arxiv.org/abs/2411.14515",
         summary="The same questions as the local multimodal scorer, put to an OpenAI-compatible server (vLLM, SGLang, "
         "llama.cpp, a hosted API). Images leave this machine unless the server runs on it.",
-        needs="A server: its address in MAD_ENDPOINT_URL, its key in MAD_ENDPOINT_KEY. Images are sent there.",
+        needs="A server: its address in MAD_ENDPOINT_URL (several with commas between), its key in MAD_ENDPOINT_KEY. "
+        "Images are sent there.",
         cost="What the server takes; tokens, and money where prices are given, are counted.",
         needs_fit=False,
         supervision="none",
@@ -160,14 +161,14 @@ register(
                 "server",
                 "text",
                 "",
-                "The server that was asked, found from MAD_ENDPOINT_URL: a run goes on with that one alone.",
+                "What was asked, found from MAD_ENDPOINT_URL: a run goes on with the same servers alone.",
                 advanced=True,
             ),
             Parameter(
                 "consent", "bool", False, "Images leave this machine for the server: yes agrees to that for this run."
             ),
             *asking(),
-            Parameter("concurrency", "int", 8, "Requests under way at once.", 1, 512),
+            Parameter("concurrency", "int", 8, "Requests under way at once, on all servers together.", 1, 512),
             Parameter("timeout", "float", 120.0, "Seconds an attempt may take.", 0.1, 3600, advanced=True),
             Parameter(
                 "retries",
@@ -203,6 +204,7 @@ register(
             "mad_core.scorers.endpoint",
             "mad_core.scorers.endpoint_address",
             "mad_core.scorers.endpoint_client",
+            "mad_core.scorers.endpoint_fleet",
             *ASKING_MODULES,
         ),
         shows_labels=shows_anchors,

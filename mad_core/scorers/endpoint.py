@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from mad_core.errors import MadError, WorkError
 from mad_core.images import ImageError
-from mad_core.scorers.endpoint_address import address_of, check_consent, notice
+from mad_core.scorers.endpoint_address import check_consent, notice, servers_of
 from mad_core.scorers.endpoint_client import (
     RAW_CHARACTERS,
     SERVER_ERROR,
@@ -30,6 +30,7 @@ from mad_core.scorers.endpoint_client import (
     data_url,
     messages,
 )
+from mad_core.scorers.endpoint_fleet import Fleet
 from mad_core.scorers.readout import REFUSED, Expected, Written, expected_from_top_logprobs, read_answer
 from mad_core.scorers.scorer import Context, Item, Scored, Scorer
 from mad_core.scorers.showing import Question, Showing, settle
@@ -78,10 +79,10 @@ class _Loop:
 
 
 class Endpoint(Scorer):
-    """Scores by an OpenAI-compatible server."""
+    """Scores by OpenAI-compatible servers."""
 
     _loop: _Loop | None = None
-    _client: Client | None = None
+    _fleet: Fleet | None = None
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         """See that images may be sent, choose what is shown, and find the model.
@@ -94,27 +95,26 @@ class Endpoint(Scorer):
             If the server does not say which model it has.
         """
         settings = Settings.from_environment()
-        self.address = address_of(settings, self.parameters)
-        check_consent(self.address, context.agreed_hosts, self.parameters, settings)
+        self.servers = servers_of(settings, self.parameters)
+        check_consent(self.servers, context.agreed_hosts, self.parameters, settings)
         self.wishes = settle(self.parameters)
         self.showing = Showing(self.wishes, context)
         self._shared = [self._packed(image) for image in self.showing.shared]
         self._counts, self._served = _Counts(), ""
         self._loop = _Loop()
-        self._client = Client(
-            self.address, settings.endpoint_key, self.parameters["timeout"], self.parameters["retries"]
-        )
-        self.model = self.parameters["model"] or self._wait(self._loop.start(self._client.first_model()), context)
+        timeout, retries = self.parameters["timeout"], self.parameters["retries"]
+        self._fleet = Fleet([Client(one, settings.endpoint_key, timeout, retries) for one in self.servers.each])
+        self.model = self.parameters["model"] or self._wait(self._loop.start(self._fleet.first_model()), context)
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
-        loop, client = self._loop, self._client
-        if loop is None or client is None:
+        loop, fleet = self._loop, self._fleet
+        if loop is None or fleet is None:
             raise WorkError("The server was not set up.")
         slots = asyncio.Semaphore(self.parameters["concurrency"])
         waiting: deque[Future[Scored]] = deque()
         try:
             for item in images:
-                waiting.append(loop.start(self._score_one(client, slots, item)))
+                waiting.append(loop.start(self._score_one(fleet, slots, item)))
                 if len(waiting) > 2 * self.parameters["concurrency"]:
                     yield self._counted(self._wait(waiting.popleft(), context))
             while waiting:
@@ -124,39 +124,39 @@ class Endpoint(Scorer):
                 future.cancel()
 
     def facts(self) -> dict[str, Any]:
-        client = self._client
-        if client is None:
+        fleet = self._fleet
+        if fleet is None:
             return {}
         counts = self._counts
         return {
-            "host": self.address.host,
-            "notice": notice(self.address),
+            "host": self.servers.host,
+            "notice": notice(self.servers),
             "model": self.model,
             "served_model": self._served,
             "protocol": self.parameters["protocol"],
             **self.showing.facts(),
             "encoding": "PNG" if self.parameters["encoding"] == "png" else "JPEG, quality 95",
             "concurrency": self.parameters["concurrency"],
-            "request": client.form.options(self._tokens()),
+            "request": fleet.clients[0].form.options(self._tokens()),
             "expectation": "approximate, of the most probable tokens that the server names"
             if counts.expected
             else "none: the server named no tokens, so the written score stands",
         }
 
     def close(self) -> None:
-        loop, client, self._loop = self._loop, self._client, None
+        loop, fleet, self._loop = self._loop, self._fleet, None
         if loop is None:
             return
-        if client is not None:
+        if fleet is not None:
             try:
-                loop.start(client.close()).result(timeout=1)
+                loop.start(fleet.close()).result(timeout=1)
             except (NotYet, OSError, RuntimeError):
                 pass  # the connections end with the process
         loop.close()
 
     # -- one image ------------------------------------------------------------------------------
 
-    async def _score_one(self, client: Client, slots: asyncio.Semaphore, item: Item) -> Scored:
+    async def _score_one(self, fleet: Fleet, slots: asyncio.Semaphore, item: Item) -> Scored:
         async with slots:
             started = time.perf_counter()
             try:
@@ -165,11 +165,11 @@ class Endpoint(Scorer):
                 status = "unreadable" if isinstance(error, ImageError) else "not-shown"
                 return Scored.failed(item.image_id, status, str(error) or type(error).__name__)
             try:
-                reply = await client.ask(self.model, messages(question.conversation, urls), self._tokens())
+                reply = await fleet.ask(self.model, messages(question.conversation, urls), self._tokens())
             except NoAnswerError as error:
                 seconds = time.perf_counter() - started
                 return Scored.failed(item.image_id, error.status, str(error), seconds, raw=error.raw)
-            return self._scored(client, item, question, reply, time.perf_counter() - started)
+            return self._scored(fleet.clients[0], item, question, reply, time.perf_counter() - started)
 
     def _question(self, item: Item) -> tuple[Question, list[str]]:
         question = self.showing.question(item)
@@ -255,6 +255,7 @@ def _detail(reply: Reply, written: Written, expected: Expected | None) -> dict[s
         "tokens": reply.tokens_out,
         "finish": reply.finish,
         "model": reply.model,
+        "host": reply.host,
         "retries": reply.retries,
     }
     if written.problem:

@@ -1,8 +1,8 @@
-"""Where an OpenAI-compatible server is, and whether images may be sent there. No network, no torch here.
+"""Where OpenAI-compatible servers are, and whether images may be sent there. No network, no torch here.
 
-The address and the key come from ``MAD_ENDPOINT_URL`` and ``MAD_ENDPOINT_KEY`` alone: neither is a parameter,
-so neither ends up in the store. Of the address the host is recorded, and a digest that tells two paths on one
-host apart: a request names its server, so scores of one server are never returned for another.
+Addresses and key come from ``MAD_ENDPOINT_URL`` and ``MAD_ENDPOINT_KEY`` alone: neither is a parameter,
+so neither ends up in the store. Of an address the host is recorded, and a digest that tells two paths on one
+host apart: a request names its servers, so scores of one are never returned for another.
 """
 
 from __future__ import annotations
@@ -38,10 +38,48 @@ class Address:
     host: str
     loopback: bool
 
+
+@dataclass(frozen=True)
+class Servers:
+    """Servers of one model that share its images between them; one as a rule.
+
+    Parameters
+    ----------
+    each : tuple of Address
+        No two alike.
+    """
+
+    each: tuple[Address, ...]
+
+    @property
+    def host(self) -> str:
+        """All hosts, as they are shown, recorded and agreed to."""
+        return ", ".join(sorted({address.host for address in self.each}))
+
+    @property
+    def loopback(self) -> bool:
+        """Whether all are this machine."""
+        return all(address.loopback for address in self.each)
+
     @property
     def identity(self) -> str:
-        """Host and digest of the URL: what a request says of its server."""
-        return f"{self.host} {hashlib.blake2b(self.url.encode(), digest_size=4).hexdigest()}"
+        """A host and a digest of the URLs: what a request says of its servers."""
+        urls = sorted(address.url for address in self.each)
+        digest = hashlib.blake2b("\n".join(urls).encode(), digest_size=4).hexdigest()
+        more = f" and {len(urls) - 1} more" if len(urls) > 1 else ""
+        return f"{min(address.host for address in self.each)}{more} {digest}"
+
+
+def read_servers(urls: str, *, plain_http: bool = False) -> Servers:
+    """Check base URLs with commas between them.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_address`.
+    """
+    given = [url.strip() for url in urls.split(",") if url.strip()] or [urls]
+    return Servers(tuple(dict.fromkeys(read_address(url, plain_http=plain_http) for url in given)))
 
 
 def read_address(url: str, *, plain_http: bool = False) -> Address:
@@ -95,29 +133,29 @@ def _is_loopback(name: str) -> bool:
         return name == "localhost"
 
 
-def address_of(settings: Settings, parameters: Mapping[str, Any]) -> Address:
-    """The server of these settings.
+def servers_of(settings: Settings, parameters: Mapping[str, Any]) -> Servers:
+    """The servers of these settings.
 
     Raises
     ------
     UnavailableError
-        If no server is set, or another one than the run was asked for.
+        If no server is set, or others than the run was asked for.
     InputError
-        If its address cannot be used.
+        If an address cannot be used.
     """
     if not settings.endpoint_url:
         raise UnavailableError(
             f"No server is set: put its address into MAD_ENDPOINT_URL ({_EXAMPLE}) and its key, if it has one, "
             "into MAD_ENDPOINT_KEY."
         )
-    address = read_address(settings.endpoint_url, plain_http=bool(parameters.get("plain_http")))
+    servers = read_servers(settings.endpoint_url, plain_http=bool(parameters.get("plain_http")))
     asked = parameters.get("server")
-    if asked and asked != address.identity:
+    if asked and asked != servers.identity:
         raise UnavailableError(
-            f"This run was asked of the server {asked}, but MAD_ENDPOINT_URL names {address.identity} now. "
-            "Set the address back, or queue a new run for this server."
+            f"This run was asked of the server {asked}, but MAD_ENDPOINT_URL names {servers.identity} now. "
+            "Set the address back, or queue a new run for what it names."
         )
-    return address
+    return servers
 
 
 def settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +163,7 @@ def settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
     settings = Settings.from_environment()
     model = parameters["model"] or settings.endpoint_model or ""
     try:
-        server = parameters["server"] or address_of(settings, parameters).identity
+        server = parameters["server"] or servers_of(settings, parameters).identity
     except MadError:  # why_not says it
         server = ""
     return {**parameters, "model": model, "server": server}
@@ -134,23 +172,23 @@ def settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def why_not(parameters: Mapping[str, Any]) -> str | None:
     """Why the endpoint scorer cannot run here with these parameters; None if it can."""
     try:
-        address_of(Settings.from_environment(), parameters)
+        servers_of(Settings.from_environment(), parameters)
     except MadError as error:
         return str(error)
     return None
 
 
-def notice(address: Address) -> str:
+def notice(servers: Servers) -> str:
     """What a person has to know before images are scored by a server."""
-    if address.loopback:
-        return f"Images are sent to {address.host}, a server on this machine."
+    if servers.loopback:
+        return f"Images are sent to {servers.host}, a server on this machine."
     return (
         f"Images of this dataset, normals and images to judge alike, leave this machine: they are sent to "
-        f"{address.host}, which may keep them. Agree only if you may pass them on."
+        f"{servers.host}, which may keep them. Agree only if you may pass them on."
     )
 
 
-def check_consent(address: Address, agreed: Collection[str], parameters: Mapping[str, Any], settings: Settings) -> None:
+def check_consent(servers: Servers, agreed: Collection[str], parameters: Mapping[str, Any], settings: Settings) -> None:
     """Let images go to this machine itself, or to a host that a person agreed to.
 
     Parameters
@@ -162,9 +200,9 @@ def check_consent(address: Address, agreed: Collection[str], parameters: Mapping
     ------
     InputError
     """
-    if address.loopback or address.host in agreed or parameters["consent"] or settings.endpoint_consent:
+    if servers.loopback or servers.host in agreed or parameters["consent"] or settings.endpoint_consent:
         return
     raise InputError(
-        f"{notice(address)} Nobody has agreed to that for this dataset yet: agree on the Score page, or say "
+        f"{notice(servers)} Nobody has agreed to that for this dataset yet: agree on the Score page, or say "
         "--param consent=yes (MAD_ENDPOINT_CONSENT=yes agrees for every dataset)."
     )

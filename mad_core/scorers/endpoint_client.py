@@ -92,6 +92,8 @@ class Reply:
     model : str
         The model that answered, as the server names it.
     retries : int
+    host : str
+        The server that answered.
     """
 
     text: str
@@ -102,14 +104,15 @@ class Reply:
     tokens_out: int
     model: str
     retries: int = 0
+    host: str = ""
 
 
 class NoAnswerError(MadError):
-    """One image got no answer: its status, a sentence, and what came instead."""
+    """One image got no answer: its status, a sentence, what came instead, and whether that is the image's fault."""
 
-    def __init__(self, status: str, sentence: str, raw: str = "") -> None:
+    def __init__(self, status: str, sentence: str, raw: str = "", *, of_image: bool = False) -> None:
         super().__init__(sentence)
-        self.status, self.raw = status, raw
+        self.status, self.raw, self.of_image = status, raw, of_image
 
 
 class Client:
@@ -204,7 +207,7 @@ class Client:
         raw = await create(model=model, messages=messages, **form.options(tokens))
         body = raw.http_response.content
         try:
-            return replace(read_reply(json.loads(body)), retries=raw.retries_taken)
+            return replace(read_reply(json.loads(body)), retries=raw.retries_taken, host=self.address.host)
         except _NO_DOCUMENT:
             sentence = f"{self.address.host} answered with something that is no chat completion."
             came = self.hidden(body.decode(errors="replace"))[:RAW_CHARACTERS]
@@ -218,7 +221,9 @@ class Client:
         if status == 408:
             return NoAnswerError(TIMEOUT, f"{self.address.host} gave up waiting (408).", said)
         advice = " Set a lower height or show fewer references." if status == 413 else ""
-        return NoAnswerError(SERVER_ERROR, f"{self.address.host} answered {status}: {said}.{advice}", said)
+        of_image = status < 500 and status not in (409, 429)
+        sentence = f"{self.address.host} answered {status}: {said}.{advice}"
+        return NoAnswerError(SERVER_ERROR, sentence, said, of_image=of_image)
 
     def _fatal(self, error: openai.APIStatusError) -> WorkError:
         host, status, said = self.address.host, error.status_code, self._said(error)

@@ -1,10 +1,13 @@
-"""Which model a server lists first: asked once, when a run is requested, so that the request names its model.
+"""Which model the first server that answers lists first.
+
+It is asked once, when a run is requested, so that the request names its model.
 
 The standard library does: the web process asks too, and the client of the scorer is slow to import.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from mad_core.errors import UnavailableError
-from mad_core.scorers.endpoint_address import Address, address_of
+from mad_core.scorers.endpoint_address import Address, servers_of
 from mad_core.settings import Settings
 
 SECONDS = 10.0
@@ -41,7 +44,11 @@ def name_model(parameters: Mapping[str, Any]) -> dict[str, Any]:
     settings = Settings.from_environment()
     if parameters["model"] or not settings.endpoint_url:
         return dict(parameters)
-    return {**parameters, "model": first_listed(address_of(settings, parameters), settings.endpoint_key)}
+    servers = servers_of(settings, parameters).each
+    for address in servers[:-1]:
+        with contextlib.suppress(UnavailableError):
+            return {**parameters, "model": first_listed(address, settings.endpoint_key)}
+    return {**parameters, "model": first_listed(servers[-1], settings.endpoint_key)}
 
 
 def first_listed(address: Address, key: str | None) -> str:

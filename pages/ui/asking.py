@@ -429,21 +429,21 @@ def needs_consent(info: DatasetInfo, scorer: ScorerInfo, parameters: Mapping[str
         return None
     store = engine.store()
     try:
-        address = endpoint_address.address_of(store.settings, parameters)
+        servers = endpoint_address.servers_of(store.settings, parameters)
     except MadError:
         return None  # why_not says it
     dataset = store.dataset(info.id)
-    agreed = address.host in consent.agreed_hosts(store.settings, dataset)
-    if address.loopback or store.settings.endpoint_consent:
-        st.info(plain(endpoint_address.notice(address)), icon=":material/info:")
+    agreed = servers.host in consent.agreed_hosts(store.settings, dataset)
+    if servers.loopback or store.settings.endpoint_consent:
+        st.info(plain(endpoint_address.notice(servers)), icon=":material/info:")
         return None
-    st.warning(plain(endpoint_address.notice(address)), icon=":material/cloud_upload:")
+    st.warning(plain(endpoint_address.notice(servers)), icon=":material/cloud_upload:")
     if agreed:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(plain(f"Agreed for {info.name} and {address.host}."), width="content")
+            st.caption(plain(f"Agreed for {info.name} and {servers.host}."), width="content")
             if st.button("Withdraw", type="tertiary"):
-                consent.withdraw(store.settings, dataset, address.host)
+                consent.withdraw(store.settings, dataset, servers.host)
                 st.rerun(scope="fragment")
         return None
-    yes = st.checkbox(plain(f"Images of {info.name} may be sent to {address.host}"), key=f"consent_{info.id}")
-    return address.host if yes else ""
+    yes = st.checkbox(plain(f"Images of {info.name} may be sent to {servers.host}"), key=f"consent_{info.id}")
+    return servers.host if yes else ""

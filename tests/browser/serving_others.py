@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
+import os
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -107,7 +112,75 @@ def _discovery(url: str) -> dict[str, Any]:
     }
 
 
-# -- the proxy --------------------------------------------------------------------------------------
+# -- the proxies ------------------------------------------------------------------------------------
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def as_in_readme(begin: str, upstream_port: int) -> str:
+    """The proxy's configuration that README states from the line ``begin`` on, for the app's port of the test."""
+    lines = README.read_text(encoding="utf-8").split(f"    {begin}\n", 1)[1].splitlines()
+    block = "\n".join(itertools.takewhile(lambda line: line.startswith("    "), lines))
+    stated = "127.0.0.1:8501"
+    assert block.count(stated) == 1
+    return block.replace(stated, f"127.0.0.1:{upstream_port}")
+
+
+@contextlib.contextmanager
+def nginx(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[str]:
+    """nginx with what README says."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "\n".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
+    (folder / "nginx.conf").write_text(
+        f"""{"user root;" if os.geteuid() == 0 else ""}
+        daemon off;
+        pid {folder / "nginx.pid"};
+        events {{}}
+        http {{
+        access_log off;
+        {places}
+        server {{
+        listen 127.0.0.1:{port};
+        {as_in_readme("# nginx", upstream_port)}
+        }}
+        }}
+        """
+    )
+    log = folder / "nginx.log"
+    with _proxy(["nginx", "-c", str(folder / "nginx.conf"), "-e", str(log)], port, log):
+        yield f"http://127.0.0.1:{port}{path}"
+
+
+@contextlib.contextmanager
+def caddy(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[str]:
+    """Caddy with what README says."""
+    (folder / "Caddyfile").write_text(
+        f"{{\nadmin off\n}}\nhttp://127.0.0.1:{port} {{\n{as_in_readme('# Caddyfile', upstream_port)}\n}}\n"
+    )
+    command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    with _proxy(command, port, folder / "caddy.log"):
+        yield f"http://127.0.0.1:{port}{path}"
+
+
+@contextlib.contextmanager
+def _proxy(command: list[str], port: int, log: Path) -> Iterator[None]:
+    environment = {**os.environ, "HOME": str(log.parent), "XDG_DATA_HOME": str(log.parent)}
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+    try:
+        end = time.monotonic() + 30
+        while not _listens(port):
+            assert process.poll() is None and time.monotonic() < end, log.read_text(errors="replace")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager

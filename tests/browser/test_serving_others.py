@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ from mad_core.runs.store import Store
 from mad_core.settings import Settings
 from tests.app.conftest import _draw
 from tests.browser.conftest import ROOT, Server, Watch, free_port
-from tests.browser.serving_others import CLIENT, CLIENT_SECRET, Provider, providing, proxying
+from tests.browser.serving_others import CLIENT, CLIENT_SECRET, Provider, caddy, nginx, providing, proxying
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 expect.set_options(timeout=60_000)
@@ -43,9 +44,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(serve: Callable[..., Server], home: Path, provider: Provider) -> Iterator[tuple[Server, str]]:
+@pytest.fixture(scope="module", params=["own", "nginx", "caddy"])
+def server(
+    serve: Callable[..., Server],
+    home: Path,
+    provider: Provider,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, str]]:
     """The app's own server, and its public address at the proxy."""
+    if request.param != "own" and shutil.which(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
     port, public = free_port(), free_port()
     (home / "secrets.toml").write_text(
         f"""
@@ -64,7 +73,13 @@ def server(serve: Callable[..., Server], home: Path, provider: Provider) -> Iter
         "STREAMLIT_SERVER_BASE_URL_PATH": PATH.strip("/"),
         "STREAMLIT_SERVER_MAX_UPLOAD_SIZE": "1",
     }
-    with proxying(public, port, PATH) as address:
+    folder = tmp_path_factory.mktemp("proxy")
+    proxy = {
+        "own": lambda: proxying(public, port, PATH),
+        "nginx": lambda: nginx(public, port, PATH, folder),
+        "caddy": lambda: caddy(public, port, PATH, folder),
+    }[request.param]
+    with proxy() as address:
         yield serve(ROOT / "app.py", environment, port=port, path=PATH), address
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from mad_core.runs.building import settle_parts
 from mad_core.runs.here import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.usage import run_usage
-from mad_core.scorers import catalog
-from mad_core.scorers.endpoint_address import Address, notice, read_address
+from mad_core.scorers import catalog, endpoint_fleet
+from mad_core.scorers.endpoint_address import Address, notice, read_address, read_servers
 from mad_core.scorers.models import SHIPPED, locate
 from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored
 from mad_core.scorers.showing import Recommended
@@ -287,6 +289,84 @@ def test_concurrency_is_used_and_kept_to(serve, pictures) -> None:
     assert len(scored) == 20 and server.most_busy in (3, 4)
 
 
+# -- several servers ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fleet(serve: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ChatServer]]:
+    """Start servers and name them all, and further addresses besides."""
+
+    def start(*behaviours: Behaviour, others: Sequence[str] = ()) -> list[ChatServer]:
+        servers = [serve(behaviour) for behaviour in behaviours]
+        monkeypatch.setenv("MAD_ENDPOINT_URL", ", ".join([*others, *(server.url for server in servers)]))
+        return servers
+
+    return start
+
+
+def slowly(request: dict[str, Any], number: int) -> Answer:
+    return replace(judge(request, number), wait=0.2)
+
+
+def test_servers_share_the_images(fleet, pictures) -> None:
+    servers = fleet(slowly, slowly, slowly)
+    images = (pictures[0], pictures[1] * 6)
+    scored, facts = run(images, concurrency=6)
+    assert [s.image_id for s in scored] == [item.image_id for item in images[1]]
+    assert [s.detail["written"] for s in scored] == [darkness_of(item) for item in images[1]]
+    asked = [len(server.requests) for server in servers]
+    assert sum(asked) == len(images[1]) and max(asked) - min(asked) <= 3
+    hosts = {server.url.split("/")[2] for server in servers}
+    assert {s.detail["host"] for s in scored} == hosts == set(facts["host"].split(", "))
+
+
+def test_a_server_that_is_gone_costs_no_image(fleet, pictures) -> None:
+    working, broken = fleet(judge, lambda request, number: Answer(status=500, body="{}"), others=[nowhere()])
+    images = (pictures[0], pictures[1] * 4)
+    scored, _ = run(images, concurrency=2)
+    assert [s.status for s in scored] == ["ok"] * len(images[1])
+    assert len(working.requests) == len(images[1]) and 1 <= len(broken.requests) <= 2  # it rests
+
+
+def test_a_server_that_rested_is_asked_again(fleet, pictures, monkeypatch) -> None:
+    monkeypatch.setattr(endpoint_fleet, "REST_SECONDS", 0.0)
+    once = fleet(lambda request, number: judge(request, number) if number else Answer(status=503, body="{}"), slowly)[0]
+    scored, _ = run((pictures[0], pictures[1] * 2), concurrency=1)
+    assert [s.status for s in scored] == ["ok"] * 10 and len(once.requests) > 2
+
+
+def test_an_image_that_one_server_refuses_is_not_put_to_another(fleet, pictures) -> None:
+    servers = fleet(*[lambda request, number: Answer(status=413, body='{"error": "too large"}')] * 2)
+    scored, _ = run(pictures, concurrency=1)
+    assert [s.status for s in scored] == ["server-error"] * 5
+    assert sum(len(server.requests) for server in servers) == 5
+
+
+def test_where_all_are_gone_the_run_ends_with_a_sentence(fleet, pictures) -> None:
+    fleet(others=[nowhere(), nowhere()])
+    with pytest.raises(WorkError, match="cannot be reached"):
+        run((pictures[0], pictures[1] * 4), model="canned-1", concurrency=1)
+
+
+def test_servers_are_one_address_whatever_their_order() -> None:
+    one, two = "http://127.0.0.1:8000/v1", "https://gpu.example:8000/v1"
+    servers = read_servers(f"{one},{two}, {one}")
+    assert servers.each == (read_address(one), read_address(two))
+    assert servers.identity == read_servers(f"{two},{one}").identity != read_servers(one).identity
+    assert read_servers(one).identity.startswith("127.0.0.1:8000 ")
+    assert servers.identity.startswith("127.0.0.1:8000 and 1 more ")
+    assert not servers.loopback and "127.0.0.1:8000, gpu.example:8000" in notice(servers)
+    with pytest.raises(InputError, match="plain_http=yes"):
+        read_servers(f"{one},http://gpu.example/v1")
+
+
+def nowhere() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+
 def test_cancel_leaves_within_two_seconds(serve, pictures) -> None:
     serve(lambda request, number: Answer("Anomaly Score: 1", wait=30))
     stop = threading.Event()
@@ -321,8 +401,8 @@ def test_this_machine_is_loopback(url) -> None:
 
 @pytest.mark.parametrize("url", ["https://api.example.com/v1", "https://127.0.0.1.example.com", "https://10.0.0.1"])
 def test_other_machines_are_not(url) -> None:
-    address = read_address(url)
-    assert not address.loopback and "leave this machine" in notice(address) and address.host in notice(address)
+    servers = read_servers(url)
+    assert not servers.loopback and "leave this machine" in notice(servers) and servers.host in notice(servers)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """100,000 images on this machine: imported, scored, evaluated, and browsed in a real browser.
 
-``MAD_BIG_TREE`` names a tree of so many images for the import, so that it is not made anew each time.
+``MAD_BIG_TREE`` names a folder in which the tree of images is kept, so that it is not made anew each time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from PIL import Image
@@ -26,10 +29,11 @@ from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
 from . import big_store
-from .workshop import ROOT, App
+from .workshop import ROOT, App, nursery, wait_until
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(3600)]
 IMAGES = 100_000
+TESTS = IMAGES * 24 // 25
 IMPORT_SECONDS, EVALUATE_SECONDS = 180, 60
 ANSWER_SECONDS, WEB_MEGABYTES = 0.5, 600
 INTERVALS_SECONDS = 60
@@ -41,16 +45,48 @@ DONE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 # -- the engine -----------------------------------------------------------------------------------
 
 
-def test_import(tmp_path: Path) -> None:
-    """Headers and digests of every file, within three minutes; pixels are not decoded."""
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = os.environ.get("MAD_BIG_TREE")
-    tree = Path(given) if given else _tree(tmp_path / "parts")
+    root = Path(given) if given else tmp_path_factory.mktemp("tree") / "parts"
+    return root if root.is_dir() else _tree(root)
+
+
+def test_import(tree: Path, tmp_path: Path) -> None:
+    """Headers and digests of every file, within three minutes; pixels are not decoded."""
     seconds, cpu, out = _command(["check", str(tree), "--json"], tmp_path / "home")
     found = json.loads(out)
     images = sum(n for entry in found["subsets"] for split in ("train", "test") for n in entry[split].values())
     print(f"import of {images:,} images: {seconds:.0f} s, {cpu:.0f} s of CPU")
     assert images == IMAGES
     assert seconds < IMPORT_SECONDS
+
+
+def test_score(tree: Path, tmp_path: Path) -> None:
+    """A run over every image by the filter bank at the images' own size, maps on demand."""
+    home, scores = tmp_path / "home", tmp_path / "scores.csv"
+    command = ["score", str(tree), "--scorer", "filterbank", "--param", "size=96", "--param", "bank=32"]
+    seconds, cpu, out = _command([*command, "--maps", "on demand", "--out", str(scores), "--json"], home)
+    found = json.loads(out)
+    print(
+        f"a run of {found['n']:,} images: {seconds:.0f} s, {cpu:.0f} s of CPU, "
+        f"{found['images_per_second']:.0f} a second"
+    )
+    assert found["n"] == found["n_scored"] == TESTS
+    rows = pd.read_csv(scores)
+    assert len(rows) == len(rows.drop_duplicates(["Subset", "Path"])) == TESTS
+    of_a_picture = rows.groupby(["Subset", "Severity"])["Anomaly Score"]  # all files of a level show the same one
+    assert (of_a_picture.max() - of_a_picture.min()).max() < 1e-4
+    assert of_a_picture.mean().nunique() > big_store.LEVELS
+    measured = json.loads(_command(["evaluate", f"run:{found['run']}", "--json"], home)[2])
+    assert measured["n_scored"] == TESTS
+    with contextlib.closing(Store(Settings.from_environment({"MAD_HOME": str(home)}))) as store:
+        run, image = store.run(found["run"]), store.scores(found["run"]).iloc[-1]
+        assert store.read_map(run, image["image_id"]) is None
+        store.queue.submit("map", {"run": run.id, "image": image["image_id"]}, key="map", device="cpu", quick=True)
+        with nursery(store.settings) as workers:
+            workers.bear()
+            wait_until(lambda: store.read_map(run, image["image_id"]) is not None, what="the map")
 
 
 def test_evaluate(filled: tuple[Path, str]) -> None:
@@ -61,7 +97,7 @@ def test_evaluate(filled: tuple[Path, str]) -> None:
     seconds, cpu, out = _command(["evaluate", f"run:{run.id}", "--json"], home)
     found = json.loads(out)
     print(f"evaluate of {found['n']:,} scores: {seconds:.0f} s, {cpu:.0f} s of CPU")
-    assert found["n"] == found["n_scored"] == IMAGES * 24 // 25
+    assert found["n"] == found["n_scored"] == TESTS
     assert seconds < EVALUATE_SECONDS
 
 
@@ -82,10 +118,10 @@ def _tree(root: Path) -> Path:
     """As many small JPEGs, no two alike: the number of each stands behind its end mark."""
     rng = np.random.default_rng(0)
     pictures = []
-    for level in range(big_store.LEVELS):
-        path = root.parent / f"{level}.jpg"
-        Image.fromarray(rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)).save(path)
-        pictures.append(path.read_bytes())
+    for _ in range(big_store.LEVELS):
+        out = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)).save(out, "JPEG")
+        pictures.append(out.getvalue())
     number = 0
     for subset in big_store.SUBSETS:
         of_subset = IMAGES // len(big_store.SUBSETS)
