@@ -31,7 +31,7 @@ register(
         summary="Compares the strongest filter responses in each part of the image with those of normals nearby. "
         "It sees structure, not meaning: its scores follow how much is wrong rather than how bad it is.",
         needs="Nothing: no weights, no network, no GPU.",
-        cost="About 0.1 s an image on two cores; 1 GB.",
+        cost="About 0.03 s an image on two cores; 1 GB.",
         parameters=(*filter_bank(), reduction("top5")),
         modules=FILTER_MODULES,
     )
@@ -47,7 +47,7 @@ register(
         summary="Weighs how the filter bank's responses depart from normal by what was learned on generated pictures "
         "with severity labels. It shows how far such labels go without a rubric and without a language model.",
         needs="Nothing: its weights ship with this software.",
-        cost="About 0.1 s an image on two cores; 1 GB.",
+        cost="About 0.03 s an image on two cores; 1 GB.",
         parameters=filter_bank(),
         modules=(
             *SHARED_MODULES,
