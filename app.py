@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit import runtime
 
 HERE = Path(__file__).parent
-STYLE = "<style>button[data-testid='stBaseButton-segmented_controlActive'] { color: inherit; }</style>"
+STYLE = "<style>button[data-variant='segmented_control'][data-selected='true'] { color: inherit !important; }</style>"
 """In the accent, the words of what is chosen are too faint on their ground in the dark theme."""
 
 

@@ -63,6 +63,7 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
 
     page.get_by_role("link", name="Score").click()
     settled(page)
+    expect(page.get_by_role("radio", name="Runs")).to_have_css("color", "rgb(23, 28, 32)")  # chosen, as dark as text
     page.locator("label").filter(has_text="Filter bank").click()
     expect(page.get_by_role("heading", name="Filter bank")).to_be_visible()
     expect(page.get_by_text("C-index, abnormal only")).to_be_visible(timeout=WORK_MS)  # numbers while it is at work
