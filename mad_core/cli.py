@@ -12,6 +12,7 @@ import io
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -104,9 +105,11 @@ def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
+    kinds = Counter(problem["kind"] for problem in report["problems"])
+    by_kind = f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common())})" if len(kinds) > 1 else ""
     yield (
-        counted(len(report["problems"]), "problem")
-        + "; headers and digests were checked, pixels are decoded when they are needed"
+        f"{counted(kinds.total(), 'problem')}{by_kind}; headers and digests were checked, pixels are decoded when they "
+        "are needed"
     )
     for problem in report["problems"]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"

@@ -226,6 +226,8 @@ def test_check_fails_only_where_nothing_is_usable(mad: Mad, parts: Path, tmp_pat
     assert answer.json["subsets"] == []
     assert {p["kind"] for p in answer.json["problems"]} == {"unreadable", "empty-level"}
     assert "Nothing usable" in answer.err
+    pictures = len(list(parts.rglob("*.png")))
+    assert f"problems ({pictures} unreadable, " in mad("check", parts, status=1).out
     assert "Nothing usable" in mad("score", parts, status=1).err
     (tmp_path / "texts").mkdir()
     assert "no image" in mad("check", tmp_path / "texts", status=1).err
