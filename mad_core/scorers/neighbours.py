@@ -58,6 +58,7 @@ class NearbyBank:
         query = features.transpose(0, 1).contiguous()  # P, N, C
         weighted = query * self.weight[:, None]
         own = (weighted * query).sum(2)  # P, N
+        weighted = -2 * weighted
         places, normals = self.asking.shape[1], self.columns.shape[2]
         products = _AT_ONCE.get(features.device.type, _AT_ONCE_ELSEWHERE)
         at_once = max(1, products // (places * len(features) * normals))
@@ -65,7 +66,6 @@ class NearbyBank:
             [
                 torch.bmm(weighted[asking].flatten(1, 2), columns)
                 .view(len(asking), places, len(features), normals)
-                .mul_(-2)
                 .add_(constant[:, :, None])
                 .amin(3)
                 for asking, columns, constant in zip(

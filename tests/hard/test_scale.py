@@ -12,8 +12,6 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +27,7 @@ from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
 from . import big_store
-from .workshop import ROOT, App, nursery, wait_until
+from .workshop import App, mad, nursery, wait_until
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(3600)]
 IMAGES = 100_000
@@ -54,22 +52,22 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_import(tree: Path, tmp_path: Path) -> None:
     """Headers and digests of every file, within three minutes; pixels are not decoded."""
-    seconds, cpu, out = _command(["check", str(tree), "--json"], tmp_path / "home")
-    found = json.loads(out)
+    answer = mad(["check", str(tree), "--json"], tmp_path / "home")
+    found = json.loads(answer.out)
     images = sum(n for entry in found["subsets"] for split in ("train", "test") for n in entry[split].values())
-    print(f"import of {images:,} images: {seconds:.0f} s, {cpu:.0f} s of CPU")
+    print(f"import of {images:,} images: {answer.seconds:.0f} s, {answer.cpu:.0f} s of CPU")
     assert images == IMAGES
-    assert seconds < IMPORT_SECONDS
+    assert answer.seconds < IMPORT_SECONDS
 
 
 def test_score(tree: Path, tmp_path: Path) -> None:
     """A run over every image by the filter bank at the images' own size, maps on demand."""
     home, scores = tmp_path / "home", tmp_path / "scores.csv"
     command = ["score", str(tree), "--scorer", "filterbank", "--param", "size=96", "--param", "bank=32"]
-    seconds, cpu, out = _command([*command, "--maps", "on demand", "--out", str(scores), "--json"], home)
-    found = json.loads(out)
+    answer = mad([*command, "--maps", "on demand", "--out", str(scores), "--json"], home)
+    found = json.loads(answer.out)
     print(
-        f"a run of {found['n']:,} images: {seconds:.0f} s, {cpu:.0f} s of CPU, "
+        f"a run of {found['n']:,} images: {answer.seconds:.0f} s, {answer.cpu:.0f} s of CPU, "
         f"{found['images_per_second']:.0f} a second"
     )
     assert found["n"] == found["n_scored"] == TESTS
@@ -78,7 +76,7 @@ def test_score(tree: Path, tmp_path: Path) -> None:
     of_a_picture = rows.groupby(["Subset", "Severity"])["Anomaly Score"]  # all files of a level show the same one
     assert (of_a_picture.max() - of_a_picture.min()).max() < 1e-4
     assert (of_a_picture.mean().groupby("Subset").nunique() == big_store.LEVELS).all()
-    measured = json.loads(_command(["evaluate", f"run:{found['run']}", "--json"], home)[2])
+    measured = json.loads(mad(["evaluate", f"run:{found['run']}", "--json"], home).out)
     assert measured["n_scored"] == TESTS
     with contextlib.closing(Store(Settings.from_environment({"MAD_HOME": str(home)}))) as store:
         run, image = store.run(found["run"]), store.scores(found["run"]).iloc[-1]
@@ -94,24 +92,11 @@ def test_evaluate(filled: tuple[Path, str]) -> None:
     store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
     run = store.runs()[0]
     store.close()
-    seconds, cpu, out = _command(["evaluate", f"run:{run.id}", "--json"], home)
-    found = json.loads(out)
-    print(f"evaluate of {found['n']:,} scores: {seconds:.0f} s, {cpu:.0f} s of CPU")
+    answer = mad(["evaluate", f"run:{run.id}", "--json"], home)
+    found = json.loads(answer.out)
+    print(f"evaluate of {found['n']:,} scores: {answer.seconds:.0f} s, {answer.cpu:.0f} s of CPU")
     assert found["n"] == found["n_scored"] == TESTS
-    assert seconds < EVALUATE_SECONDS
-
-
-def _command(arguments: list[str], home: Path) -> tuple[float, float, str]:
-    """Wall time, CPU time and output of a command."""
-    environment = {**os.environ, "MAD_HOME": str(home)}
-    before, begin = os.times(), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "mad_core", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    after = os.times()
-    assert done.returncode == 0, done.stderr[-2000:]
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - begin, cpu, done.stdout
+    assert answer.seconds < EVALUATE_SECONDS
 
 
 def _tree(root: Path) -> Path:

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -36,6 +37,29 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120, what: str = 
     while not condition():
         assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
         time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said, and what it took: seconds by the clock and of the processor, megabytes at most."""
+
+    out: str
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def mad(arguments: list[str], home: Path, *, status: int = 0) -> Answer:
+    """Run ``python -m mad_core``; it must end with ``status`` and without a traceback."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begin = time.perf_counter()
+        command = [sys.executable, "-m", "mad_core", *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MAD_HOME": str(home)}, stdout=out, stderr=err)
+        _, ended, used = os.wait4(process.pid, 0)
+        seconds, process.returncode = time.perf_counter() - begin, os.waitstatus_to_exitcode(ended)
+        said, wrong = ((f.seek(0), f.read().decode(errors="replace"))[1] for f in (out, err))
+    assert process.returncode == status and "Traceback" not in wrong, wrong[-2000:]
+    return Answer(said, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 class App:
