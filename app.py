@@ -24,12 +24,12 @@ def draw() -> None:
     admitted = access.admitted()
     page = st.navigation(
         [
-            st.Page("pages/data.py", title="Data", url_path="data", default=True),
-            st.Page("pages/score.py", title="Score", url_path="score"),
-            st.Page("pages/images.py", title="Images", url_path="images"),
-            st.Page("pages/compare.py", title="Compare", url_path="compare"),
-            st.Page("pages/audit.py", title="Audit", url_path="audit"),
-            st.Page("pages/studies.py", title="Studies", url_path="studies"),
+            st.Page("pages/data/page.py", title="Data", url_path="data", default=True),
+            st.Page("pages/score/page.py", title="Score", url_path="score"),
+            st.Page("pages/images/page.py", title="Images", url_path="images"),
+            st.Page("pages/compare/page.py", title="Compare", url_path="compare"),
+            st.Page("pages/audit/page.py", title="Audit", url_path="audit"),
+            st.Page("pages/studies/page.py", title="Studies", url_path="studies"),
         ],
         position="top" if admitted else "hidden",
     )

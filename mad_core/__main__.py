@@ -1,5 +1,5 @@
 """``python -m mad_core``."""
 
-from mad_core.cli import main
+from mad_core.cli.main import main
 
 main()

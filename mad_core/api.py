@@ -111,9 +111,9 @@ def score(
         If the scorer cannot run on this machine; the sentence says what it needs.
     CancelledError, WorkError
     """
-    from mad_core.runs.building import settle_parts
-    from mad_core.runs.devices import check_device
-    from mad_core.runs.here import do_here
+    from mad_core.machine.devices import check_device
+    from mad_core.runs.in_process import do_here
+    from mad_core.runs.parts import settle_parts
     from mad_core.runs.store import RunRequest, Store
     from mad_core.scorers import catalog
 

@@ -21,9 +21,9 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 
 from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context
+from mad_core.scorers.detectors.probe import SeverityProbe, described
 from mad_core.scorers.image_scorer import single_threaded
-from mad_core.scorers.probe import SeverityProbe, described
-from mad_core.scorers.scorer import Context
 from tools.mllm.faults import make_faulty, possible
 from tools.mllm.products import Product, make_piece, photograph
 from tools.mllm.training import say

@@ -40,8 +40,8 @@ from mad_core.audit.events import (
 from mad_core.audit.matching import chunks, place
 from mad_core.datasets.dataset import Dataset, level_key
 from mad_core.errors import AccessError, InputError, NotFoundError
-from mad_core.runs.database import Database
-from mad_core.runs.schema import audit_events, audit_places, datasets, images, reviewers
+from mad_core.runs.database.engine import Database
+from mad_core.runs.database.schema import audit_events, audit_places, datasets, images, reviewers
 from mad_core.runs.store import Store
 
 Role = Literal["viewer", "reviewer", "adjudicator"]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from mad_core.audit.events import Event
-from mad_core.runs.schema import audit_places, images
+from mad_core.runs.database.schema import audit_places, images
 
 AT_ONCE = 400
 """Values in one question to the database; SQLite takes some thousand."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mad_core.datasets.archives import name_of
 from mad_core.datasets.dataset import Card, Dataset, SubsetCard
 from mad_core.datasets.madbench import BENCHMARKS, DOMAIN_FOLDERS, Benchmark, Identity, identify, recognise
 from mad_core.datasets.naming import plain
-from mad_core.datasets.tables import is_table, subset_named
+from mad_core.datasets.readers.archives import name_of
+from mad_core.datasets.readers.tables import is_table, subset_named
 
 COMPLETE, INCOMPLETE, MORE, ABSENT = "complete", "incomplete", "more", "absent"
 _NAMED = 6

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from mad_core.datasets.hub import Hub, HubFile, Remote
 from mad_core.datasets.madbench import BENCHMARKS, Benchmark, Identity, identify
 from mad_core.datasets.naming import TEMPLATES, plain
-from mad_core.datasets.tables import is_template, subset_named
+from mad_core.datasets.readers.tables import is_template, subset_named
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.images import SUFFIXES, ImageError, probe
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from mad_core import remote
-from mad_core.datasets import archives
-from mad_core.datasets.buckets import rebuilt
 from mad_core.datasets.completeness import against_published, with_published_facts
 from mad_core.datasets.dataset import Card, Dataset, Imported
-from mad_core.datasets.demo import demo_card, make_demo
-from mad_core.datasets.folders import gather_file, gather_folder
+from mad_core.datasets.demo.make import demo_card, make_demo
 from mad_core.datasets.gathering import Gathered
+from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
 from mad_core.datasets.policies import Policy, read_policy, read_yaml
-from mad_core.datasets.reading import rows_of
-from mad_core.datasets.tables import is_table, subset_named
+from mad_core.datasets.readers import archives
+from mad_core.datasets.readers.buckets import rebuilt
+from mad_core.datasets.readers.folders import gather_file, gather_folder
+from mad_core.datasets.readers.tables import is_table, subset_named
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.settings import Settings

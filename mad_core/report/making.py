@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from mad_core.audit.labels import AuditStore
 from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
 from mad_core.report.saving import write_report
-from mad_core.runs.control import Control
+from mad_core.runs.database.schema import studies
+from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
-from mad_core.runs.schema import studies
 from mad_core.runs.store import Store
 from mad_core.studies.saving import slug
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mad_core.figures import percentile_ranks
 from mad_core.runs.cuts import SavedCuts
-from mad_core.scorers.scorer import OK
+from mad_core.scorers.contract import OK
 
 STATES = ("scored", "failed", "not scored")
 ORDERS = ("severe first", "normal first", "highest score", "lowest score", "rank difference", "name")

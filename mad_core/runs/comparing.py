@@ -12,10 +12,11 @@ from mad_core.errors import NotFoundError
 from mad_core.figures import percentile_ranks
 from mad_core.metrics.comparing import flat
 from mad_core.metrics.intervals import METRICS
-from mad_core.runs.external import provenance
+from mad_core.runs.imported_scores import provenance
 from mad_core.runs.store import Run
 from mad_core.scorefiles import csv_text, text_cell
-from mad_core.scorers import catalog, models
+from mad_core.scorers import catalog
+from mad_core.scorers.multimodal import models
 
 _KEYS = ["image_id", "path", "subset", "level"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mad_core.errors import InputError
 from mad_core.metrics.decisions import call_levels, checked_cuts
-from mad_core.runs.schema import cuts as table
+from mad_core.runs.database.schema import cuts as table
 from mad_core.runs.store import Store
 
 HAND, COST, ISOTONIC = "hand", "cost", "isotonic"

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mad_core import remote
+from mad_core.cluster import connection
 from mad_core.errors import MadError
-from mad_core.runs import cluster, database, devices
-from mad_core.scorers import catalog, models
+from mad_core.machine import devices
+from mad_core.runs.database import engine
+from mad_core.scorers import catalog
+from mad_core.scorers.multimodal import models
 from mad_core.settings import Settings
 
 LITTLE_DISK = 5_000_000_000
@@ -76,11 +79,11 @@ def _no_gpu() -> str:
 def _elsewhere(settings: Settings) -> Iterator[str]:
     """What the settings ask for beyond this machine and its disk, and is not installed."""
     try:
-        database.open_engine(settings.database_url)
+        engine.open_engine(settings.database_url)
     except MadError as error:
         yield str(error)
     if settings.executor == "ray" and importlib.util.find_spec("ray") is None:
-        yield f"{cluster.NEEDS}."
+        yield f"{connection.NEEDS}."
     for address in settings.allowed_addresses:
         try:
             remote.ready(address)

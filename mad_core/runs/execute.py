@@ -18,20 +18,22 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mad_core.cluster import connection
+from mad_core.cluster.scatter import ScatteredScorer, scatters
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
-from mad_core.runs import cluster, consent, devices, fitted, normal_maps, usage
-from mad_core.runs.building import RunResults, StoredPart, part_run
-from mad_core.runs.control import Control
-from mad_core.runs.energy import ENERGY, Energy
-from mad_core.runs.maps import MapRef, pack, shrink
-from mad_core.runs.memory import PEAK, PeakMemory
-from mad_core.runs.scattering import ScatteredScorer, scatters
+from mad_core.machine import devices
+from mad_core.machine.energy import ENERGY, Energy
+from mad_core.machine.memory import PEAK, PeakMemory
+from mad_core.map_files import MapRef, pack, shrink
+from mad_core.runs import consent, fitted, map_thresholds, token_usage
+from mad_core.runs.job_control import Control
+from mad_core.runs.parts import RunResults, StoredPart, part_run
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.contract import Context, Item, LabelledItem, Resources, Scored, Scorer
 from mad_core.scorers.out_of_memory import is_out_of_memory
-from mad_core.scorers.scorer import Context, Item, LabelledItem, Resources, Scored, Scorer
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
@@ -73,9 +75,9 @@ def execute_run(control: Control) -> dict[str, Any]:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
     scattered = control.settings.executor == "ray" and scatters(info, parameters)
-    facts = {**record(control.device), "code": fitted.code_digest(info), **usage.carried(run.record)}
+    facts = {**record(control.device), "code": fitted.code_digest(info), **token_usage.carried(run.record)}
     if scattered:
-        facts["device"] = cluster.facts(control.device)
+        facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
     clock, resources = _Clock(control, run), Resources()
     failed: dict[str, str] = {}
@@ -328,7 +330,7 @@ class _SubsetRun:
                 **scorer.facts(),
                 **self._spent(old.facts if old else None),
                 ENERGY: old.facts.get(ENERGY) if old else None,  # counted once, when the scores are there
-                **normal_maps.carried(old, digest),
+                **map_thresholds.carried(old, digest),
             },
         )
         self.control.store.save_run_subset(self.run.id, entry)
@@ -377,14 +379,14 @@ def _look_at_normals(
     """Keep what the maps of normals reach, once for a fit, where maps are stored; a run does not fail by it."""
     store = control.store
     entry = next((e for e in store.run_subsets(run.id) if e.subset == subset), None)
-    if entry is None or not normal_maps.wanted(run, info, entry) or not store.map_refs(run.id, subset):
+    if entry is None or not map_thresholds.wanted(run, info, entry) or not store.map_refs(run.id, subset):
         return
     control.report(phase="normals", subset=subset)
-    found = normal_maps.known(store, run, entry)
+    found = map_thresholds.known(store, run, entry)
     try:
         found = (
             found
-            or normal_maps.find(
+            or map_thresholds.find(
                 dataset,
                 subset,
                 seed=run.seed,
@@ -392,7 +394,7 @@ def _look_at_normals(
                 calibration=not info.uses_labels(parameters),
                 fitted=partial(_score_items, control, run, subset),
                 held_out=partial(_score_held_out, control, run, subset)
-                if entry.seconds_fit <= normal_maps.LONG_FIT
+                if entry.seconds_fit <= map_thresholds.LONG_FIT
                 else None,
             ).to_json()
         )
@@ -400,7 +402,7 @@ def _look_at_normals(
         raise
     except Exception as error:
         found = {"why_not": _in_words(error, control.device)}
-    store.save_run_subset(run.id, replace(entry, facts={**entry.facts, normal_maps.FACT: found}))
+    store.save_run_subset(run.id, replace(entry, facts={**entry.facts, map_thresholds.FACT: found}))
 
 
 def _score_held_out(
@@ -413,7 +415,7 @@ def _score_held_out(
     TooLongError
     """
     dataset, info = control.store.dataset(run.dataset_id), catalog.scorer(run.scorer)
-    parameters, ends = info.check(run.parameters), time.monotonic() + 2 * normal_maps.LONG_FIT
+    parameters, ends = info.check(run.parameters), time.monotonic() + 2 * map_thresholds.LONG_FIT
     context = scorer_context(dataset, subset, info, parameters, control, run.seed)
     limited = replace(context, cancelled=lambda: control.cancelled() or time.monotonic() > ends)
     scorer = info.create(parameters)
@@ -423,7 +425,7 @@ def _score_held_out(
     except CancelledError:
         if control.cancelled():
             raise
-        raise normal_maps.TooLongError from None
+        raise map_thresholds.TooLongError from None
     finally:
         scorer.close()
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from mad_core.errors import WorkError
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.scorer import Context, Scorer
+from mad_core.scorers.contract import Context, Scorer
 
 STATE = "state.safetensors"
 MANIFEST = "manifest.json"

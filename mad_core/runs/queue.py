@@ -19,8 +19,8 @@ import psutil
 import sqlalchemy as sa
 
 from mad_core.errors import NotFoundError
-from mad_core.runs.database import Database
-from mad_core.runs.schema import jobs, workers
+from mad_core.runs.database.engine import Database
+from mad_core.runs.database.schema import jobs, workers
 
 ACTIVE = ("queued", "running")
 STALE_SECONDS = 15.0

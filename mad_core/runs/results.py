@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mad_core.runs.maps import shared_range
+from mad_core.map_files import shared_range
 from mad_core.runs.store import Store
 from mad_core.scorefiles import scores_csv, write_scores
 

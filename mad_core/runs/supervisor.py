@@ -8,8 +8,8 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 
-from mad_core.children import start_python
 from mad_core.errors import MadError
+from mad_core.machine.python_process import start_python
 from mad_core.runs.store import Store
 
 LOOK_SECONDS = 1.0

@@ -21,8 +21,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from mad_core.errors import CancelledError, MadError
-from mad_core.runs import devices
-from mad_core.runs.control import Control
+from mad_core.machine import devices
+from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
@@ -31,8 +31,8 @@ HANDLERS = {
     "run": "mad_core.runs.execute:execute_run",
     "single": "mad_core.runs.execute:score_one",
     "map": "mad_core.runs.execute:make_map",
-    "import": "mad_core.runs.importing:import_job",
-    "fetch": "mad_core.runs.fetching:fetch_job",
+    "import": "mad_core.runs.import_job:import_job",
+    "fetch": "mad_core.runs.fetch_job:fetch_job",
     "study": "mad_core.studies.execute:study_job",
     "report": "mad_core.report.making:report_job",
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mad_core.errors import NotFoundError
-from mad_core.scorers.scorer import Parameter, Scorer, checked_values
+from mad_core.scorers.contract import Parameter, Scorer, checked_values
 
 FAMILIES = (
     "filter bank",
@@ -38,7 +38,7 @@ class ScorerInfo:
     ----------
     id, title, family : str
     entry : str
-        ``"module:Class"`` of the :class:`~mad_core.scorers.scorer.Scorer`.
+        ``"module:Class"`` of the :class:`~mad_core.scorers.contract.Scorer`.
     paper : str
         Name, year and address of the source.
     summary : str
@@ -173,4 +173,3 @@ def scorer(scorer_id: str) -> ScorerInfo:
 
 def _load() -> None:
     """Import the modules of declarations once (they import no torch)."""
-    from mad_core.scorers import declarations, declarations_mllm, declarations_trained  # noqa: F401

@@ -15,7 +15,7 @@ import numpy as np
 
 from mad_core.errors import InputError
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.scorers.scorer import OK, Context, Item, LabelledItem, Part, Scored, Scorer
+from mad_core.scorers.contract import OK, Context, Item, LabelledItem, Part, Scored, Scorer
 
 if TYPE_CHECKING:
     import torch

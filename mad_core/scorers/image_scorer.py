@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mad_core.errors import InputError
-from mad_core.scorers.loading import batches, load
-from mad_core.scorers.scorer import Context, Item, Scored, Scorer
+from mad_core.scorers.contract import Context, Item, Scored, Scorer
+from mad_core.scorers.image_loading import batches, load
 
 MAP_SIDE = 256
 """Longest side of an anomaly map, pixels."""

@@ -6,24 +6,24 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from mad_core.scorers import weights
+from mad_core.scorers.contract import Parameter
+from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import REDUCTIONS
-from mad_core.scorers.scorer import Parameter
 
 BACKBONES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
 SHARED_MODULES = (
     "mad_core.scorers.image_scorer",
-    "mad_core.scorers.loading",
+    "mad_core.scorers.image_loading",
     "mad_core.scorers.reductions",
     "mad_core.images",
 )
-FILTER_MODULES = (*SHARED_MODULES, "mad_core.scorers.filters", "mad_core.scorers.neighbours")
+FILTER_MODULES = (*SHARED_MODULES, "mad_core.scorers.features.filters", "mad_core.scorers.features.neighbours")
 MODEL_MODULES = (
     *SHARED_MODULES,
-    "mad_core.scorers.conventional",
-    "mad_core.scorers.backbones",
-    "mad_core.scorers.formula_net",
-    "mad_core.scorers.filters",
+    "mad_core.scorers.detectors.conventional",
+    "mad_core.scorers.features.backbones",
+    "mad_core.scorers.features.formula_net",
+    "mad_core.scorers.features.filters",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mad_core.scorers.scorer import Parameter
+from mad_core.scorers.contract import Parameter
 from mad_core.studies.study import StudyInfo, register
 
 register(
@@ -14,9 +14,9 @@ register(
         "that stays level does not care; one that falls towards 0.5 ends in guessing. Lines that part show which level "
         "is lost first. The slider shows one image and what each scorer sees in it.",
         needs="A run that was made here; its fit is used again.",
-        entry="mad_core.studies.robustness:run",
+        entry="mad_core.studies.robustness.run:run",
         kinds=("made here",),
-        modules=("mad_core.studies.robustness_scoring", "mad_core.studies.corruptions"),
+        modules=("mad_core.studies.robustness.scoring", "mad_core.studies.robustness.corruptions"),
         parameters=(
             Parameter(
                 "corruptions",
@@ -39,7 +39,7 @@ register(
         "and the cross is perfect detection with random severity. Points near that line detect without ordering. "
         "Scorers are compared within a subset, since an easy subset lifts all of them.",
         needs="Two runs or more; three subsets or scorers before anything can be said.",
-        entry="mad_core.studies.correspondence:run",
+        entry="mad_core.studies.correspondence.run:run",
         least_runs=2,
     )
 )
@@ -53,7 +53,7 @@ register(
         "A scorer whose C-index against them is the higher one measures size. Partial tau is the order of "
         "severity that is left when area is held fixed: 0 means that area explains all of it.",
         needs="A run, and masks or stored anomaly maps.",
-        entry="mad_core.studies.area:run",
+        entry="mad_core.studies.area.run:run",
     )
 )
 
@@ -71,7 +71,7 @@ register(
         "AUROC of a level does not move, since it compares that level with normal images alone; what moves is how "
         "often each pair of levels counts.",
         needs="A run.",
-        entry="mad_core.studies.level_mix:run",
+        entry="mad_core.studies.level_mix.run:run",
         parameters=(
             Parameter("normal", "float", 0.9, "Share of normal images in the field.", 0.01, 0.999),
             *_COSTS,
@@ -88,7 +88,7 @@ register(
         "matrix shows what images of each level are called; kappa counts errors by the square of their distance. The "
         "miss rate says how many images of a level pass as normal when so large a share of the normals may be stopped.",
         needs="A run.",
-        entry="mad_core.studies.decisions:run",
+        entry="mad_core.studies.decisions.run:run",
         parameters=(
             *_COSTS,
             Parameter("overkill", "float", 0.05, "Share of normal images that may be called abnormal.", 0, 1),
@@ -106,7 +106,7 @@ register(
         "means that each knows what the other does not; a slope means that the worse one only adds noise. The sentence "
         "judges a weight that was found on other images, since the best point of a curve flatters itself.",
         needs="A run of a conventional detector and one of a multimodal model.",
-        entry="mad_core.studies.hybrid:run",
+        entry="mad_core.studies.hybrid.run:run",
         kinds=("detector", "mllm"),
         modules=("mad_core.scorers.hybrid",),
         least_runs=2,
@@ -123,9 +123,9 @@ register(
         "for the worst meaning: a model that reads it orders abnormal images worse, below 0.5 if it follows. A grey "
         "field in place of the image shows what the model expects before it looks.",
         needs="A run of a multimodal model that was made here. Its images are judged about five times more.",
-        entry="mad_core.studies.ablation:run",
+        entry="mad_core.studies.ablation.run:run",
         kinds=("mllm",),
-        modules=("mad_core.studies.ablation_asking",),
+        modules=("mad_core.studies.ablation.asking",),
         parameters=(
             Parameter(
                 "consent",
@@ -147,8 +147,8 @@ register(
         "near 1 the order lies open. A silhouette near 0 means that levels overlap. Where features do not "
         "separate levels, scorers that build on them cannot order severity well.",
         needs="Test images of two levels or more; no run. At most 1,000 test images a subset are looked at.",
-        entry="mad_core.studies.separability:run",
-        modules=("mad_core.studies.features",),
+        entry="mad_core.studies.separability.run:run",
+        modules=("mad_core.studies.separability.features",),
         parameters=(
             Parameter(
                 "features",
@@ -177,9 +177,9 @@ register(
         "other scorer on the same device is both faster and better. An empty point is beaten by one that costs less "
         "and gives more. Whiskers are 95 % intervals: where they overlap widely, take the faster one.",
         needs="A run that was made here; imported scores recorded no time.",
-        entry="mad_core.studies.cost:run",
+        entry="mad_core.studies.cost.run:run",
         kinds=("made here",),
-        modules=("mad_core.studies.correspondence",),
+        modules=("mad_core.studies.correspondence.run",),
         parameters=(
             Parameter(
                 "metric",

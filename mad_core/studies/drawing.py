@@ -14,15 +14,15 @@ Drawn = tuple[str, go.Figure, str]
 """Title of a figure, the figure, and the same in words for those who do not see it."""
 
 DRAWERS: dict[str, str] = {
-    "robustness": "mad_core.figures.studies_robustness:draw",
-    "correspondence": "mad_core.figures.studies_correspondence:draw",
-    "area": "mad_core.figures.studies_area:draw",
-    "level-mix": "mad_core.figures.studies_level_mix:draw",
-    "decisions": "mad_core.figures.studies_decisions:draw",
-    "hybrid": "mad_core.figures.studies_hybrid:draw",
-    "ablation": "mad_core.figures.studies_ablation:draw",
-    "separability": "mad_core.figures.studies_separability:draw",
-    "cost": "mad_core.figures.studies_cost:draw",
+    "robustness": "mad_core.studies.robustness.figures:draw",
+    "correspondence": "mad_core.studies.correspondence.figures:draw",
+    "area": "mad_core.studies.area.figures:draw",
+    "level-mix": "mad_core.studies.level_mix.figures:draw",
+    "decisions": "mad_core.studies.decisions.figures:draw",
+    "hybrid": "mad_core.studies.hybrid.figures:draw",
+    "ablation": "mad_core.studies.ablation.figures:draw",
+    "separability": "mad_core.studies.separability.figures:draw",
+    "cost": "mad_core.studies.cost.figures:draw",
 }
 """Study id to ``"module:function"``: ``(tables, facts, theme) -> sequence of Drawn``."""
 

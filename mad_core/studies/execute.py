@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mad_core.runs.control import Control
 from mad_core.runs.execute import FLUSH_SECONDS, preserved_generators, record
+from mad_core.runs.job_control import Control
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import StudyRecord, begin_study, keep_finding, read_study
 from mad_core.studies.study import StudyInfo, Work, study

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.database.schema import studies as table
 from mad_core.runs.queue import Job
-from mad_core.runs.schema import studies as table
 from mad_core.runs.store import Run, Store, study_key
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.study import study

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from mad_core.browser import draw_figures
 from mad_core.errors import UnavailableError, WorkError
+from mad_core.machine.browser import draw_figures
 from mad_core.palette import Theme, chrome
 from mad_core.scorefiles import csv_text, text_cell
 from mad_core.studies.drawing import figures

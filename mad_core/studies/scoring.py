@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_core.errors import CancelledError
-from mad_core.runs.control import Control
+from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Run
 from mad_core.scorers import catalog
 from mad_core.studies.study import Work
 
 if TYPE_CHECKING:
-    from mad_core.scorers.scorer import Context, Item, Resources, Scored, Scorer
+    from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
 
 
 class _Through(Control):

@@ -16,9 +16,9 @@ from typing import Any
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError
-from mad_core.runs.building import kind_of
+from mad_core.runs.parts import kind_of
 from mad_core.runs.store import Run, Store
-from mad_core.scorers.scorer import Parameter, checked_values
+from mad_core.scorers.contract import Parameter, checked_values
 from mad_core.studies.finding import Finding
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.scorers.scorer import Parameter
+from mad_core.scorers.contract import Parameter
 from pages.ui.text import plain
 
 LABELS = {

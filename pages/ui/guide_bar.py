@@ -9,8 +9,8 @@ from __future__ import annotations
 import streamlit as st
 
 from mad_core.palette import chrome
-from mad_core.runs.bootstrap import queue_default, ready_scorers
-from mad_core.runs.building import kind_of
+from mad_core.runs.first_start import queue_default, ready_scorers
+from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
 from pages.ui.guide_steps import STEPS, Step, Tour, tour
@@ -95,7 +95,7 @@ def _link(label: str, number: int, found: Tour | None) -> None:
 
 
 def _file(step: Step) -> str:
-    return f"pages/{step.page.lower()}.py"
+    return f"pages/{step.page.lower()}/page.py"
 
 
 def _view(number: int, found: Tour | None) -> dict[str, str | list[str]]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mad_core.runs.browsing import with_scores
-from mad_core.runs.building import kind_of
+from mad_core.runs.misordered import most_overrated, most_underrated, shares_around
+from mad_core.runs.parts import kind_of
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.runs.telling import most_overrated, most_underrated, shares_around
 from pages.ui import engine, session
 from pages.ui.text import number, plain
 

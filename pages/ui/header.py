@@ -38,7 +38,7 @@ def without_dataset() -> None:
         st.info("A dataset is being prepared; it appears here in a moment.", icon=":material/hourglass_top:")
     else:
         st.info("There is no dataset yet.", icon=":material/info:")
-        st.page_link("pages/data.py", label="Add a dataset", icon=":material/add:")
+        st.page_link("pages/data/page.py", label="Add a dataset", icon=":material/add:")
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

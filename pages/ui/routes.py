@@ -57,7 +57,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 def _keep_workers(ends: threading.Event) -> None:
-    from mad_core.runs.bootstrap import prepare_first_start
+    from mad_core.runs.first_start import prepare_first_start
     from mad_core.runs.supervisor import Supervisor
 
     store = _store(ends)

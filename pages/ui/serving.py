@@ -21,8 +21,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from mad_core import remote
 from mad_core.errors import MadError, NotFoundError
 from mad_core.images import content_hash, probe, read_mask, thumbnail
-from mad_core.runs.maps import pack
-from mad_core.runs.singles import single_file
+from mad_core.map_files import pack
+from mad_core.runs.single_image import single_file
 from pages.ui import access, engine
 
 GUARDED = {

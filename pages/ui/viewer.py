@@ -5,7 +5,7 @@ the addresses must answer with:
 
 - original, fallback, mask: an image file. Mask pixels above half of the mask's maximum are defect.
 - map: ``application/octet-stream``; uint32 height, uint32 width, then height * width float32 values
-  row by row, all little-endian (:func:`mad_core.runs.maps.pack` writes it). Values that are not finite
+  row by row, all little-endian (:func:`mad_core.map_files.pack` writes it). Values that are not finite
   are drawn as missing. Any other status than 200 may carry one sentence as ``text/plain``, which is shown.
 """
 

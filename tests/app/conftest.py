@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
 from mad_core.images import content_hash
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 from pages.ui import engine
 
@@ -134,7 +134,7 @@ def open_page(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppT
     def opened(name: str, **query: str | list[str]) -> AppTest:
         test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
         test.query_params.update({"dataset": home.dataset, **query})
-        test.switch_page(f"pages/{name}.py").run()
+        test.switch_page(f"pages/{name}/page.py").run()
         assert not test.exception, test.exception
         return test
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from mad_core.audit.events import Event
 from mad_core.audit.exchange import events_json
 from mad_core.audit.labels import AuditStore
-from pages.ui import review as components
+from pages.audit import review_component as components
 from tests.app.conftest import Home
 
 Open = Callable[..., AppTest]

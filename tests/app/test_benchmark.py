@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.external import import_results
+from mad_core.runs.imported_scores import import_results
 from mad_core.runs.result_files import export_run
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run

@@ -13,7 +13,8 @@ from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table
-from pages.ui import charts, later
+from pages.compare import deferred_intervals
+from pages.ui import charts
 from tests.app.conftest import Home, scored
 
 Open = Callable[..., AppTest]
@@ -60,13 +61,13 @@ def test_no_part_of_the_page_waits_for_intervals_of_many_scores(
     home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fragments compute them afterwards, which ``tests/hard/test_scale.py`` waits for in a browser."""
-    monkeypatch.setattr(later, "MANY", 40)
+    monkeypatch.setattr(deferred_intervals, "MANY", 40)
     test = open_page("compare", within="plate")
     assert row(test, "Alpha")[1] == "24"
     assert re.search(r"0\.\d+ to 0\.\d+", table(test)) is None
     assert written(test).count("intervals are being computed") == 2
     assert "Where they disagree most" in written(test)
-    monkeypatch.setattr(later, "MANY", 1000)
+    monkeypatch.setattr(deferred_intervals, "MANY", 1000)
     test = open_page("compare", within="plate")
     assert re.search(r"0\.\d+ to 0\.\d+", table(test))
     assert "being computed" not in written(test)
@@ -97,8 +98,8 @@ def test_the_view_is_in_the_address(open_page: Open, home: Home) -> None:
     assert test.query_params["within"] == "leaf"
     assert test.query_params["runs"] == home.run("Beta").id
     assert "Alpha" not in table(test)
-    test.switch_page("pages/images.py").run()
-    test.switch_page("pages/compare.py").run()
+    test.switch_page("pages/images/page.py").run()
+    test.switch_page("pages/compare/page.py").run()
     assert test.selectbox(key="view_within").value == "leaf"
     assert "Alpha" not in table(test)
 

@@ -14,10 +14,10 @@ import pytest
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.supervisor import Supervisor
-from mad_core.runs.usage import run_usage
-from mad_core.scorers import endpoint_address
+from mad_core.runs.token_usage import run_usage
+from mad_core.scorers.multimodal.endpoint import address
 from mad_core.settings import Settings
 from pages.ui import credentials, engine
 from tests.app.conftest import ROOT, Home
@@ -42,7 +42,7 @@ def opened(home: Home, page: str, secrets: dict[str, Any], monkeypatch: pytest.M
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     test.secrets = secrets
     test.query_params.update({"dataset": home.dataset, **query})
-    test.switch_page(f"pages/{page}.py").run()
+    test.switch_page(f"pages/{page}/page.py").run()
     assert not test.exception, test.exception
     return test
 
@@ -63,7 +63,7 @@ def test_secrets_reach_the_engine_and_its_workers(home: Home, server: ChatServer
     settings = Settings.from_environment()
     assert (settings.endpoint_url, settings.endpoint_key, settings.endpoint_model) == (server.url, KEY, "canned-1")
     assert engine.store().settings.endpoint_url == server.url
-    assert endpoint_address.why_not({}) is None
+    assert address.why_not({}) is None
     given: list[dict[str, str]] = []
 
     class Child:

@@ -40,7 +40,7 @@ def test_counts_and_meanings_of_the_subset_in_view(home: Home, open_page: Open) 
 def test_problems_are_listed(home: Home, open_page: Open) -> None:
     store = home.store
     with store.database.write() as connection:
-        from mad_core.runs.schema import datasets
+        from mad_core.runs.database.schema import datasets
 
         problem = Problem("unreadable", "plate/x.png", "x.png is cut off.")
         connection.execute(datasets.update().values(problems=[problem.to_json()]))

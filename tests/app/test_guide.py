@@ -11,9 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Imported
-from mad_core.runs.bootstrap import ready_scorers
+from mad_core.runs.first_start import ready_scorers
 from mad_core.runs.store import RunRequest
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from pages.ui.guide_steps import STEPS
 from tests.app.conftest import Home, scored
 from tests.app.test_compare_page import written
@@ -52,7 +52,7 @@ def follow(test: AppTest, label: str) -> AppTest:
     assert not link.disabled
     test.query_params.clear()
     test.query_params.update(parse_qs(link.query_string))
-    test.switch_page(f"pages/{link.page or 'data'}.py").run()
+    test.switch_page(f"pages/{link.page or 'data'}/page.py").run()
     assert not test.exception, test.exception
     return test
 

@@ -14,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 
 from mad_core.runs.cuts import save_cuts
 from mad_core.runs.store import RunSubset
-from mad_core.scorers.rubrics import find_rubric
-from mad_core.scorers.scorer import Scored
-from pages.ui import browsing, gallery, inspecting
+from mad_core.scorers.contract import Scored
+from mad_core.scorers.multimodal.rubrics import find_rubric
+from pages.images import browsing, one_image
+from pages.ui import gallery
 from tests.app.conftest import PER_LEVEL, TRAIN, Home, scored
 
 Open = Callable[..., AppTest]
@@ -145,8 +146,8 @@ def test_pages_are_in_the_address_and_filters_go_back_to_the_first(
     test.pagination[0].set_value(3).run()
     assert test.query_params["page"] == "3"
     assert len(every) == 10 and len(ids(test)) == 4
-    test.switch_page("pages/compare.py").run()
-    test.switch_page("pages/images.py").run()
+    test.switch_page("pages/compare/page.py").run()
+    test.switch_page("pages/images/page.py").run()
     assert len(ids(test)) == 4
     test.selectbox(key="view_sort").select("name").run()
     assert "page" not in test.query_params
@@ -174,8 +175,8 @@ def test_training_images_are_shown_without_scores(home: Home, open_page: Open) -
 def test_the_view_survives_other_pages(home: Home, open_page: Open) -> None:
     test = open_page("images", subset="plate", level="2", run=home.run("Beta").id)
     before = ids(test)
-    test.switch_page("pages/compare.py").run()
-    test.switch_page("pages/images.py").run()
+    test.switch_page("pages/compare/page.py").run()
+    test.switch_page("pages/images/page.py").run()
     assert ids(test) == before
     assert test.query_params["level"] == "2"
 
@@ -255,7 +256,7 @@ def test_a_click_opens_and_keys_move(home: Home, open_page: Open, monkeypatch: p
             st.rerun()
 
     monkeypatch.setattr(gallery, "gallery", opened)
-    monkeypatch.setattr(inspecting, "map_viewer", moved)
+    monkeypatch.setattr(one_image, "map_viewer", moved)
     assert open_page("images", subset="plate").query_params["image"] == order[5]
 
 

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Imported
-from mad_core.scorers.scorer import Scored
-from pages.ui import review
+from mad_core.scorers.contract import Scored
+from pages.audit import review_component
 from pages.ui.routes import routes
 from pages.ui.text import plain
 from tests.app.conftest import Home, marked_up, scored
@@ -67,7 +67,7 @@ def evil(home: Home) -> Home:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_text_of_others_is_markup(evil: Home, open_page: Open, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_REVIEW", "_PAIRS", "_NAME"):
-        monkeypatch.setattr(review, name, lambda **given: {})
+        monkeypatch.setattr(review_component, name, lambda **given: {})
     queries: list[dict[str, Any]] = [{}]
     if page == "audit":
         queries += [{"part": part} for part in ("Agreement", "Consequence", "Export and import")]

@@ -10,10 +10,10 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from mad_core.metrics.summary import evaluate
-from mad_core.runs.normal_maps import FACT, NormalMaps
-from mad_core.runs.reducing import NAMES, OWN, reduce_run
+from mad_core.runs.map_reductions import NAMES, OWN, reduce_run
+from mad_core.runs.map_thresholds import FACT, NormalMaps
 from mad_core.runs.store import Run, RunSubset
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from tests.app.conftest import HEIGHT, WIDTH, Home
 from tests.app.test_compare_page import written
 from tests.app.test_score_page import button

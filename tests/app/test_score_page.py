@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table
-from mad_core.runs.singles import submit_single
+from mad_core.runs.single_image import submit_single
 from mad_core.scorers import catalog
 from tests.app.conftest import Home, scored
 
@@ -53,10 +53,11 @@ def test_every_scorer_has_a_card_that_says_what_it_needs(home: Home, open_page: 
 def _form(dataset: str, scorer: str) -> None:
     """What the card's dialog holds; AppTest cannot go on within a dialog."""
     from mad_core.scorers import catalog
-    from pages.ui import engine, queueing, session
+    from pages.score import new_run
+    from pages.ui import engine, session
 
     session.begin()
-    queueing.set_up(engine.store().dataset_info(dataset), catalog.scorer(scorer))
+    new_run.set_up(engine.store().dataset_info(dataset), catalog.scorer(scorer))
 
 
 def form(home: Home, scorer: str) -> AppTest:

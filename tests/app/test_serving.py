@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 
 from mad_core.errors import InputError
 from mad_core.images import content_hash
+from mad_core.map_files import unpack
 from mad_core.runs import uploads
-from mad_core.runs.maps import unpack
-from mad_core.runs.schema import images, jobs
-from mad_core.runs.singles import submit_single
+from mad_core.runs.database.schema import images, jobs
+from mad_core.runs.single_image import submit_single
 from mad_core.settings import Settings
 from pages.ui import access, engine, routes, urls
 from tests.app.conftest import Home

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Imported
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.studies.record import list_studies
 from tests.app.conftest import Home
 from tests.app.test_compare_page import written

@@ -9,23 +9,25 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mad_core.runs.cuts import COST, HAND, saved_cuts
-from pages.ui import cutting
+from pages.studies import cut_component
 
 from .conftest import Home
 
 
 def mix(dataset: str) -> None:
-    from pages.ui import engine, studying_level_mix
+    from pages.studies import level_mix
+    from pages.ui import engine
 
     store = engine.store()
-    studying_level_mix.section(store.dataset_info(dataset), store.runs(dataset))
+    level_mix.section(store.dataset_info(dataset), store.runs(dataset))
 
 
 def cuts(dataset: str) -> None:
-    from pages.ui import engine, studying_decisions
+    from pages.studies import decisions
+    from pages.ui import engine
 
     store = engine.store()
-    studying_decisions.section(store.dataset_info(dataset), store.runs(dataset))
+    decisions.section(store.dataset_info(dataset), store.runs(dataset))
 
 
 def test_moving_a_share_moves_the_metrics(home: Home) -> None:
@@ -92,13 +94,13 @@ def test_a_moved_cut_moves_matrix_and_worth_and_intervals_are_shown(home: Home) 
 @pytest.mark.parametrize("given", [None, "x", [1.0], [2.0, 1.0], [float("nan"), 1.0], {"a": 1}])
 def test_what_a_browser_sends_is_checked(monkeypatch: pytest.MonkeyPatch, given: Any) -> None:
     moved: list[list[float]] = []
-    monkeypatch.setattr(cutting, "st", SimpleNamespace(session_state={"plot": {"cuts": given}}))
-    cutting._report("plot", 3, moved.append)
+    monkeypatch.setattr(cut_component, "st", SimpleNamespace(session_state={"plot": {"cuts": given}}))
+    cut_component._report("plot", 3, moved.append)
     assert moved == []
 
 
 def test_cuts_that_fit_are_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[list[float]] = []
-    monkeypatch.setattr(cutting, "st", SimpleNamespace(session_state={"plot": {"cuts": [1, 2.5]}}))
-    cutting._report("plot", 3, moved.append)
+    monkeypatch.setattr(cut_component, "st", SimpleNamespace(session_state={"plot": {"cuts": [1, 2.5]}}))
+    cut_component._report("plot", 3, moved.append)
     assert moved == [[1.0, 2.5]]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mad_core.figures.studies_robustness import pictures, steps_of
 from mad_core.studies.finding import Finding
-from mad_core.studies.robustness import robustness
-from mad_core.studies.robustness_scoring import packed, picture
+from mad_core.studies.robustness.figures import pictures, steps_of
+from mad_core.studies.robustness.run import robustness
+from mad_core.studies.robustness.scoring import packed, picture
 from tests.engine.test_study_robustness import cells
 
 
@@ -38,7 +38,7 @@ def section(text: str) -> None:
     import streamlit as st
 
     from mad_core.studies.finding import finding_from_json
-    from pages.ui import studying_robustness
+    from pages.studies import robustness as studying_robustness
 
     there = studying_robustness.of_finding(None, finding_from_json(reader.loads(text)))  # type: ignore[arg-type]
     st.json(sorted(there))

@@ -43,10 +43,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from mad_core.scorers import catalog, weights
-from mad_core.scorers.backbones import local_weights
-from mad_core.scorers.conventional import HALVES, IMAGENET, ModelScorer
-from mad_core.scorers.scorer import Context, Item
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item
+from mad_core.scorers.detectors.conventional import HALVES, IMAGENET, ModelScorer
+from mad_core.scorers.features import weights
+from mad_core.scorers.features.backbones import local_weights
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired, timed
 
 SIDE, SHARE, NEIGHBOURS, TRIED, TOLERANCE = 256, 0.01, 9, 16, 1e-4

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mad_core.cluster.scatter import SHARD
 from mad_core.datasets.dataset import Dataset, Imported
-from mad_core.runs.here import do_here
-from mad_core.runs.scattering import SHARD
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 from tests.engine.conftest import make_dataset
 from tests.engine.toy import register_toy

@@ -26,8 +26,8 @@ from unittest import mock
 import torch
 from anomalib.models.components import KCenterGreedy
 
-from mad_core.scorers.coreset import greedy_coreset
-from mad_core.scorers.scorer import Context
+from mad_core.scorers.contract import Context
+from mad_core.scorers.features.coreset import greedy_coreset
 from tests.benchmarks.pairs import arguments, hand_over, paired
 
 CHANNELS, NARROW, CLUSTERS, SLACK = 384, 32, 200, 1.1

@@ -29,11 +29,12 @@ from PIL import Image
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from mad_core.datasets.dataset import SubsetCard
-from mad_core.scorers import catalog, models
-from mad_core.scorers.mllm import Mllm
-from mad_core.scorers.mllm_loading import Loaded, load
-from mad_core.scorers.scorer import Context, Item, Resources
-from mad_core.scorers.showing import Question
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item, Resources
+from mad_core.scorers.multimodal import models
+from mad_core.scorers.multimodal.loading import Loaded, load
+from mad_core.scorers.multimodal.local import Mllm
+from mad_core.scorers.multimodal.showing import Question
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired
 from tests.engine.tiny_models import make_tokenizer, qwen_processor, qwen_tokens
 

@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.images import content_hash
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 from tests.benchmarks.pairs import Cost, Row, arguments, hand_over
 

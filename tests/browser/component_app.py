@@ -81,7 +81,7 @@ def _map(request: Request) -> Response:
 
 
 def draw() -> None:
-    from pages.ui.cutting import CutRow, cut_plot
+    from pages.studies.cut_component import CutRow, cut_plot
     from pages.ui.gallery import Tile, gallery
     from pages.ui.viewer import MapLayer, map_viewer
 

@@ -42,7 +42,7 @@ def draw() -> None:
 
 
 def _review() -> None:
-    from pages.ui.review import Act, Item, Ladder, Mine, Place, Queue, Reference, Reveal, Rung, review
+    from pages.audit.review_component import Act, Item, Ladder, Mine, Place, Queue, Reference, Reveal, Rung, review
 
     mine, acts = st.session_state["mine"], st.session_state["acts"]
     first, _, last = st.query_params.get("rated", "").partition("-")
@@ -97,7 +97,7 @@ def _review() -> None:
 
 
 def _pairs() -> None:
-    from pages.ui.review import Item, Pair, pairs
+    from pages.audit.review_component import Item, Pair, pairs
 
     acts = st.session_state["acts"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mad_core.datasets.importing import import_dataset
 from mad_core.runs.store import RunRequest, RunSubset, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 SCORERS = {"First scorer": 0.55, "Second scorer": 0.8}

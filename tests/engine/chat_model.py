@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from mad_core.scorers import catalog
-from mad_core.scorers.mllm import Mllm
-from mad_core.scorers.prompts import SCORE_CUE, Conversation, Piece
-from mad_core.scorers.readout import Expected
-from mad_core.scorers.scorer import Context
-from mad_core.scorers.showing import Question
+from mad_core.scorers.contract import Context
+from mad_core.scorers.multimodal.local import Mllm
+from mad_core.scorers.multimodal.prompts import SCORE_CUE, Conversation, Piece
+from mad_core.scorers.multimodal.readout import Expected
+from mad_core.scorers.multimodal.showing import Question
 
 from .chat_server import Answer, _entry, images_of
 

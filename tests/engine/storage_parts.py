@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from mad_core.datasets.dataset import Imported
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.settings import Settings

@@ -23,7 +23,7 @@ from mad_core.metrics.ranking import count_pairs, counts_of_table, score_table
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 
 NAN = float("nan")
 

@@ -41,9 +41,9 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, Sub
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import AccessError, InputError
 from mad_core.metrics.agreement import krippendorff_alpha
-from mad_core.runs.schema import audit_events, audit_places
+from mad_core.runs.database.schema import audit_events, audit_places
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset

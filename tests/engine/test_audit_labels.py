@@ -20,7 +20,7 @@ from mad_core.audit.events import Event, new_id
 from mad_core.audit.labels import AuditStore, levels_of
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, image_id
 from mad_core.errors import AccessError, InputError, NotFoundError
-from mad_core.runs.database import MIGRATIONS
+from mad_core.runs.database.engine import MIGRATIONS
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 

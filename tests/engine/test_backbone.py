@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mad_core.scorers.backbones import formula_net
-from mad_core.scorers.formula_net import CHANNELS, LAYERS, STRIDES, FormulaNet, Standardised
+from mad_core.scorers.features.backbones import formula_net
+from mad_core.scorers.features.formula_net import CHANNELS, LAYERS, STRIDES, FormulaNet, Standardised
 from tools.backbone import train
 from tools.backbone.blemishes import BLEMISHES
 from tools.backbone.episodes import BLEMISHED, NORMALS, SIDE, SOUND, draw_episode

@@ -22,16 +22,16 @@ import sqlalchemy as sa
 
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
-from mad_core.cli import main
+from mad_core.backup import restore as restoring
+from mad_core.backup import table_rows
+from mad_core.backup.create import FILES, MANIFEST, back_up
+from mad_core.backup.restore import restore
+from mad_core.cli.main import main
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, MadError, WorkError
-from mad_core.runs import restore as restoring
-from mad_core.runs import rows
-from mad_core.runs.backup import FILES, MANIFEST, back_up
 from mad_core.runs.cuts import save_cuts, saved_cuts
-from mad_core.runs.restore import restore
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset
@@ -80,7 +80,7 @@ def elsewhere(settings: Settings, folder: Path) -> Settings:
 
 def all_rows(store: Store) -> dict[str, list[str]]:
     with store.database.read() as connection:
-        return {table.name: sorted(rows.lines_of(connection, table)) for table in rows.tables(connection)}
+        return {table.name: sorted(table_rows.lines_of(connection, table)) for table in table_rows.tables(connection)}
 
 
 def files_of(home: Path) -> set[str]:
@@ -425,9 +425,9 @@ def test_the_commands(filled: Store, settings: Settings, tmp_path: Path, monkeyp
 
 def test_rows_of_an_unknown_shape_are_refused(store: Store) -> None:
     with store.database.write() as connection:
-        (table,) = [t for t in rows.tables(connection) if t.name == "reviewers"]
+        (table,) = [t for t in table_rows.tables(connection) if t.name == "reviewers"]
         names = json.dumps(table.columns.keys())
         for bad in ('["a"]', '{"name": "a"}', '[{"a": 1}, "r", null, 1.0]', "7"):
             with pytest.raises((ValueError, TypeError)):
-                rows.fill(connection, table, [names, bad])
+                table_rows.fill(connection, table, [names, bad])
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0

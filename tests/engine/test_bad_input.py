@@ -15,16 +15,16 @@ import pytest
 
 from mad_core.audit.events import event_from_json
 from mad_core.audit.exchange import template_csv
-from mad_core.datasets import archives
 from mad_core.datasets.policies import read_policy
-from mad_core.datasets.tables import read_rows
+from mad_core.datasets.readers import archives
+from mad_core.datasets.readers.tables import read_rows
 from mad_core.errors import InputError
 from mad_core.runs.comparing import scores_side_by_side_csv
 from mad_core.scorefiles import read_table, scores_csv, text_cell, text_of_cell
-from mad_core.scorers.endpoint_address import read_address
-from mad_core.scorers.endpoint_client import read_reply
-from mad_core.scorers.readout import expected_from_top_logprobs, read_answer
-from mad_core.scorers.rubrics import parse_rubric
+from mad_core.scorers.multimodal.endpoint.address import read_address
+from mad_core.scorers.multimodal.endpoint.client import read_reply
+from mad_core.scorers.multimodal.readout import expected_from_top_logprobs, read_answer
+from mad_core.scorers.multimodal.rubrics import parse_rubric
 from mad_core.studies.saving import table_csv
 from tests.engine.conftest import make_dataset
 from tests.hard.attack import report, run

@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from mad_core.errors import CancelledError
-from mad_core.scorers import catalog, weights
-from mad_core.scorers.framed import framed
-from mad_core.scorers.ocr_gan import ChannelSelection, bands, cut_and_pasted
-from mad_core.scorers.scorer import Context, Item, Scored, Scorer
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item, Scored, Scorer
+from mad_core.scorers.detectors.framed import framed
+from mad_core.scorers.detectors.ocr_gan import ChannelSelection, bands, cut_and_pasted
+from mad_core.scorers.features import weights
 
 RANDOM = {"weights": "random", "backbone": "resnet18.tv_in1k", "size": 64}
 SMALL = {

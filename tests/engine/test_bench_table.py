@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_core.datasets.dataset import Card, SubsetCard
-from mad_core.errors import InputError
-from mad_core.metrics.macro import macro, measure
-from mad_core.metrics.summary import evaluate
-from mad_core.runs.bench_table import (
+from mad_core.bench.latex import bench_latex, escape
+from mad_core.bench.published import read_published
+from mad_core.bench.table import (
     NOT_RUN,
     SCORED,
     BenchTable,
@@ -30,8 +28,10 @@ from mad_core.runs.bench_table import (
     measured_subsets,
     places_of,
 )
-from mad_core.runs.latex import bench_latex, escape
-from mad_core.runs.published import read_published
+from mad_core.datasets.dataset import Card, SubsetCard
+from mad_core.errors import InputError
+from mad_core.metrics.macro import macro, measure
+from mad_core.metrics.summary import evaluate
 
 SUBSETS = ("mvtec_bottle", "mvtec_cable", "covid19", "multidog_teddy", "line3")
 CARD = Card(subsets={"line3": SubsetCard("industrial")})

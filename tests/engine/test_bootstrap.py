@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mad_core.runs import bootstrap
+from mad_core.runs import first_start
 from mad_core.runs.comparing import supervision_note
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
@@ -28,10 +28,10 @@ def test_the_first_start_queues_what_can_run(
     store: Store, monkeypatch: pytest.MonkeyPatch, why: str | None, expected: list[str]
 ) -> None:
     pretend(monkeypatch, mllm=why)
-    bootstrap.prepare_first_start(store)
+    first_start.prepare_first_start(store)
     (job,) = store.queue.active()
     assert (job.kind, job.payload["source"], job.payload["then"]) == ("import", "demo", expected)
-    bootstrap.prepare_first_start(store)
+    first_start.prepare_first_start(store)
     assert len(store.queue.active()) == 1
 
 

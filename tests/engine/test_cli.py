@@ -19,15 +19,16 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from mad_core import cli
+from mad_core.cli import main
 from mad_core.errors import MadError
 from mad_core.images import read_image
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers import catalog, weights
+from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
+from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import ALL
-from mad_core.scorers.scorer import Context, Item, Parameter, Scored, Scorer
 from mad_core.settings import Settings
 
 from .fake_hub import FakeHub, pictures
@@ -110,7 +111,7 @@ def mad(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         capsys.readouterr()
         code: object = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = end.code or 0
         captured = capsys.readouterr()
@@ -247,7 +248,7 @@ def test_a_policy_says_the_levels(mad: Mad, parts: Path, tmp_path: Path) -> None
 def test_the_demo_is_made_once(mad: Mad, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     picture = lambda *what: (rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((8, 8), dtype=bool))  # noqa: E731
-    monkeypatch.setattr("mad_core.datasets.demo.draw", picture)
+    monkeypatch.setattr("mad_core.datasets.demo.make.draw", picture)
     made = mad("demo", "--json").json
     assert made["path"] == str(home / "demo") and made["images"] > 40
     assert mad("demo").out == f"{home / 'demo'}\n"
@@ -801,7 +802,7 @@ def test_a_whole_session_in_processes_of_their_own(home: Path, parts: Path, out:
 
 LIGHT = """
 import sys
-from mad_core.cli import main
+from mad_core.cli.main import main
 for command in sys.argv[1:]:
     sys.argv = ["mad", *command.split("|")]
     try:

@@ -47,7 +47,7 @@ def test_tables_and_figures_are_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a browser there are no pictures, and that is said; tests of the report have one."""
-    monkeypatch.setattr("mad_core.browser.NAMES", ())
+    monkeypatch.setattr("mad_core.machine.browser.NAMES", ())
     monkeypatch.delenv("CHROMIUM", raising=False)
     out = tmp_path / "out"
     answer = mad("study", "cost", "--run", run.id, "--out", out, "--json").json

@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from mad_core import cli
+from mad_core.cli import main
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import import_dataset
-from mad_core.runs.building import settle_parts
 from mad_core.runs.commands import repeat_run
+from mad_core.runs.parts import settle_parts
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.scorer import Parameter, Scored
+from mad_core.scorers.contract import Parameter, Scored
 from mad_core.settings import Settings
 
 WORDS = ScorerInfo(
@@ -93,7 +93,7 @@ def found_by(command: str, folder: Path) -> str:
     before = Path.cwd()
     try:
         os.chdir(folder)
-        answer = CliRunner().invoke(cli.app, [*words[3:], "--json"])
+        answer = CliRunner().invoke(main.app, [*words[3:], "--json"])
     finally:
         os.chdir(before)
     assert answer.exit_code == 0, answer.output

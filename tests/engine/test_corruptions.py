@@ -8,8 +8,8 @@ import pytest
 from mad_core.errors import InputError
 from mad_core.metrics.intervals import bootstrap
 from mad_core.metrics.levelwise import bootstrap_level_aurocs
-from mad_core.studies.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from mad_core.studies.estimates import Estimate, order_of
+from mad_core.studies.robustness.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 
 
 def _image() -> np.ndarray:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from mad_core.datasets import demo
 from mad_core.datasets.dataset import Card
-from mad_core.datasets.demo import DEMO_VERSION, LEVEL_IMAGES, TRAIN_IMAGES, demo_card, draw, make_demo
+from mad_core.datasets.demo import make
+from mad_core.datasets.demo.make import DEMO_VERSION, LEVEL_IMAGES, TRAIN_IMAGES, demo_card, draw, make_demo
 from mad_core.errors import InputError, NotFoundError
 from mad_core.images import read_image, read_mask
 
-DEFECTS = [(subset, kind) for subset, module in demo._SUBSETS.items() for kind in module.DEFECTS]
+DEFECTS = [(subset, kind) for subset, module in make._SUBSETS.items() for kind in module.DEFECTS]
 RECORDED = {
     ("plate", "train", 0): "9f9b9a53d5628e23",
     ("plate", "stain", 1): "f72f4519f5d36de8",
@@ -36,8 +36,8 @@ def digest(subset: str, kind: str, index: int) -> str:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "TRAIN_IMAGES", 2)
-    monkeypatch.setattr(demo, "LEVEL_IMAGES", 4)
+    monkeypatch.setattr(make, "TRAIN_IMAGES", 2)
+    monkeypatch.setattr(make, "LEVEL_IMAGES", 4)
 
 
 @pytest.mark.parametrize("what", RECORDED, ids=lambda what: "-".join(map(str, what)))
@@ -57,7 +57,7 @@ def test_every_defect_has_a_mask_and_looks_the_same_twice(subset: str, kind: str
         np.testing.assert_array_equal(mask, mask_again)
 
 
-@pytest.mark.parametrize("subset", list(demo._SUBSETS))
+@pytest.mark.parametrize("subset", list(make._SUBSETS))
 def test_normals_differ_from_each_other_and_have_no_mask(subset: str) -> None:
     seen = {}
     for kind, index in (("train", 0), ("train", 1), ("good", 0), ("good", 1)):
@@ -74,7 +74,7 @@ def test_on_the_plate_area_disagrees_with_severity() -> None:
         return float(np.median([mask.sum() for mask in masks if mask is not None]))
 
     stain, crack, missing = median_area("stain"), median_area("crack"), median_area("missing_bolt")
-    assert demo._SUBSETS["plate"].DEFECTS["stain"] < demo._SUBSETS["plate"].DEFECTS["crack"]
+    assert make._SUBSETS["plate"].DEFECTS["stain"] < make._SUBSETS["plate"].DEFECTS["crack"]
     assert stain > 20 * crack
     assert stain > missing > crack
 
@@ -88,8 +88,8 @@ def test_the_mask_of_a_wrong_bolt_is_its_head() -> None:
 
 
 def test_every_level_has_as_many_images_as_promised() -> None:
-    plans = list(demo._plans())
-    for subset, module in demo._SUBSETS.items():
+    plans = list(make._plans())
+    for subset, module in make._SUBSETS.items():
         mine = [p for p in plans if p.subset == subset]
         assert sum(p.kind == "train" for p in mine) == TRAIN_IMAGES == 48
         assert sum(p.kind == "good" for p in mine) == LEVEL_IMAGES == 26
@@ -105,7 +105,7 @@ def test_the_card_names_every_level_and_explains_every_defect() -> None:
     assert card.version == DEMO_VERSION and card.licence == "Apache-2.0"
     assert Card.from_json(card.to_json()) == card
     assert {s.domain for s in card.subsets.values()} == {"industrial", "medical", "novelty"}
-    for name, module in demo._SUBSETS.items():
+    for name, module in make._SUBSETS.items():
         levels = card.subset(name).levels
         assert set(levels) == {"0", "1", "2", "3", "4"} and all(m.name and m.meaning for m in levels.values())
         for kind, level in module.DEFECTS.items():

@@ -19,15 +19,16 @@ from PIL import Image
 from mad_core.datasets.dataset import Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
 from mad_core.runs import consent
-from mad_core.runs.building import settle_parts
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
+from mad_core.runs.parts import settle_parts
 from mad_core.runs.store import RunRequest, Store
-from mad_core.runs.usage import run_usage
-from mad_core.scorers import catalog, endpoint_fleet
-from mad_core.scorers.endpoint_address import Address, notice, read_address, read_servers
-from mad_core.scorers.models import SHIPPED, locate
-from mad_core.scorers.scorer import Context, Item, LabelledItem, Scored
-from mad_core.scorers.showing import Recommended
+from mad_core.runs.token_usage import run_usage
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item, LabelledItem, Scored
+from mad_core.scorers.multimodal.endpoint import fleet as endpoint_fleet
+from mad_core.scorers.multimodal.endpoint.address import Address, notice, read_address, read_servers
+from mad_core.scorers.multimodal.models import SHIPPED, locate
+from mad_core.scorers.multimodal.showing import Recommended
 from mad_core.settings import Settings
 
 from . import tiny_models
@@ -221,7 +222,7 @@ def test_what_is_no_score_is_a_named_failure_that_keeps_its_raw_text(serve, pict
     ],
 )
 def test_an_answer_that_is_endless_packed_or_cut_is_a_failed_image(serve, pictures, answer, says, monkeypatch) -> None:
-    monkeypatch.setattr("mad_core.scorers.endpoint_client.MOST_BYTES", 30_000)
+    monkeypatch.setattr("mad_core.scorers.multimodal.endpoint.client.MOST_BYTES", 30_000)
     dark = darkness_of(pictures[1][2])
     serve(lambda request, number: answer if darkness(request) == dark else judge(request, number))
     scored, _ = run(pictures)

@@ -13,13 +13,13 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, SubsetCard
 from mad_core.errors import InputError
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.comparing import distinct_names, supervision_note
-from mad_core.runs.external import ImportedRun, import_results, mismatch_lines, normal_path
+from mad_core.runs.imported_scores import ImportedRun, import_results, mismatch_lines, normal_path
 from mad_core.runs.queue import ACTIVE
 from mad_core.runs.result_files import export_run, file_name, find_result_files
 from mad_core.runs.results import run_table
 from mad_core.runs.store import EXTERNAL, Run, RunRequest, Store
 from mad_core.scorefiles import read_table
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 
 from .conftest import make_dataset
 

@@ -20,8 +20,8 @@ from mad_core.datasets.fetching import Fetched, fetch_benchmark, locate, parse_s
 from mad_core.datasets.hub import Hub, HubFile
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
-from mad_core.runs.fetching import queue_fetch
-from mad_core.runs.here import do_here
+from mad_core.runs.fetch_job import queue_fetch
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mad_core.palette import THEMES, Theme
-from mad_core.studies.area import area_and_severity
-from mad_core.studies.decisions import decisions
+from mad_core.studies.area.run import area_and_severity
+from mad_core.studies.decisions.run import decisions
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
-from mad_core.studies.level_mix import level_mix
+from mad_core.studies.level_mix.run import level_mix
 
 from . import test_study_area, test_study_decisions, test_study_level_mix
 

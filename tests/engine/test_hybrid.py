@@ -15,14 +15,14 @@ import pytest
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, WorkError
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.runs.building import settle_parts
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
+from mad_core.runs.parts import settle_parts
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
 from mad_core.scorers.hybrid import Fitted, Scale
-from mad_core.scorers.scorer import Context, Item, Parameter, Scored, Scorer
 
 from .conftest import make_dataset
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_core.datasets import archives
-from mad_core.datasets.archives import extract, name_of
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.readers import archives
+from mad_core.datasets.readers.archives import extract, name_of
 from mad_core.errors import CancelledError, InputError
 from mad_core.runs.store import Store
 from mad_core.runs.uploads import keep_upload, safe_name

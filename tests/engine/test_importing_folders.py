@@ -202,13 +202,13 @@ def test_a_bad_card_is_a_sentence(tmp_path: Path, settings: Settings, text: str)
 
 
 def test_the_demo(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mad_core.datasets import demo
+    from mad_core.datasets.demo import make
 
-    monkeypatch.setattr(demo, "TRAIN_IMAGES", 2)
-    monkeypatch.setattr(demo, "LEVEL_IMAGES", 4)
+    monkeypatch.setattr(make, "TRAIN_IMAGES", 2)
+    monkeypatch.setattr(make, "LEVEL_IMAGES", 4)
     imported = import_dataset("demo", settings)
     assert (imported.dataset.name, imported.dataset.source, imported.problems) == ("Demo", "demo", ())
-    assert imported.dataset.card == demo.demo_card()
+    assert imported.dataset.card == make.demo_card()
     assert [(e["train"], e["masks"]) for e in imported.dataset.counts()] == [({"0": 2}, 16)] * 3
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mad_core.datasets import reading
+from mad_core.datasets import image_headers
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.gathering import LISTED
 from mad_core.datasets.importing import import_dataset
@@ -163,8 +163,8 @@ def test_nothing_usable_is_an_empty_table(tmp_path: Path, settings: Settings) ->
 
 def test_each_file_is_opened_once(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    plain = reading._read
-    monkeypatch.setattr(reading, "_read", lambda path: opened.append(path) or plain(path))
+    plain = image_headers._read
+    monkeypatch.setattr(image_headers, "_read", lambda path: opened.append(path) or plain(path))
     names = [
         f"{f}/{i}.png"
         for f in ("level_0_train/a", "level_0_test/a", "level_0_train/b", "level_0_test/b")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mad_core.datasets.importing import import_dataset
-from mad_core.datasets.tables import _inside
+from mad_core.datasets.readers.tables import _inside
 from mad_core.errors import InputError
 from mad_core.settings import Settings
 

@@ -6,9 +6,9 @@ import pytest
 
 from mad_core.errors import NotFoundError
 from mad_core.runs import store as stores
-from mad_core.runs.latest import latest_answers
+from mad_core.runs.latest_scores import latest_answers
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 
 
 def test_the_newest_answers_come_first(store: Store, dataset_id: str, monkeypatch: pytest.MonkeyPatch) -> None:

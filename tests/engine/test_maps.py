@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mad_core.errors import WorkError
-from mad_core.runs.maps import MapRef, MapStore, pack, shared_range, shrink, unpack
+from mad_core.map_files import MapRef, MapStore, pack, shared_range, shrink, unpack
 
 maps = hnp.arrays(
     np.float32,

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 
 import mad_core
 from mad_core.audit.labels import AuditStore
+from mad_core.backup import table_rows
+from mad_core.backup.create import back_up
+from mad_core.backup.restore import restore
 from mad_core.errors import InputError, WorkError
-from mad_core.runs import rows
-from mad_core.runs.backup import back_up
 from mad_core.runs.cuts import saved_cuts
-from mad_core.runs.database import HEAD, open_engine, revision_of, revisions, transaction, upgrade
-from mad_core.runs.restore import restore
-from mad_core.runs.schema import metadata
+from mad_core.runs.database.engine import HEAD, open_engine, revision_of, revisions, transaction, upgrade
+from mad_core.runs.database.schema import metadata
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
@@ -76,7 +76,7 @@ def fill(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     for table in found.sorted_tables:
         if table.name in given:
             connection.execute(table.insert().values(given[table.name]))
-            rows.go_on_counting(connection, table)
+            table_rows.go_on_counting(connection, table)
     return given
 
 
@@ -125,7 +125,7 @@ def test_a_backup_of_every_earlier_schema_can_be_restored(settings: Settings, tm
     old = Store.__new__(Store)
     old.settings, old.database = settings, _Unmigrated(settings)
     done = back_up(old, tmp_path / "b.zip")
-    assert done.manifest.schema == revision and set(done.manifest.tables) == given.keys() - rows.OF_PROCESSES
+    assert done.manifest.schema == revision and set(done.manifest.tables) == given.keys() - table_rows.OF_PROCESSES
     there = replace(settings, home=tmp_path / "new", database_url=f"sqlite:///{tmp_path / 'new' / 'mad.db'}")
     restore(there, done.path)
     store = Store(there)
@@ -147,7 +147,7 @@ class _Unmigrated:
 
 def test_processes_that_migrate_at_once_wait_for_each_other(settings: Settings) -> None:
     code = (
-        "import sys; from mad_core.runs.database import Database; from mad_core.settings import Settings; "
+        "import sys; from mad_core.runs.database.engine import Database; from mad_core.settings import Settings; "
         "sys.stdin.read(); Database(Settings.from_environment()).close()"
     )
     environment = {**os.environ, "MAD_HOME": str(settings.home), "MAD_DATABASE_URL": settings.database_url}

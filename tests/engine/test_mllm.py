@@ -17,16 +17,17 @@ from torch import nn
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers import catalog, mllm, mllm_loading
-from mad_core.scorers.mllm import Mllm
-from mad_core.scorers.mllm_asking import Asker
-from mad_core.scorers.mllm_loading import load
-from mad_core.scorers.prompts import ask
-from mad_core.scorers.readout import expected_score
-from mad_core.scorers.scorer import Context, Item, Resources, Scored
-from mad_core.scorers.showing import Question
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item, Resources, Scored
+from mad_core.scorers.multimodal import loading, local
+from mad_core.scorers.multimodal.asking import Asker
+from mad_core.scorers.multimodal.loading import load
+from mad_core.scorers.multimodal.local import Mllm
+from mad_core.scorers.multimodal.prompts import ask
+from mad_core.scorers.multimodal.readout import expected_score
+from mad_core.scorers.multimodal.showing import Question
 
 from . import tiny_models
 from .conftest import make_dataset
@@ -174,7 +175,7 @@ def test_quantised_models_load_keep_their_tower_and_agree(quantisation, taught):
 
 
 def test_layers_that_cannot_be_quantised_everywhere_are_kept(models):
-    kept = mllm_loading.kept_modules(models["fast_vlm"])
+    kept = loading.kept_modules(models["fast_vlm"])
     assert "lm_head" in kept and "model.multi_modal_projector.linear_1" in kept
     inner = [name.rpartition(".")[2] for name in kept if ".layers." in name]
     assert set(inner) == {"down_proj"}  # 96 inputs, which is no multiple of a block
@@ -314,7 +315,7 @@ def test_memory_is_given_back(taught, files):
 
 def test_subsets_of_a_run_share_the_loaded_model(taught, files, monkeypatch):
     calls: list[str] = []
-    monkeypatch.setattr(mllm, "load", lambda *given: calls.append("load") or load(*given))
+    monkeypatch.setattr(local, "load", lambda *given: calls.append("load") or load(*given))
     resources = Resources()
     for subset in ("a", "b"):
         scorer, context = make(taught), Context(subset=subset, normals=files[0], resources=resources)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mad_core.scorers.mllm_loading import load
+from mad_core.scorers.multimodal.loading import load
 
 from . import tiny_models
 

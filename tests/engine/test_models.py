@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mad_core.errors import InputError, UnavailableError
-from mad_core.scorers import models
+from mad_core.scorers.multimodal import models
 
 
 def model_folder(folder: Path, **config: Any) -> Path:
@@ -169,7 +169,7 @@ def test_what_cannot_be_fetched_is_a_sentence(monkeypatch, tmp_path):
 def test_warm_fetches_a_model_and_doctor_lists_what_fits(monkeypatch, tmp_path):
     from typer.testing import CliRunner
 
-    from mad_core.cli import app
+    from mad_core.cli.main import app
 
     monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
     folder = model_folder(tmp_path / "m")

@@ -9,9 +9,9 @@ import torch
 from anomalib.models.components import TimmFeatureExtractor
 from anomalib.models.image.padim.torch_model import PadimModel
 
-from mad_core.scorers import padim
-from mad_core.scorers.backbones import channels_last
-from mad_core.scorers.padim import LAYERS, SelectingPadim
+from mad_core.scorers.detectors import padim
+from mad_core.scorers.detectors.padim import LAYERS, SelectingPadim
+from mad_core.scorers.features.backbones import channels_last
 
 
 def pictures(count: int, seed: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mad_core.scorers.positions import ALIKE, GRID, bank_of_cells, cells, likeness, nearby_distance, on_grid
+from mad_core.scorers.features.positions import ALIKE, GRID, bank_of_cells, cells, likeness, nearby_distance, on_grid
 
 
 def drawn(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

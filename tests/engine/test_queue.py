@@ -8,8 +8,8 @@ import threading
 
 import sqlalchemy as sa
 
+from mad_core.runs.database.schema import workers
 from mad_core.runs.queue import MAX_ATTEMPTS, Queue
-from mad_core.runs.schema import workers
 from mad_core.runs.store import Store
 
 

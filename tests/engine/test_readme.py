@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mad_core.cli import app
+from mad_core.cli.main import app
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 

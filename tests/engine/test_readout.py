@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_core.scorers.prompts import answer
-from mad_core.scorers.readout import (
+from mad_core.scorers.multimodal.prompts import answer
+from mad_core.scorers.multimodal.readout import (
     CUT_OFF,
     OUT_OF_RANGE,
     REFUSED,

@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, InputError, WorkError
+from mad_core.map_files import MapStore
 from mad_core.metrics.association import (
     bootstrap_rank_correlation,
     in_words,
@@ -29,16 +30,15 @@ from mad_core.metrics.association import (
     severity_and_area,
 )
 from mad_core.metrics.summary import evaluate
-from mad_core.runs import normal_maps, reducing
-from mad_core.runs.here import do_here
-from mad_core.runs.maps import MapStore
-from mad_core.runs.normal_maps import FACT, NormalMaps, find
-from mad_core.runs.reducing import OWN, compare_reductions, reduce_run, reduce_stored, reduced_table
+from mad_core.runs import map_reductions, map_thresholds
+from mad_core.runs.in_process import do_here
+from mad_core.runs.map_reductions import OWN, compare_reductions, reduce_run, reduce_stored, reduced_table
+from mad_core.runs.map_thresholds import FACT, NormalMaps, find
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
 from mad_core.scorers.reductions import ALL, THRESHOLDED, TITLES, count_regions, reduce_map
-from mad_core.scorers.scorer import Context, Item, Parameter, Scored, Scorer
 
 from .conftest import make_dataset
 
@@ -325,7 +325,7 @@ def facts_of(store: Store, run: Run, subset: str = "a") -> dict[str, Any]:
 def test_the_threshold_comes_from_normals_held_out_of_the_fit(store: Store, parts: Dataset) -> None:
     run = scored_run(store, parts)
     found = facts_of(store, run)
-    assert found["quantile"] == normal_maps.QUANTILE and found["maps"] == NORMALS // 3
+    assert found["quantile"] == map_thresholds.QUANTILE and found["maps"] == NORMALS // 3
     assert found["of"] == f"training normals held out of a second fit on {NORMALS - NORMALS // 3} others"
     assert 0.5 < found["threshold"] < 5  # noise against noise; the defects lie ten above
     assert run.status == "done" and all(e.fit for e in store.run_subsets(run.id))
@@ -361,7 +361,7 @@ def test_fitted_normals_are_taken_where_nothing_can_be_held_out(store: Store, pa
 
 
 def test_a_second_fit_that_takes_long_is_given_up(store: Store, parts: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(normal_maps, "LONG_FIT", 0.4)
+    monkeypatch.setattr(map_thresholds, "LONG_FIT", 0.4)
     started = time.monotonic()
     run = scored_run(store, parts, pause=0.1)  # the first fit is one step, the second forty
     assert "fitted on" in facts_of(store, run)["of"] and time.monotonic() - started < 7
@@ -369,7 +369,7 @@ def test_a_second_fit_that_takes_long_is_given_up(store: Store, parts: Dataset, 
 
 def test_a_threshold_is_found_once_for_a_fit(store: Store, parts: Dataset, monkeypatch) -> None:
     run = scored_run(store, parts)
-    monkeypatch.setattr(normal_maps, "find", None)  # would fail
+    monkeypatch.setattr(map_thresholds, "find", None)  # would fail
     again = store.request_run(replace(RunRequest(run.dataset_id, "brightness", dict(run.parameters)), limit=3))
     go(store, again)
     assert facts_of(store, again) == facts_of(store, run)
@@ -379,7 +379,7 @@ def test_a_run_does_not_fail_by_its_threshold(store: Store, parts: Dataset, monk
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ValueError("no luck")
 
-    monkeypatch.setattr(normal_maps, "find", broken)
+    monkeypatch.setattr(map_thresholds, "find", broken)
     run = scored_run(store, parts)
     assert run.status == "done" and facts_of(store, run).keys() == {"why_not"}
     assert "could not be looked at: ValueError: no luck" in reduce_run(store, run.id).notes[0]
@@ -397,10 +397,10 @@ def test_an_older_run_gets_its_threshold_without_being_scored_again(store: Store
     assert sentence in reduced.notes[0]
     with pytest.raises(InputError, match="resume"):
         reduced_table(store, run.id, "regions")
-    assert reducing.can_find_threshold(store, run)
+    assert map_reductions.can_find_threshold(store, run)
     store.resume_run(run.id)
     go(store, run)
-    assert facts_of(store, run) == known and not reducing.can_find_threshold(store, store.run(run.id))
+    assert facts_of(store, run) == known and not map_reductions.can_find_threshold(store, store.run(run.id))
     assert store.scores(run.id).equals(before)
 
 
@@ -418,7 +418,7 @@ def test_cancelling_between_scores_and_threshold_keeps_the_scores(store: Store, 
     def cancelled(*args: Any, **kwargs: Any) -> None:
         raise CancelledError("stop")
 
-    monkeypatch.setattr(normal_maps, "find", cancelled)
+    monkeypatch.setattr(map_thresholds, "find", cancelled)
     with pytest.raises(CancelledError):
         scored_run(store, parts)
     (run,) = store.runs()
@@ -461,7 +461,7 @@ def test_reductions_of_a_run_beside_each_other(store: Store, parts: Dataset) -> 
     assert found.area == "the area of the mask"
     assert "On b there are no masks, so the area above the threshold stands" in found.notes[0]
     rows: Any = table[(table["subset"] == "a") & (table["level"] > 0)]
-    areas = rows["image_id"].map(reducing.mask_areas(store, run, ["a", "b"]))
+    areas = rows["image_id"].map(map_reductions.mask_areas(store, run, ["a", "b"]))
     expected = spearmanr(rows["area"], areas).statistic
     assert found.founds["area"]["area"] == {
         **found.founds["area"]["area"],

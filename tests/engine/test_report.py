@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
-from mad_core.browser import find_browser
-from mad_core.cli_report import report
+from mad_core.cli.report import report
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
 from mad_core.errors import InputError, NotFoundError
+from mad_core.machine.browser import find_browser
 from mad_core.metrics import comparing
 from mad_core.report import report_html
 from mad_core.report.contents import ReportRequest, Steps, figures_of, gather
@@ -35,7 +35,7 @@ from mad_core.report.strips import contested, strips_of_run
 from mad_core.runs.results import run_table
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.worker import Worker
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import StudyRecord, StudyRequest, keep_finding, request_study
 from tests.app.conftest import Home, home  # noqa: F401 - a fixture

@@ -10,10 +10,10 @@ import pytest
 
 from mad_core.datasets import madbench
 from mad_core.datasets.dataset import LevelMeaning, SubsetCard
-from mad_core.datasets.demo import demo_card
+from mad_core.datasets.demo.make import demo_card
 from mad_core.errors import InputError
-from mad_core.scorers.prompts import ask
-from mad_core.scorers.rubrics import Band, Rubric, find_rubric, parse_rubric, rubric_of_card, shipped_rubrics
+from mad_core.scorers.multimodal.prompts import ask
+from mad_core.scorers.multimodal.rubrics import Band, Rubric, find_rubric, parse_rubric, rubric_of_card, shipped_rubrics
 
 SHARED = Path(os.environ.get("MAD_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 PUBLISHED = {

@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pytest
 
+from mad_core.cluster import connection, scatter
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, UnavailableError, WorkError
-from mad_core.runs import cluster, scattering
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.settings import Settings
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """A cluster of two processors that ends with this module."""
-    ray = pytest.importorskip("ray", reason=cluster.NEEDS)
+    ray = pytest.importorskip("ray", reason=connection.NEEDS)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     before = signal.getsignal(signal.SIGTERM)
     ray.init(
@@ -47,7 +47,7 @@ def scattered(tmp_path: Path, ray: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A store whose runs go to the cluster, in shards of four."""
     register_toy()
     register_mortal()
-    monkeypatch.setattr(scattering, "SHARD", 4)
+    monkeypatch.setattr(scatter, "SHARD", 4)
     opened = Store(Settings.from_environment({"MAD_HOME": str(tmp_path / "home"), "MAD_EXECUTOR": "ray"}))
     yield opened
     opened.close()
@@ -177,7 +177,7 @@ def test_what_a_scorer_says_on_the_cluster_is_said_here(
 
 
 def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray", reason=cluster.NEEDS)
+    ray = pytest.importorskip("ray", reason=connection.NEEDS)
 
     def refuse(**_: Any) -> None:
         raise ConnectionError("Could not find any running Ray instance at 10.0.0.9:6379.\nmore")
@@ -186,10 +186,10 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(UnavailableError, match=r"10\.0\.0\.9:6379 does not answer: Could not find"):
-        cluster.connected()
+        connection.connected()
 
 
 def test_work_that_lies_with_a_server_or_with_stored_runs_stays_here() -> None:
-    assert scattering.scatters(catalog.scorer("filterbank"), catalog.scorer("filterbank").defaults())
-    assert not scattering.scatters(catalog.scorer("endpoint"), catalog.scorer("endpoint").defaults())
-    assert not scattering.scatters(catalog.scorer("hybrid"), catalog.scorer("hybrid").defaults())
+    assert scatter.scatters(catalog.scorer("filterbank"), catalog.scorer("filterbank").defaults())
+    assert not scatter.scatters(catalog.scorer("endpoint"), catalog.scorer("endpoint").defaults())
+    assert not scatter.scatters(catalog.scorer("hybrid"), catalog.scorer("hybrid").defaults())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mad_core.errors import CancelledError, InputError, UnavailableError
 from mad_core.scorers import catalog
-from mad_core.scorers.scorer import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item, Scored
 
 SIZE = 64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mad_core as mad
-from mad_core.scorers import weights
+from mad_core.scorers.features import weights
 from tools.backbone.figures import auroc, halves
 
 SHARED = Path(os.environ.get("MAD_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")

@@ -9,7 +9,7 @@ import pytest
 
 import mad_core as mad
 from mad_core.scorers import catalog
-from mad_core.scorers.models import SHIPPED
+from mad_core.scorers.multimodal.models import SHIPPED
 
 FOLDER = Path(mad.__file__).resolve().parents[1] / "assets" / "mllm"
 
@@ -49,7 +49,7 @@ def test_it_reaches_its_target_over_all_levels(runs) -> None:
 @pytest.mark.timeout(900)
 def test_its_text_agrees_with_its_number(runs) -> None:
     """The reason ends in the name of the band that the chosen score lies in."""
-    from mad_core.scorers.rubrics import find_rubric
+    from mad_core.scorers.multimodal.rubrics import find_rubric
 
     run = runs["mllm"]
     rubric = find_rubric("auto", mad.load("demo").dataset.card.subset("plate"))

@@ -14,8 +14,8 @@ from PIL import Image
 from mad_core.datasets.dataset import LevelMeaning, SubsetCard
 from mad_core.errors import InputError
 from mad_core.scorers import catalog
-from mad_core.scorers.scorer import Context, Item, LabelledItem
-from mad_core.scorers.showing import Question, Recommended, Showing, peak_box, settle
+from mad_core.scorers.contract import Context, Item, LabelledItem
+from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, peak_box, settle
 
 GREYS = (20, 60, 100, 140, 180)
 

@@ -14,10 +14,10 @@ from alembic.script import ScriptDirectory
 
 from mad_core.datasets.dataset import Dataset, Imported, LevelMeaning, Problem
 from mad_core.errors import InputError, NotFoundError
-from mad_core.runs.database import HEAD, MIGRATIONS, open_engine, place
-from mad_core.runs.schema import metadata
+from mad_core.runs.database.engine import HEAD, MIGRATIONS, open_engine, place
+from mad_core.runs.database.schema import metadata
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset

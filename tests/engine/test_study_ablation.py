@@ -14,15 +14,15 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
 from mad_core.errors import CancelledError, InputError
-from mad_core.figures.studies_ablation import draw
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
-from mad_core.scorers.rubrics import find_rubric, parse_rubric
-from mad_core.scorers.scorer import Scored
-from mad_core.studies.ablation import ablation, run
-from mad_core.studies.ablation_asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, changes, turned_round
+from mad_core.scorers.contract import Scored
+from mad_core.scorers.multimodal.rubrics import find_rubric, parse_rubric
+from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, changes, turned_round
+from mad_core.studies.ablation.figures import draw
+from mad_core.studies.ablation.run import ablation, run
 from mad_core.studies.study import Work
 
 from .chat_server import ChatServer, images_of, judge, serving

@@ -12,11 +12,11 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
-from mad_core.runs.normal_maps import FACT, NormalMaps
-from mad_core.runs.reducing import MASK_AREA
+from mad_core.runs.map_reductions import MASK_AREA
+from mad_core.runs.map_thresholds import FACT, NormalMaps
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
-from mad_core.scorers.scorer import Scored
-from mad_core.studies.area import Areas, area_and_severity, areas_of, misled, points_of, run
+from mad_core.scorers.contract import Scored
+from mad_core.studies.area.run import Areas, area_and_severity, areas_of, misled, points_of, run
 from mad_core.studies.finding import finding_from_json
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work

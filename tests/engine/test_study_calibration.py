@@ -12,12 +12,12 @@ import pytest
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.errors import CancelledError
 from mad_core.runs.cuts import save_cuts
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
-from mad_core.studies import calibration
-from mad_core.studies.calibration import calibration_scores, stored_calibration
-from mad_core.studies.decisions import CALIBRATION, HALF, by_calibration, parts_of, run
+from mad_core.studies.decisions import calibration
+from mad_core.studies.decisions.calibration import calibration_scores, stored_calibration
+from mad_core.studies.decisions.run import CALIBRATION, HALF, by_calibration, parts_of, run
 from mad_core.studies.study import Work
 
 from .toy import register_toy

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from mad_core.metrics.macro import Measured, measure
 from mad_core.metrics.ranking import count_pairs, reference_points
 from mad_core.palette import THEMES
-from mad_core.studies.correspondence import (
+from mad_core.studies.correspondence.run import (
     correlated,
     correspondence,
     paired_gap,

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mad_core.machine import energy
+from mad_core.machine.energy import ENERGY, Energy
+from mad_core.machine.memory import PEAK
 from mad_core.metrics.macro import Measured, measure
-from mad_core.runs import energy
-from mad_core.runs.energy import ENERGY, Energy
-from mad_core.runs.memory import PEAK
 from mad_core.runs.store import RunRequest, RunSubset, Store
-from mad_core.studies.cost import Spent, cost, on_front, spent_by
+from mad_core.studies.cost.run import Spent, cost, on_front, spent_by
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.sampling import Sample

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from mad_core.errors import InputError
-from mad_core.figures.studies_hybrid import draw
 from mad_core.metrics.intervals import counted_c_index, stratified_counts
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.runs.store import Store
 from mad_core.scorers.hybrid import WEIGHTS
 from mad_core.studies.finding import finding_from_json
-from mad_core.studies.hybrid import _chosen, blended, hybrid, judge, standardised
+from mad_core.studies.hybrid.figures import draw
+from mad_core.studies.hybrid.run import _chosen, blended, hybrid, judge, standardised
 from mad_core.studies.study import Work, study
 
 from .toy_study import add_run

@@ -13,7 +13,7 @@ from mad_core.errors import InputError
 from mad_core.metrics.decisions import crossed_confusion, cuts_by_cost, distance_cost, mean_cost, ordinal_confusion
 from mad_core.metrics.intervals import expanded
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.studies.level_mix import field_mix, level_mix, prepare
+from mad_core.studies.level_mix.run import field_mix, level_mix, prepare
 from mad_core.studies.sampling import Sample
 
 PARAMETERS = {"normal": 0.9, "under": 5.0, "over": 1.0}

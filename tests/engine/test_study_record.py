@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import CancelledError, InputError, NotFoundError, WorkError
-from mad_core.runs.database import MIGRATIONS
-from mad_core.runs.here import do_here
+from mad_core.runs.database.engine import MIGRATIONS
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
 from mad_core.studies.record import (

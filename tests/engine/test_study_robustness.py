@@ -13,13 +13,13 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.errors import CancelledError
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
-from mad_core.studies import robustness_scoring
 from mad_core.studies.estimates import Estimate, clearly_above
-from mad_core.studies.robustness import robustness, run
-from mad_core.studies.robustness_scoring import packed, unpacked
+from mad_core.studies.robustness import scoring
+from mad_core.studies.robustness.run import robustness, run
+from mad_core.studies.robustness.scoring import packed, unpacked
 from mad_core.studies.study import Work
 
 
@@ -152,11 +152,11 @@ def test_a_stopped_study_and_a_full_one_go_on_image_by_image(
 ) -> None:
     dataset_id = store.add_dataset(Imported(pictures(tmp_path / "images", per_level=10)))
     made = scored(store, dataset_id)
-    monkeypatch.setattr("mad_core.studies.robustness_scoring.CHUNK", 4)
-    monkeypatch.setattr("mad_core.studies.robustness.QUICK_STRENGTHS", (5,))
-    monkeypatch.setattr("mad_core.studies.robustness.STRENGTHS", (5,))
+    monkeypatch.setattr("mad_core.studies.robustness.scoring.CHUNK", 4)
+    monkeypatch.setattr("mad_core.studies.robustness.run.QUICK_STRENGTHS", (5,))
+    monkeypatch.setattr("mad_core.studies.robustness.run.STRENGTHS", (5,))
     asked: list[str] = []
-    spoil = robustness_scoring.corrupted
+    spoil = scoring.corrupted
 
     def counted(image: np.ndarray, corruption: str, strength: int, *, image_id: str, seed: int = 0) -> np.ndarray:
         asked.append(image_id)
@@ -166,7 +166,7 @@ def test_a_stopped_study_and_a_full_one_go_on_image_by_image(
         if len(asked) > 9:
             raise CancelledError("Stopped.")
 
-    monkeypatch.setattr(robustness_scoring, "corrupted", counted)
+    monkeypatch.setattr(scoring, "corrupted", counted)
     work = Work(store, dataset_id, store.dataset(dataset_id), [made], {"corruptions": "blur"})
     with pytest.raises(CancelledError):
         run(replace(work, check_cancel=stop))

@@ -16,7 +16,7 @@ from mad_core.settings import Settings
 from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.record import StudyRequest, find_study, request_study
-from mad_core.studies.separability import Place, run, separability
+from mad_core.studies.separability.run import Place, run, separability
 from mad_core.studies.study import Work, study
 
 from .test_cli import Mad, home, mad  # noqa: F401 - fixtures
@@ -162,7 +162,7 @@ def test_another_dataset_is_compared(store: Store, two: tuple[str, str]) -> None
 def test_features_are_kept_and_a_stopped_study_goes_on(
     store: Store, two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mad_core.studies import features
+    from mad_core.studies.separability import features
 
     seen: list[list[int]] = []  # by run: threads of one that was stopped may still be at their last images
     encoders = dict(features._ENCODERS)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from mad_core.studies.ablation import ablation
-from mad_core.studies.area import area_and_severity
-from mad_core.studies.correspondence import correspondence
-from mad_core.studies.decisions import decisions
+from mad_core.studies.ablation.run import ablation
+from mad_core.studies.area.run import area_and_severity
+from mad_core.studies.correspondence.run import correspondence
+from mad_core.studies.decisions.run import decisions
 from mad_core.studies.drawing import DRAWERS, figures
 from mad_core.studies.finding import Finding
-from mad_core.studies.hybrid import hybrid
-from mad_core.studies.level_mix import level_mix
-from mad_core.studies.robustness import robustness
+from mad_core.studies.hybrid.run import hybrid
+from mad_core.studies.level_mix.run import level_mix
+from mad_core.studies.robustness.run import robustness
 from mad_core.teaching import METRICS, READ, STUDY_FIGURES, of_figure
 
 from . import test_study_ablation as parts

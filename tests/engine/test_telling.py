@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mad_core.runs.telling import most_overrated, most_underrated, shares_around
+from mad_core.runs.misordered import most_overrated, most_underrated, shares_around
 
 LEVELS = [0.0, 1.0, 1.0, 3.0, 3.0]
 

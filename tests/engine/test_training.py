@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mad_core.scorers.prompts import ask
+from mad_core.scorers.multimodal.prompts import ask
 from tools.mllm import joint, reader, ship, tower, words
 from tools.mllm.faults import FAMILIES, make_faulty, possible
 from tools.mllm.packing import Packed, Wording, marks_of

@@ -15,10 +15,10 @@ import pytest
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, WorkError
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.runs.worker import Worker
-from mad_core.scorers.scorer import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item, Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset

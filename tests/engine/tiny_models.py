@@ -30,7 +30,7 @@ from transformers import (
     TimmWrapperConfig,
 )
 
-from mad_core.scorers.prompts import answer, ask
+from mad_core.scorers.multimodal.prompts import answer, ask
 
 SPECIAL = ["<pad>", "<end>", "<system>", "<user>", "<assistant>", "<image>"]
 SPECIAL += ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]

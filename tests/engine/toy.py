@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.scorer import Context, Item, Parameter, Scored, Scorer
+from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
 
 
 class Toy(Scorer):

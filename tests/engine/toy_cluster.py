@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mad_core.scorers.scorer import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item, Scored
 
 from .toy import TOY, Toy
 

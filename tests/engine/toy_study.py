@@ -10,7 +10,7 @@ import pytest
 from mad_core.errors import InputError
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
-from mad_core.scorers.scorer import Parameter, Scored
+from mad_core.scorers.contract import Parameter, Scored
 from mad_core.studies import study
 from mad_core.studies.finding import Finding
 from mad_core.studies.study import StudyInfo, Work

@@ -11,7 +11,7 @@ from PIL import Image
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.images import content_hash
 from mad_core.runs.store import RunRequest, Store
-from mad_core.scorers.scorer import Scored
+from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 SUBSETS = ("a", "b", "c", "d")

@@ -22,11 +22,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mad_core.datasets import archives
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import check_report, import_dataset
 from mad_core.datasets.policies import read_policy
-from mad_core.datasets.tables import read_rows
+from mad_core.datasets.readers import archives
+from mad_core.datasets.readers.tables import read_rows
 from mad_core.errors import MadError
 from mad_core.runs.store import Store
 from mad_core.scorefiles import read_scores, scores_csv

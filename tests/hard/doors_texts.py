@@ -20,13 +20,13 @@ from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
 from mad_core.runs.store import Store
 from mad_core.scorers import catalog
-from mad_core.scorers.endpoint import Endpoint
-from mad_core.scorers.endpoint_address import read_address
-from mad_core.scorers.endpoint_client import Client, read_reply
-from mad_core.scorers.readout import read_answer
-from mad_core.scorers.rubrics import find_rubric, parse_rubric
-from mad_core.scorers.scorer import Item
-from mad_core.scorers.showing import Question
+from mad_core.scorers.contract import Item
+from mad_core.scorers.multimodal.endpoint.address import read_address
+from mad_core.scorers.multimodal.endpoint.client import Client, read_reply
+from mad_core.scorers.multimodal.endpoint.scorer import Endpoint
+from mad_core.scorers.multimodal.readout import read_answer
+from mad_core.scorers.multimodal.rubrics import find_rubric, parse_rubric
+from mad_core.scorers.multimodal.showing import Question
 from mad_core.settings import Settings
 from mad_core.studies.finding import Finding, finding_from_json
 from tests.engine.chat_server import Answer, serving, token_logprobs

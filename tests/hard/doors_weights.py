@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save
 
 from mad_core.errors import MadError
-from mad_core.scorers import models, weights
-from mad_core.scorers.backbones import local_weights
-from mad_core.scorers.formula_net import FormulaNet
+from mad_core.scorers.features import weights
+from mad_core.scorers.features.backbones import local_weights
+from mad_core.scorers.features.formula_net import FormulaNet
+from mad_core.scorers.multimodal import models
 from tests.hard.attack import Door, expect, refusal
 from tests.hard.mutation import json_value, spoiled_bytes, spoiled_json
 

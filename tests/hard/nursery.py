@@ -14,7 +14,7 @@ import sys
 import torch
 
 import mad_core.runs.execute  # imported before the fork, like torch
-from mad_core.runs import database
+from mad_core.runs.database import engine
 from mad_core.runs.worker import Worker, run_worker
 from mad_core.settings import Settings
 from tests.engine.toy import register_toy
@@ -30,7 +30,7 @@ def main() -> None:
     assert mad_core.runs.execute
     register_toy()
     register_hungry()
-    database.BUSY_SECONDS = BUSY_SECONDS
+    engine.BUSY_SECONDS = BUSY_SECONDS
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever is killed leaves no zombie
     for line in sys.stdin:
         child = os.fork()

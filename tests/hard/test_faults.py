@@ -24,7 +24,7 @@ from PIL import Image
 
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import WorkError
-from mad_core.runs.here import do_here
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.settings import Settings

@@ -105,7 +105,7 @@ def _parts(folder: Path) -> Path:
 
 def _reference(home: Path, folder: Path) -> dict[str, float]:
     """The scores of an undisturbed run on another store."""
-    from mad_core.runs.here import do_here
+    from mad_core.runs.in_process import do_here
 
     store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
     dataset = store.add_dataset(import_dataset(folder, store.settings))

@@ -18,13 +18,13 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
+from mad_core.backup.create import back_up
+from mad_core.backup.restore import restore
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import InputError, WorkError
-from mad_core.runs.backup import back_up
-from mad_core.runs.here import do_here
-from mad_core.runs.restore import restore
-from mad_core.runs.schema import jobs
+from mad_core.runs.database.schema import jobs
+from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.settings import Settings

@@ -19,8 +19,8 @@ import pytest
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 
-from mad_core.children import start_python
-from mad_core.runs.building import settle_parts
+from mad_core.machine.python_process import start_python
+from mad_core.runs.parts import settle_parts
 from mad_core.runs.store import RunRequest
 from mad_core.scorers import catalog
 from pages.ui import engine
@@ -121,9 +121,11 @@ def test_planted_secrets_come_out_nowhere(home: Home, open_page, tmp_path: Path,
     assert any(p.name == "worker-cpu.log" for p in kept)
     assert [p for p in kept if holding(p.read_bytes())] == []
     with store.database.read() as connection:
-        from mad_core.runs import rows
+        from mad_core.backup import table_rows
 
-        everything = "".join(line for table in rows.tables(connection) for line in rows.lines_of(connection, table))
+        everything = "".join(
+            line for table in table_rows.tables(connection) for line in table_rows.lines_of(connection, table)
+        )
     assert "[key]" in everything and holding(everything.encode()) == []
     out, err = capfd.readouterr()
     assert holding((out + err + caplog.text).encode()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mad_core.scorers.scorer import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item, Scored
 from tests.engine.toy import TOY, Toy
 
 HUNGRY = replace(TOY, id="hungry", title="Hungry", entry="tests.hard.toy_hungry:Hungry")

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 import mad_core as mad
-from mad_core.scorers import catalog, weights
+from mad_core.scorers import catalog
+from mad_core.scorers.features import weights
 from tools.mllm.training import say
 
 KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from mad_core.scorers.weights import FORMULA
+from mad_core.scorers.features.weights import FORMULA
 
 
 def ship(checkpoint: Path, out: Path) -> Path:

@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from mad_core.scorers.formula_net import FormulaNet
+from mad_core.scorers.features.formula_net import FormulaNet
 from tools.backbone.episodes import NORMALS, Episode, draw_episode, sheets
 from tools.mllm.training import Course, say
 

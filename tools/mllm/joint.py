@@ -18,7 +18,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmMultiModalProjector
 
-from mad_core.scorers.prompts import ask
+from mad_core.scorers.multimodal.prompts import ask
 from tools.mllm.model import cells_of
 from tools.mllm.packing import Sheet, Shown, Wording, write_sheet
 from tools.mllm.pictures import CELLS, Shard, decode

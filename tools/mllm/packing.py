@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache, FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
-from mad_core.scorers.prompts import SCORE_CUE, Conversation, Piece
+from mad_core.scorers.multimodal.prompts import SCORE_CUE, Conversation, Piece
 from tools.mllm.faults import FAMILIES
 from tools.mllm.tokens import ASSISTANT, END, IMAGE, SYSTEM, USER, token_id
 from tools.mllm.words import Judged, answer_of, where

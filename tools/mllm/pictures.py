@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mad_core.scorers.difference import DifferenceView
+from mad_core.scorers.multimodal.difference import DifferenceView
 from tools.mllm.faults import FAMILIES, make_faulty, possible
 from tools.mllm.products import Product, make_piece, photograph
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import FastVlmForConditionalGeneration, PreTrainedTokenizerFast
 
-from mad_core.scorers.prompts import ask
+from mad_core.scorers.multimodal.prompts import ask
 from tools.mllm.faults import FAMILIES
 from tools.mllm.model import TOWER_WIDTH, WIDTH, make_model
 from tools.mllm.packing import Answers, Packed, Sheet, Shown, Wording, write_sheet

@@ -9,9 +9,9 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mad_core.datasets.demo import demo_card
-from mad_core.scorers.prompts import ask
-from mad_core.scorers.rubrics import rubric_of_card
+from mad_core.datasets.demo.make import demo_card
+from mad_core.scorers.multimodal.prompts import ask
+from mad_core.scorers.multimodal.rubrics import rubric_of_card
 from tools.mllm.faults import FAMILIES
 from tools.mllm.words import answer_of, make_context, make_product, make_rubric
 

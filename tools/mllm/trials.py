@@ -29,7 +29,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.scorers import catalog
-from mad_core.scorers.scorer import Context, Item, Resources
+from mad_core.scorers.contract import Context, Item, Resources
 from mad_core.settings import Settings
 from tools.mllm.faults import make_faulty, possible
 from tools.mllm.products import CANVAS, Part, Product, make_piece, photograph, random_colour

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mad_core.scorers.prompts import answer
-from mad_core.scorers.rubrics import Band, Rubric
+from mad_core.scorers.multimodal.prompts import answer
+from mad_core.scorers.multimodal.rubrics import Band, Rubric
 from tools.mllm.faults import FAMILIES
 
 Rng = np.random.Generator

@@ -1,0 +1,164 @@
+"""What the commands share: their options, printing, progress on standard error, names checked before any work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mad_core.errors import InputError, NotFoundError
+from mad_core.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Source = Annotated[
+    str,
+    typer.Argument(metavar="PATH", help="A folder, a table, an archive, s3://bucket/folder, or the word demo."),
+]
+Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
+Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
+Calibrate = Annotated[
+    int | None,
+    typer.Option(min=1, help="Set so many test images a level and subset aside for calibration, outside metrics."),
+]
+Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
+
+
+def print_answer(data: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
+    if as_json:
+        typer.echo(json.dumps(data, indent=1, allow_nan=False))
+    else:
+        for line in lines():
+            typer.echo(line)
+
+
+def open_store() -> Any:
+    from mad_core.runs.store import Store
+
+    return Store(Settings.from_environment())
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Progress]:
+    """Long work: its progress on standard error, and there too whatever libraries print."""
+    progress = Progress()
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield progress
+        finally:
+            progress.end()
+
+
+class Progress:
+    """One line on standard error: rewritten in place on a terminal, now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.last, self.text = time.monotonic(), ""  # what is done at once reports nothing
+
+    def __call__(self, text: str) -> None:
+        wait = 0.1 if self.terminal else 5.0
+        if text == self.text or time.monotonic() - self.last < wait:
+            return
+        self.last, self.text = time.monotonic(), text
+        typer.echo(f"\r\033[K{text}" if self.terminal else text, err=True, nl=not self.terminal)
+
+    def counted(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self(f"{what} {done}/{total}" if total else what)
+
+    def job(self, facts: Mapping[str, Any]) -> None:
+        if "phase" not in facts:
+            return
+        place = f"{facts['phase']} {facts.get('subset', '')}".strip()
+        if facts["phase"] == "fitting":
+            self(f"{place}: {facts.get('phase_done', 0)}/{facts.get('phase_total', 0)}")
+            return
+        rate = f", {facts['rate']:.1f} images/s" if facts.get("rate") else ""
+        left = f", {facts['seconds_left']:.0f} s left" if facts.get("seconds_left") is not None else ""
+        unit = facts.get("unit", "images")
+        self(f"{place}: {facts.get('done', 0)}/{facts.get('total', 0)} {unit}{rate}{left}")
+
+    def end(self) -> None:
+        if self.terminal and self.text:
+            typer.echo("\r\033[K", err=True, nl=False)
+
+
+def read_dataset(source: str, policy: Path | None = None) -> Any:
+    from mad_core.datasets.importing import import_dataset
+
+    what = "making the demo and reading it" if source == "demo" else "reading"
+    with working() as progress:
+        return import_dataset(source, Settings.from_environment(), policy=policy, progress=progress.counted(what))
+
+
+def stored_dataset(source: str, policy: Path | None) -> tuple[Any, str]:
+    """The store, and the id of a dataset: a stored one's, or of what lies at a path.
+
+    Raises
+    ------
+    InputError
+        If nothing usable is there.
+    """
+    store = open_store()
+    if any(info.id == source for info in store.datasets()):
+        return store, source
+    imported = read_dataset(source, policy)
+    if imported.dataset.table.empty:
+        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
+    if imported.problems:
+        found = counted(len(imported.problems), "problem")
+        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+    return store, store.add_dataset(imported)
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+def named_scorer(scorer_id: str, hint: str = "--scorer") -> Any:
+    from mad_core.scorers import catalog
+
+    try:
+        return catalog.scorer(scorer_id)
+    except NotFoundError as error:
+        raise typer.BadParameter(str(error), param_hint=hint) from None
+
+
+def checked_parameters(info: Any, given: list[str]) -> dict[str, Any]:
+    pairs = [text.partition("=") for text in given]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise typer.BadParameter(f"'{name}' is not of the form name=value.", param_hint="--param")
+    try:
+        return info.check({name: value for name, _, value in pairs})
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--param") from None
+
+
+def named_device(asked: str) -> str:
+    """A device's name; a GPU that is asked for by name must be there before anything is queued for it."""
+    from mad_core.machine import devices
+
+    try:
+        device = devices.check_device(asked)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
+    return devices.resolve(device) if device.startswith("cuda") else device
+
+
+def finish_run(store: Any, run: Any) -> None:
+    """Do the run's waiting job here, or follow it where it is being done."""
+    job = store.queue.active_for(run.job_key)
+    if job is not None:
+        from mad_core.runs.in_process import do_here
+
+        with working() as progress:
+            do_here(store, job.id, run.device, progress.job)

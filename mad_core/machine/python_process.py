@@ -1,0 +1,34 @@
+"""Start a Python of our own: the worker, the drawing of the demo.
+
+A process started by ``multiprocessing`` would import the caller's main script again, and that may be a
+notebook, a Streamlit page or a script without a guard; a plain command has no such surprise.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def start_python(
+    module: str, *arguments: str, environment: dict[str, str] | None = None, **how: Any
+) -> subprocess.Popen:
+    """Run ``python -m module`` with this interpreter, whatever folder the caller was started in.
+
+    Parameters
+    ----------
+    module : str
+    *arguments : str
+    environment : dict, optional
+        Variables to set on top of this process's own.
+    **how
+        Passed on to :class:`subprocess.Popen`.
+    """
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], env=variables, **how)

@@ -1,0 +1,155 @@
+"""What the anomaly maps of normal images reach: the threshold of area, mass and number of regions.
+
+It comes from normals alone, never from test images. Normals that a scorer was fitted on look too normal to it, so
+normals of the calibration split are taken, or training normals held out of a second fit; where that fit would take
+too long, the fitted ones, and the run says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mad_core.datasets.dataset import Dataset
+from mad_core.errors import InputError
+from mad_core.map_files import shrink
+from mad_core.scorers.contract import Item, Scored
+
+if TYPE_CHECKING:
+    from mad_core.runs.store import Run, RunSubset, Store
+    from mad_core.scorers.catalog import ScorerInfo
+
+FACT = "normal_maps"
+"""Under this name the finding stands in the facts of a run's subset."""
+QUANTILE = 0.999
+"""Of the values of all pixels: one pixel in a thousand of a normal image lies above."""
+FEWEST, MOST, LEARNED = 4, 16, 48
+"""Normals whose maps are looked at, at least and at most, and normals of a second fit at most."""
+LONG_FIT = 30.0
+"""Seconds of a fit that is not done a second time."""
+
+Judge = Callable[[Sequence[Item]], Sequence[Scored]]
+
+
+@dataclass(frozen=True)
+class NormalMaps:
+    """What was found on one subset.
+
+    Parameters
+    ----------
+    threshold : float
+        In the units of the run's maps.
+    quantile : float
+        Of the values of all pixels of these maps.
+    maps : int
+    of : str
+        Which normals, in words.
+    """
+
+    threshold: float
+    quantile: float
+    maps: int
+    of: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> NormalMaps:
+        return cls(**{name: facts[name] for name in ("threshold", "quantile", "maps", "of")})
+
+    def in_words(self) -> str:
+        """Where the threshold comes from."""
+        return (
+            f"the {self.quantile:g} quantile of all pixels in the maps of {self.maps} {self.of} ({self.threshold:.4g})"
+        )
+
+
+class TooLongError(Exception):
+    """A second fit took longer than it may."""
+
+
+def wanted(run: Run, info: ScorerInfo, entry: RunSubset) -> bool:
+    """Whether the run keeps maps of a scorer that learns what normal looks like, and this is not known yet."""
+    return run.map_policy == "all" and info.needs_fit and not info.parts and FACT not in entry.facts
+
+
+def carried(old: RunSubset | None, fit: str | None) -> dict[str, Any]:
+    """What of a subset's facts outlives a new session with the same fit."""
+    return {FACT: old.facts[FACT]} if old and old.fit == fit and FACT in old.facts else {}
+
+
+def known(store: Store, run: Run, entry: RunSubset) -> Mapping[str, Any] | None:
+    """What another run with the same fit and the same size of maps has found already."""
+    for other in store.runs(run.dataset_id):
+        if other.scorer == run.scorer and other.map_side == run.map_side and other.seed == run.seed:
+            for there in store.run_subsets(other.id):
+                if there.fit == entry.fit and "threshold" in there.facts.get(FACT, {}):
+                    return there.facts[FACT]
+    return None
+
+
+def find(
+    dataset: Dataset,
+    subset: str,
+    *,
+    seed: int,
+    side: int,
+    calibration: bool,
+    fitted: Judge,
+    held_out: Callable[[Sequence[Item], Sequence[Item]], Sequence[Scored]] | None,
+) -> NormalMaps:
+    """The threshold of one subset.
+
+    Parameters
+    ----------
+    seed : int
+        Draws the normals.
+    side : int
+        Longest side of the run's stored maps, pixels.
+    calibration : bool
+        Whether the scorer has not learned from the calibration split, so that its normals may be taken.
+    fitted : callable(items) -> results
+        Scores by the run's own fit.
+    held_out : callable(learned, judged) -> results, or None
+        Scores ``judged`` by a fit on ``learned`` alone; may raise :class:`TooLongError`. None: not to be tried.
+
+    Raises
+    ------
+    InputError
+        If there are no normals, or none of them got a map.
+    """
+    rows = dataset.select(split="calibration", subset=subset)
+    aside = _drawn(rows[rows["level"] == 0], seed)
+    if calibration and len(aside) >= FEWEST:
+        return _of(fitted(aside[:MOST]), side, "calibration normals")
+    normals = _drawn(dataset.select(split="train", subset=subset), seed)
+    judged = normals[: min(MOST, len(normals) // 3)]
+    learned = normals[len(judged) :][:LEARNED]
+    if held_out is not None and len(judged) >= FEWEST:
+        try:
+            found = held_out(learned, judged)
+        except (TooLongError, InputError):  # it learns too slowly, or nothing from so few
+            pass
+        else:
+            return _of(found, side, f"training normals held out of a second fit on {len(learned)} others")
+    return _of(fitted(normals[:MOST]), side, "training normals that it was fitted on, which look too normal to it")
+
+
+def _drawn(rows: Any, seed: int) -> list[Item]:
+    """The images of a part of the dataset's table, in a seeded order."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    items = [Item(i, p) for i, p in zip(rows["image_id"], rows["path"], strict=True)]
+    return [items[place] for place in order]
+
+
+def _of(results: Sequence[Scored], side: int, words: str) -> NormalMaps:
+    maps = [shrink(np.asarray(one.map, dtype=np.float32), side) for one in results if one.map is not None]
+    maps = [one for one in maps if np.isfinite(one).all()]
+    if not maps:
+        raise InputError("None of the normal images got an anomaly map.")
+    pixels = np.concatenate([one.ravel() for one in maps])
+    return NormalMaps(float(np.quantile(pixels, QUANTILE)), QUANTILE, len(maps), words)

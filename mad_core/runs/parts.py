@@ -1,0 +1,183 @@
+"""What a scorer sees of the runs that it builds on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mad_core.datasets.dataset import Dataset
+from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.store import Run, Store, StoredScore
+from mad_core.scorers import catalog
+from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.contract import Item, Scored
+
+_KINDS = {"detector": "a conventional detector", "mllm": "a multimodal model"}
+
+
+class RunResults:
+    """The stored scores and maps of one run; may be read from several threads.
+
+    Parameters
+    ----------
+    store : Store
+    run_id : str
+    dataset : Dataset
+        The dataset of the run that builds on it.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, or it scored other images.
+    """
+
+    def __init__(self, store: Store, run_id: str, dataset: Dataset) -> None:
+        try:
+            self.run = store.run(run_id)
+        except NotFoundError:
+            raise InputError(f"There is no run '{run_id}' to build on; `python -m mad_core runs` lists them.") from None
+        if self.run.dataset_version != dataset.version:
+            raise InputError(
+                f"Run '{self.run.title}' scored another dataset (or another version of it) than '{dataset.name}'; "
+                "score this one with that scorer first."
+            )
+        self.store = store
+
+    def score(self, image_id: str) -> float | None:
+        stored = self.store.score(self.run.id, image_id)
+        return stored.score if stored else None
+
+    def map(self, image_id: str) -> np.ndarray | None:
+        return self.store.read_map(self.run, image_id)
+
+
+class StoredPart:
+    """A finished run as a part of another scorer.
+
+    Parameters
+    ----------
+    store : Store
+    run : Run
+    dataset : Dataset
+        The dataset of the run that builds on it.
+    score_more : callable(items) -> list of Scored
+        Scores images that the run has not scored, by the run's own fit.
+    score_unseen : callable(normals) -> list of Scored
+        Scores training normals by fits that have not seen them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        dataset: Dataset,
+        score_more: Callable[[Sequence[Item]], list[Scored]],
+        score_unseen: Callable[[Sequence[Item]], list[Scored]],
+    ) -> None:
+        self.results = RunResults(store, run.id, dataset)
+        self.store, self.run = store, run
+        self._score_more, self._score_unseen = score_more, score_unseen
+
+    @property
+    def run_id(self) -> str:
+        return self.run.id
+
+    @property
+    def title(self) -> str:
+        return self.run.title
+
+    @property
+    def digest(self) -> str:
+        facts = [self.run.id, self.run.request, self.run.finished, dict(self.run.record)]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def scored(self, items: Sequence[Item]) -> list[Scored]:
+        stored = {item.image_id: self.store.score(self.run.id, item.image_id) for item in items}
+        missing = [item for item in items if stored[item.image_id] is None]
+        more = {one.image_id: one for one in (self._score_more(missing) if missing else ())}
+        return [self._as_scored(stored[item.image_id]) or more[item.image_id] for item in items]
+
+    def unseen(self, normals: Sequence[Item]) -> list[Scored]:
+        return self._score_unseen(normals)
+
+    def _as_scored(self, stored: StoredScore | None) -> Scored | None:
+        if stored is None:
+            return None
+        return Scored(
+            stored.image_id,
+            stored.score,
+            map=self.results.map(stored.image_id),
+            reason=stored.reason,
+            distribution=stored.distribution,
+            seconds=stored.seconds,
+            status=stored.status,
+            detail=stored.detail,
+        )
+
+
+def settle_parts(
+    store: Store, info: ScorerInfo, parameters: Mapping[str, Any], dataset: Dataset, subsets: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Name what the parameters leave open, so that a request says all: runs that a scorer is made of, server, model.
+
+    Raises
+    ------
+    InputError
+        If there is no such run; the sentence says how to make one.
+    UnavailableError
+        If a server has to be asked and does not answer.
+    """
+    wanted = subsets or dataset.subsets
+    named = {name: part_run(store, kind, parameters[name], dataset, wanted).id for name, kind in info.parts.items()}
+    return {**info.look_up(info.settle(parameters)), **named}
+
+
+def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Sequence[str]) -> Run:
+    """The finished run of this kind that is meant: the one of this id, or the newest on the dataset.
+
+    Parameters
+    ----------
+    kind : {"detector", "mllm"}
+    run_id : str
+        Empty for the newest.
+
+    Raises
+    ------
+    InputError
+    """
+    if run_id:
+        run = RunResults(store, run_id, dataset).run
+        if kind_of(run.scorer) != kind:
+            raise InputError(f"Run '{run.title}' is not of {_KINDS[kind]}; `python -m mad_core runs` lists them.")
+        if run.status != "done":
+            raise InputError(f"Run '{run.title}' is {run.status}; let it finish before another run builds on it.")
+        if not set(subsets) <= set(run.subsets):
+            raise InputError(f"Run '{run.title}' has not scored every subset wanted: it has {', '.join(run.subsets)}.")
+        return run
+    found = [
+        run
+        for run in store.runs()
+        if run.status == "done"
+        and run.dataset_version == dataset.version
+        and kind_of(run.scorer) == kind
+        and set(subsets) <= set(run.subsets)
+    ]
+    if not found:
+        raise InputError(
+            f"The hybrid builds on a finished run of {_KINDS[kind]} on '{dataset.name}', and there is none for "
+            f"{', '.join(subsets)}: score the dataset with one first."
+        )
+    return max(found, key=lambda run: run.finished or 0.0)
+
+
+def kind_of(scorer_id: str) -> str | None:
+    """What a run of this scorer can be in another: ``"detector"``, ``"mllm"``, or None."""
+    try:
+        family = catalog.scorer(scorer_id).family
+    except NotFoundError:  # a scorer that this version no longer has
+        return None
+    return {"multimodal LLM": "mllm", "hybrid": None}.get(family, "detector")

@@ -1,0 +1,130 @@
+"""The scorer that needs no download: extreme filter responses, compared with normals at nearby positions.
+
+The image is filtered (:mod:`mad_core.scorers.features.filters`); on a grid of overlapping windows the strongest
+response of each filter is kept, because a small defect shows in a window's extreme and drowns in its
+mean. Each filter and position is scaled by what normals show there, and the distance to the nearest
+normal window nearby is the anomaly map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from mad_core.scorers.contract import Context, Item, Scored
+from mad_core.scorers.features.filters import blur, responses
+from mad_core.scorers.features.neighbours import NearbyBank, nearest_anywhere
+from mad_core.scorers.image_scorer import (
+    ImageScorer,
+    map_shape,
+    on_aspect,
+    read_normals,
+    sample,
+    scaled,
+    single_threaded,
+    working_scale,
+)
+from mad_core.scorers.reductions import reduce_map
+
+GRID = 32  # windows a side, each as wide as two steps of the grid
+FEWEST_NORMALS = 4
+
+
+class FilterBank(ImageScorer):
+    """See the module; parameters ``size``, ``positions``, ``reach``, ``bank`` and ``reduction``."""
+
+    scale: float = 1.0
+    device: str = "cpu"
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        self.device = context.device
+        chosen = sample(normals, self.parameters["bank"], context)
+        with single_threaded():
+            self.scale = working_scale(chosen, self.parameters["size"])
+            found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=len(chosen))
+        self.learn(torch.stack([features.cpu() for features, _ in found]), context)
+
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        with single_threaded():
+            yield from super().score(images, context)
+
+    @torch.inference_mode()
+    def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Logarithm of the strongest response in each window, (C, GRID, GRID), and the size of the map (height, width).
+
+        Many small steps an image: the loader's threads share them better than threads within each step would.
+        """
+        small = scaled(image, self.scale, self.parameters["size"])
+        pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
+        return torch.log1p(in_windows(responses(pixels.to(self.device), 2 * GRID))), map_shape(image)
+
+    @torch.inference_mode()
+    def learn(self, features: torch.Tensor, context: Context) -> None:
+        """Centre and scale of every filter at every position, then the bank."""
+        strongest = features.flatten(2).amax(2).std(0) + 0.02
+        if self.parameters["positions"] == "nearby":
+            centre = blur(features.median(0).values[None], 1.0)[0]
+            scale = blur(features.std(0)[None], 1.5)[0] + 0.5 * strongest[:, None, None]
+        else:
+            centre = features.mean((0, 2, 3), keepdim=True)[0].expand(features.shape[1:])
+            scale = (features.std((0, 2, 3)) + 0.5 * strongest)[:, None, None].expand(features.shape[1:])
+        self._use(features, centre.contiguous(), scale.contiguous(), context)
+
+    def _use(self, features: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor, context: Context) -> None:
+        self.features, self.centre, self.spread = features, centre, scale
+        middle = centre.mean((1, 2))
+        self.middle = middle.to(context.device)
+        bank = (features - middle[:, None, None]).flatten(2).permute(2, 0, 1).contiguous().to(context.device)
+        weight = (1 / scale**2).flatten(1).T.contiguous().to(context.device)
+        if self.parameters["positions"] == "nearby":
+            self.nearby, self.anywhere = NearbyBank(bank, weight, self.parameters["reach"]), None
+        else:
+            rows = bank.flatten(0, 1) * weight[0].sqrt()
+            keep = np.sort(context.rng().choice(len(rows), min(len(rows), 20_000), replace=False))
+            self.nearby, self.anywhere = None, (rows[torch.from_numpy(keep).to(rows.device)], weight[0].sqrt())
+
+    @torch.inference_mode()
+    def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
+        """The anomaly map of each prepared image."""
+        found = torch.stack([features for features, _ in prepared])
+        query = found.flatten(2).transpose(1, 2) - self.middle  # N, P, C
+        if self.nearby is not None:
+            distance = self.nearby.nearest(query)
+        else:
+            assert self.anywhere is not None
+            bank, weight = self.anywhere
+            distance = nearest_anywhere((query * weight).flatten(0, 1), bank).view(len(prepared), -1)
+        grids = distance.view(-1, GRID, GRID)
+        return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
+
+    def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
+        return [(reduce_map(found, self.parameters["reduction"]), found) for found in self.mapped(prepared)]
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        return {"features": self.features, "centre": self.centre, "spread": self.spread}, {"scale": self.scale}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        self.scale, self.device = float(facts["scale"]), context.device
+        self._use(tensors["features"], tensors["centre"], tensors["spread"], context)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "normals_in_bank": len(self.features),
+            "filters": self.features.shape[1],
+            "working_scale": round(self.scale, 4),
+            "grid": GRID,
+        }
+
+
+def in_windows(cells: torch.Tensor) -> torch.Tensor:
+    """The largest of windows four cells wide, two apart and one beyond each border: (C, 2n, 2n) to (C, n, n)."""
+    for dim in (1, 2):
+        first, second = cells.unflatten(dim, (-1, 2)).unbind(dim + 1)
+        cells, inner = torch.maximum(first, second), first.shape[dim] - 1
+        for place, beside in ((1, second.narrow(dim, 0, inner)), (0, first.narrow(dim, 1, inner))):
+            held = cells.narrow(dim, place, inner)
+            torch.maximum(held, beside, out=held)
+    return cells

@@ -1,0 +1,56 @@
+"""Deep-feature nearest neighbours, our re-implementation of PANDA without fine-tuning.
+
+Reiss et al. 2021, "PANDA: Adapting Pretrained Features for Anomaly Detection and Segmentation",
+https://arxiv.org/abs/2010.05903, its baseline DN2. What differs: the backbone is one of this software's (the
+paper: ResNet-152), and pictures keep their aspect. It has no map: one feature vector stands for the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from anomalib.models.components import TimmFeatureExtractor
+from torch import nn
+
+from mad_core.scorers.contract import Context
+from mad_core.scorers.detectors.aspect_features import AspectScorer
+from mad_core.scorers.features import weights
+
+
+class PooledFeatures(nn.Module):
+    """The mean over a picture of the last layer's features, and those of the normals (M, C)."""
+
+    bank: torch.Tensor
+
+    def __init__(self, backbone: str, layer: str, neighbours: int) -> None:
+        super().__init__()
+        self.feature_extractor = TimmFeatureExtractor(backbone, [layer], pre_trained=True)
+        self.neighbours = neighbours
+        self.register_buffer("bank", torch.zeros(0))
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, C) of normalised images (N, 3, H, W)."""
+        (features,) = self.feature_extractor(images).values()
+        return features.mean((2, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Mean squared distance (N,) to the nearest normals."""
+        squares = torch.cdist(self.embed(images), self.bank, compute_mode="donot_use_mm_for_euclid_dist").square()
+        return squares.topk(min(self.neighbours, len(self.bank)), largest=False).values.mean(1)
+
+
+class Knn(AspectScorer):
+    """Mean squared distance of a picture's features to those of the nearest normals."""
+
+    id = "knn"
+
+    def build(self) -> nn.Module:
+        layer = "layer3" if self.parameters["backbone"] == weights.FORMULA else "layer4"
+        return PooledFeatures(self.architecture(), layer, self.parameters["neighbours"])
+
+    def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
+        self.model.bank = torch.cat(self.gathered(images, context, self.steps(len(images), context)))
+
+    def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self.model(images), None

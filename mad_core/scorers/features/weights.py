@@ -1,0 +1,220 @@
+"""Backbone weights: where they come from, whether they are on disk, how to fetch them. No torch here.
+
+Weights are safetensors files, in the folder ``weights`` of the home folder or in the Hub's own cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mad_core.assets import asset
+from mad_core.errors import InputError, UnavailableError, WorkError
+from mad_core.settings import Settings
+
+PRETRAINED, RANDOM = "pretrained", "random"
+FORMULA = "mad-formula-s"
+"""The backbone that ships with this software."""
+_SHIPPED = asset("backbone", f"{FORMULA}.safetensors")
+PUBLISHED: Mapping[str, str] = {
+    "patchcore": "wide_resnet50_2.tv_in1k",
+    "padim": "resnet18.tv_in1k",
+    "dfm": "resnet18.tv_in1k",
+    "reverse-distillation": "wide_resnet50_2.tv_in1k",
+    "knn": "wide_resnet50_2.tv_in1k",
+    "simplenet": "wide_resnet50_2.tv_in1k",
+}
+"""Scorers that choose a backbone by what is on this machine, and the one of their paper."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of weights: the Hub repository or web address it is fetched from, its size and licence."""
+
+    name: str
+    source: str
+    megabytes: int
+    licence: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.safetensors"
+
+
+_TEACHER = (
+    "https://github.com/open-edge-platform/anomalib/releases/download/"
+    "efficientad_pretrained_weights/efficientad_pretrained_weights.zip"
+)
+
+KNOWN: Mapping[str, Weights] = {
+    w.name: w
+    for w in (
+        Weights("resnet18.tv_in1k", "timm/resnet18.tv_in1k", 47, "BSD-3-Clause"),
+        Weights("wide_resnet50_2.tv_in1k", "timm/wide_resnet50_2.tv_in1k", 276, "BSD-3-Clause"),
+        Weights(
+            "vit_small_patch14_reg4_dinov2.lvd142m", "timm/vit_small_patch14_reg4_dinov2.lvd142m", 88, "Apache-2.0"
+        ),
+        Weights("vit_base_patch14_reg4_dinov2.lvd142m", "timm/vit_base_patch14_reg4_dinov2.lvd142m", 346, "Apache-2.0"),
+        Weights("efficientad_teacher_small", _TEACHER, 11, "Apache-2.0"),
+    )
+}
+
+
+def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with a backbone: an open one is that of the paper if its weights are here, else what ships."""
+    if parameters.get("backbone") is not None or scorer_id not in PUBLISHED:
+        return dict(parameters)
+    published = PUBLISHED[scorer_id]
+    own = parameters.get("weights") != PRETRAINED  # a file of one's own, or random ones
+    here = own or find(published, Settings.from_environment().weights) is not None
+    return {**parameters, "backbone": published if here or not _SHIPPED.is_file() else FORMULA}
+
+
+def settled_positions(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """PatchCore's parameters, :func:`settled`; positions are as published unless the backbone is the one that ships."""
+    chosen = settled("patchcore", parameters)
+    published = chosen.get("positions") is None and chosen["backbone"] != FORMULA
+    return chosen | ({"positions": "anywhere"} if published else {})
+
+
+def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Names of the weights that a scorer with these parameters takes from the network."""
+    if parameters.get("weights") != PRETRAINED or parameters.get("backbone") == FORMULA:
+        return []
+    return ["efficientad_teacher_small"] if scorer_id == "efficientad" else [str(parameters["backbone"])]
+
+
+def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collection[str]) -> list[str]:
+    """As :func:`needed`, but with the backbone of the paper where none is ``given``: what ships is here anyway."""
+    paper = {} if "backbone" in given or scorer_id not in PUBLISHED else {"backbone": PUBLISHED[scorer_id]}
+    return needed(scorer_id, {**parameters, **paper})
+
+
+def find(name: str, folder: Path) -> Path | None:
+    """The file of these weights on disk; None where it was never fetched."""
+    known = KNOWN[name]
+    path = folder / known.file
+    if path.is_file():
+        return path
+    if known.source.startswith("https:"):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(known.source, "model.safetensors")
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def why_not(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
+    """What is missing for these parameters, and how to get it; None if nothing is."""
+    choice = parameters.get("weights")
+    if choice == RANDOM:
+        return None
+    parameters = settled(scorer_id, parameters)
+    if choice != PRETRAINED:
+        path = Path(str(choice)).expanduser()
+        if path.suffix != ".safetensors":
+            return f"Weights are read from .safetensors files only, and '{path.name}' is none."
+        return None if path.is_file() else f"The weights file {path} does not exist."
+    missing = [n for n in needed(scorer_id, parameters) if find(n, Settings.from_environment().weights) is None]
+    if not missing:
+        return None
+    known = KNOWN[missing[0]]
+    return (
+        f"It needs the weights {known.name} ({known.megabytes} MB), which are not on this machine. "
+        f"With network: python -m mad_core warm {scorer_id}. Without: give a file, weights=/path/to/{known.file}."
+    )
+
+
+def resolve(scorer_id: str, parameters: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file to load; None for random weights.
+
+    Raises
+    ------
+    UnavailableError
+        If it is not on this machine.
+    """
+    reason = why_not(scorer_id, parameters)
+    if reason:
+        raise UnavailableError(reason)
+    if parameters["weights"] == RANDOM:
+        return None
+    if parameters["weights"] != PRETRAINED:
+        return Path(parameters["weights"]).expanduser()
+    if parameters.get("backbone") == FORMULA:
+        return _SHIPPED
+    return find(needed(scorer_id, parameters)[0], folder)
+
+
+@lru_cache(maxsize=32)
+def digest(path: Path | None) -> str | None:
+    """SHA-256 of a weights file, or None for random weights."""
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch(name: str, folder: Path, progress: Callable[[int, int], None]) -> Path:
+    """Fetch weights from the network unless they are there; returns their path.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown.
+    UnavailableError
+        If the network does not give them.
+    """
+    if name not in KNOWN:
+        raise InputError(f"No weights are called '{name}'; known are {', '.join(KNOWN)}.")
+    found = find(name, folder)
+    if found:
+        return found
+    known = KNOWN[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    progress(0, known.megabytes)
+    try:
+        path = _from_release(known, folder) if known.source.startswith("https:") else _from_hub(known, folder)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UnavailableError(
+            f"{known.name} could not be fetched from {known.source}: {error}. "
+            f"On another machine, save the file as {folder / known.file}."
+        ) from error
+    progress(known.megabytes, known.megabytes)
+    return path
+
+
+def _from_hub(known: Weights, folder: Path) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    target = folder / known.file
+    building = target.with_suffix(".part")
+    shutil.copyfile(hf_hub_download(known.source, "model.safetensors"), building)
+    return building.replace(target)
+
+
+def _from_release(known: Weights, folder: Path) -> Path:
+    """Anomalib publishes EfficientAd's teachers as a zip of pickles; only tensors are read from it."""
+    import urllib.request
+
+    import torch
+    from safetensors.torch import save_file
+
+    archive = folder / f"{known.name}.zip"
+    urllib.request.urlretrieve(known.source, archive)  # noqa: S310 - a constant https address
+    try:
+        with zipfile.ZipFile(archive) as files:
+            member = next((n for n in files.namelist() if n.endswith("pretrained_teacher_small.pth")), None)
+            if member is None:
+                raise WorkError(f"The archive of {known.name} lacks pretrained_teacher_small.pth.")
+            with files.open(member) as file:
+                tensors = torch.load(file, map_location="cpu", weights_only=True)
+    finally:
+        archive.unlink(missing_ok=True)
+    save_file(tensors, folder / known.file)
+    return folder / known.file

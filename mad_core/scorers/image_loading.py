@@ -1,0 +1,83 @@
+"""Decode images in threads while the model computes.
+
+Pillow releases the interpreter lock while it decodes, so a few threads keep the device busy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from mad_core.errors import MadError
+from mad_core.images import read_image
+from mad_core.scorers.contract import Item
+
+T = TypeVar("T")
+THREADS = max(2, min(8, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """A decoded and prepared image, or the sentence that says why there is none."""
+
+    item: Item
+    value: T | None
+    error: str | None
+
+
+def load(
+    items: Sequence[Item], prepare: Callable[[np.ndarray], T], *, ahead: int = 8, threads: int = THREADS
+) -> Iterator[Loaded[T]]:
+    """Yield ``prepare(image)`` for every item, in order, at most ``ahead`` images early.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    prepare : callable
+        Gets the image as uint8 of shape (H, W, 3), RGB, and runs in the thread that decoded it.
+    """
+
+    return work_ahead(items, lambda item: prepare(read_image(Path(item.path))), ahead=ahead, threads=threads)
+
+
+def work_ahead(
+    items: Sequence[Item], work: Callable[[Item], T], *, ahead: int = 8, threads: int = THREADS
+) -> Iterator[Loaded[T]]:
+    """As :func:`load`, for work that reads the image itself and wants to know whose it is."""
+
+    def guarded(item: Item) -> Loaded[T]:
+        try:
+            return Loaded(item, work(item), None)
+        except (MadError, OSError, ValueError, MemoryError) as error:
+            return Loaded(item, None, str(error) or type(error).__name__)
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    waiting: deque[Future[Loaded[T]]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(guarded, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def batches(loaded: Iterator[Loaded[T]], size: int) -> Iterator[list[Loaded[T]]]:
+    """Group loaded images, failed ones included, into lists of at most ``size``, order kept."""
+    batch: list[Loaded[T]] = []
+    for one in loaded:
+        batch.append(one)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

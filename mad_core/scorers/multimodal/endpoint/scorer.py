@@ -1,0 +1,264 @@
+"""The remote multimodal scorer: an OpenAI-compatible server is asked how severe each image is.
+
+Prompts and readout are those of the local scorer. What differs is the expectation: a server names the most
+probable tokens of what it wrote, so it is approximate (see
+:func:`~mad_core.scorers.multimodal.readout.expected_from_top_logprobs`); where a server names none, the written
+score stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mad_core.errors import MadError, WorkError
+from mad_core.images import ImageError
+from mad_core.scorers.contract import Context, Item, Scored, Scorer
+from mad_core.scorers.multimodal.endpoint.address import check_consent, notice, servers_of
+from mad_core.scorers.multimodal.endpoint.client import (
+    RAW_CHARACTERS,
+    SERVER_ERROR,
+    TIMEOUT,
+    Client,
+    NoAnswerError,
+    Reply,
+    data_url,
+    messages,
+)
+from mad_core.scorers.multimodal.endpoint.fleet import Fleet
+from mad_core.scorers.multimodal.readout import REFUSED, Expected, Written, expected_from_top_logprobs, read_answer
+from mad_core.scorers.multimodal.showing import Question, Showing, settle
+from mad_core.settings import Settings
+
+LEAST_MASS = 0.5
+"""Probability that the named tokens must cover for an expectation to be made of them."""
+SHORT_TOKENS = 16
+"""Of an answer of which only the score is wanted."""
+LOOK_SECONDS = 0.2
+HOPELESS = 8
+"""Images in a row, or one a slot, that the server fails before the run stops."""
+_SENTENCES = {
+    "unparsed": "The model's answer holds no score that can be read.",
+    "refused": "The model refused to judge this image.",
+    "out-of-range": "The model's score is not between 0 and 100.",
+    "cut-off": "The model's answer ended before its score.",
+}
+T = TypeVar("T")
+
+
+@dataclass
+class _Counts:
+    """How the answers of a session turned out; what they used stands with each of them."""
+
+    expected: int = 0
+    failed_in_a_row: int = 0
+
+
+class _Loop:
+    """An event loop in a thread of its own, so that requests go on while results are stored."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
+        self._thread.start()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=2)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+class Endpoint(Scorer):
+    """Scores by OpenAI-compatible servers."""
+
+    _loop: _Loop | None = None
+    _fleet: Fleet | None = None
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        """See that images may be sent, choose what is shown, and find the model.
+
+        Raises
+        ------
+        UnavailableError, InputError
+            If no server is set, its address cannot be used, or nobody agreed that images leave this machine.
+        WorkError
+            If the server does not say which model it has.
+        """
+        settings = Settings.from_environment()
+        self.servers = servers_of(settings, self.parameters)
+        check_consent(self.servers, context.agreed_hosts, self.parameters, settings)
+        self.wishes = settle(self.parameters)
+        self.showing = Showing(self.wishes, context)
+        self._shared = [self._packed(image) for image in self.showing.shared]
+        self._counts, self._served = _Counts(), ""
+        self._loop = _Loop()
+        timeout, retries = self.parameters["timeout"], self.parameters["retries"]
+        self._fleet = Fleet([Client(one, settings.endpoint_key, timeout, retries) for one in self.servers.each])
+        self.model = self.parameters["model"] or self._wait(self._loop.start(self._fleet.first_model()), context)
+
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        loop, fleet = self._loop, self._fleet
+        if loop is None or fleet is None:
+            raise WorkError("The server was not set up.")
+        slots = asyncio.Semaphore(self.parameters["concurrency"])
+        waiting: deque[Future[Scored]] = deque()
+        try:
+            for item in images:
+                waiting.append(loop.start(self._score_one(fleet, slots, item)))
+                if len(waiting) > 2 * self.parameters["concurrency"]:
+                    yield self._counted(self._wait(waiting.popleft(), context))
+            while waiting:
+                yield self._counted(self._wait(waiting.popleft(), context))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def facts(self) -> dict[str, Any]:
+        fleet = self._fleet
+        if fleet is None:
+            return {}
+        counts = self._counts
+        return {
+            "host": self.servers.host,
+            "notice": notice(self.servers),
+            "model": self.model,
+            "served_model": self._served,
+            "protocol": self.parameters["protocol"],
+            **self.showing.facts(),
+            "encoding": "PNG" if self.parameters["encoding"] == "png" else "JPEG, quality 95",
+            "concurrency": self.parameters["concurrency"],
+            "request": fleet.clients[0].form.options(self._tokens()),
+            "expectation": "approximate, of the most probable tokens that the server names"
+            if counts.expected
+            else "none: the server named no tokens, so the written score stands",
+        }
+
+    def close(self) -> None:
+        loop, fleet, self._loop = self._loop, self._fleet, None
+        if loop is None:
+            return
+        if fleet is not None:
+            try:
+                loop.start(fleet.close()).result(timeout=1)
+            except (NotYet, OSError, RuntimeError):
+                pass  # the connections end with the process
+        loop.close()
+
+    # -- one image ------------------------------------------------------------------------------
+
+    async def _score_one(self, fleet: Fleet, slots: asyncio.Semaphore, item: Item) -> Scored:
+        async with slots:
+            started = time.perf_counter()
+            try:
+                question, urls = await asyncio.to_thread(self._question, item)
+            except (MadError, OSError, ValueError, MemoryError) as error:
+                status = "unreadable" if isinstance(error, ImageError) else "not-shown"
+                return Scored.failed(item.image_id, status, str(error) or type(error).__name__)
+            try:
+                reply = await fleet.ask(self.model, messages(question.conversation, urls), self._tokens())
+            except NoAnswerError as error:
+                seconds = time.perf_counter() - started
+                return Scored.failed(item.image_id, error.status, str(error), seconds, raw=error.raw)
+            return self._scored(fleet.clients[0], item, question, reply, time.perf_counter() - started)
+
+    def _question(self, item: Item) -> tuple[Question, list[str]]:
+        question = self.showing.question(item)
+        return question, [*self._shared, *(self._packed(image) for image in question.own)]
+
+    def _packed(self, image: Any) -> str:
+        return data_url(image, self.parameters["encoding"])
+
+    def _scored(self, client: Client, item: Item, question: Question, reply: Reply, seconds: float) -> Scored:
+        self._served = reply.model or self._served
+        written = Written(None, "", REFUSED) if reply.refused else read_answer(reply.text, reply.finish or "stop")
+        expected = None if written.problem else _expectation(reply)
+        detail = _detail(reply, written, expected) | {
+            "raw": client.hidden(reply.text)[:RAW_CHARACTERS],
+            "cost": self._cost(reply.tokens_in, reply.tokens_out),
+            **question.notes,
+        }
+        if written.score is None:
+            problem = written.problem or "unparsed"
+            return Scored.failed(item.image_id, problem, _SENTENCES[problem], seconds, **detail)
+        return Scored(
+            item.image_id,
+            expected.mean if expected else written.score,
+            map=question.map,
+            reason=client.hidden(written.reason) or None,
+            distribution=expected.distribution if expected else None,
+            seconds=seconds,
+            detail=detail,
+        )
+
+    def _tokens(self) -> int:
+        return self.wishes.tokens if self.wishes.reasons else SHORT_TOKENS
+
+    def _cost(self, tokens_in: int, tokens_out: int) -> float | None:
+        """In the currency of the prices; None where none was given."""
+        price_in, price_out = self.parameters["price_in"], self.parameters["price_out"]
+        if price_in is None and price_out is None:
+            return None
+        return ((price_in or 0.0) * tokens_in + (price_out or 0.0) * tokens_out) / 1e6
+
+    # -- all images -----------------------------------------------------------------------------
+
+    def _wait(self, future: Future[T], context: Context) -> T:
+        """The result, or the end of the work within a fraction of a second after a cancel."""
+        while True:
+            try:
+                context.check_cancel()
+                return future.result(timeout=LOOK_SECONDS)
+            except NotYet:
+                if future.done():
+                    raise
+            except BaseException:
+                future.cancel()
+                raise
+
+    def _counted(self, scored: Scored) -> Scored:
+        """Leave a server that fails image after image alone."""
+        counts = self._counts
+        counts.expected += scored.detail.get("score_from") == "expected"
+        counts.failed_in_a_row = counts.failed_in_a_row + 1 if scored.status in (TIMEOUT, SERVER_ERROR) else 0
+        if counts.failed_in_a_row > max(HOPELESS, self.parameters["concurrency"]):
+            raise WorkError(
+                f"The server failed {counts.failed_in_a_row} images in a row; the last time: {scored.reason} "
+                "When it answers again, resume the run with --retry-failed; what was scored is kept."
+            )
+        return scored
+
+
+def _expectation(reply: Reply) -> Expected | None:
+    expected = expected_from_top_logprobs(reply.content)
+    return expected if expected is not None and expected.mass >= LEAST_MASS else None
+
+
+def _detail(reply: Reply, written: Written, expected: Expected | None) -> dict[str, Any]:
+    detail: dict[str, Any] = {
+        "score_from": "expected" if expected else "written",
+        "expected": expected.mean if expected else None,
+        "expected_from": "top tokens, approximate" if expected else None,
+        "spread": expected.spread if expected else None,
+        "mass": expected.mass if expected else None,
+        "written": written.score,
+        "tokens_in": reply.tokens_in,
+        "tokens": reply.tokens_out,
+        "finish": reply.finish,
+        "model": reply.model,
+        "host": reply.host,
+        "retries": reply.retries,
+    }
+    if written.problem:
+        detail["written_problem"] = written.problem
+    return detail

@@ -1,0 +1,296 @@
+"""The local multimodal scorer: a model on this machine that is asked how severe each image is.
+
+The score is the model's expected score: the mean over all scores 0-100 by the probability it gives each,
+read before it reasons. What it writes by itself is kept beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mad_core.errors import InputError, WorkError
+from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
+from mad_core.scorers.image_loading import Loaded as Read
+from mad_core.scorers.image_loading import batches, work_ahead
+from mad_core.scorers.image_scorer import single_threaded
+from mad_core.scorers.multimodal import models
+from mad_core.scorers.multimodal.asking import Asker, State, Text
+from mad_core.scorers.multimodal.loading import Loaded, free_memory, load
+from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE
+from mad_core.scorers.multimodal.readout import UNPARSED, Expected, Written, expected_score, read_answer
+from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, settle
+from mad_core.scorers.out_of_memory import is_out_of_memory
+
+SMALL = 30_000_000
+"""Parameters up to which a model on the CPU computes in one thread: more of them wait for each other longer than
+they compute, and the other cores decode images meanwhile."""
+LEAST_MASS = 0.01
+"""Probability of all scores together below which a model that also writes none has given no score."""
+BATCH_GPU, BATCH_CPU = 8, 8
+_SENTENCES = {
+    "unparsed": "The model's answer holds no score that can be read.",
+    "refused": "The model refused to judge this image.",
+    "out-of-range": "The model's score is not between 0 and 100.",
+    "cut-off": "The model's answer ended before its score.",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one image.
+
+    Parameters
+    ----------
+    expected : Expected or None
+        None where the model gives no score any probability that can be counted.
+    written : Written or None
+        What it writes by itself; None where only scores are read.
+    reason : str or None
+    raw : str
+        The answer as text.
+    tokens : int
+        Tokens that the model wrote.
+    finish : {"stop", "length"} or None
+        Why it ended.
+    """
+
+    expected: Expected | None
+    written: Written | None = None
+    reason: str | None = None
+    raw: str = ""
+    tokens: int = 0
+    finish: str | None = None
+
+
+class Mllm(Scorer):
+    """Scores by a local image-text-to-text model."""
+
+    _loaded: Loaded | None = None
+    _asker: Asker | None = None
+    _owned = True
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        """Load the model, unless the run has it already, and choose what is shown.
+
+        Raises
+        ------
+        UnavailableError, InputError
+            If the model, the rubric or a reference cannot be used; the sentence says what to do.
+        WorkError
+            If the model does not fit into memory.
+        """
+        started = time.perf_counter()
+        model, quantisation = self.parameters["model"], self.parameters["quantisation"]
+        resources, self._owned = context.resources or Resources(), context.resources is None
+        key = ("mllm", model, quantisation, context.device)
+        self._loaded = resources.hold(key, lambda: load(model, quantisation, context.device))
+        self.wishes = settle(self.parameters, Recommended.of(self._loaded.folder))
+        self.showing = Showing(self.wishes, context)
+        self._asker = Asker(self._loaded, context.check_cancel)
+        self.batch = self.parameters["batch"] or (BATCH_GPU if context.device.startswith("cuda") else BATCH_CPU)
+        self._small = context.device == "cpu" and self._loaded.model.num_parameters() <= SMALL
+        self._identity = models.identity(self._loaded.folder)
+        self._counts = {"images": 0, "written_tokens": 0, "batch_halved": 0}
+        self._seconds_load = time.perf_counter() - started
+
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        ahead = work_ahead(images, self.showing.question, ahead=2 * self.batch)
+        for batch in batches(ahead, self.batch):
+            context.check_cancel()
+            started = time.perf_counter()
+            questions = [one.value for one in batch if one.value is not None]
+            answers = iter(self.answers(questions))
+            seconds = (time.perf_counter() - started) / len(batch)
+            for one in batch:
+                yield self._unreadable(one) if one.value is None else self._scored(one, next(answers), seconds)
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def answers(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask; where memory runs out, in batches half as big.
+
+        Raises
+        ------
+        WorkError
+            If memory does not even last for one image.
+        """
+        found: list[Answer] = []
+        while len(found) < len(questions):
+            chunk = questions[len(found) : len(found) + self.batch]
+            answers = self._within_memory(chunk)
+            if answers is None:
+                free_memory()
+                self._halve()
+            else:
+                found += answers
+        return found
+
+    def _within_memory(self, questions: Sequence[Question]) -> list[Answer] | None:
+        """The answers, or None where memory ran out; the error is left behind, for it holds on to memory."""
+        try:
+            with single_threaded() if self._small else nullcontext():
+                return self._ask(questions)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
+
+    def _halve(self) -> None:
+        if self.batch == 1:
+            raise WorkError(
+                "Memory ran out on a single image. Show fewer references, set a lower height, choose a smaller model "
+                "or quantisation=4bit, then resume the run; what was scored is kept."
+            )
+        self.batch = max(1, self.batch // 2)
+        self._counts["batch_halved"] += 1
+
+    def _ask(self, questions: Sequence[Question]) -> list[Answer]:
+        asker = self._asker
+        if asker is None:
+            raise InputError("The model is not loaded.")
+        found: dict[int, Answer] = {}
+        for rows, state in asker.begin(questions, () if self.wishes.plain else asker.cues.score):
+            answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state)
+            found |= dict(zip(rows, answers, strict=True))
+        return [found[row] for row in range(len(questions))]
+
+    def _cued(self, asker: Asker, state: State) -> list[Answer]:
+        """The cue is written for the model; it goes on with the score, then with a reason for the chosen one."""
+        expected = [_expected(row) for row in asker.score_log_probabilities(state)]
+        if not self.wishes.reasons:
+            return [Answer(one) for one in expected]
+        lines = asker.written_lines(state)
+        chosen = [round(one.mean) if one else 0 for one in expected]
+        reasons = asker.reasons(state, chosen, self.wishes.tokens)
+        return [_cued_answer(*parts) for parts in zip(expected, lines, reasons, strict=True)]
+
+    def _plain(self, asker: Asker, state: State) -> list[Answer]:
+        """The model writes its whole answer, as the benchmark has it; the expectation is read before."""
+        cue = torch.tensor([asker.cues.score] * state.rows, device=state.logits.device)
+        with asker.branch(state) as apart:
+            expected = [_expected(row) for row in asker.score_log_probabilities(asker.step(apart, cue))]
+        texts = asker.write(state, self.wishes.tokens)
+        return [_plain_answer(one, text) for one, text in zip(expected, texts, strict=True)]
+
+    # -- results --------------------------------------------------------------------------------
+
+    def _unreadable(self, one: Read[Question]) -> Scored:
+        return Scored.failed(one.item.image_id, "unreadable", one.error or "The image cannot be read.")
+
+    def _scored(self, one: Read[Question], answer: Answer, seconds: float) -> Scored:
+        question = one.value
+        assert question is not None
+        self._counts["images"] += 1
+        self._counts["written_tokens"] += answer.tokens
+        problem = self._problem(answer)
+        detail = _detail(answer) | dict(question.notes)
+        if problem or answer.expected is None:
+            sentence = _SENTENCES.get(problem or UNPARSED, _SENTENCES[UNPARSED])
+            return Scored.failed(one.item.image_id, problem or UNPARSED, sentence, seconds, **detail)
+        return Scored(
+            one.item.image_id,
+            answer.expected.mean,
+            map=question.map,
+            reason=answer.reason,
+            distribution=answer.expected.distribution,
+            seconds=seconds,
+            detail=detail,
+        )
+
+    def _problem(self, answer: Answer) -> str | None:
+        """The benchmark's protocol stands by what is written; ours by the expectation, if it can be had at all."""
+        written = answer.written.problem if answer.written else None
+        if answer.expected is None:
+            return written or UNPARSED
+        if self.wishes.plain:
+            return written
+        return written if answer.expected.mass < LEAST_MASS else None
+
+    def facts(self) -> dict[str, Any]:
+        if self._loaded is None or self._asker is None:
+            return {}
+        prefixes = [p for p in self._asker.prefixes.values() if p is not None]
+        facts = {
+            "model": self.parameters["model"],
+            **self._identity,
+            "supervision": models.supervision(self.parameters["model"]),
+            "quantisation": self._loaded.quantisation,
+            "protocol": self.parameters["protocol"],
+            **self.showing.facts(),
+            "preprocessing": _preprocessing(self._loaded.processor),
+            "shared_tokens": sum(prefix.tokens for prefix in prefixes),
+            "computed": "shared part once" if self._asker.way == "reuse" else "whole prompt for every image",
+            "batch": self.batch,
+            "seconds_load": round(self._seconds_load, 3),
+            **self._counts,
+        }
+        if self._loaded.device.startswith("cuda"):
+            facts["peak_memory"] = torch.cuda.max_memory_allocated(self._loaded.device)
+        return facts
+
+    def close(self) -> None:
+        loaded, self._loaded, self._asker = self._loaded, None, None
+        if loaded is not None and self._owned:
+            loaded.close()
+
+
+def _expected(log_probabilities: np.ndarray) -> Expected | None:
+    try:
+        return expected_score(log_probabilities)
+    except ValueError:
+        return None
+
+
+def _cued_answer(expected: Expected | None, line: Text, reason: Text) -> Answer:
+    first = SCORE_CUE + line.text.rstrip()
+    raw = f"{first}\n{REASON_CUE}{reason.text.strip()}"
+    written = read_answer(first)  # a line that goes on and on is no number that was cut off
+    return Answer(expected, written, reason.text.strip(), raw, line.tokens + reason.tokens, reason.finish)
+
+
+def _plain_answer(expected: Expected | None, text: Text) -> Answer:
+    written = read_answer(text.text, text.finish)
+    return Answer(expected, written, written.reason, text.text, text.tokens, text.finish)
+
+
+def _detail(answer: Answer) -> dict[str, Any]:
+    expected, written = answer.expected, answer.written
+    detail: dict[str, Any] = {
+        "score_from": "expected",
+        "expected": expected.mean if expected else None,
+        "spread": expected.spread if expected else None,
+        "mass": expected.mass if expected else None,
+        "written": written.score if written else None,
+        "raw": answer.raw,
+        "tokens": answer.tokens,
+        "finish": answer.finish,
+    }
+    if written and written.problem:
+        detail["written_problem"] = written.problem
+    return detail
+
+
+def _preprocessing(processor: Any) -> Mapping[str, Any]:
+    """How the model's own processor brings images into shape."""
+    image_processor = getattr(processor, "image_processor", None)
+    names = ("size", "crop_size", "do_resize", "do_center_crop", "image_mean", "image_std", "patch_size", "resample")
+    found = {name: getattr(image_processor, name, None) for name in names}
+    return {k: _plain_value(v) for k, v in found.items() if v is not None}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain_value(v) for v in value]
+    try:
+        return {str(k): _plain_value(v) for k, v in dict(value).items() if v is not None}
+    except (TypeError, ValueError):
+        return str(value)

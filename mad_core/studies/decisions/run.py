@@ -1,0 +1,392 @@
+"""From scores to decisions: cuts between levels by cost and by isotonic fit, measured on images they have not seen.
+
+Cuts are placed on the calibration images where the dataset has some, scored by each run's kept fit, and measured on
+all test images. Otherwise half of the test images of each level are set aside for placing the cuts, drawn by seed and
+image id and the same for every run, and everything is measured on the other half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mad_core.errors import InputError
+from mad_core.metrics.decisions import (
+    Conformal,
+    Isotonic,
+    conformal,
+    cuts_by_cost,
+    distance_cost,
+    isotonic_fit,
+    miss_rates,
+    ordinal_confusion,
+    overkill_cut,
+    wilson,
+    worth,
+)
+from mad_core.metrics.intervals import percentile_interval
+from mad_core.runs.cuts import COST, HAND, ISOTONIC, saved_cuts
+from mad_core.studies.decisions.calibration import calibration_scores, has_calibration
+from mad_core.studies.finding import Finding
+from mad_core.studies.sampling import Sample, sample_of
+from mad_core.studies.study import Work
+
+HALF, CALIBRATION = "half of the scored images", "the calibration images"
+"""What cuts are placed on."""
+QUICK_CALIBRATION = 80
+"""Calibration images a subset in quick mode."""
+WAYS = (COST, ISOTONIC)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Scored images of one subset: those that cuts are placed on, and those that they are measured on.
+
+    Parameters
+    ----------
+    scale : ndarray of shape (L,)
+    fit, held : (levels, scores)
+        No image is in both.
+    placed_on : str
+        :data:`HALF` or :data:`CALIBRATION`.
+    """
+
+    scale: np.ndarray
+    fit: tuple[np.ndarray, np.ndarray]
+    held: tuple[np.ndarray, np.ndarray]
+    placed_on: str = HALF
+
+
+def halves(images: pd.DataFrame, seed: int = 0) -> Parts:
+    """Part scored images in two, level by level; the same image falls on the same side for every run.
+
+    Parameters
+    ----------
+    images : DataFrame
+        ``image_id``, ``level`` and ``score`` of one subset.
+
+    Raises
+    ------
+    InputError
+        If fewer than two levels have two scored images each.
+    """
+    known = _shuffled(images, seed)
+    size = known.groupby("level")["key"].transform("size")
+    known = known[size >= 2]
+    first = (known.groupby("level").cumcount() % 2 == 0).to_numpy()
+    levels, scores = known["level"].to_numpy(np.float64), known["score"].to_numpy(np.float64)
+    scale = np.unique(levels)
+    if len(scale) < 2:
+        raise InputError("Cut-points need two levels with two scored images each; score more images first.")
+    return Parts(scale, (levels[first], scores[first]), (levels[~first], scores[~first]))
+
+
+def by_calibration(images: pd.DataFrame, calibration: pd.DataFrame, seed: int = 0) -> Parts | None:
+    """Cuts on the calibration images, every scored test image to measure them; None where a level has none of them.
+
+    Parameters
+    ----------
+    images, calibration : DataFrame
+        ``image_id``, ``level`` and ``score`` of one subset.
+    """
+    parts = []
+    for rows in (calibration, images):
+        known = _shuffled(rows, seed)
+        parts.append((known["level"].to_numpy(np.float64), known["score"].to_numpy(np.float64)))
+    fit, held = parts
+    scale = np.unique(held[0])
+    if len(scale) < 2 or not np.isin(scale, fit[0]).all():
+        return None
+    tested = np.isin(fit[0], scale)
+    return Parts(scale, (fit[0][tested], fit[1][tested]), held, CALIBRATION)
+
+
+def parts_of(images: pd.DataFrame, calibration: pd.DataFrame | None = None, seed: int = 0) -> Parts:
+    """By calibration images where these have every level, else halves.
+
+    Raises
+    ------
+    InputError
+        As :func:`halves`.
+    """
+    found = None if calibration is None else by_calibration(images, calibration, seed)
+    return found or halves(images, seed)
+
+
+def _shuffled(images: Any, seed: int) -> Any:
+    """The images with a score, in an order that depends on seed and ids alone, which is left as ``key``."""
+    known = images[np.isfinite(images["score"].to_numpy(dtype=np.float64))]
+    key = [hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest() for name in known["image_id"]]
+    return known.assign(key=key).sort_values("key", kind="stable")
+
+
+def place(parts: Parts, way: str, cost: np.ndarray) -> np.ndarray:
+    """Cuts on the images set aside, by cost or by isotonic fit; shape (L - 1,)."""
+    return _placed(*parts.fit, parts.scale, way, cost)
+
+
+def _placed(levels: np.ndarray, scores: np.ndarray, scale: np.ndarray, way: str, cost: np.ndarray) -> np.ndarray:
+    return cuts_by_cost(levels, scores, scale, cost) if way == COST else isotonic_fit(levels, scores).cuts(scale)
+
+
+def run(work: Work) -> Finding:
+    """Do the study."""
+    sample = sample_of(work)
+    by_hand = {
+        run.id: {subset: np.array(kept.cuts) for subset, kept in saved_cuts(work.store, run.id).items()}
+        for run in work.runs
+    }
+    calibration, why_not = _calibration(work)
+    found = decisions(sample, work.parameters, by_hand, calibration, quick=work.quick, seed=work.seed, work=work)
+    caveat = " ".join([found.caveat, *why_not])
+    return Finding(found.study, found.title, found.sentence, caveat, found.tables, found.facts)
+
+
+def _calibration(work: Work) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:
+    """Scored calibration images by run and subset, and in sentences why some cannot be used."""
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    why_not: list[str] = []
+    wanted = [(one, s) for one in work.runs for s in one.subsets if has_calibration(work.dataset, s)]
+    for done, (one, subset) in enumerate(wanted):
+        work.check_cancel()
+        work.progress(done, len(wanted) + 1)
+        table, why = calibration_scores(work, one, subset, QUICK_CALIBRATION if work.quick else None)
+        found.setdefault(one.id, {})[subset] = table
+        if why:
+            why_not.append(f"{why} So cuts are placed on half of the test images there.")
+    return found, list(dict.fromkeys(why_not))
+
+
+def decisions(
+    sample: Sample,
+    parameters: Mapping[str, Any],
+    by_hand: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    calibration: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    work: Work | None = None,
+) -> Finding:
+    """The finding, from scores and levels.
+
+    Parameters
+    ----------
+    sample : Sample
+    parameters : mapping
+        ``under`` and ``over`` (costs a level), ``overkill`` (share of normals), ``confidence`` (of the intervals).
+    by_hand : mapping of run id to subset to cuts, optional
+        Those saved with the runs.
+    calibration : mapping of run id to subset to DataFrame, optional
+        Scored calibration images. Cuts are placed on them in a subset where every run has some of each level, else on
+        half of the test images, so that all runs are measured on the same images.
+    work : Work, optional
+        Who says when to stop.
+
+    Raises
+    ------
+    InputError
+        If no run has enough scored images.
+    """
+    rows, tables, misses, coverage, drawn, places = [], [], [], [], {}, {}
+    compared = WAYS if len(sample.tables) == 1 else (COST,)
+    for run_id, subset, parts in _parted(sample, calibration or {}, seed):
+        if work is not None:
+            work.check_cancel()
+        name = sample.names[run_id]
+        cost = distance_cost(parts.scale, parameters["under"], parameters["over"])
+        ways = {way: place(parts, way, cost) for way in WAYS}
+        kept = (by_hand or {}).get(run_id, {}).get(subset)
+        if kept is not None and len(kept) == len(parts.scale) - 1:
+            ways[HAND] = kept
+        for way, cuts in ways.items():
+            counts = ordinal_confusion(*parts.held, cuts, parts.scale)
+            found = worth(counts, parts.scale, cost, draws=sample.draws, seed=seed)
+            row: dict[str, Any] = {"scorer": name, "subset": subset, "way": way, "images": int(counts.sum())}
+            for metric, (value, interval) in found.items():
+                low, high = interval or (None, None)
+                row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+            rows.append(row | {"cuts": ", ".join(f"{cut:.6g}" for cut in cuts)})
+            tables += _cells(name, subset, way, parts.scale, counts)
+            if way in compared:
+                drawn.setdefault((name, way), {})[subset] = _cost_draws(parts, way, cost, sample.draws, seed)
+        head = {"scorer": name, "subset": subset}
+        misses += [head | row for row in misses_at(parts, parameters["overkill"])]
+        coverage.append({"scorer": name, "subset": subset, **covered(parts, parameters["confidence"])})
+        places[subset] = {"placed_on": parts.placed_on, "placed": len(parts.fit[0]), "measured": len(parts.held[0])}
+    if not rows:
+        raise InputError("Cut-points need two levels with two scored images each; score more images first.")
+    start = f"On a sample of {sample.in_words()}: " if quick else ""
+    return Finding(
+        "decisions",
+        "Decisions",
+        start + " ".join([*_compared(drawn), _in_words(places)]),
+        "The cuts hold for images like these and for this scorer's units, and the cost for this mix of levels. The "
+        "interval of a difference in cost also holds that other images would place other cuts; those of the tables "
+        "keep the cuts as they are.",
+        {
+            "ways": pd.DataFrame(rows),
+            "confusion": pd.DataFrame(tables),
+            "misses": pd.DataFrame(misses),
+            "intervals": pd.DataFrame(coverage),
+        },
+        {**sample.facts(), "seed": seed, "parameters": dict(parameters), "cuts": places},
+    )
+
+
+def _parted(
+    sample: Sample, calibration: Mapping[str, Mapping[str, pd.DataFrame]], seed: int
+) -> Iterator[tuple[str, str, Parts]]:
+    """Run, subset and its parts: by calibration images where all runs have them, else halves."""
+    tables = [(run_id, str(s), rows) for run_id, table in sample.tables.items() for s, rows in table.groupby("subset")]
+    found: dict[str, dict[str, Parts | None]] = {}
+    for run_id, subset, rows in tables:
+        there = calibration.get(run_id, {}).get(subset)
+        found.setdefault(subset, {})[run_id] = None if there is None else by_calibration(rows, there, seed)
+    for run_id, subset, rows in tables:
+        parts = found[subset][run_id]
+        if parts is not None and all(found[subset].values()):
+            yield run_id, subset, parts
+            continue
+        try:
+            yield run_id, subset, halves(rows, seed)
+        except InputError:
+            continue
+
+
+def _in_words(places: Mapping[str, Mapping[str, Any]]) -> str:
+    """What cuts were placed on, and on how many images they were measured."""
+    said = []
+    for placed_on in (CALIBRATION, HALF):
+        here = [place for place in places.values() if place["placed_on"] == placed_on]
+        if here:
+            placed, measured = (f"{sum(place[name] for place in here):,}" for name in ("placed", "measured"))
+            said.append(
+                f"on {placed} calibration images and measured on {measured} test images"
+                if placed_on == CALIBRATION
+                else f"on half of the test images ({placed}) and measured on the other half ({measured})"
+            )
+    return f"Cuts are placed {'; elsewhere '.join(said)}."
+
+
+def _cells(name: str, subset: str, way: str, scale: np.ndarray, counts: np.ndarray) -> list[dict[str, Any]]:
+    head = {"scorer": name, "subset": subset, "way": way}
+    return [
+        {**head, "level": float(scale[i]), "called": float(scale[j]), "images": int(counts[i, j])}
+        for i in range(len(scale))
+        for j in range(len(scale))
+    ]
+
+
+def _cost_draws(parts: Parts, way: str, cost: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """The mean cost in resamples within levels: cuts placed on redrawn images, measured on redrawn others.
+
+    Row 0 is the mean cost of the images themselves. The same images are drawn for every scorer and way.
+    """
+    fit, held = np.random.default_rng((seed, 1)), np.random.default_rng((seed, 2))
+    found = np.empty(draws + 1)
+    placed, measured = _of_levels(parts.fit[0], parts.scale), _of_levels(parts.held[0], parts.scale)
+    for k in range(draws + 1):
+        on, at = (
+            np.concatenate(groups) if not k else np.concatenate([g[rng.integers(0, len(g), len(g))] for g in groups])
+            for groups, rng in ((placed, fit), (measured, held))
+        )
+        cuts = _placed(parts.fit[0][on], parts.fit[1][on], parts.scale, way, cost)
+        called = np.searchsorted(cuts, parts.held[1][at], side="right")
+        found[k] = cost[np.searchsorted(parts.scale, parts.held[0][at]), called].mean()
+    return found
+
+
+def _of_levels(levels: np.ndarray, scale: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero(levels == level) for level in scale if (levels == level).any()]
+
+
+def misses_at(parts: Parts, overkill: float) -> list[dict[str, Any]]:
+    """Miss rate of each level at a cut that is set on the normals set aside, a row each; none without normals.
+
+    Returns
+    -------
+    list of dict
+        ``cut``, ``overkill`` (on the measured images), ``level``, ``images``, ``miss_rate``, ``low`` and ``high``.
+    """
+    if parts.scale[0] != 0:
+        return []
+    cut = overkill_cut(parts.fit[1][parts.fit[0] == 0], overkill)
+    normals = parts.held[1][parts.held[0] == 0]
+    head = {"cut": cut, "overkill": float((normals >= cut).mean())}
+    found = []
+    for level, (count, n) in miss_rates(*parts.held, cut).items():
+        low, high = wilson(count, n)
+        found.append({**head, "level": level, "images": n, "miss_rate": count / n, "low": low, "high": high})
+    return found
+
+
+def conformal_of(parts: Parts, confidence: float) -> tuple[Isotonic, Conformal]:
+    """Isotonic fit on every second image set aside, and how far the level may lie from it by the others."""
+    levels, scores = parts.fit
+    first = np.arange(len(levels)) % 2 == 0
+    fit = isotonic_fit(levels[first], scores[first])
+    return fit, conformal(fit(scores[~first]), levels[~first], confidence)
+
+
+def covered(parts: Parts, confidence: float) -> dict[str, Any]:
+    """What split-conformal intervals do on the images that are measured.
+
+    Returns
+    -------
+    dict
+        ``confidence``, ``radius`` (levels to each side; None where so few images leave every level open), ``covered``
+        (share of the ``images`` whose level lies within) and ``levels_within`` (mean number of levels that do).
+    """
+    fit, reach = conformal_of(parts, confidence)
+    at, values = parts.held
+    sets = reach.sets(fit(values), parts.scale)
+    within = sets[np.arange(len(at)), np.searchsorted(parts.scale, at)]
+    low, high = wilson(int(within.sum()), len(at))
+    return {
+        "confidence": confidence,
+        "radius": reach.radius if np.isfinite(reach.radius) else None,
+        "covered": float(within.mean()),
+        "covered_low": low,
+        "covered_high": high,
+        "levels_within": float(sets.sum(axis=1).mean()),
+        "images": len(at),
+    }
+
+
+def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list[str]:
+    """The cheapest scorer against each other one, or the two ways of a single scorer, by paired differences.
+
+    Which one is the cheapest was not fixed beforehand, so intervals are widened for all pairs (Bonferroni).
+    """
+    scorers = list(dict.fromkeys(name for name, _ in drawn))
+    options = {name: drawn[name, COST] for name in scorers}
+    kind, of = "Cuts by cost", "of"
+    if len(scorers) == 1:
+        options = {way: drawn[scorers[0], way] for way in WAYS}
+        kind, of = f"Of {scorers[0]}, cuts", "by"
+    means = {name: float(np.mean([values[0] for values in parts.values()])) for name, parts in options.items()}
+    best, *others = sorted(means, key=lambda name: means[name])
+    confidence = 1 - 0.05 / max(len(options) * (len(options) - 1) / 2, 1)
+    found = []
+    for other in others:
+        shared = [subset for subset in options[best] if subset in options[other]]
+        if not shared:
+            continue
+        apart = np.mean([options[other][s][1:] - options[best][s][1:] for s in shared], axis=0)
+        interval = percentile_interval(apart, confidence)
+        here, there = (float(np.mean([options[name][s][0] for s in shared])) for name in (best, other))
+        numbers = f"{here:.2f} against {there:.2f} an image"
+        if interval:
+            numbers += f"; {interval[0]:.2f} to {interval[1]:.2f} less"
+        if interval and interval[0] > 0:
+            found.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}).")
+        elif len(scorers) == 1:
+            found.append(f"No clear difference in expected cost between cuts by {best} and by {other} ({numbers}).")
+        else:
+            found.append(f"No clear difference in expected cost between {best} and {other} ({numbers}).")
+    return found or [f"{kind} {of} {best} cost {means[best]:.2f} an image."]

@@ -1,0 +1,181 @@
+"""The Agreement section of the Audit page: how far reviewers agree, who is off, and in which direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mad_core.audit.agreement import Agreement, agreement
+from mad_core.figures import describe_metric_intervals, metric_intervals
+from mad_core.metrics.agreement import Estimate, confusion
+from pages.audit.context import Audit, records
+from pages.ui import charts, session
+from pages.ui.reading import how_to_read
+from pages.ui.text import level_text, number, plain, with_interval
+
+FEW = 20
+"""Images below which an interval is too wide to lean on."""
+LABELS = "the labels"
+
+
+def agreement_section(audit: Audit) -> None:
+    """Kappa of each pair, alpha of all, confusion, bias and drift, each with its interval and in words."""
+    ratings = records().ratings(audit.info.id)
+    subsets = sorted({(audit.image(i) or {}).get("subset", "") for i in ratings["image_id"]} - {""})
+    if not subsets:
+        st.info(
+            "Nobody has rated an image yet. Agreement shows here once two reviewers rated the same images.",
+            icon=":material/info:",
+        )
+        return
+    subset = subsets[0]
+    if len(subsets) > 1:
+        subset = st.selectbox("Subset", subsets, width=240, **session.bound("agreed", subsets, subsets[0]))
+    there = [(audit.image(i) or {}).get("subset") == subset for i in ratings["image_id"]]
+    rows: Any = ratings[np.asarray(there, dtype=bool)]
+    found = agreement(rows, audit.dataset.select(subset=subset))
+    _alpha(found)
+    _kappas(found)
+    _confusion(audit, rows, subset)
+    _bias(found)
+
+
+# -- all of them ----------------------------------------------------------------------------------
+
+
+def _alpha(found: Agreement) -> None:
+    names = [one.name for one in found.reviewers]
+    if not found.several:
+        st.info(
+            f"{plain(_listed(names))} rated {found.images:,} images here, none of them rated by two. "
+            "Agreement needs a second reviewer on the same images.",
+            icon=":material/info:",
+        )
+        return
+    st.subheader("All reviewers", anchor=False)
+    st.markdown(
+        f"Ordinal Krippendorff's alpha of {len(names)} reviewers on {found.several:,} images rated by two or more: "
+        f"**{with_interval(found.alpha.value, found.alpha.interval)}**"
+    )
+    st.caption(plain(_alpha_in_words(found.alpha)))
+    how_to_read("alpha", "alpha")
+
+
+def _alpha_in_words(found: Estimate) -> str:
+    if found.value is None:
+        return "Alpha cannot be computed: all ratings that can be paired are the same level."
+    strong = (
+        "enough to rely on"
+        if found.value >= 0.8
+        else "enough for tentative conclusions"
+        if found.value >= 0.667
+        else "not enough to rely on the labels"
+    )
+    wide = f" On {found.n} images it is a rough estimate." if found.n < FEW else ""
+    return (
+        f"1 is full agreement, 0 what chance gives; {found.value:.2f} is {strong} by Krippendorff's rule (0.80 and "
+        f"0.667). Unsure and not gradable count as missing.{wide}"
+    )
+
+
+# -- two of them ----------------------------------------------------------------------------------
+
+
+def _kappas(found: Agreement) -> None:
+    """Quadratic-weighted kappa of each pair of reviewers, and of each with the labels."""
+    st.subheader("Each pair, and each against the labels", anchor=False)
+    rows = [_kappa_row(f"{first} and {second}", kappa) for (first, second), kappa in found.kappas.items()]
+    rows += [_kappa_row(f"{one.name} and {LABELS}", one.kappa) for one in found.reviewers]
+    shown = [row for row in rows if row["n"]]
+    facts = {"x_title": "quadratic-weighted kappa", "reference": [("chance", 0.0)]}
+    charts.show(
+        metric_intervals(shown, theme=charts.theme(), width=760, **facts),
+        describe_metric_intervals(shown, **facts),
+        "audit_kappas",
+    )
+    st.caption(
+        "Cohen's kappa with quadratic weights: two levels apart counts four times as much as one. 95 % bootstrap "
+        "intervals over images; in brackets the images that both rated."
+    )
+    how_to_read("kappa", "kappa")
+
+
+def _kappa_row(name: str, kappa: Estimate) -> dict[str, Any]:
+    low, high = kappa.interval or (None, None)
+    return {"name": f"{name} ({kappa.n:,})", "n": kappa.n, "estimate": kappa.value, "low": low, "high": high}
+
+
+def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
+    """How often one gave a level where the other gave another."""
+    st.subheader("Level against level", anchor=False)
+    given = ratings.pivot_table(index="image_id", columns="reviewer", values="level", dropna=False)
+    given[LABELS] = [(audit.image(str(i)) or {})["level"] for i in given.index]
+    names = [str(name) for name in given.columns]
+    with st.container(horizontal=True):
+        rows = st.selectbox("Rows", names, width=240, **session.bound("rater", names, names[0]))
+        others = [name for name in names if name != rows]
+        columns = st.selectbox("Columns", others, width=240, **session.bound("other", others, others[0]))
+    known = given.to_numpy(float)
+    scale = sorted({*records().levels(audit.info.id, subset), *known[np.isfinite(known)].tolist()})
+    counts = confusion(given[rows].to_numpy(float), given[columns].to_numpy(float), scale)
+    card = audit.info.card.subset(subset)
+    words = [level_text(level, card) for level in scale]
+    frame = pd.DataFrame(counts, index=pd.Index(words, name=rows), columns=words)
+    st.dataframe(
+        frame, width="content", alt=f"How often {rows} gave a level (row) where {columns} gave another (column)"
+    )
+    total = int(counts.sum())
+    same = int(np.trace(counts))
+    far = int(sum(counts[i, j] for i in range(len(words)) for j in range(len(words)) if abs(i - j) > 1))
+    st.caption(
+        f"Of {total:,} images that both rated, {same:,} have the same level and {far:,} are more than one level apart."
+    )
+    how_to_read("ratings", "level against level")
+
+
+# -- one against the others -------------------------------------------------------------------------
+
+
+def _bias(found: Agreement) -> None:
+    """How far each reviewer is above or below, and whether that changes over the ratings."""
+    st.subheader("Bias and drift", anchor=False)
+    against = "the other reviewers" if found.several else LABELS
+    off = {
+        one.name: (one.bias, one.drift) if found.several else (one.label_bias, one.label_drift)
+        for one in found.reviewers
+    }
+    rows = [
+        {
+            "Reviewer": one.name,
+            "Images": one.rated,
+            f"Bias against {against}, levels": with_interval(off[one.name][0].value, off[one.name][0].interval),
+            "Drift, levels per 100 ratings": with_interval(off[one.name][1].value, off[one.name][1].interval),
+        }
+        for one in found.reviewers
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Bias and drift of each reviewer")
+    said = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
+    how_to_read("bias", "bias and drift")
+
+
+def _off_in_words(name: str, off: Estimate, moving: Estimate, against: str) -> str:
+    if off.value is None or off.interval is None:
+        return f"{name}: too few images in common for a bias."
+    if off.interval[0] <= 0 <= off.interval[1]:
+        said = f"{name} rates neither clearly higher nor clearly lower than {against}"
+    else:
+        way = "higher" if off.value > 0 else "lower"
+        said = f"{name} rates {number(abs(off.value), 2)} levels {way} than {against}"
+    if moving.value is not None and moving.interval is not None and not moving.interval[0] <= 0 <= moving.interval[1]:
+        way = "up" if moving.value > 0 else "down"
+        return f"{said}, and drifts {way} by {number(abs(moving.value), 2)} levels per 100 ratings."
+    return f"{said}; no drift can be told."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)

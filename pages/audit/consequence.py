@@ -1,0 +1,154 @@
+"""The Consequence section of the Audit page: what the corrections do to the metrics of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mad_core.audit.consensus import consensus_of, corrections
+from mad_core.audit.consequence import METRIC_NAMES, Consequence, consequence
+from mad_core.figures import describe_metric_intervals, metric_intervals
+from mad_core.palette import chrome
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.results import run_table
+from mad_core.runs.store import Run
+from pages.audit.context import Audit, records
+from pages.audit.review import scored_runs
+from pages.ui import charts, engine, session
+from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
+from pages.ui.reading import how_to_read
+from pages.ui.text import number, plain
+
+MOST_RUNS = 4
+DRAWS = 1000
+
+
+def consequence_section(audit: Audit) -> None:
+    """Metrics on original and audited labels side by side, and what each correction moved."""
+    runs = {run.id: run for run in scored_runs(audit)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        rule = rule_choice()
+        names = distinct_names(list(runs.values()))
+        chosen = st.multiselect(
+            "Runs",
+            list(runs),
+            format_func=lambda run_id: names.get(run_id, str(run_id)),
+            max_selections=MOST_RUNS,
+            **session.bound_list("weighed", list(runs), list(runs)[-MOST_RUNS:]),
+        )
+    audited = consensus_of(records(), audit.info.id, rule)
+    st.markdown(plain(corrections_in_words(audited)))
+    moved = corrections(audited)
+    if not runs:
+        st.info("No run on this dataset has a score yet, so there is no metric to compare.", icon=":material/info:")
+        st.page_link("pages/score/page.py", label="Choose scorers", icon=":material/play_arrow:")
+    elif moved.empty:
+        st.info("As long as no label moves, every metric stays as it is.", icon=":material/info:")
+    else:
+        how_to_read("consequence", "the metrics on both labels")
+        for run_id in chosen:
+            _run(audit, runs[run_id], names[run_id], audited)
+
+
+@st.cache_data(max_entries=32, show_spinner="Computing the intervals on both labels")
+def _consequence(_audited: pd.DataFrame, run_id: str, title: str, state: tuple[Any, ...]) -> Consequence:
+    return consequence(run_table(engine.store(), run_id), _audited, run_id, title, draws=DRAWS)
+
+
+def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
+    digest = digest_of(audited)
+    found = _consequence(audited, run.id, name, (run.done, run.status, run.finished, digest))
+    st.subheader(plain(name), anchor=False)
+    st.markdown(plain(_in_words(found)))
+    rows = _rows(found)
+    figure = metric_intervals(rows, theme=charts.theme(), width=760, x_title="value")
+    charts.show(figure, f"{name}: {describe_metric_intervals(rows, x_title='value')}", f"audit_metrics_{run.id}")
+    if len(found.subsets) > 1:
+        st.caption("Averages over the subsets, which are never pooled.")
+        with st.expander("Each subset"):
+            st.dataframe(_subsets(found), hide_index=True, alt=f"Metrics of {name} in each subset on both labels")
+    with st.expander(f"What each of {len(found.corrections):,} corrections moved", expanded=True):
+        st.dataframe(
+            _corrections(audit, found),
+            hide_index=True,
+            width="stretch",
+            alt=f"Corrections and what each of them moved in the metrics of {name}",
+        )
+        st.caption(
+            "The metric on all audited labels, less the metric with this one correction undone. Corrections act "
+            "together, so their parts do not add up to the whole."
+        )
+
+
+def _in_words(found: Consequence) -> str:
+    said = [_moved(found, metric) for metric in ("c_index", "kendall_tau_b")]
+    return " ".join(sentence for sentence in said if sentence)
+
+
+def _moved(found: Consequence, metric: str) -> str:
+    difference = found.difference(metric)
+    name = METRIC_NAMES[metric]
+    if difference is None:
+        return f"{name} cannot be computed on one of both labels."
+    before, after = found.original.values[metric], found.audited.values[metric]
+    if abs(difference) < 0.0005:
+        return f"{name} stays at {number(after)}."
+    return f"{name} {'rises' if difference > 0 else 'falls'} from {number(before)} to {number(after)}."
+
+
+def _rows(found: Consequence) -> list[dict[str, Any]]:
+    tones = chrome(charts.theme())
+    rows = []
+    for metric, name in METRIC_NAMES.items():
+        for kind, labels, colour in (
+            (found.original, "original", tones.muted),
+            (found.audited, "audited", tones.accent),
+        ):
+            interval = kind.intervals.get(metric)
+            rows.append(
+                {
+                    "name": f"{name.removeprefix('Kendall ')}, {labels}",
+                    "colour": colour,
+                    "estimate": kind.values.get(metric),
+                    "low": interval[0] if interval else None,
+                    "high": interval[1] if interval else None,
+                }
+            )
+    return rows
+
+
+def _subsets(found: Consequence) -> pd.DataFrame:
+    rows = []
+    for name, (old, new) in found.subsets.items():
+        cells: dict[str, str] = {"Subset": name}
+        for metric, label in METRIC_NAMES.items():
+            cells[label] = f"{number(old.values.get(metric))} → {number(new.values.get(metric))}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _corrections(audit: Audit, found: Consequence) -> pd.DataFrame:
+    rows = found.corrections
+    words = {
+        column: [audit.level(i, level) for i, level in zip(rows["image_id"], rows[column], strict=True)]
+        for column in ("label", "audited")
+    }
+    table = pd.DataFrame(
+        {
+            "Image": rows["subset"].astype(str) + "/" + rows["path"].astype(str),
+            "Label": words["label"],
+            "Audited": words["audited"],
+            "By": rows["by"],
+        }
+    )
+    for metric, name in METRIC_NAMES.items():
+        table[name] = _signed(rows[metric].tolist())
+    return table
+
+
+def _signed(values: Sequence[float]) -> list[str]:
+    return ["–" if not np.isfinite(v) else f"{v:+.4f}" for v in values]

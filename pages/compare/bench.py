@@ -1,0 +1,134 @@
+"""The benchmark table of the chosen runs, made when it is opened, to look at and to take away."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mad_core.bench.latex import bench_latex
+from mad_core.bench.matrix import table_of_runs
+from mad_core.bench.table import (
+    COSTS,
+    METRICS,
+    BenchTable,
+    Row,
+    bench_csv,
+    best,
+    cost_rows,
+    cost_texts,
+    coverage_text,
+    entry_notes,
+    heading,
+    hundredfold,
+    measured_subsets,
+)
+from mad_core.metrics.macro import Measured
+from mad_core.palette import chrome
+from mad_core.runs.store import DatasetInfo, Run
+from pages.ui import engine
+from pages.ui.charts import theme
+from pages.ui.reading import how_to_read
+from pages.ui.text import plain
+
+DRAWS = 1000
+_STYLE = """
+.mad-bench {{ overflow: auto; max-height: 40rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
+.mad-bench table {{ border-collapse: collapse; width: 100%; font-size: 0.9rem; margin: 0 0 1rem; }}
+.mad-bench caption {{ position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }}
+.mad-bench :is(th, td) {{ padding: 0.3rem 0.6rem; text-align: right; vertical-align: top; border: 0; font-weight: 400;
+  border-bottom: 1px solid {line}; color: {ink}; white-space: nowrap; }}
+.mad-bench thead th {{ color: {muted}; font-size: 0.8rem; position: sticky; top: 0; background: {page}; }}
+.mad-bench :is(tbody th, thead th:first-child) {{ text-align: left; white-space: normal; overflow-wrap: anywhere; }}
+.mad-bench th[scope=rowgroup] {{ font-weight: 600; padding-top: 0.9rem; }}
+.mad-bench td:last-child {{ color: {muted}; white-space: normal; }}
+.mad-bench small {{ display: block; color: {muted}; font-size: 0.75rem; }}
+.mad-bench b {{ font-weight: 700; }}
+"""
+
+
+def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
+    """A fold with the table of these runs over all their subsets, and its downloads."""
+    box = st.expander("Benchmark table", icon=":material/table_chart:", key="bench_table", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        table = table_of_runs(engine.store(), info.id, runs, lambda run: (engine.table(run), _measured(run)))
+        st.html(_html(table))
+        with st.container(horizontal=True):
+            _download("Table as CSV", "bench-table.csv", "text/csv", table, bench_csv)
+            _download("Table as LaTeX", "bench-table.tex", "text/x-tex", table, bench_latex)
+            how_to_read("bench", "this table")
+        st.caption("Values times 100. **Bold**: its interval lies above those of all others on the same images.")
+        for note in (*table.notes, *entry_notes(table)):
+            st.caption(plain(note))
+
+
+def _download(label: str, name: str, mime: str, table: BenchTable, write: Any) -> None:
+    st.download_button(
+        label,
+        data=lambda: write(table),
+        file_name=name,
+        mime=mime,
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _measured(run: Run) -> dict[str, Measured]:
+    """Each subset of a run measured, with intervals once the run has ended."""
+    return _kept(run.id, 0 if run.active else DRAWS, (run.done, run.status, run.finished))
+
+
+@st.cache_data(max_entries=32, show_spinner="Measuring every subset")
+def _kept(run_id: str, draws: int, state: tuple[Any, ...]) -> dict[str, Measured]:
+    return measured_subsets(engine.table(engine.store().run(run_id)), draws=draws)
+
+
+def _html(table: BenchTable) -> str:
+    tones = chrome(theme())
+    style = _STYLE.format(ink=tones.ink, muted=tones.muted, line=tones.line, page=tones.page)
+    titles = ["Scorer", *METRICS.values(), "Images with a score"]
+    body = "".join(_block(heading(places), rows) for places, rows in table.blocks())
+    costs = "".join(_cells(entry.name, cost_texts(cost)) for entry, cost in cost_rows(table))
+    label = f"Benchmark table of {html.escape(table.title)}"
+    found = _region(label, _table(f"{label}, with 95 % intervals", titles, body))
+    if costs:
+        label = f"{label}: time and memory"
+        found += _region(label, _table(label, ["Time and memory", *COSTS], f"<tbody>{costs}</tbody>"))
+    return f"<style>{style}</style>{found}"
+
+
+def _region(label: str, table: str) -> str:
+    """A table that scrolls by itself where it is larger than its room."""
+    return f'<div class="mad-bench" role="region" tabindex="0" aria-label="{label}">{table}</div>'
+
+
+def _table(caption: str, titles: Sequence[str], body: str) -> str:
+    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in titles)
+    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>{body}</table>"
+
+
+def _block(title: str, rows: Sequence[Row]) -> str:
+    winners = {metric: best(rows, metric) for metric in METRICS}
+    lines = "".join(
+        _cells(row.entry.name, [_value(row, metric, winners[metric] is row) for metric in METRICS], coverage_text(row))
+        for row in rows
+    )
+    head = f'<tr><th scope="rowgroup" colspan="{len(METRICS) + 2}">{html.escape(title)}</th></tr>'
+    return f"<tbody>{head}{lines}</tbody>"
+
+
+def _cells(name: str, made: Sequence[str], *texts: str) -> str:
+    """A row: its name, cells that are HTML already or plain figures, and texts."""
+    cells = "".join(f"<td>{cell}</td>" for cell in (*made, *map(html.escape, texts)))
+    return f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
+
+
+def _value(row: Row, metric: str, is_best: bool) -> str:
+    value, interval = row.value(metric), row.interval(metric)
+    text = "–" if value is None else hundredfold(value)
+    between = f"<small>{hundredfold(interval[0])} to {hundredfold(interval[1])}</small>" if interval else ""
+    return (f"<b>{text}</b>" if is_best else text) + between

@@ -1,0 +1,258 @@
+"""One image of the dataset: under the maps of up to four runs, beside its level, with its place among the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from mad_core.datasets.dataset import LevelMeaning, level_key
+from mad_core.errors import MadError
+from mad_core.images import ImageInfo, probe, read_mask
+from mad_core.runs.store import Run, StoredScore
+from mad_core.scorers.contract import OK
+from pages.images.browsing import Browsing
+from pages.ui import charts, engine, session, urls
+from pages.ui.answers import answer, failure, reason
+from pages.ui.placing import place
+from pages.ui.reading import how_to_read
+from pages.ui.text import level_text, plain, score_text
+from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
+
+LAST_INSPECTED = "last_inspected"
+LOOK_SECONDS = 2
+SIDE = 240
+"""Width of the panel beside the picture, pixels."""
+
+
+def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
+    """Draw the page of one image; ``row`` is its row of the dataset's table."""
+    st.session_state[LAST_INSPECTED] = row["image_id"]
+    order, in_gallery = view.shown, True
+    places = np.flatnonzero((order["image_id"] == row["image_id"]).to_numpy())
+    if not len(places):
+        order, in_gallery = view.unfiltered, False
+        places = np.flatnonzero((order["image_id"] == row["image_id"]).to_numpy())
+    place = int(places[0])
+
+    def move(step: int) -> None:
+        if 0 <= place + step < len(order):
+            session.put(image=order["image_id"].iloc[place + step])
+            if in_gallery:
+                page = (place + step) // view.size + 1
+                session.put(page=str(page) if page > 1 else None)
+
+    with st.container(horizontal=True, gap="medium"):
+        picture, side = st.container(width="stretch"), st.container(width=SIDE)
+    with side:
+        _steps(place, len(order), in_gallery, move)
+        _severity(view, row)
+        runs = _runs(view)
+    stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
+    around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
+    with picture:
+        _viewer(view, row, runs, stored, around, move)
+    _scores(view, row, runs, stored)
+
+
+# -- beside the picture -------------------------------------------------------------------------
+
+
+def _steps(place: int, total: int, in_gallery: bool, move: Callable[[int], None]) -> None:
+    """The way back, and to the images before and after this one."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Gallery", icon=":material/arrow_back:", on_click=session.put, kwargs={"image": None})
+        st.caption(f"{place + 1:,} of {total:,}")
+    if not in_gallery:
+        st.caption("Outside the gallery's filters")
+    with st.container(horizontal=True):
+        for label, step, key in (("Previous", -1, "←"), ("Next", 1, "→")):
+            st.button(
+                label,
+                help=f"Key {key}",
+                width="stretch",
+                disabled=not 0 <= place + step < total,
+                on_click=move,
+                args=(step,),
+            )
+
+
+def _severity(view: Browsing, row: Mapping[str, Any]) -> None:
+    """The name, the level in words and what it means, and the facts of the image."""
+    st.subheader(plain(Path(row["path"]).name), anchor=False)
+    st.html(charts.level_chip(row["level"], view.levels, view.card, large=True))
+    meaning = view.card.levels.get(level_key(row["level"]), LevelMeaning()).meaning
+    if meaning:
+        st.markdown(plain(meaning))
+    facts = [("Defect", row["defect"] or "none"), *_size(row), ("Split", row["split"]), ("File", row["template_path"])]
+    st.caption("  \n".join(f"**{name}** {plain(str(value))}" for name, value in facts))
+
+
+def _size(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [("Size", f"{row['width']} × {row['height']} px")] if row["width"] else []
+    return [*facts, ("Defect area", _mask_share(row["mask_path"], row["content_hash"]))] if row["mask_path"] else facts
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _mask_share(path: str, content: str) -> str:
+    """The share of the image that its mask marks, in words; the mask belongs to the image's content."""
+    try:
+        return f"{100 * read_mask(Path(path)).mean():.2g} % of the image"
+    except MadError as error:
+        return str(error)
+
+
+def _runs(view: Browsing) -> list[Run]:
+    """The runs side by side: by default the gallery's, then those that keep maps and have begun."""
+    if not view.runs:
+        if view.split != "test":
+            st.caption("Scorers score test images only.")
+        return []
+    others = [run for run in view.runs.values() if run is not view.run and run.done and run.map_policy == "all"]
+    usual = [run.id for run in (view.run, *others) if run][:MAX_MAPS]
+    chosen = st.multiselect(
+        "Scorers side by side",
+        list(view.runs),
+        format_func=view.names.__getitem__,
+        max_selections=MAX_MAPS,
+        **session.bound_list("maps", list(view.runs), usual),
+    )
+    return [view.runs[run_id] for run_id in chosen]
+
+
+# -- the picture --------------------------------------------------------------------------------
+
+
+def _viewer(
+    view: Browsing,
+    row: Mapping[str, Any],
+    runs: Sequence[Run],
+    stored: Mapping[str, StoredScore | None],
+    around: Sequence[Mapping[str, Any]],
+    move: Callable[[int], None],
+) -> None:
+    size = session.attempt(
+        lambda: ImageInfo(row["width"], row["height"], "") if row["width"] else probe(Path(row["path"]))
+    )
+    if size is None:
+        return
+    map_viewer(
+        original_url=_picture(view, row, "original"),
+        fallback_url=_picture(view, row, "preview"),
+        mask_url=_picture(view, row, "mask") if row["mask_path"] else None,
+        alt=f"{Path(row['path']).name}, {level_text(row['level'], view.card)}",
+        maps=[_layer(view, run, stored[run.id], row["image_id"]) for run in runs],
+        width=size.width,
+        height=size.height,
+        key=f"viewer_{view.subset}",
+        prefetch=[address for other in around for address in _addresses(view, other, runs)],
+        on_move=lambda direction: move(1 if direction == "next" else -1),
+    )
+
+
+def _picture(view: Browsing, row: Mapping[str, Any], kind: str) -> str:
+    return urls.picture(view.info.id, row["image_id"], kind, row["content_hash"])
+
+
+def _addresses(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
+    """What the viewer will need for another image."""
+    found = [_picture(view, row, "original")]
+    found += [_picture(view, row, "mask")] if row["mask_path"] else []
+    layers = [_layer(view, run, engine.store().score(run.id, row["image_id"]), row["image_id"]) for run in runs]
+    return found + [layer.url for layer in layers if layer.url]
+
+
+def _layer(view: Browsing, run: Run, stored: StoredScore | None, image_id: str) -> MapLayer:
+    low, high, threshold = engine.map_range(run, view.subset) or (None, None, None)
+    there = stored is not None and stored.map is not None
+    return MapLayer(
+        view.names[run.id],
+        score_text(stored.score) if stored else "",
+        url=urls.anomaly_map(run.id, image_id, run.finished or run.created) if there else None,
+        low=low,
+        high=high,
+        threshold=threshold,
+        missing=_why_no_map(run, stored, image_id),
+    )
+
+
+def _why_no_map(run: Run, stored: StoredScore | None, image_id: str) -> str:
+    if stored is None:
+        return _why_no_score(run)
+    if stored.status != OK:
+        return f"This scorer failed on the image: {stored.reason or stored.status}"
+    if run.map_policy == "none":
+        return "This run keeps no anomaly maps."
+    if run.map_policy == "on demand":
+        job = engine.store().queue.latest_for(_map_key(run, image_id))
+        if job is not None and (job.active or job.error):
+            return "The anomaly map is being made." if job.active else str(job.error)
+        return "This run makes anomaly maps on demand; ask for this one below."
+    return "This scorer gave no anomaly map."
+
+
+def _why_no_score(run: Run) -> str:
+    if run.active:
+        return "This run has not scored the image yet."
+    limit = f"; it was limited to {run.image_limit} images a subset" if run.image_limit else ""
+    return f"This run ended without scoring the image{limit}."
+
+
+# -- the scores ---------------------------------------------------------------------------------
+
+
+def _scores(
+    view: Browsing, row: Mapping[str, Any], runs: Sequence[Run], stored: Mapping[str, StoredScore | None]
+) -> None:
+    """Each run's score among the scores of every level, two beside each other."""
+    waiting = [run.id for run in runs if run.active and stored[run.id] is None]
+    if waiting:
+        _await_scores(waiting, row["image_id"])
+    if runs:
+        with st.container(horizontal=True):
+            how_to_read("map", "the maps")
+            how_to_read("strip", "the place of a score")
+    columns = st.columns(min(len(runs), 2) or 1, gap="large")
+    for i, run in enumerate(runs):
+        with columns[i % 2]:
+            _score(view, row, run, stored[run.id])
+
+
+@st.fragment(run_every=LOOK_SECONDS)
+def _await_scores(run_ids: Sequence[str], image_id: str) -> None:
+    if any(engine.store().score(run_id, image_id) for run_id in run_ids):
+        st.rerun()
+
+
+def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore | None) -> None:
+    st.markdown(f"**{plain(view.names[run.id])}**")
+    if stored is None:
+        st.caption(_why_no_score(run))
+        return
+    if stored.score is None:
+        st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
+    else:
+        reason(stored)
+        place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
+        _ask_for_map(run, stored)
+    answer(run, view.card, stored, f"distribution_{run.id}")
+
+
+def _ask_for_map(run: Run, stored: StoredScore) -> None:
+    """A button that has the map made by a worker, for runs that make maps on demand."""
+    if run.map_policy != "on demand" or stored.map is not None:
+        return
+    queue, key = engine.store().queue, _map_key(run, stored.image_id)
+
+    def ask() -> None:
+        payload = {"run": run.id, "image": stored.image_id}
+        queue.submit("map", payload, key=key, device=run.device, quick=True)
+
+    st.button("Make the anomaly map", key=key, on_click=ask, disabled=queue.active_for(key) is not None)
+
+
+def _map_key(run: Run, image_id: str) -> str:
+    return f"map:{run.id}:{image_id}"

@@ -1,0 +1,226 @@
+"""Images: a gallery to filter and sort, and one image at a time under its anomaly maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from mad_core.datasets.dataset import level_key
+from mad_core.errors import NotFoundError
+from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
+from mad_core.runs.store import DatasetInfo, Run
+from pages.images.browsing import APART, PERCENTILES, SIZES, Browsing, browse, orders, range_text
+from pages.images.one_image import LAST_INSPECTED, inspect
+from pages.ui import engine, session, tiles
+from pages.ui.gallery import Tile, gallery
+from pages.ui.header import header
+from pages.ui.text import level_text, plain
+
+NEWS_SECONDS = 3
+RANK_HELP = "Between the percentile ranks by the two scorers, among the images that both have scored."
+FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call")
+"""Names in the view of the filters that are folded away."""
+ORDER_WORDS = {
+    "severe first": "Severity, highest first",
+    "normal first": "Severity, lowest first",
+    "highest score": "Score, highest first",
+    "lowest score": "Score, lowest first",
+    "rank difference": "Rank difference",
+    "name": "File name",
+}
+
+
+def page() -> None:
+    info = header("Images")
+    if info is None:
+        st.info("There is no dataset yet; add one on the Data page.", icon=":material/info:")
+        return
+    row = _image_in_view(info)
+    view = browse(info)
+    if row is None:
+        _gallery(view)
+    else:
+        inspect(view, row)
+
+
+def _image_in_view(info: DatasetInfo) -> Mapping[str, Any] | None:
+    """The image that the view names, if it is in the dataset; its subset and split come into view with it."""
+    asked = session.get("image")
+    if not asked:
+        return None
+    try:
+        row = engine.store().image(info.id, asked)
+    except NotFoundError:
+        st.info(f"Image {plain(asked)} is not in this dataset; here is its gallery.", icon=":material/info:")
+        session.put(image=None)
+        return None
+    session.put(subset=row["subset"], split=None if row["split"] == "test" else row["split"])
+    return row
+
+
+# -- the gallery --------------------------------------------------------------------------------
+
+
+def _gallery(view: Browsing) -> None:
+    _choices(view)
+    shown = view.shown
+    pages = page_count(len(shown), view.size)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(_count(len(shown), len(view.images)), width="content")
+        if view.run is not None and view.run.active:
+            _news(view.run.id, view.run.done)
+        st.space("stretch")
+        st.segmented_control(
+            "Images a page", SIZES, label_visibility="collapsed", required=True, **_first_page("size", SIZES)
+        )
+        number = st.pagination(pages, **session.bound("page", range(1, pages + 1), 1))
+        st.caption(f"of {pages:,}", width="content")
+    if shown.empty:
+        _nothing(view)
+        return
+    gallery(
+        [_tile(view, row) for row in page_rows(shown, number, view.size).itertuples()],
+        key="gallery",
+        selected=st.session_state.get(LAST_INSPECTED),
+        on_open=lambda image_id: session.put(image=image_id),
+    )
+
+
+def _choices(view: Browsing) -> None:
+    """Subset, scorer, order and name in one row; further filters fold away."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(view.subsets) > 1:
+            st.selectbox("Subset", view.subsets, width=160, **_first_page("subset", view.subsets))
+        if view.run:
+            _run_choice("Scorer", "run", view, list(view.runs), view.run)
+        options = orders(view.run, view.against)
+        st.selectbox("Sort by", options, format_func=ORDER_WORDS.__getitem__, width=210, **_first_page("sort", options))
+        if view.against and (view.wanted.order == "rank difference" or view.wanted.apart):
+            others = [run.id for run in view.runs.values() if run is not view.run]
+            _run_choice("Rank difference to", "against", view, others, view.against, RANK_HELP)
+        st.text_input("File name", placeholder="any part", width=160, **_first_page("find", ["", view.wanted.name]))
+        active = _active(view)
+        with st.popover(f"Filters · {active}" if active else "Filters", icon=":material/filter_list:", key="filters"):
+            _filters(view)
+
+
+def _active(view: Browsing) -> int:
+    """How many of the folded filters leave something out."""
+    wanted = view.wanted
+    filters = [wanted.levels, wanted.defects, wanted.state, wanted.apart, wanted.called, wanted.call]
+    filters.append(wanted.ranks != ALL_RANKS)
+    return sum(map(bool, filters)) + (view.split != view.splits[0])
+
+
+def _run_choice(
+    label: str, name: str, view: Browsing, ids: Sequence[str], current: Run, help: str | None = None
+) -> None:
+    binding = _first_page(name, ids, current.id)
+    st.selectbox(label, ids, format_func=view.names.__getitem__, help=help, width=220, **binding)
+
+
+def _filters(view: Browsing) -> None:
+    if len(view.splits) > 1:
+        st.segmented_control("Split", view.splits, required=True, **_first_page("split", view.splits))
+    keys, kinds = view.level_keys, view.defects
+    st.pills(
+        "Severity level",
+        keys,
+        selection_mode="multi",
+        format_func=lambda key: level_text(float(key), view.card),
+        **_to_first_page(session.bound_list("level", keys)),
+    )
+    if kinds:
+        st.multiselect("Defect", kinds, placeholder="all", **_to_first_page(session.bound_list("defect", kinds)))
+    if view.run:
+        st.segmented_control(
+            "State",
+            ["", *STATES],
+            format_func=lambda state: state or "all",
+            required=True,
+            **_first_page("state", ["", *STATES]),
+        )
+        st.slider(
+            "Score percentile",
+            *ALL_RANKS,
+            step=5,
+            help="Among all scored images of the subset: 0 is the lowest score, 100 the highest.",
+            **_to_first_page(session.bound("percentile", PERCENTILES, ALL_RANKS, range_text)),
+        )
+    if view.against:
+        st.select_slider(
+            f"Rank difference to {plain(view.names[view.against.id])}, at least",
+            APART,
+            help=RANK_HELP,
+            **_first_page("apart", APART),
+        )
+    if view.cuts:
+        st.pills(
+            "Called level",
+            [level_key(level) for level in view.cuts.levels],
+            selection_mode="multi",
+            format_func=lambda key: f"L{key}",
+            help="The level that the cut-points kept with this run give the score (Studies, Decisions).",
+            **_to_first_page(session.bound_list("called", [level_key(level) for level in view.cuts.levels])),
+        )
+        st.segmented_control(
+            "Called, against the label",
+            ["", *CALLS],
+            format_func=lambda call: call or "all",
+            required=True,
+            **_first_page("call", ["", *CALLS]),
+        )
+    st.button("Reset filters", on_click=_reset, key="reset_in_filters")
+
+
+def _first_page(name: str, options: Sequence[Any], default: Any = None) -> dict[str, Any]:
+    """As :func:`session.bound`, by default to the first option; a change goes back to the first page."""
+    return _to_first_page(session.bound(name, options, options[0] if default is None else default))
+
+
+def _to_first_page(binding: dict[str, Any]) -> dict[str, Any]:
+    remember = binding["on_change"]
+
+    def change(*given: Any) -> None:
+        remember(*given)
+        session.put(page=None)
+
+    return binding | {"on_change": change}
+
+
+def _reset() -> None:
+    session.put(page=None, find=None, **dict.fromkeys(FOLDED))
+
+
+def _count(shown: int, everything: int) -> str:
+    return f"{everything:,} images" if shown == everything else f"{shown:,} of {everything:,} images"
+
+
+@st.fragment(run_every=NEWS_SECONDS)
+def _news(run_id: str, seen: int) -> None:
+    """Offer what a run has scored meanwhile; tiles do not move under somebody's pointer by themselves."""
+    fresh = engine.store().run(run_id).done - seen
+    if fresh > 0 and st.button(f"Show {fresh:,} new scores", icon=":material/refresh:"):
+        st.rerun()
+
+
+def _nothing(view: Browsing) -> None:
+    with st.container(border=True):
+        st.markdown("No image passes these filters.")
+        st.button("Reset filters", on_click=_reset)
+
+
+def _tile(view: Browsing, row: Any) -> Tile:
+    tile = tiles.tile(view.info, row, view.levels, row.score if row.state == "scored" else None)
+    if view.wanted.order == "rank difference" and row.apart >= 0:
+        tile = replace(tile, score_label=f"{row.rank_first:.0f} vs {row.rank_second:.0f}")
+    if row.state == "failed":
+        return replace(tile, badge="failed")
+    return tile if np.isnan(row.called) else replace(tile, badge=f"called L{level_key(row.called)}")
+
+
+page()

@@ -1,0 +1,141 @@
+"""Choose a scorer from its card, set its parameters, queue a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from mad_core.runs import consent
+from mad_core.runs.commands import calibration_steps, score_command
+from mad_core.runs.parts import kind_of, settle_parts
+from mad_core.runs.store import DatasetInfo, Run, RunRequest
+from mad_core.scorers import catalog
+from mad_core.scorers.catalog import ScorerInfo
+from pages.score.multimodal import Asked, asking_form, asks_a_model, needs_consent
+from pages.ui import engine, session
+from pages.ui.fields import fields, key_of, run_field
+from pages.ui.text import plain
+
+COLUMNS = 3
+MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
+
+
+def cards(info: DatasetInfo) -> None:
+    """Every scorer as a card, by family."""
+    scorers = catalog.scorers()
+    for start in range(0, len(scorers), COLUMNS):
+        for column, scorer in zip(st.columns(COLUMNS), scorers[start : start + COLUMNS], strict=False):
+            with column, st.container(border=True, height="stretch"):
+                _card(info, scorer)
+
+
+def _card(info: DatasetInfo, scorer: ScorerInfo) -> None:
+    missing = scorer.why_not(scorer.defaults())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(scorer.family[0].upper() + scorer.family[1:], width="stretch")
+        if missing:
+            st.badge("needs weights" if scorer.needs_weights else "not ready", color="orange")
+        else:
+            st.badge("ready", color="green")
+    st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.summary)}")
+    st.caption(f"{plain(scorer.needs)} {plain(scorer.cost)}")
+    st.space("stretch")
+    if st.button("Set up", key=f"set_up_{scorer.id}", type="secondary" if missing else "primary"):
+        _set_up(info, scorer)
+
+
+@st.dialog("New run", width="large")
+def _set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
+    set_up(info, scorer)
+
+
+def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
+    """Parameters, images and device of one run, then queue it."""
+    st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.paper)}")
+    asked = asking_form(info, scorer) if asks_a_model(scorer.id) else Asked(_parameters(info, scorer))
+    missing = scorer.why_not(asked.parameters)
+    if missing:
+        st.warning(plain(missing), icon=":material/cloud_download:")
+    st.divider()
+    request = _request(info, scorer, asked.parameters)
+    host = needs_consent(info, scorer, asked.parameters)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        ready = missing is None and asked.problem is None and host != ""
+        if st.button("Queue run", type="primary", disabled=not ready):
+            run = session.attempt(lambda: _queue(info, scorer, request, host))
+            if run is not None:
+                session.put(view=None, run=run.id)
+                st.rerun()
+        st.caption(
+            plain(asked.problem)
+            if asked.problem
+            else "Asked for before? Then the stored scores are shown and nothing is computed twice."
+        )
+    with st.expander("The same on the command line"):
+        st.code(_command(info, scorer, request), language="shell", wrap_lines=True)
+
+
+def _queue(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest, host: str | None) -> Run:
+    """Queue the run; that its images may be sent to ``host`` is kept first, where that was agreed to just now."""
+    store = engine.store()
+    dataset = store.dataset(info.id)
+    settled = settle_parts(store, scorer, request.parameters, dataset, request.subsets)
+    if host:
+        consent.agree(store.settings, dataset, host)
+    return store.request_run(replace(request, parameters=settled))
+
+
+def _parameters(info: DatasetInfo, scorer: ScorerInfo) -> dict[str, Any]:
+    """The declared parameters as a form; runs to build on are chosen, advanced ones folded away."""
+    runs = [run for run in session.runs_in_view(info) if run.status == "done"]
+    values: dict[str, Any] = {}
+    for parameter, column in zip((p for p in scorer.parameters if p.name in scorer.parts), st.columns(2), strict=False):
+        fitting = [run for run in runs if kind_of(run.scorer) == scorer.parts[parameter.name]]
+        with column:
+            values[parameter.name] = run_field(parameter, key_of(scorer.id, parameter.name), fitting, "the newest one")
+    values |= fields(scorer.id, [p for p in scorer.parameters if not p.advanced and p.name not in values])
+    advanced = [p for p in scorer.parameters if p.advanced]
+    if advanced:
+        with st.expander("Advanced"):
+            values |= fields(scorer.id, advanced)
+    return values
+
+
+def _request(info: DatasetInfo, scorer: ScorerInfo, parameters: Mapping[str, Any]) -> RunRequest:
+    """Which images, on which device, with which seed."""
+    subsets = engine.store().dataset(info.id).subsets
+    left, right = st.columns(2)
+    chosen = left.multiselect("Subsets", subsets, placeholder="all", key=f"subsets_{info.id}")
+    limit = right.number_input(
+        "Test images a subset", min_value=1, value=None, placeholder="all", help="Drawn by the seed, even over levels."
+    )
+    maps = left.segmented_control("Anomaly maps", list(MAPS), default="all", format_func=MAPS.__getitem__)
+    device = right.selectbox("Device", _devices(), help="auto: the first GPU, else the CPU.")
+    seed = left.number_input("Seed", min_value=0, max_value=2**32 - 1, value=0)
+    title = right.text_input("Title", scorer.title, max_chars=190, key=f"title_{scorer.id}")
+    return RunRequest(
+        info.id,
+        scorer.id,
+        parameters,
+        tuple(s for s in subsets if s in chosen) if len(chosen) < len(subsets) else (),
+        limit,
+        int(seed),
+        str(device),
+        maps or "all",
+        title=title.strip() or scorer.title,
+    )
+
+
+def _devices() -> list[str]:
+    """``auto``, and what the workers say is there."""
+    found = [d for worker in engine.store().queue.workers() for d in worker.facts.get("devices", ())]
+    return list(dict.fromkeys(["auto", *(found or ["cpu"])]))
+
+
+def _command(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest) -> str:
+    steps = calibration_steps(engine.store(), info)
+    facts = {"policy": info.card.policy, "calibrate": steps[0] if steps else None, "defaults": scorer.defaults()}
+    return score_command(info.source, request, **facts)

@@ -1,0 +1,146 @@
+"""Score one uploaded image at once with fitted runs, and see where it falls among the levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from mad_core.figures import place_among_levels
+from mad_core.images import probe
+from mad_core.runs.queue import Job
+from mad_core.runs.single_image import submit_single
+from mad_core.runs.store import DatasetInfo, Run
+from pages.ui import charts, engine, session, urls
+from pages.ui.answers import answer, failure, from_result, reason
+from pages.ui.placing import place
+from pages.ui.reading import how_to_read
+from pages.ui.text import plain, score_text
+from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
+
+LOOK_SECONDS = 0.4
+TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
+
+
+def one_image(info: DatasetInfo) -> None:
+    """Upload, choose the runs, see the maps and the place among the levels."""
+    fitted = {run.id: run for run in session.runs_in_view(info) if engine.store().run_subsets(run.id)}
+    if not fitted:
+        st.info("An image can be scored once a run has been fitted; queue one under New run.", icon=":material/info:")
+        return
+    with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
+        file = st.file_uploader("Image", type=TYPES, width=360)
+        chosen = st.multiselect(
+            "Scored by",
+            list(fitted),
+            format_func=lambda r: fitted[r].title if r in fitted else str(r),
+            max_selections=MAX_MAPS,
+            width=420,
+            **session.bound_list("by", list(fitted), list(fitted)[:2]),
+        )
+        subsets = [s for s in engine.store().dataset(info.id).subsets if any(s in fitted[r].subsets for r in chosen)]
+        subset = st.selectbox(
+            "As a part of", subsets, width=200, **session.bound("subset", subsets, subsets[0] if subsets else None)
+        )
+    if file is not None and subset and chosen:
+        runs = [fitted[r] for r in chosen if subset in fitted[r].subsets]
+        _submit_once(runs, subset, file.file_id, file.getvalue(), file.name)
+    jobs = session.get_list("single")
+    if jobs:
+        _results(info, jobs)
+
+
+def _submit_once(runs: Sequence[Run], subset: str, file_id: str, data: bytes, name: str) -> None:
+    """Queue the image for every chosen run, unless that was done for this very choice."""
+    asked = (file_id, subset, *(run.id for run in runs))
+    if st.session_state.get("single_asked") == asked:
+        return
+    st.session_state["single_asked"] = asked
+    jobs = session.attempt(lambda: [submit_single(engine.store(), run.id, subset, data, name) for run in runs])
+    session.put(single=[str(job) for job in jobs] if jobs else None)
+
+
+def _results(info: DatasetInfo, jobs: list[str]) -> None:
+    found = session.attempt(lambda: [engine.store().queue.job(int(j)) for j in jobs if j.isdecimal()]) or []
+    found = [job for job in found if job.kind == "single"]
+    if found:
+        waiting = any(job.active for job in found)
+        st.fragment(_show, run_every=LOOK_SECONDS if waiting else None)(info, [job.id for job in found], waiting)
+
+
+def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
+    store = engine.store()
+    known = {run.id: run for run in session.runs_in_view(info)}
+    jobs = [job for job in map(store.queue.job, job_ids) if job.payload["run"] in known]
+    if waiting and not any(job.active for job in jobs):
+        st.rerun()
+    if not jobs:
+        return
+    path = Path(jobs[0].payload["path"])
+    if not path.is_file():
+        st.warning("This image is no longer kept; upload it again.", icon=":material/info:")
+        return
+    size = probe(path)
+    name = jobs[0].payload.get("name", "the uploaded image")
+    map_viewer(
+        original_url=urls.single(jobs[0].id, "original"),
+        fallback_url=urls.single(jobs[0].id, "preview"),
+        alt=f"The uploaded image {name}",
+        maps=[_layer(job, known[job.payload["run"]]) for job in jobs],
+        width=size.width,
+        height=size.height,
+        key="single_viewer",
+    )
+    with st.container(horizontal=True):
+        how_to_read("map", "the maps")
+        how_to_read("strip", "the place of a score")
+    columns = st.columns(min(len(jobs), 2), gap="large")
+    for i, job in enumerate(jobs):
+        with columns[i % 2]:
+            _place(info, job, known[job.payload["run"]])
+
+
+def _layer(job: Job, run: Run) -> MapLayer:
+    result = job.result or {}
+    if job.active:
+        return MapLayer(run.title, "being scored", missing="The image is being scored.")
+    shown = engine.map_range(run, job.payload["subset"])
+    low, high, threshold = shown or (None, None, None)
+    return MapLayer(
+        run.title,
+        score_text(result.get("score")),
+        url=urls.single(job.id, "map") if result.get("map") else None,
+        low=low,
+        high=high,
+        threshold=threshold,
+        missing=job.error or result.get("reason") or "This scorer gave no anomaly map.",
+    )
+
+
+def _place(info: DatasetInfo, job: Job, run: Run) -> None:
+    """Where the score falls among the levels of the subset."""
+    result, subset = job.result or {}, job.payload["subset"]
+    if job.active:
+        st.progress(0.0, text=f"{plain(run.title)}: waiting for the worker")
+        return
+    card = info.card.subset(subset)
+    stored = from_result(result, subset)
+    if job.error or stored.score is None:
+        said = job.error or failure(stored.status, stored.reason)
+        st.error(plain(f"{run.title}: {said}"), icon=":material/error:")
+        answer(run, card, stored, f"answer_{job.id}")
+        return
+    mark = stored.score
+    rows = engine.table(run)
+    rows = rows[rows["subset"] == subset]
+    places = place_among_levels(rows["level"], rows["score"], mark)
+    nearest = next((p["level"] for p in places if p["nearest"]), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(run.title)}**: {score_text(mark)}", width="content")
+        if nearest is not None:
+            st.caption("nearest to", width="content")
+            st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
+    reason(stored)
+    place(run, subset, card, mark, f"strip_{job.id}")
+    answer(run, card, stored, f"answer_{job.id}")

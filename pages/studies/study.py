@@ -1,0 +1,255 @@
+"""One study: its question, how to read it, its work live, and what it found."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.store import DatasetInfo, Run
+from mad_core.studies.drawing import figures
+from mad_core.studies.finding import Finding
+from mad_core.studies.record import (
+    StudyRecord,
+    StudyRequest,
+    cancel_study,
+    find_study,
+    list_studies,
+    read_study,
+    request_study,
+)
+from mad_core.studies.saving import opaque, slug, table_csv
+from mad_core.studies.study import StudyInfo, studies
+from pages.ui import charts, engine, header, session, tiles
+from pages.ui.fields import dataset_field, field, key_of
+from pages.ui.gallery import gallery
+from pages.ui.reading import how_to_read_figure
+from pages.ui.text import plain
+
+LIVE_SECONDS = 1.0
+STRIP = 8
+MODES = {"quick": "Quick: a sample", "full": "Full: every image"}
+INTERACTIVE: dict[str, str] = {
+    "robustness": "pages.studies.robustness:of_finding",
+    "level-mix": "pages.studies.level_mix:of_finding",
+    "decisions": "pages.studies.decisions:of_finding",
+}
+"""Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> titles or None``: controls that move what was found.
+
+The titles are those of figures that stand there already."""
+_ASKED = "studies_asked"
+WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
+
+
+def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
+    """The list of studies and the one in view.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Those of the dataset that have scores; without one, only studies that need none can be asked.
+    """
+    known = {one.id: one for one in studies()}
+    chosen = _runs(runs) if runs else []
+    latest = {found.study: found for found in list_studies(engine.store(), info.id)}
+    choice, panel = st.columns([1, 3], gap="large")
+    with choice:
+        first = next(one.id for one in known.values() if runs or not one.least_runs)
+        name = st.radio(
+            "Studies",
+            list(known),
+            format_func=lambda s: plain(known[s].title),
+            captions=[_in_short(latest.get(s)) for s in known],
+            label_visibility="collapsed",
+            **session.bound("study", list(known), first),
+        )
+        _all_button(info, tuple(chosen))
+    with panel:
+        _panel(info, known[name or first], tuple(chosen))
+
+
+def _runs(runs: Sequence[Run]) -> list[str]:
+    names, ids = distinct_names(runs), [run.id for run in runs]
+    return st.multiselect(
+        "Runs", ids, format_func=lambda r: names.get(r, str(r)), **session.bound_list("studied", ids, ids)
+    )
+
+
+def _in_short(found: StudyRecord | None) -> str:
+    return "not asked yet" if found is None else WORDS[found.status]
+
+
+def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
+    st.subheader(plain(study.title), anchor=False)
+    st.markdown(plain(study.question))
+    with st.expander("How to read this", icon=":material/menu_book:"):
+        st.markdown(plain(study.about))
+        st.caption(plain(f"It needs: {study.needs}"))
+    parameters: dict[str, Any] = {}
+    if study.parameters:
+        with st.expander("Parameters", icon=":material/tune:"):
+            parameters = _parameters(info, study)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        mode = st.segmented_control(
+            "Mode", list(MODES), format_func=MODES.__getitem__, **session.bound("mode", list(MODES), "quick")
+        )
+        request = StudyRequest(info.id, study.id, runs, parameters, quick=mode != "full")
+        found = session.attempt(lambda: (find_study(engine.store(), request),))
+        record = found[0] if found else None
+        _button(study, request, record)
+    missing = _missing(study, request)
+    if missing:
+        st.caption(missing)
+    if record is None:
+        if study.least_runs == 0:
+            st.caption("This has not been asked of this dataset yet. It needs no run.")
+        elif not missing:
+            st.caption("This has not been asked of these runs yet. Scores that are there are not made again.")
+        return
+    if record.active:
+        st.fragment(_live, run_every=LIVE_SECONDS)(record.id)
+    elif record.status == "failed":
+        st.error(plain(record.error or "The study failed."), icon=":material/error:")
+    elif record.status == "cancelled":
+        st.warning("Stopped; asking again goes on.", icon=":material/pause:")
+    if record.finding is not None:
+        _finding(info, record.finding)
+
+
+def _button(study: StudyInfo, request: StudyRequest, record: StudyRecord | None) -> None:
+    done = record is not None and record.status == "done"
+    active = record is not None and record.active
+    why = _missing(study, request)
+    label = "Ask again" if done else "Run the study"
+    kind = "secondary" if done else "primary"
+    if st.button(
+        label, key=f"ask_{study.id}", type=kind, disabled=active or why is not None, help=why
+    ) and session.attempt(lambda: request_study(engine.store(), request, force=done)):
+        st.rerun()
+
+
+def _missing(study: StudyInfo, request: StudyRequest) -> str | None:
+    """What it needs that is not chosen; None if nothing is missing."""
+    return study.missing([engine.store().run(run_id) for run_id in request.runs])
+
+
+def _all_button(info: DatasetInfo, runs: tuple[str, ...]) -> None:
+    """Queue every study that can be asked of these runs, quick and with its defaults; name the other ones."""
+    hint = "Every study that these runs allow, quick and with its defaults; what the other ones need is said."
+    st.button("Run all studies", help=hint, on_click=_ask_all, args=(info.id, runs))
+    for sentence in st.session_state.pop(_ASKED, []):
+        st.caption(plain(sentence))
+
+
+def _ask_all(dataset_id: str, runs: tuple[str, ...]) -> None:
+    asked, missing = 0, []
+    for study in studies():
+        request = StudyRequest(dataset_id, study.id, runs)
+        why = _missing(study, request)
+        if why:
+            missing.append(why)
+        elif session.attempt(lambda one=request: request_study(engine.store(), one)):
+            asked += 1
+    st.session_state[_ASKED] = [f"{asked} studies are asked, quick and with their defaults.", *missing]
+
+
+def _parameters(info: DatasetInfo, study: StudyInfo) -> dict[str, Any]:
+    """Its parameters as widgets; another dataset is chosen from those that are here."""
+    columns, values, owner = st.columns(2), {}, f"study_{study.id}"
+    for number, parameter in enumerate(study.parameters):
+        with columns[number % 2]:
+            if parameter.name == "against":
+                others = [one for one in engine.store().datasets() if one.id != info.id]
+                values["against"] = dataset_field(parameter, key_of(f"{owner}_{info.id}", "against"), others)
+            else:
+                values[parameter.name] = field(parameter, key_of(owner, parameter.name))
+    return values
+
+
+def _live(study_id: str) -> None:
+    store = engine.store()
+    record = read_study(store, study_id)
+    job = store.queue.latest_for(record.job_key)
+    if not record.active or job is None:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(header.share(job) or 0.0, text=plain(header.describe(job)))
+        if st.button("Cancel", key=f"cancel_study_{study_id}"):
+            cancel_study(store, study_id)
+
+
+# -- what it found --------------------------------------------------------------------------------
+
+
+def _finding(info: DatasetInfo, finding: Finding) -> None:
+    st.markdown(f"**{plain(finding.sentence)}**")
+    st.caption(plain(finding.caveat))
+    module, _, name = INTERACTIVE.get(finding.study, "").partition(":")
+    there = getattr(importlib.import_module(module), name)(info, finding) if module else None
+    drawn = figures(finding, charts.theme())
+    for title, (figure, words) in drawn.items():
+        if title in (there or ()):
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(title)}**", width="content")
+            how_to_read_figure(finding.study, title)
+        name = f"{finding.study}-{slug(title)}"
+        st.plotly_chart(
+            figure,
+            theme=None,
+            width="stretch",
+            key=f"figure_{name}",
+            alt=f"{title}: {words}",
+            config={
+                "displaylogo": False,
+                "modeBarButtons": [["toImage"]],
+                "toImageButtonOptions": {"format": "svg", "filename": name},
+            },
+        )
+    for name, ids in finding.images.items():
+        _strip(info, finding.study, name, ids)
+    _take_away(finding, drawn)
+
+
+def _strip(info: DatasetInfo, study: str, name: str, ids: Sequence[str]) -> None:
+    table = engine.store().dataset(info.id).table
+    found: Any = table[table["image_id"].isin(list(ids))].itertuples()
+    rows: dict[str, Any] = {row.image_id: row for row in found}
+    shown = []
+    for image_id in [i for i in ids if i in rows][:STRIP]:
+        row = rows[image_id]
+        levels = table.loc[table["subset"] == row.subset, "level"].unique()
+        shown.append(tiles.tile(info, row, levels))
+    if not shown:
+        return
+    st.markdown(f"**{plain(name)}**")
+    opened = gallery(shown, columns=STRIP, key=f"strip_{study}_{slug(name)}")
+    if opened:
+        st.session_state["studies_open"] = True
+        session.put(image=opened, subset=str(rows[opened].subset), split=None)
+        st.rerun()
+
+
+def _take_away(finding: Finding, drawn: dict[str, Any]) -> None:
+    """The tables as CSV, the figures as HTML that needs no network, all of it as JSON."""
+    with st.expander("Tables", icon=":material/table_chart:"):
+        for name, table in finding.tables.items():
+            st.dataframe(table, hide_index=True, width="stretch", alt=f"{finding.title}: {name}")
+    with st.popover("Download", icon=":material/download:"):
+        for name, table in finding.tables.items():
+            _file(f"{name} (CSV)", f"{finding.study}-{slug(name)}.csv", "text/csv", lambda t=table: table_csv(t))
+        for title, (figure, _) in drawn.items():
+            _file(f"{title} (HTML)", f"{finding.study}-{slug(title)}.html", "text/html", lambda f=figure: _html(f))
+        _file("Everything (JSON)", f"{finding.study}.json", "application/json", lambda: json.dumps(finding.to_json()))
+
+
+def _html(figure: Any) -> str:
+    return opaque(figure, charts.theme()).to_html(include_plotlyjs=True)
+
+
+def _file(label: str, name: str, mime: str, data: Any) -> None:
+    st.download_button(plain(label), data=data, file_name=name, mime=mime, key=f"take_{name}", on_click="ignore")
