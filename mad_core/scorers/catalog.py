@@ -173,3 +173,5 @@ def scorer(scorer_id: str) -> ScorerInfo:
 
 def _load() -> None:
     """Import the modules of declarations once (they import no torch)."""
+    from mad_core.scorers.detectors import declarations, declarations_reimplemented  # noqa: F401
+    from mad_core.scorers.multimodal import declarations as multimodal  # noqa: F401
