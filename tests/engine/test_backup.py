@@ -318,7 +318,7 @@ def test_a_flipped_byte_is_found_wherever_it_is(filled: Store, settings: Setting
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mad_core.runs import restore as restoring
+from mad_core.backup import restore as restoring
 from mad_core.settings import Settings
 
 def die(*_, **__):

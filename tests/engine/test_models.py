@@ -207,7 +207,7 @@ def test_a_fetched_model_is_found_and_its_commit_is_recorded(tmp_path, monkeypat
 
 def test_neither_catalogue_nor_declaration_loads_torch():
     code = (
-        "import sys; from mad_core.scorers import catalog, models; "
+        "import sys; from mad_core.scorers import catalog; from mad_core.scorers.multimodal import models; "
         "models.overview(); catalog.scorer('mllm').to_json(); print({'torch', 'transformers'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
