@@ -1,0 +1,112 @@
+"""Commands of datasets: make the demo, look at a dataset before it is scored, download the benchmark."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mad_core.cli.terminal import AsJson, Policy, Source, counted, open_store, print_answer, read_dataset, working
+from mad_core.errors import InputError, MadError
+from mad_core.settings import Settings
+
+
+def demo(as_json: AsJson = False) -> None:
+    """Make the demo dataset (once) and say where it lies."""
+    imported = read_dataset("demo")
+    data = {
+        "path": str(Settings.from_environment().home / "demo"),
+        "dataset": open_store().add_dataset(imported),
+        "version": imported.dataset.card.version,
+        "images": len(imported.dataset.table),
+    }
+    print_answer(data, as_json, lambda: [data["path"]])
+
+
+def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> None:
+    """Import a dataset and report counts, every problem, and what of the published benchmark is missing."""
+    from mad_core.datasets.importing import check_report
+
+    imported = read_dataset(source, policy)
+    report = check_report(imported)
+    print_answer(report, as_json, lambda: [*_check_lines(report), *_published_lines(imported)])
+    if imported.dataset.table.empty:
+        raise MadError(f"Nothing usable is in {source}.")
+
+
+def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
+    yield report["name"]
+    for entry in report["subsets"]:
+        yield f"  {entry['subset']} ({entry['domain']}), {entry['masks']} masks"
+        for split in ("train", "calibration", "test"):
+            if entry.get(split):
+                levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
+                yield f"    {split:<12}{levels}"
+    kinds = Counter(problem["kind"] for problem in report["problems"])
+    by_kind = f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common())})" if len(kinds) > 1 else ""
+    yield (
+        f"{counted(kinds.total(), 'problem')}{by_kind}; headers and digests were checked, pixels are decoded when they "
+        "are needed"
+    )
+    for problem in report["problems"]:
+        yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
+
+
+def _published_lines(imported: Any) -> Iterable[str]:
+    from mad_core.datasets.completeness import against_published, in_short, table_lines
+
+    entries = against_published(imported.dataset)
+    if entries:
+        yield "the published benchmark"
+        yield from (f"  {line}" for line in (*table_lines(entries), in_short(entries)))
+
+
+def fetch(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="What to download: madbench.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Datasets and subsets alone, such as mvtec,visa/pcb1,covid19; may be given again."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="The folder to write into; by default in MAD_HOME.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download the published benchmark; needs the network, and goes on where an earlier fetch stopped."""
+    from mad_core.datasets.fetching import parse_selection
+    from mad_core.runs.fetch_job import queue_fetch
+    from mad_core.runs.in_process import do_here
+
+    if benchmark != "madbench":
+        raise typer.BadParameter(f"'{benchmark}' is not known; say madbench.", param_hint="BENCHMARK")
+    wanted = ",".join(only or ())
+    try:
+        parse_selection([wanted])
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--only") from None
+    store = open_store()
+    folder = (to or Settings.from_environment().home / "madbench").expanduser().absolute()
+    job = queue_fetch(store, wanted, folder)
+    with working() as progress:
+        data = dict(do_here(store, job, "cpu", progress.job).result or {})
+    data.pop("job", None)
+    for refused in data["refused"]:
+        typer.echo(f"not written: {refused}", err=True)
+
+    def lines() -> Iterable[str]:
+        megabytes = f"{data['bytes'] / 1e6:.0f} MB downloaded"
+        written = counted(data["images"], "image")
+        yield f"{written} written, {data['kept']} there already, {megabytes}: {data['folder']}"
+        yield f"python -m mad_core check {shlex.quote(data['folder'])} says what is complete."
+
+    print_answer(data, as_json, lines)
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "demo": demo,
+    "check": check,
+    "fetch": fetch,
+}
+"""What the command line calls these."""

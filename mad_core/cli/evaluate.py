@@ -1,0 +1,141 @@
+"""The command of the metrics: of score files, of stored runs, of stored maps reduced anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mad_core.cli.terminal import AsJson, Draws, Seed, open_store, print_answer, working
+
+
+def evaluate(
+    files: Annotated[list[str], typer.Argument(metavar="SCORES…", help="Score files, or stored runs as run:ID.")],
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    reduction: Annotated[
+        str | None,
+        typer.Option(
+            help="Reduce stored maps anew: max, top1, top5, top10, top25, mean, rms, area, mass, regions; all: a table."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The metrics of score files or stored runs: AUROC, C-index, tau-b, intervals, reference points."""
+    _check_reduction(reduction, files)
+    if reduction == "all":
+        _evaluate_reductions(files, draws, seed, as_json)
+        return
+    results = [_evaluate_one(name, draws, seed, reduction) for name in files]
+
+    def lines() -> Iterable[str]:
+        for name, result in zip(files, results, strict=True):
+            yield from _metric_lines(name, result)
+
+    print_answer(results[0] if len(results) == 1 else results, as_json, lines)
+
+
+def _check_reduction(reduction: str | None, files: list[str]) -> None:
+    from mad_core.scorers.reductions import ALL
+
+    if reduction is not None and reduction not in (*ALL, "all"):
+        raise typer.BadParameter(f"'{reduction}' is none of {', '.join(ALL)}, all.", param_hint="--reduction")
+    bare = [name for name in files if not name.startswith("run:")]
+    if reduction is not None and bare:
+        raise typer.BadParameter(f"{bare[0]} holds no maps; name a stored run as run:ID.", param_hint="--reduction")
+
+
+def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None) -> dict[str, Any]:
+    from mad_core.metrics.summary import evaluate as evaluate_arrays
+    from mad_core.runs.map_reductions import reduced_table
+    from mad_core.runs.results import run_table
+    from mad_core.scorefiles import read_scores
+
+    if reduction is not None:
+        table, said = reduced_table(open_store(), name.removeprefix("run:"), reduction)
+        notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *said)
+    elif name.startswith("run:"):
+        table, notes = run_table(open_store(), name.removeprefix("run:")), ()
+    else:
+        file = read_scores(Path(name))
+        table, notes = file.table, file.notes
+    result = evaluate_arrays(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
+    result["notes"] = [*notes, *result["notes"]]
+    return result
+
+
+def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool) -> None:
+    """Every reduction of the stored maps of some runs, as one table a run."""
+    from mad_core.runs.map_reductions import compare_reductions
+
+    store, found = open_store(), {}
+    with working() as progress:
+        for name in files:
+            step = progress.counted(f"{name}: reductions")
+            found[name] = compare_reductions(store, name.removeprefix("run:"), draws=draws, seed=seed, step=step)
+    answers = [{"run": name.removeprefix("run:"), **one.to_json()} for name, one in found.items()]
+
+    def lines() -> Iterable[str]:
+        for name, one in found.items():
+            yield from _reduction_lines(name, one)
+
+    print_answer(answers[0] if len(answers) == 1 else answers, as_json, lines)
+
+
+def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
+    heads = ("reduction", "C-index", "C-index, abnormal only", "Kendall tau-b", "rank correlation with area")
+    rows: list[tuple[str, ...]] = [heads]
+    for reduction, found in compared.founds.items():
+        between = found["intervals"]
+        cells = [
+            _number(found["c_index"], between["c_index"]),
+            _number(found["abnormal_only"]["c_index"], between["abnormal_c_index"]),
+            _number(found["kendall_tau_b"], between["kendall_tau_b"]),
+            _number(found["area"]["rank_correlation"], found["area"]["interval"]),
+        ]
+        rows.append(("own score" if reduction == "score" else reduction, *cells))
+    yield name
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    for row in rows:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield f"  area: {compared.area}"
+    yield from (f"  threshold, {subset}: {found.in_words()}" for subset, found in compared.thresholds.items())
+    yield from (f"  {sentence}" for sentence in compared.said)
+    yield from (f"  note: {note}" for note in compared.notes)
+
+
+def _number(value: float | None, interval: Any = None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+
+
+def _metric_lines(name: str, result: Mapping[str, Any]) -> Iterable[str]:
+    number = _number
+    intervals, reference = result["intervals"] or {}, result["reference"]
+    yield f"{name}: {result['n_scored']} of {result['n']} images scored"
+    yield f"  AUROC whole        {number(result['auroc']['whole'], intervals.get('auroc_whole'))}"
+    for level, value in result["auroc"].items():
+        if level != "whole":
+            yield f"  AUROC L0 to L{level:<5}  {number(value)}"
+    yield f"  C-index            {number(result['c_index'], intervals.get('c_index'))}"
+    yield f"    abnormal only    {number(result['abnormal_only']['c_index'])}"
+    yield f"    random severity  {number(reference['c_index_random_severity'])}"
+    yield f"  Kendall tau-b      {number(result['kendall_tau_b'], intervals.get('kendall_tau_b'))}"
+    yield f"    abnormal only    {number(result['abnormal_only']['kendall_tau_b'])}"
+    yield f"    random severity  {number(reference['kendall_tau_b_random_severity'])}"
+    yield f"    untied ceiling   {number(reference['kendall_tau_b_max_untied'])}"
+    for subset, entry in result["subsets"].items():
+        yield f"  {subset}: C-index {number(entry['c_index'])}, tau-b {number(entry['kendall_tau_b'])}, " + (
+            f"AUROC {number(entry['auroc']['whole'])}, n {entry['n_scored']}"
+        )
+    for note in result["notes"]:
+        yield f"  note: {note}"
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "evaluate": evaluate,
+}
+"""What the command line calls these."""

@@ -1,0 +1,110 @@
+"""Commands of this machine: a worker, what it can do, weights fetched ahead of time."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated
+
+import typer
+
+from mad_core.cli.terminal import (
+    AsJson,
+    Device,
+    Parameters,
+    checked_parameters,
+    named_device,
+    named_scorer,
+    print_answer,
+    working,
+)
+from mad_core.errors import MadError
+from mad_core.settings import Settings
+
+
+def worker(
+    device: Device = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="Leave when idle and this process is gone.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a worker: it takes jobs from the queue until it is stopped."""
+    import logging
+
+    from mad_core.runs.worker import run_worker
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = Settings.from_environment()
+    device = named_device(device or settings.device)
+    with contextlib.redirect_stdout(sys.stderr):
+        if not run_worker(settings, device, parent):
+            raise MadError(f"Device {device} already has a worker.")
+    print_answer({"device": device}, as_json, lambda: ["The worker has stopped."])
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can do and what is missing."""
+    from mad_core.runs.doctor import examine
+
+    report = examine(Settings.from_environment())
+
+    def lines() -> Iterable[str]:
+        yield f"Python {report['python']}, {report['device']['name']} ({report['device']['id']})"
+        yield report["device"]["sentence"]
+        yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
+        for entry in report["scorers"]:
+            yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
+        for model in report["models"]:
+            fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
+            here = "on disk" if model["on_disk"] else "to be fetched"
+            yield f"  model {model['id']:<16}{fits:<26}{here:<15}{model['licence']}"
+        yield from (f"missing: {sentence}" for sentence in report["missing"])
+
+    print_answer(report, as_json, lines)
+
+
+def warm(
+    scorers: Annotated[list[str] | None, typer.Argument(help="Scorers whose weights to fetch; all if none.")] = None,
+    param: Parameters = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the weights and models that scorers need ahead of time; needs the network."""
+    from mad_core.scorers import catalog
+    from mad_core.scorers.features import weights
+    from mad_core.scorers.multimodal import models
+
+    infos = (
+        [named_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
+    )
+    given = [text.partition("=")[0] for text in param or []]
+    wanted = [
+        (info.id, name)
+        for info in infos
+        for name in weights.worth_fetching(info.id, checked_parameters(info, param or []), given)
+    ]
+    chosen = [
+        (info.id, model) for info in infos for model in models.needed(info.id, checked_parameters(info, param or []))
+    ]
+    folder, fetched = Settings.from_environment().weights, []
+    with working() as progress:
+        for scorer_id, model in chosen:
+            path = models.fetch(model, progress.counted(f"fetching {model}"))
+            fetched.append({"scorer": scorer_id, "weights": model, "path": str(path)})
+        for scorer_id, name in wanted:
+            path = weights.fetch(name, folder, progress.counted(f"fetching {name}"))
+            fetched.append({"scorer": scorer_id, "weights": name, "path": str(path)})
+
+    def lines() -> Iterable[str]:
+        yield from (f"{f['scorer']}: {f['weights']} in {f['path']}" for f in fetched)
+        if not fetched:
+            yield "Nothing to fetch: no weights from the network are needed."
+
+    print_answer(fetched, as_json, lines)
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "worker": worker,
+    "doctor": doctor,
+    "warm": warm,
+}
+"""What the command line calls these."""

@@ -1,0 +1,102 @@
+"""Commands of the runs in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from mad_core.cli.terminal import AsJson, RunId, finish_run, named_device, open_store, print_answer
+
+
+def _run_json(store: Any, run: Any) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "title": run.title,
+        "dataset": store.dataset_info(run.dataset_id).name,
+        "scorer": run.scorer,
+        "parameters": dict(run.parameters),
+        "subsets": list(run.subsets),
+        "limit": run.image_limit,
+        "seed": run.seed,
+        "status": run.status,
+        "done": run.done,
+        "total": run.total,
+        "error": run.error,
+        "map_bytes": store.maps.disk_use(run.id),
+    }
+
+
+def runs(as_json: AsJson = False) -> None:
+    """List the runs in the store."""
+    store = open_store()
+    entries = [_run_json(store, run) for run in store.runs()]
+
+    def lines() -> Iterable[str]:
+        for e in entries:
+            yield f"{e['run']}  {e['status']:<10}{e['done']}/{e['total']}  {e['dataset']}  {e['title']}"
+
+    print_answer(entries, as_json, lines)
+
+
+def show(run: RunId, as_json: AsJson = False) -> None:
+    """Show one run: its request, its progress and what is needed to repeat it."""
+    from mad_core.runs.token_usage import run_usage
+
+    store = open_store()
+    found = store.run(run)
+    data = _run_json(store, found) | {"device": found.device, "record": dict(found.record)}
+    used = run_usage(store, run)
+    data["usage"] = used.to_json() if used else None
+    data["fits"] = [
+        {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}
+        | {"facts": dict(e.facts)}
+        for e in store.run_subsets(run)
+    ]
+    print_answer(data, as_json, lambda: [f"{k}: {v}" for k, v in data.items()])
+
+
+def cancel(run: RunId, as_json: AsJson = False) -> None:
+    """Stop a run after its current batch; what it scored is kept."""
+    store = open_store()
+    store.cancel_run(run)
+    data = _run_json(store, store.run(run))
+    stops = data["status"] == "running"
+    print_answer(
+        data, as_json, lambda: [f"{run} stops after its current batch." if stops else f"{run} is {data['status']}."]
+    )
+
+
+def resume(
+    run: RunId,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Score failed images again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run at the first image without a score; find the threshold of its maps where it has none."""
+    from mad_core.runs.map_reductions import can_find_threshold
+
+    store = open_store()
+    found = store.run(run)
+    if retry_failed or found.done < found.total or found.status != "done" or can_find_threshold(store, found):
+        named_device(found.device)
+        store.resume_run(run, retry_failed=retry_failed)
+    finish_run(store, found)
+    data = _run_json(store, store.run(run))
+    print_answer(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
+
+
+def delete(run: RunId, as_json: AsJson = False) -> None:
+    """Delete a run with its scores and maps."""
+    open_store().delete_run(run)
+    print_answer({"deleted": run}, as_json, lambda: [f"{run} is deleted."])
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "runs": runs,
+    "show": show,
+    "cancel": cancel,
+    "resume": resume,
+    "delete": delete,
+}
+"""What the command line calls these."""

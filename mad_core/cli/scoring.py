@@ -1,0 +1,145 @@
+"""Commands of scoring: the catalogue, and scores of a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mad_core.cli.terminal import (
+    AsJson,
+    Calibrate,
+    Device,
+    Parameters,
+    Policy,
+    Seed,
+    Source,
+    checked_parameters,
+    counted,
+    finish_run,
+    named_device,
+    named_scorer,
+    open_store,
+    print_answer,
+    read_dataset,
+)
+from mad_core.errors import InputError, UnavailableError
+from mad_core.settings import Settings
+
+
+def list_scorers(as_json: AsJson = False) -> None:
+    """List the scorers: what they are, what they need, whether they can run here."""
+    from mad_core.scorers import catalog
+
+    entries = [info.to_json() for info in catalog.scorers()]
+
+    def lines() -> Iterable[str]:
+        for entry in entries:
+            yield f"{entry['id']:<22}{entry['family']:<24}{'ready' if entry['available'] else 'not ready'}"
+            yield f"    {entry['title']} - {entry['paper']}"
+            if entry["why_not"]:
+                yield f"    {entry['why_not']}"
+
+    print_answer(entries, as_json, lines)
+
+
+def _check_out(out: Path) -> None:
+    """Find out before the work whether its result can be written."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist; make it first.")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder {folder} cannot be written; choose another with --out.")
+
+
+def score(
+    source: Source,
+    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = "filterbank",
+    out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
+    subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
+    param: Parameters = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, stratified by level.")] = None,
+    device: Device = None,
+    seed: Seed = 0,
+    maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
+    policy: Policy = None,
+    calibrate: Calibrate = None,
+    force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a scorer on each subset's normals and score its test images; resumable."""
+    from mad_core.runs.parts import settle_parts
+    from mad_core.runs.results import write_run_scores
+    from mad_core.runs.store import RunRequest
+
+    info = named_scorer(scorer)
+    parameters = checked_parameters(info, param or [])
+    if maps not in ("all", "none", "on demand"):
+        raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")
+    device = named_device(device or Settings.from_environment().device)
+    missing = info.why_not(parameters)
+    if missing:
+        raise UnavailableError(missing)
+    _check_out(out)
+    imported = read_dataset(source, policy)
+    if imported.dataset.table.empty:
+        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
+    if imported.problems:
+        found = counted(len(imported.problems), "problem")
+        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+    if calibrate is not None:
+        imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
+    store = open_store()
+    dataset_id = store.add_dataset(imported)
+    request = RunRequest(
+        dataset_id,
+        info.id,
+        settle_parts(store, info, parameters, imported.dataset, subset or ()),
+        tuple(subset or ()),
+        limit,
+        seed,
+        device,
+        maps,
+        title=info.title,
+    )
+    run = store.request_run(request, force=force)
+    finish_run(store, run)
+    write_run_scores(store, run.id, out)
+    data = _score_summary(store, run.id, out)
+    print_answer(data, as_json, lambda: [_summary_line(data)])
+
+
+def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
+    run, entries, table = store.run(run_id), store.run_subsets(run_id), store.scores(run_id)
+    seconds = sum(e.seconds_score for e in entries)
+    return {
+        "run": run.id,
+        "scorer": run.scorer,
+        "n": len(table),
+        "n_scored": int(table["score"].notna().sum()),
+        "seconds_fit": round(sum(e.seconds_fit for e in entries), 3),
+        "seconds_score": round(seconds, 3),
+        "images_per_second": round(len(table) / seconds, 3) if seconds > 0 else None,
+        "device": run.record.get("device", {}).get("id", run.device),
+        "out": str(out),
+    }
+
+
+def _summary_line(data: Mapping[str, Any]) -> str:
+    return (
+        f"{data['n_scored']} of {data['n']} images scored by {data['scorer']} on {data['device']}: "
+        f"fit {data['seconds_fit']:.1f} s, score {data['seconds_score']:.1f} s; run {data['run']}, {data['out']}"
+    )
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "scorers": list_scorers,
+    "score": score,
+}
+"""What the command line calls these."""
