@@ -48,16 +48,9 @@ if runtime.exists():
     draw()
 else:
     from starlette.middleware import Middleware
-    from streamlit.runtime.pages_manager import PagesManager
 
-    from pages.ui import ended_runs, left_pages, origin, whole_callbacks
+    from pages.ui import origin, streamlit_patched
     from pages.ui.routes import lifespan, routes
 
-    left_pages.install()
-    ended_runs.install()
-    whole_callbacks.install()
-    origin.look_up_nothing()
-    # Without this, a fresh server that is first asked for /score takes pages/ for old-style pages, until
-    # st.navigation has run once.
-    PagesManager.uses_pages_directory = False
+    streamlit_patched.install()
     app = st.App(__file__, routes=routes(), middleware=[Middleware(origin.OwnPagesOnly)], lifespan=lifespan)

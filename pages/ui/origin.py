@@ -1,7 +1,6 @@
 """Who may hold a socket to this server: its own pages. And no other site may frame them.
 
-Streamlit also lets any page of ``localhost`` in, and looks up this machine's external address at another host, in
-the event loop, before it refuses a stranger. Here a stranger is refused first, and nothing is looked up.
+Streamlit also lets any page of ``localhost`` in, and refuses a stranger only in the event loop.
 """
 
 from __future__ import annotations
@@ -55,14 +54,3 @@ def _unframed(send: Send) -> Send:
         await send(message)
 
     return answer
-
-
-def look_up_nothing() -> None:
-    """Keep Streamlit from asking another host for this machine's external address, also when it starts."""
-    from streamlit import net_util
-
-    net_util.get_external_ip = _unknown
-
-
-def _unknown() -> None:
-    """An address that nobody has looked up."""

@@ -1,4 +1,4 @@
-"""Image routes and the life of the web process.
+"""The app's own routes and the life of the web process.
 
 A page can be asked for while the engine is still being imported, so nothing here imports it before the
 server listens.
@@ -13,25 +13,32 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pages.ui.urls import base
 
+FIRST_PAGE = "data"
 AGAIN_SECONDS = 10.0
 """Between two attempts to open a store that cannot be opened, its database not being up yet."""
 log = logging.getLogger("mad.web")
 
 
 def routes() -> list[Route]:
-    """All image routes, below the path that a reverse proxy serves the app at."""
+    """Images, and the first page under its own name, below the path that a reverse proxy serves the app at."""
     at = base()
     kinds = ("original", "preview", "thumbnail", "mask")
     return [
         *(Route(f"{at}/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
         Route(f"{at}/map/{{run}}/{{image}}", _serve("map")),
         Route(f"{at}/single/{{job:int}}/{{kind}}", _serve("single")),
+        Route(f"{at}/{FIRST_PAGE}", _to_first_page),
     ]
+
+
+def _to_first_page(request: Request) -> Response:
+    """Streamlit serves its default page at the root alone, and says "Page not found" at that page's own path."""
+    return RedirectResponse(f"{base()}/?{request.url.query}".removesuffix("?"))
 
 
 def _serve(kind: str) -> Callable[[Request], Response]:

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from streamlit import config, net_util
 from streamlit.web.server.starlette.starlette_websocket import create_websocket_routes
 
-from pages.ui import origin, routes
+from pages.ui import origin, routes, streamlit_patched
 
 HOST = "127.0.0.1:8501"
 
@@ -129,5 +129,5 @@ def test_nothing_can_be_framed(client: TestClient) -> None:
 def test_streamlit_asks_nobody_for_an_external_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(net_util, "get_external_ip", net_util.get_external_ip)
     monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda *_, **__: pytest.fail("an address was asked for"))
-    origin.look_up_nothing()
+    streamlit_patched._look_up_nothing()
     assert net_util.get_external_ip() is None

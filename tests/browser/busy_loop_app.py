@@ -1,7 +1,7 @@
 """Presses whose runs have ended before a busy event loop has sent what they drew.
 
 ``Press`` is beside a clock that renews itself; ``Press slowly`` takes three seconds, and when it is pressed again
-while it runs, twenty. With ``SEND_ENDED_RUNS=1`` messages of ended runs are sent, as in the app.
+while it runs, twenty. With ``STREAMLIT_PATCHED=1`` messages of ended runs are sent, as in the app.
 """
 
 import os
@@ -40,10 +40,10 @@ if runtime.exists():
 else:
     from streamlit.runtime.app_session import AppSession
 
-    from pages.ui import ended_runs
+    from pages.ui import streamlit_patched
 
-    if os.environ.get("SEND_ENDED_RUNS"):
-        ended_runs.install()
+    if os.environ.get("STREAMLIT_PATCHED"):
+        streamlit_patched.install()
     request_rerun, enqueue = AppSession.request_rerun, AppSession._enqueue_forward_msg
 
     def busy(self: Any, request: Any) -> None:

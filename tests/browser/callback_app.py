@@ -1,6 +1,6 @@
 """Two buttons: the callback of "Count" takes half a second between two uses of the session's state.
 
-With ``WHOLE_CALLBACKS=1`` callbacks run to their end, as in the app.
+With ``STREAMLIT_PATCHED=1`` callbacks run to their end, as in the app.
 """
 
 import os
@@ -26,8 +26,8 @@ if runtime.exists():
     st.button("Look")
     st.markdown(f"Counted {st.session_state.get('counted', 0)}, noted {st.session_state.get('noted', 0)}")
 else:
-    if os.environ.get("WHOLE_CALLBACKS"):
-        from pages.ui import whole_callbacks
+    if os.environ.get("STREAMLIT_PATCHED"):
+        from pages.ui import streamlit_patched
 
-        whole_callbacks.install()
+        streamlit_patched.install()
     app = st.App(__file__)

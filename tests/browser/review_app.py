@@ -117,7 +117,7 @@ def _said(act: object) -> str:
 if runtime.exists():
     draw()
 else:
-    from pages.ui import whole_callbacks
+    from pages.ui import streamlit_patched
 
-    whole_callbacks.install()
+    streamlit_patched.install()
     app = st.App(__file__, routes=[Route("/image/{image:int}", _image)])

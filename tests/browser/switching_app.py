@@ -1,5 +1,9 @@
-"""Two pages, each with a clock that renews itself, and a press that leads from the first to the second."""
+"""Two pages, each with a clock that renews itself, and a press that leads from the first to the second.
 
+With ``STREAMLIT_PATCHED=1`` what the first asked for is dropped once it was left, as in the app.
+"""
+
+import os
 import time
 
 import streamlit as st
@@ -31,7 +35,8 @@ if runtime.exists():
     first_page = st.Page(first, title="First", url_path="first", default=True)
     st.navigation([first_page, second_page], position="top").run()
 else:
-    from pages.ui import left_pages
+    if os.environ.get("STREAMLIT_PATCHED"):
+        from pages.ui import streamlit_patched
 
-    left_pages.install()
+        streamlit_patched.install()
     app = st.App(__file__)

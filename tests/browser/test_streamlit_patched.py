@@ -1,0 +1,165 @@
+"""What Streamlit alone gets wrong, each beside what it does once patched.
+
+Where a test of Streamlit alone fails, Streamlit has learned it: that row of ``PATCHES`` can go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ROOT, Server, Watch, free_port
+from tests.browser.slow_link import slow_link
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Serve = Callable[..., Server]
+APPS = Path(__file__).parent
+PATCHED = {"STREAMLIT_PATCHED": "1"}
+PRESSES = 5
+ROUNDS = 5
+OPENING_MS = 60_000
+BESIDE_PAGES = """
+import streamlit as st
+from streamlit import runtime
+
+if runtime.exists():
+    st.navigation([st.Page(lambda: st.title("First"), url_path="first", default=True),
+                   st.Page(lambda: st.title("Second"), url_path="second")]).run()
+else:
+    app = st.App(__file__)
+"""
+
+
+# -- a folder of pages beside the app -----------------------------------------------------------------
+
+
+def test_a_fresh_server_knows_every_page(
+    serve: Serve, page: Page, watch: Watch, settled: Callable[[Page], None]
+) -> None:
+    server = serve(ROOT / "app.py")
+    page.goto(f"{server.url}/score")
+    expect(page.get_by_role("heading", name="Score", exact=True)).to_be_visible(timeout=OPENING_MS)
+    settled(page)
+    expect(page.get_by_text("Page not found")).to_be_hidden()
+    watch.errors[:] = [error for error in watch.errors if "/score/_stcore/" not in error]  # it looks there first
+
+
+def test_streamlit_alone_takes_the_folder_for_its_pages(serve: Serve, page: Page, watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "app.py").write_text(BESIDE_PAGES, encoding="utf-8")
+    page.goto(f"{serve(tmp_path / 'app.py').url}/second")
+    expect(page.get_by_text("Page not found")).to_be_visible()
+    watch.errors.clear()
+
+
+# -- requests of a page that was left ----------------------------------------------------------------
+
+
+def test_what_a_page_asked_for_before_it_was_left_does_not_come_back(serve: Serve, page: Page) -> None:
+    server, port = serve(APPS / "switching_app.py", PATCHED), free_port()
+    with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
+        for number in range(ROUNDS):
+            go_on(page, port, number)
+            expect(page.get_by_role("heading", name="Second")).to_be_visible(timeout=5000)
+            expect(page.get_by_text("All of it")).to_be_visible(timeout=5000)
+
+
+def test_streamlit_alone_goes_back(serve: Serve, page: Page, watch: Watch) -> None:
+    server, port = serve(APPS / "switching_app.py"), free_port()
+    arrived = []
+    with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
+        for number in range(ROUNDS):
+            go_on(page, port, number)
+            arrived.append(page.get_by_role("heading", name="Second").is_visible() and not watch.errors)
+            watch.errors.clear()
+    assert not all(arrived)
+
+
+def go_on(page: Page, port: int, number: int) -> None:
+    page.goto(f"http://127.0.0.1:{port}/")
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    page.wait_for_timeout(500 + 200 * number)
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_timeout(1500)
+
+
+# -- what an ended run drew --------------------------------------------------------------------------
+
+
+def test_what_a_press_drew_is_sent(serve: Serve, page: Page) -> None:
+    page.goto(serve(APPS / "busy_loop_app.py", PATCHED).url)
+    for number in range(1, PRESSES + 1):
+        page.get_by_role("button", name="Press").click()
+        expect(page.get_by_text(f"Pressed {number} times")).to_be_visible(timeout=10_000)
+
+
+def test_streamlit_alone_loses_it(serve: Serve, page: Page) -> None:
+    page.goto(serve(APPS / "busy_loop_app.py").url)
+    page.get_by_role("button", name="Press").click()
+    page.wait_for_timeout(4000)
+    expect(page.get_by_text("Pressed 1 times")).to_be_hidden()
+
+
+def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(serve: Serve, page: Page) -> None:
+    press_twice(page, serve(APPS / "busy_loop_app.py", PATCHED))
+    expect(page.get_by_text("Slowly pressed 1 times")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Slowly pressed 2 times")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Press slowly")).to_be_visible()
+
+
+def test_streamlit_alone_shows_only_the_last(serve: Serve, page: Page) -> None:
+    press_twice(page, serve(APPS / "busy_loop_app.py"))
+    page.wait_for_timeout(8000)
+    expect(page.get_by_text("Slowly pressed 0 times")).to_be_visible()
+
+
+def press_twice(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?slow=1")
+    button = page.get_by_role("button", name="Press slowly")
+    button.click()
+    page.wait_for_timeout(300)
+    button.click()
+
+
+# -- callbacks ---------------------------------------------------------------------------------------
+
+
+def test_callbacks_run_to_their_end(serve: Serve, page: Page) -> None:
+    page.goto(serve(APPS / "callback_app.py", PATCHED).url)
+    for number in range(1, 4):
+        press_and_go_on(page)
+        expect(page.get_by_text(f"Counted {number}, noted {number}")).to_be_visible(timeout=60_000)
+
+
+def test_streamlit_alone_leaves_them(serve: Serve, page: Page) -> None:
+    page.goto(serve(APPS / "callback_app.py").url)
+    press_and_go_on(page)
+    page.wait_for_timeout(2000)
+    expect(page.get_by_text("Counted 0")).to_be_visible()
+
+
+def press_and_go_on(page: Page) -> None:
+    page.get_by_role("button", name="Count").click()
+    page.wait_for_timeout(200)  # within its callback
+    page.get_by_role("button", name="Note").click()
+    page.get_by_role("button", name="Look").click()
+
+
+# -- the address of the first page -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["", "/mad"])
+def test_the_first_page_has_its_own_address_too(
+    serve: Serve, page: Page, settled: Callable[[Page], None], path: str
+) -> None:
+    server = serve(ROOT / "app.py", {"STREAMLIT_SERVER_BASE_URL_PATH": path}, path=path)
+    page.goto(f"{server.url}/data?guide=2&dataset=none+such%26")
+    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible(timeout=OPENING_MS)
+    settled(page)
+    expect(page.get_by_text("Page not found")).to_be_hidden()
+    expect(page).to_have_url(re.compile(rf"^{re.escape(server.url)}/\?.*guide=2"))
