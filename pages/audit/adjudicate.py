@@ -11,9 +11,12 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.consensus import disagreements
+from pages.audit.acts import NOTE, take_back, taking, write
 from pages.audit.context import ROLES, Audit, records
-from pages.audit.review import NOTE, Line, item_of, ladders, look, take_back, taking, write
+from pages.audit.ladder import ladders
+from pages.audit.review import item_of
 from pages.audit.review_component import Act, Item, Mine, Place, Queue, Reveal, review
+from pages.audit.review_queue import ReviewQueue, look
 from pages.ui import session, urls
 from pages.ui.text import level_text, plain
 
@@ -36,24 +39,28 @@ def adjudicate_section(audit: Audit) -> None:
         )
     else:
         st.caption("Images on which reviewers disagree, the widest disagreement first. What you decide stands.")
-        line = _line(audit, contested["image_id"].tolist())
-        st.fragment(_decide)(audit, line)
+        queue = _queue(audit, contested["image_id"].tolist())
+        st.fragment(_decide)(audit, queue)
     _reviewers(audit)
 
 
-def _line(audit: Audit, contested: Sequence[str]) -> Line:
+def _queue(audit: Audit, contested: Sequence[str]) -> ReviewQueue:
     """The queue; images that come to be contested later join at its end, so that nothing moves meanwhile."""
     kept = st.session_state.get(DECISIONS)
     if kept and kept["dataset"] == audit.info.id:
-        ids = (*kept["line"].ids, *(i for i in contested if i not in set(kept["line"].ids)))
+        ids = (*kept["queue"].ids, *(i for i in contested if i not in set(kept["queue"].ids)))
     else:
         ids, kept = tuple(contested), None
     key = hashlib.blake2b("\0".join((audit.info.id, *ids)).encode(), digest_size=6).hexdigest()
-    if kept is None or kept["line"].ids != ids:
+    if kept is None or kept["queue"].ids != ids:
         decided = _decided(audit)
         first = next((i for i, image_id in enumerate(ids) if image_id not in decided), 0)
-        st.session_state[DECISIONS] = {"dataset": audit.info.id, "line": Line(key, "", ids), "at": Place(0, first)}
-    return st.session_state[DECISIONS]["line"]
+        st.session_state[DECISIONS] = {
+            "dataset": audit.info.id,
+            "queue": ReviewQueue(key, "", ids),
+            "at": Place(0, first),
+        }
+    return st.session_state[DECISIONS]["queue"]
 
 
 def _decided(audit: Audit) -> dict[str, Mine]:
@@ -61,22 +68,22 @@ def _decided(audit: Audit) -> dict[str, Mine]:
     return {row.image_id: Mine("level", float(row.level), row.reason) for row in rows.itertuples()}
 
 
-def _decide(audit: Audit, line: Line) -> None:
+def _decide(audit: Audit, queue: ReviewQueue) -> None:
     at: Place = st.session_state[DECISIONS]["at"]
     start = max(at.place - BEHIND, 0)
     decided, ratings = _decided(audit), records().ratings(audit.info.id)
-    items = tuple(_item(audit, i, decided, ratings) for i in line.ids[start : at.place + AHEAD + 1])
+    items = tuple(_item(audit, i, decided, ratings) for i in queue.ids[start : at.place + AHEAD + 1])
     review(
-        Queue(line.key, len(line.ids), start, items, at, ladders(audit, {item.subset for item in items})),
-        done=sum(image_id in decided for image_id in line.ids),
-        total=len(line.ids),
+        Queue(queue.key, len(queue.ids), start, items, at, ladders(audit, {item.subset for item in items})),
+        done=sum(image_id in decided for image_id in queue.ids),
+        total=len(queue.ids),
         pace="",
         show_after=False,
         decides=True,
         note=st.session_state.get(NOTE),
         whose=audit.whose,
         key="audit_decide",
-        on_act=taking(lambda act: _do(audit, line, act)),
+        on_act=taking(lambda act: _do(audit, queue, act)),
     )
 
 
@@ -108,18 +115,18 @@ def _said(audit: Audit, rating: Any) -> str:
     return f"{words}: {rating.reason}" if rating.reason else words
 
 
-def _do(audit: Audit, line: Line, act: Act) -> None:
+def _do(audit: Audit, queue: ReviewQueue, act: Act) -> None:
     if act.act == "level":
         write(audit, replace(act, act="adjudicate"), scores_visible=True)
     elif act.act in ("comment", "region"):
         write(audit, act, scores_visible=True)
     elif act.act in ("undo", "redo"):
         about = take_back(audit, act)
-        place, kept = line.place_of(about.image_id) if about else None, st.session_state[DECISIONS]
+        place, kept = queue.place_of(about.image_id) if about else None, st.session_state[DECISIONS]
         if place is not None:
             kept["at"] = Place(kept["at"].number + 1, place)
     elif act.act == "at":
-        look(line, act.image, DECISIONS)
+        look(queue, act.image, DECISIONS)
 
 
 # -- roles ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from mad_core.runs.comparing import distinct_names
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run
 from pages.audit.context import Audit, records
-from pages.audit.review import scored_runs
+from pages.audit.review_queue import scored_runs
 from pages.ui import charts, engine, session
 from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
 from pages.ui.reading import how_to_read

@@ -24,7 +24,7 @@ from mad_core.errors import InputError
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.uploads import safe_name
 from pages.audit.context import Audit, records
-from pages.audit.review import scored_runs
+from pages.audit.review_queue import scored_runs
 from pages.ui import engine, session
 from pages.ui.audited_labels import corrections_in_words, rule_choice
 from pages.ui.text import plain

@@ -14,9 +14,11 @@ from mad_core.audit.events import Event
 from mad_core.audit.pairs import MOST, Order, fit, next_pair
 from mad_core.figures.severity_order import describe_severity_order, severity_order
 from mad_core.palette import chrome
+from pages.audit.acts import NOTE, take_back, taking, write
 from pages.audit.context import Audit, records
-from pages.audit.review import NOTE, committed_images, item_of, take_back, taking, write
+from pages.audit.review import item_of
 from pages.audit.review_component import Act, Pair, pairs
+from pages.audit.review_queue import committed_images
 from pages.ui import charts, session, urls
 from pages.ui.gallery import Tile, gallery
 from pages.ui.reading import how_to_read

@@ -14,7 +14,8 @@ from mad_core.runs.parts import kind_of, settle_parts
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
-from pages.score.multimodal import Asked, asking_form, asks_a_model, needs_consent
+from pages.score.multimodal import Asked, asking_form, asks_a_model
+from pages.score.sending import needs_consent
 from pages.ui import engine, session
 from pages.ui.fields import fields, key_of, run_field
 from pages.ui.text import plain

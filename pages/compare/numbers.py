@@ -1,0 +1,163 @@
+"""The metric table of the runs in view, what it says in words, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mad_core.metrics import comparing
+from mad_core.runs.comparing import (
+    metrics_csv,
+    scores_side_by_side_csv,
+    side_by_side,
+    supervision_note,
+)
+from mad_core.teaching import METRICS
+from pages.compare import deferred_intervals
+from pages.compare.report import report_download
+from pages.compare.view import View, draws_of, renewed
+from pages.ui import audited_labels, engine
+from pages.ui.reading import how_to_read
+from pages.ui.table import metric_table
+from pages.ui.text import plain
+
+COMPUTING = "The 95 % intervals are being computed."
+COLUMNS = {
+    "auroc": "AUROC",
+    "c_index": "C-index",
+    "kendall_tau_b": "Kendall's tau-b",
+    "abnormal_only": "Abnormal only",
+    "ties": "Tied pairs",
+    "coverage": "Images",
+}
+
+
+def numbers(view: View) -> None:
+    """The table and what it says; values stand there before their intervals, which are computed run by run."""
+    view = renewed(view)
+    founds = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
+    wanted = intervals_key(view)
+    if deferred_intervals.waits("numbers", wanted):
+        _table(view, founds)
+        st.caption(COMPUTING)
+        return
+    computing = deferred_intervals.lacks("numbers", wanted)
+    slot = st.empty() if computing else st.container()  # what an empty place holds vanishes before it is drawn anew
+    for place, run in enumerate(view.runs):
+        if computing:
+            with slot.container():
+                _table(view, founds)
+                st.caption(COMPUTING)
+        founds[place] = audited_labels.metrics(run, view.subset, draws_of(run), view.audited)
+    with slot.container():
+        _table(view, founds)
+        _in_words(view, founds)
+    deferred_intervals.computed("numbers", wanted, view.runs)
+
+
+def intervals_key(view: View) -> tuple[Any, ...]:
+    """What intervals in the table depend on."""
+    labels = None if view.audited is None else view.audited["audited"].tolist()
+    return view.subset, labels, [(run.id, run.done) for run in view.runs if not run.active]
+
+
+def _table(view: View, founds: Sequence[dict[str, Any]]) -> None:
+    rows = [(view.names[run.id], found) for run, found in zip(view.runs, founds, strict=True)]
+    partial = {view.names[run.id]: note for run in view.runs if (note := view.partial(run))}
+    complete = {name: found for name, found in rows if name not in partial}
+    metric_table(
+        rows,
+        notes=_notes(view, partial),
+        best=comparing.best(complete) if _same_images(founds) else None,
+        reference=comparing.reference_rows(_fullest(founds)),
+        level_names=view.level_names,
+    )
+
+
+def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
+    """Under each run's name: whether it is partial, and which labels it owes its scores to."""
+    found = {}
+    for run in view.runs:
+        name = view.names[run.id]
+        facts = [entry.facts for entry in engine.store().run_subsets(run.id)]
+        found[name] = " · ".join(note for note in (partial.get(name, ""), supervision_note(run, facts)) if note)
+    return found
+
+
+def _same_images(founds: Sequence[dict[str, Any]]) -> bool:
+    """Whether the runs were asked for equally many images of each level."""
+    return all(found["levels"] == founds[0]["levels"] for found in founds)
+
+
+def _fullest(founds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return max(founds, key=lambda found: found["n_scored"])
+
+
+def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
+    average = "Averages over the subsets; raw scores of different subsets are never pooled. " if not view.subset else ""
+    st.caption(
+        f"{average}Under each value its 95 % bootstrap interval. **Bold**: best, and its interval lies above those of "
+        "all others. Underlined: highest, but the intervals overlap or are not known. Partial runs are never marked. "
+        "Where a run owes its scores to severity labels or to a general model, its name says so; the others learned "
+        "from training normals alone."
+    )
+    if not _same_images(founds):
+        st.caption(
+            "The runs were asked for different images, so none is marked as best. Below, two runs are compared on the "
+            "images that both scored."
+        )
+    with st.expander("What these numbers say", expanded=True, icon=":material/notes:"):
+        st.markdown(plain(comparing.reference_in_words(_fullest(founds))))
+        said = [
+            f"- **{plain(view.names[run.id])}**: {plain(' '.join(sentences))}"
+            for run, found in zip(view.runs, founds, strict=True)
+            if (sentences := comparing.in_words(found))
+        ]
+        st.markdown("\n".join(said))
+
+
+def export(view: View) -> None:
+    with st.container(horizontal=True):
+        st.download_button(
+            "Metrics as CSV",
+            data=lambda: _metrics_csv(view),
+            file_name="metrics.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Scores side by side as CSV",
+            data=lambda: _scores_csv(view),
+            file_name="scores-side-by-side.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        report_download(view.report)
+        how_to_read("metrics", "the table")
+        with st.popover("What the columns mean", type="tertiary"):
+            st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in METRICS.items()))
+
+
+def _metrics_csv(view: View) -> str:
+    rows = []
+    for run in view.runs:
+        subsets = [view.subset] if view.subset else [None, *(run.subsets if len(run.subsets) > 1 else ())]
+        for subset in subsets:
+            label = subset or "average over subsets"
+            rows.append(
+                (run.id, view.names[run.id], label, audited_labels.metrics(run, subset, draws_of(run), view.audited))
+            )
+    return metrics_csv(rows)
+
+
+def _scores_csv(view: View) -> str:
+    return scores_side_by_side_csv(_side_by_side(view), {run.id: view.names[run.id] for run in view.runs})
+
+
+def _side_by_side(view: View) -> pd.DataFrame:
+    return side_by_side({run.id: view.rows(run) for run in view.runs})

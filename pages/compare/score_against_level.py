@@ -1,0 +1,89 @@
+"""Score against severity level: for each run the raincloud and, beside it, the inversion matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from mad_core.figures import (
+    describe_inversion_matrix,
+    describe_raincloud,
+    inversion_matrix,
+    raincloud,
+)
+from mad_core.metrics import comparing
+from mad_core.runs.comparing import (
+    ranks_within_subsets,
+)
+from mad_core.runs.store import Run
+from pages.compare.view import View, open_image, renewed
+from pages.ui import charts
+from pages.ui.reading import how_to_read
+
+FIGURE_SECONDS = 5.0
+
+
+def score_against_level(view: View) -> None:
+    """For each run the raincloud and, beside it, the inversion matrix."""
+    st.subheader("Score against severity level", anchor=False)
+    st.caption(
+        "A click on a point opens its image. The matrix takes the C-index apart: for each pair of levels, how often "
+        "the more severe image scores higher."
+    )
+    with st.container(horizontal=True):
+        how_to_read("raincloud", "the clouds")
+        how_to_read("matrix", "the matrix")
+    for place, run in enumerate(view.runs):
+        st.fragment(_figures, run_every=FIGURE_SECONDS if run.active else None)(view, place)
+
+
+def _figures(view: View, place: int) -> None:
+    run = renewed(view).runs[place]
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        _cloud(view, run)
+    with right:
+        _matrix(view, run)
+
+
+def _cloud(view: View, run: Run) -> None:
+    figure, alt = _cloud_of(view, run, view.key(run))
+    clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
+    open_image(view.rows(run), clicked, run.id)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
+    view, run = _view, _run
+    rows = view.rows(run)
+    scores, label = rows["score"], "anomaly score"
+    if view.subset is None and len(run.subsets) > 1:
+        scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
+    figure = raincloud(
+        rows["level"],
+        scores,
+        rows["image_id"].tolist(),
+        level_names=view.level_names,
+        theme=charts.theme(),
+        title=view.names[run.id],
+        score_label=label,
+        hover=rows["path"].tolist(),
+        height=330,
+        width=520,
+    )
+    return figure, describe_raincloud(rows["level"], scores, level_names=view.level_names, score_label=label)
+
+
+def _matrix(view: View, run: Run) -> None:
+    figure, alt = _matrix_of(view, run, view.key(run))
+    charts.show(figure, f"{view.names[run.id]}: {alt}", f"matrix_{run.id}_{view.subset}")
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _matrix_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
+    view, rows = _view, _view.rows(_run)
+    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    figure = inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=charts.theme(), width=450)
+    return figure, describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)

@@ -1,0 +1,159 @@
+"""Two runs side by side: their difference with its interval, rank against rank, and where they disagree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from mad_core.figures import (
+    describe_metric_intervals,
+    describe_rank_scatter,
+    metric_intervals,
+    rank_scatter,
+)
+from mad_core.figures.raincloud import POINTS_A_LEVEL
+from mad_core.metrics import comparing
+from mad_core.palette import Theme
+from mad_core.runs.comparing import (
+    ranks_within_subsets,
+    side_by_side,
+)
+from pages.compare import deferred_intervals
+from pages.compare.view import LIVE_SECONDS, View, draws_of, open_image
+from pages.ui import charts, engine, session, tiles
+from pages.ui.gallery import gallery
+from pages.ui.reading import how_to_read
+from pages.ui.text import plain
+
+APART = 6
+DIFFERENCES = {
+    "c_index": "C-index",
+    "kendall_tau_b": "Kendall's tau-b",
+    "auroc_whole": "AUROC, all levels",
+    "abnormal_c_index": "C-index, abnormal only",
+    "abnormal_kendall_tau_b": "tau-b, abnormal only",
+}
+
+
+def two_runs(view: View) -> None:
+    """Two of the runs: their difference with its interval, rank against rank, and where they disagree."""
+    st.subheader("Two runs side by side", anchor=False)
+    ids = [run.id for run in view.runs]
+    with st.container(horizontal=True):
+        how_to_read("ranks", "ranks")
+        how_to_read("difference", "the difference")
+    with st.container(horizontal=True):
+        first = st.selectbox(
+            "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])
+        )
+        others = [run_id for run_id in ids if run_id != first]
+        second = st.selectbox(
+            "Against",
+            others,
+            format_func=view.names.__getitem__,
+            width=320,
+            **session.bound("against", others, others[0]),
+        )
+    key = view.key(*(run for run_id in (first, second) for run in view.runs if run.id == run_id))
+    table = _pair_of(view, first, second, key)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _ranks(view, table, first, second, key)
+    with right:
+        draws = min(draws_of(run) for run in view.runs if run.id in (first, second))
+        renewed = bool(draws) and deferred_intervals.waits("difference", key)
+        st.fragment(_difference, run_every=LIVE_SECONDS if renewed else None)(view, table, first, second, draws, key)
+    _disagreements(view, table, first, second)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _pair_of(_view: View, first: str, second: str, key: tuple[Any, ...]) -> pd.DataFrame:
+    """The images that both runs scored, with their ranks; shared by all sessions, never changed."""
+    table = side_by_side({run.id: _view.rows(run) for run in _view.runs if run.id in (first, second)})
+    return table[table[first].notna() & table[second].notna()].assign(
+        rank_a=lambda t: ranks_within_subsets(t, first), rank_b=lambda t: ranks_within_subsets(t, second)
+    )
+
+
+def _ranks(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
+    figure, alt = _ranks_of(view, table, first, second, key)
+    clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
+    open_image(table, clicked, first)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _ranks_of(
+    _view: View, _table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]
+) -> tuple[go.Figure, str]:
+    view, table = _view, _table
+    name_a, name_b = view.names[first], view.names[second]
+    figure = rank_scatter(
+        table["rank_a"],
+        table["rank_b"],
+        table["level"],
+        table["image_id"].tolist(),
+        level_names=view.level_names,
+        theme=charts.theme(),
+        hover=table["path"].tolist(),
+        name_a=name_a,
+        name_b=name_b,
+        points_a_level=POINTS_A_LEVEL,
+    )
+    return figure, describe_rank_scatter(table["rank_a"], table["rank_b"], name_a=name_a, name_b=name_b)
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
+def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> Any:
+    return comparing.differences(_table["level"], _table[first], _table[second], _table["subset"], draws=draws)
+
+
+def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:
+    if draws and deferred_intervals.waits("difference", key):
+        st.caption("The paired intervals are being computed.")
+        return
+    n, found = _differences(table, first, second, draws, key)
+    rows = [
+        {"name": label, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
+        for metric, label in DIFFERENCES.items()
+        for value, interval in [found[metric]]
+    ]
+    title = f"{view.names[first]} minus {view.names[second]}"
+    figure, alt = _difference_of(rows, charts.theme())
+    st.markdown(f"**{plain(title)}**, on the {n:,} images that both scored")
+    charts.show(figure, f"{title}: {alt}", f"difference_{first}_{second}")
+    st.caption(
+        "Paired 95 % bootstrap intervals: both runs on the same resampled images, drawn within each level. An interval "
+        "that holds 0 does not tell the two apart."
+    )
+    if draws:
+        deferred_intervals.computed("difference", key, view.runs)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _difference_of(rows: list[dict[str, Any]], theme: Theme) -> tuple[go.Figure, str]:
+    facts = {"reference": [("no difference", 0.0)], "x_title": "difference"}
+    return metric_intervals(rows, theme=theme, width=620, **facts), describe_metric_intervals(rows, **facts)
+
+
+def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> None:
+    """The images whose ranks lie furthest apart."""
+    gaps: Any = (table["rank_a"] - table["rank_b"]).abs()
+    furthest = table.loc[gaps.nlargest(APART).index]
+    dataset = engine.store().dataset(view.info.id)
+    these: Any = dataset.table[dataset.table["image_id"].isin(furthest["image_id"].tolist())]
+    images: dict[str, Any] = {image.image_id: image for image in these.itertuples()}
+    st.markdown("**Where they disagree most**")
+    st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
+    shown = []
+    for row in furthest.itertuples():
+        image = images[row.image_id]
+        label = f"{row.rank_a:.0f} / {row.rank_b:.0f}"
+        shown.append(replace(tiles.tile(view.info, image, dataset.levels(image.subset)), score_label=label))
+    open_image(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
+    if view.subset and st.button("All images by rank difference", icon=":material/grid_view:"):
+        session.put(image=None, subset=view.subset, split=None, sort="rank difference", run=first, against=second)
+        st.switch_page("pages/images/page.py")

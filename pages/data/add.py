@@ -1,0 +1,108 @@
+"""Add a dataset: from this machine, by upload, or a published benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import streamlit as st
+
+from mad_core import remote
+from mad_core.datasets.madbench import BENCHMARKS
+from mad_core.errors import InputError
+from mad_core.runs.fetch_job import queue_fetch
+from mad_core.runs.uploads import keep_upload
+from pages.ui import engine, session
+
+ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
+
+
+@st.dialog("Add a dataset", width="large")
+def add_dataset_dialog() -> None:
+    add_dataset()
+
+
+def add_dataset() -> None:
+    here, upload, published = st.tabs(["From this machine", "Upload", "Published benchmark"])
+    with here, st.form("add_path", border=False):
+        source = st.text_input(
+            "Folder, table or archive",
+            placeholder="/data/parts/line3",
+            help="A folder a level (level_0 …), a MAD-Bench folder, an MVTec-style tree, a CSV, JSON or Parquet "
+            "table, or a zip or tar of any of these; a folder on object storage, s3://bucket/line3. Headers and "
+            "digests are checked now, pixels are decoded when an image is looked at or scored.",
+        )
+        policy = st.text_input(
+            "Severity policy (optional)", placeholder="/data/parts/severity.yaml", help="YAML: defect type to level."
+        )
+        asked = st.form_submit_button("Import") and source.strip()
+        if asked and session.attempt(lambda: _queue_path(source.strip(), policy.strip())):
+            st.rerun()
+    with upload, st.form("add_upload", border=False, clear_on_submit=True):
+        _upload_form()
+    with published, st.form("fetch", border=False):
+        _fetch_form()
+
+
+def _upload_form() -> None:
+    file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
+    if not st.form_submit_button("Upload and import") or file is None:
+        return
+    if session.attempt(lambda: _queue_upload(file.name, file)):
+        st.rerun()
+
+
+def _fetch_form() -> None:
+    """Download MAD-Bench, or some of it, into a folder of this machine, and import that."""
+    st.caption(
+        "MAD-Bench from the Hugging Face hub. A download that was stopped goes on where it was. "
+        "Each dataset has terms of its own: read them before you use it."
+    )
+    titles = {b.key: b.title for b in BENCHMARKS}
+    datasets = st.multiselect(
+        "Datasets to download",
+        list(titles),
+        format_func=titles.__getitem__,
+        placeholder="all six",
+        key="fetch_datasets",
+    )
+    subsets = st.text_input(
+        "Or single subsets", placeholder="mvtec/bottle, visa/pcb1", help="Joined by commas.", key="fetch_subsets"
+    )
+    to = st.text_input("Into the folder", str(engine.store().settings.home / "madbench"), key="fetch_to")
+    asked = st.form_submit_button("Download and import")
+    if asked and session.attempt(lambda: _queue_fetch([*datasets, subsets.strip()], to.strip())):
+        st.rerun()
+
+
+def _queue_fetch(only: list[str], to: str) -> int:
+    store, folder = engine.store(), Path(to).expanduser()
+    if not to or not folder.is_absolute():
+        raise InputError("Name the folder to download into, from the root on: /data/madbench.")
+    if not store.settings.may_open(folder):
+        roots = ", ".join(str(r) for r in store.settings.allowed_roots)
+        raise InputError(f"{to} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
+    return queue_fetch(store, ",".join(filter(None, only)), folder, then="import")
+
+
+def _queue_path(source: str, policy: str) -> int:
+    store = engine.store()
+    if remote.is_address(source):
+        source = remote.plain_address(source)
+        if not store.settings.may_open_address(source):
+            raise InputError(f"{source} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
+    here = (policy,) if remote.is_address(source) else (source, policy)
+    for path in filter(None, here):
+        if not store.settings.may_open(Path(path)):
+            roots = ", ".join(str(r) for r in store.settings.allowed_roots)
+            raise InputError(f"{path} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
+        if not Path(path).expanduser().exists():
+            raise InputError(f"{path} does not exist on the machine that runs this app.")
+    known = source if remote.is_address(source) else str(Path(source).expanduser())
+    return store.queue.submit("import", {"source": known, "policy": policy or None}, key=f"import:{source}")
+
+
+def _queue_upload(name: str, data: IO[bytes]) -> int:
+    store = engine.store()
+    path = keep_upload(store.settings, name, data)
+    return store.queue.submit("import", {"source": str(path), "name": Path(name).stem}, key=f"import:{path.name}")
