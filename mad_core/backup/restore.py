@@ -42,6 +42,7 @@ from mad_core.backup.create import (
     store_file,
 )
 from mad_core.errors import InputError, MadError, WorkError
+from mad_core.paths import fits, remove_tree
 from mad_core.runs.database.engine import (
     Database,
     open_engine,
@@ -109,12 +110,12 @@ def restore(
         home.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(home.with_name(f".{home.name}.restore.lock"), timeout=0):
             for left in home.parent.glob(f".{_literal(home.name)}.restoring-*"):
-                shutil.rmtree(left, ignore_errors=True)  # of a restore that was killed
+                remove_tree(left)  # of a restore that was killed
             building = home.with_name(f".{home.name}.restoring-{secrets.token_hex(4)}")
             try:
                 return _restore(settings, path, home, building, replace, progress)
             finally:
-                shutil.rmtree(building, ignore_errors=True)
+                remove_tree(building)
     except Timeout:
         raise WorkError(f"Another restore into {home} is going on.") from None
     except OSError as error:
@@ -210,6 +211,7 @@ def _relative(name: str) -> PurePosixPath:
     relative = PurePosixPath(name.removeprefix(FILES))
     parts = relative.parts
     plain = name.startswith(FILES) and FILES + "/".join(parts) == name and not re.search(r"[\\\0]", name)
+    plain = plain and fits("/".join(parts[2:]))  # as deep as an archive may be, below imports/<digest>
     if not plain or not all(map(keeps, parts)) or parts[0] in MADE_AGAIN or parts[0].startswith("mad.db"):
         raise ValueError(f"'{name[:200]}' is no file of a store")
     return relative
@@ -395,7 +397,7 @@ def _change_places(building: Path, home: Path) -> None:
         except OSError:
             before.rename(home)
             raise
-        shutil.rmtree(before, ignore_errors=True)
+        remove_tree(before)
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -17,6 +19,7 @@ from mad_core.datasets.importing import import_dataset
 from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.archives import extract, name_of
 from mad_core.errors import CancelledError, InputError
+from mad_core.images import content_hash
 from mad_core.runs.store import Store
 from mad_core.runs.uploads import keep_upload, safe_name
 from mad_core.settings import Settings
@@ -205,6 +208,73 @@ def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     path = pack_zip(industrial(tmp_path / "plate"), tmp_path / "a.zip", "")
     with pytest.raises(InputError, match="more than"):
         extract(path, tmp_path / "into")
+
+
+DEEP = {"deep": "a/" * 1990, "long": "/".join(["b" * 250] * 5), "long name": "c" * 256}
+
+
+@pytest.mark.parametrize("name", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("kind", ["zip", "tar", "link"])
+def test_paths_that_are_too_deep_or_too_long_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    if kind == "zip":
+        path = made_zip(tmp_path / "a.zip", (name, 0o644, ""))
+    else:
+        members = {"tar": (name, tarfile.REGTYPE, "x"), "link": ("link.png", tarfile.SYMTYPE, name)}
+        path = made_tar(tmp_path / "a.tar", ("ok.png", tarfile.REGTYPE, "x"), members[kind])
+    with pytest.raises(InputError, match="too long or too deep"):
+        extract(path, tmp_path / "into")
+    assert not [p for p in (tmp_path / "into").iterdir() if p.is_dir()]
+
+
+def many_folders(path: Path, count: int) -> Path:
+    """Members whose paths make ``count`` folders, in a tar of a few hundred bytes."""
+    with tarfile.open(path, "w:xz") as archive:
+        for i in range(count // 30):
+            info = tarfile.TarInfo(f"{i}/" + "a/" * 28 + "b")
+            info.type = tarfile.DIRTYPE
+            archive.addfile(info)
+    return path
+
+
+def test_folders_that_only_a_path_names_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_FILES", 1_000)
+    with pytest.raises(InputError, match="more than 1000 files and folders"):
+        extract(many_folders(tmp_path / "a.tar.xz", 3_000), tmp_path / "into")
+    assert [p.suffix for p in (tmp_path / "into").iterdir()] == [".lock"]
+
+
+def test_every_entry_is_charged_against_the_size_of_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "RATIO_FROM", 2_000_000)
+    with pytest.raises(InputError, match="would unpack to more than 2 MB"):
+        extract(many_folders(tmp_path / "a.tar.xz", 3_000), tmp_path / "into")
+    assert len(list(extract(many_folders(tmp_path / "b.tar.xz", 300), tmp_path / "into").rglob("*"))) == 300
+
+
+def test_a_reserve_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk._replace(total=40_000_000_000, free=1_000_000_500))
+    path = made_tar(tmp_path / "a.tar", ("a.png", tarfile.REGTYPE, "x" * 501))
+    with pytest.raises(InputError, match="or for this disk"):
+        extract(path, tmp_path / "into")
+    assert len(everything(extract(made_tar(tmp_path / "b.tar", ("a.png", tarfile.REGTYPE, "x")), tmp_path / "b"))) == 1
+
+
+def test_what_a_killed_unpacking_left_goes_however_deep_it_is(tmp_path: Path) -> None:
+    path = pack_zip(industrial(tmp_path / "plate"), tmp_path / "plate.zip", "")
+    left = tmp_path / "into" / f"{content_hash(path)}.part"
+    left.mkdir(parents=True)
+    here = os.getcwd()
+    try:
+        os.chdir(left)
+        for _ in range(3_000):  # longer than any path can be written
+            os.mkdir("deep")
+            os.chdir("deep")
+    finally:
+        os.chdir(here)
+    folder = extract(path, tmp_path / "into")
+    assert {p.name for p in folder.parent.iterdir()} == {folder.name, f"{folder.name}.lock"}
 
 
 def test_an_encrypted_zip_is_a_sentence(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import gzip
 import lzma
 import posixpath
 import re
+import secrets
 import shutil
 import stat
 import tarfile
@@ -27,12 +28,15 @@ from filelock import FileLock
 
 from mad_core.errors import InputError
 from mad_core.images import content_hash
+from mad_core.paths import fits, remove_tree, spare_bytes
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 500_000_000_000
 MAX_RATIO = 200
 """Most bytes unpacked for a byte of archive; small archives may have more, see ``RATIO_FROM``."""
 RATIO_FROM = 200_000_000
+ENTRY_BYTES = 4096
+"""What a file, a folder or a link costs beside its content, about as much as on a disk."""
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 _CHUNK = 1 << 20
 _MOST_AT_ONCE = 4 << 20
@@ -96,39 +100,71 @@ def name_of(path: Path) -> str:
 
 
 def _unpack_at_once(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Unpack beside the folder and put it in its place when everything is there."""
-    building = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(building, ignore_errors=True)
+    """Unpack beside the folder and put it in its place when everything is there; the caller holds the folder's lock."""
+    for left in folder.parent.glob(f"{folder.name}*.part"):
+        remove_tree(left)  # of an unpacking that was killed
+    building = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
     building.mkdir()
     try:
         _unpack(path, building, progress)
         building.rename(folder)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        remove_tree(building)
+
+
+class _Account:
+    """Counts what an archive makes, folders that only a path names included, against what it may make."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        self.size = path.stat().st_size
+        self.most_bytes = min(MAX_BYTES, max(RATIO_FROM, MAX_RATIO * self.size))
+        self.entries, self.bytes, self.folders = 0, 0, {"", "."}
+
+    def charge(self, member: _Member) -> None:
+        """Count one more member.
+
+        Raises
+        ------
+        InputError
+            If it is one too many, or larger than the archive's size or this disk allows.
+        """
+        entries = self._new_folders(member)
+        self.entries += entries
+        self.bytes += member.size + entries * ENTRY_BYTES
+        if self.entries > MAX_FILES:
+            raise InputError(f"{self.path} holds more than {MAX_FILES} files and folders; import a folder instead.")
+        spare = spare_bytes(self.folder)
+        if self.bytes > self.most_bytes or member.size > spare:
+            room = min(self.most_bytes, self.bytes + spare)
+            raise InputError(
+                f"{self.path} would unpack to more than {room / 1e6:.0f} MB, too much for an archive of "
+                f"{self.size / 1e6:.1f} MB or for this disk; unpack it yourself and import the folder."
+            )
+
+    def _new_folders(self, member: _Member) -> int:
+        """How many files, links and folders a member makes; one that says again what is there makes one."""
+        above = member.name if member.open is None else posixpath.dirname(member.name)
+        before = len(self.folders)
+        while above not in self.folders:
+            self.folders.add(above)
+            above = posixpath.dirname(above)
+        return max(1, len(self.folders) - before + (member.open is not None))
 
 
 def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
-    size = path.stat().st_size
-    room = min(MAX_BYTES, max(RATIO_FROM, MAX_RATIO * size), shutil.disk_usage(folder).free)
-    files, total, links = 0, 0, dict[str, str]()
+    account, links = _Account(path, folder), dict[str, str]()
     try:
-        for member in _members(path):
-            files, total = files + 1, total + member.size
-            if files > MAX_FILES:
-                raise InputError(f"{path} holds more than {MAX_FILES} files and folders; import a folder instead.")
-            if total > room:
-                raise InputError(
-                    f"{path} would unpack to more than {room / 1e6:.0f} MB, too much for an archive of "
-                    f"{size / 1e6:.1f} MB or for this disk; unpack it yourself and import the folder."
-                )
+        for done, member in enumerate(_members(path)):
+            account.charge(member)
             if member.link is not None:
                 links[member.name] = member.link
             elif member.open is None:
                 (folder / member.name).mkdir(parents=True, exist_ok=True)
             else:
                 _write(member.open, folder / member.name)
-            if files % 100 == 1:
-                progress(0, files)
+            if done % 100 == 0:
+                progress(0, done + 1)
         for name in links:
             _follow(name, links, folder, path)
     except NotImplementedError:
@@ -245,11 +281,13 @@ def _safe(name: str, path: Path) -> str:
     Raises
     ------
     InputError
-        If it is absolute, names a drive or leads out of the archive.
+        If it is absolute, names a drive, leads out of the archive, or is longer or deeper than a folder should hold.
     """
     plain = posixpath.normpath(name.replace("\\", "/"))
     if plain.startswith(("/", "../")) or plain == ".." or "\0" in plain or _DRIVE.match(plain):
         raise InputError(f"{path} holds the path '{_shown(name)}', which leads out of it; it is not unpacked.")
+    if not fits(plain):
+        raise InputError(f"{path} holds the path '{_shown(name)}', which is too long or too deep; it is not unpacked.")
     return plain
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import listed
 from mad_core.datasets.walking import COMPANIONS, is_hidden, is_image
 from mad_core.errors import InputError, WorkError
+from mad_core.paths import fits, remove_tree
 from mad_core.settings import Settings
 
 MOST_TEXT_BYTES = 64_000_000
 """Larger tables are left out."""
-_LONGEST_NAME, _LONGEST_PATH = 200, 1_000
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -60,7 +59,7 @@ def rebuilt(address: str, settings: Settings, progress: Callable[[int, int], Non
     bucket = Bucket(address, settings.remote / "trees" / digest)
     refused: list[Problem] = []
     try:
-        shutil.rmtree(bucket.root, ignore_errors=True)
+        remove_tree(bucket.root)
         for place, file in enumerate(files):
             if place % 1_000 == 0:
                 progress(0, len(files))
@@ -96,9 +95,9 @@ def _is_safe(relative: str) -> bool:
     """No way out of the folder, no name that some file system takes for another one."""
     parts = relative.split("/")
     return (
-        len(relative) <= _LONGEST_PATH
+        fits(relative)
         and "\\" not in relative
         and not _DRIVE.match(relative)
-        and all(p not in ("", ".", "..") and len(p.encode(errors="replace")) <= _LONGEST_NAME for p in parts)
+        and not any(part in ("", ".", "..") for part in parts)
         and not any(unicodedata.category(c)[0] == "C" for c in relative)
     )

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from mad_core.datasets.dataset import COLUMNS, Card, Dataset, Imported, Problem
 from mad_core.errors import InputError, NotFoundError
 from mad_core.map_files import MapRef, MapStore
+from mad_core.paths import remove_tree
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import cuts, datasets, images, run_subsets, runs, scores, studies
 from mad_core.runs.queue import Queue
@@ -338,7 +339,7 @@ class Store:
             shutil.rmtree(folder / dataset_id, ignore_errors=True)
         self._load_dataset.cache_clear()
         for folder in unused.difference(*self._imports_by_dataset().values()):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def _end_studies(self, dataset_id: str, run_id: str | None = None) -> None:
         """Take a dataset's studies, or those made of one run, out of the queue; one being done is in the way."""

@@ -1,0 +1,57 @@
+"""Paths that come from elsewhere: how long and deep they may be, and how a tree goes, however deep it became."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+MOST_PARTS = 40
+LONGEST_NAME, LONGEST_PATH = 255, 1_000
+"""Bytes of one name and of a whole relative path."""
+RESERVE = 1_000_000_000
+"""Bytes that stay free on a disk; a twentieth of a small one."""
+
+
+def fits(relative: str) -> bool:
+    """Whether a relative path (POSIX form) is short and flat enough to be made below a folder of ours."""
+    parts = [part.encode(errors="replace") for part in relative.split("/")]
+    return (
+        len(parts) <= MOST_PARTS
+        and max(map(len, parts)) <= LONGEST_NAME
+        and sum(map(len, parts)) + len(parts) <= LONGEST_PATH
+    )
+
+
+def spare_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder: what is free without the reserve."""
+    disk = shutil.disk_usage(folder)
+    return disk.free - min(RESERVE, disk.total // 20)
+
+
+def remove_tree(top: Path) -> None:
+    """Remove a folder with everything in it; one that is not there, a link, or what cannot go is passed over.
+
+    Folders below are moved right into the top one first, so no path gets long and nothing calls itself.
+    """
+    if top.is_symlink():
+        return
+    folders = [os.fspath(top)]
+    for folder in folders:  # grows meanwhile
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(folder)):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)  # noqa: PTH108 - many times
+                else:
+                    folders.append(entry.path if folder == folders[0] else _moved(entry.path, folders[0]))
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
+
+
+def _moved(folder: str, top: str) -> str:
+    target = os.path.join(top, secrets.token_hex(8))  # noqa: PTH118
+    os.rename(folder, target)  # noqa: PTH104
+    return target
