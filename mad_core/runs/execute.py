@@ -75,7 +75,7 @@ def execute_run(control: Control) -> dict[str, Any]:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
     scattered = control.settings.executor == "ray" and scatters(info, parameters)
-    facts = {**record(control.device), "code": fitted.code_digest(info), **token_usage.carried(run.record)}
+    facts = {**record(control.device), "code": info.code, **token_usage.carried(run.record)}
     if scattered:
         facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)

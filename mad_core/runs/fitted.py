@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import secrets
 import shutil
@@ -23,17 +22,6 @@ STATE = "state.safetensors"
 MANIFEST = "manifest.json"
 
 
-def code_digest(info: ScorerInfo) -> str:
-    """Digest of the source files that make up a scorer."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in sorted({info.entry.partition(":")[0], *info.modules}):
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise WorkError(f"The module {name} of scorer '{info.id}' cannot be found.")
-        digest.update(Path(spec.origin).read_bytes())
-    return digest.hexdigest()
-
-
 def fit_digest(
     info: ScorerInfo,
     parameters: Mapping[str, Any],
@@ -46,7 +34,7 @@ def fit_digest(
 
     ``further``: runs it builds on and labelled images it learns from, in a fixed order.
     """
-    facts = [info.id, dict(parameters), code_digest(info), seed, device.partition(":")[0]]
+    facts = [info.id, dict(parameters), info.code, seed, device.partition(":")[0]]
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=12)
     for content in (*normals["content_hash"], *further):
         digest.update(content.encode())

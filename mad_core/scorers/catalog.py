@@ -13,6 +13,7 @@ from typing import Any
 
 from mad_core.errors import NotFoundError
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
+from mad_core.source_digest import source_digest
 
 FAMILIES = (
     "filter bank",
@@ -53,8 +54,6 @@ class ScorerInfo:
     parameters : tuple of Parameter
     why_not : callable(parameters) -> str or None
         A sentence that says what is missing on this machine and how to get it; None if it can run.
-    modules : tuple of str
-        Source modules that make up the scorer's code digest.
     shows_labels : callable(parameters) -> bool
         Whether it is shown labelled calibration images with these parameters.
     builds_on : callable(parameters) -> str or None
@@ -71,18 +70,17 @@ class ScorerInfo:
 
     id: str
     title: str
-    family: str
-    entry: str
-    paper: str
-    summary: str
-    needs: str
-    cost: str
+    family: str = "other"
+    entry: str = ""
+    paper: str = ""
+    summary: str = ""
+    needs: str = ""
+    cost: str = ""
     needs_fit: bool = True
     needs_weights: bool = False
     supervision: str = "normals"
     parameters: tuple[Parameter, ...] = ()
     why_not: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
-    modules: tuple[str, ...] = ()
     shows_labels: Callable[[Mapping[str, Any]], bool] = lambda parameters: False
     builds_on: Callable[[Mapping[str, Any]], str | None] = lambda parameters: None
     settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
@@ -106,6 +104,11 @@ class ScorerInfo:
             If a name is unknown or a value does not fit its declaration.
         """
         return self.settle(checked_values(self.parameters, given, f"Scorer '{self.id}'"))
+
+    @property
+    def code(self) -> str:
+        """Digest of the source that makes its scores: its module, and what that imports."""
+        return source_digest(self.entry.partition(":")[0])
 
     def create(self, parameters: Mapping[str, Any]) -> Scorer:
         """Import the implementation and build it. Only a worker does this."""

@@ -11,20 +11,6 @@ from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import REDUCTIONS
 
 BACKBONES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
-SHARED_MODULES = (
-    "mad_core.scorers.image_scorer",
-    "mad_core.scorers.image_loading",
-    "mad_core.scorers.reductions",
-    "mad_core.images",
-)
-FILTER_MODULES = (*SHARED_MODULES, "mad_core.scorers.features.filters", "mad_core.scorers.features.neighbours")
-MODEL_MODULES = (
-    *SHARED_MODULES,
-    "mad_core.scorers.detectors.conventional",
-    "mad_core.scorers.features.backbones",
-    "mad_core.scorers.features.formula_net",
-    "mad_core.scorers.features.filters",
-)
 
 
 def reduction(default: str, *others: str) -> Parameter:

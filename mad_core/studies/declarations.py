@@ -16,7 +16,6 @@ register(
         needs="A run that was made here; its fit is used again.",
         entry="mad_core.studies.robustness.run:run",
         kinds=("made here",),
-        modules=("mad_core.studies.robustness.scoring", "mad_core.studies.robustness.corruptions"),
         parameters=(
             Parameter(
                 "corruptions",
@@ -108,7 +107,6 @@ register(
         needs="A run of a conventional detector and one of a multimodal model.",
         entry="mad_core.studies.hybrid.run:run",
         kinds=("detector", "mllm"),
-        modules=("mad_core.scorers.hybrid",),
         least_runs=2,
     )
 )
@@ -125,7 +123,6 @@ register(
         needs="A run of a multimodal model that was made here. Its images are judged about five times more.",
         entry="mad_core.studies.ablation.run:run",
         kinds=("mllm",),
-        modules=("mad_core.studies.ablation.asking",),
         parameters=(
             Parameter(
                 "consent",
@@ -148,7 +145,6 @@ register(
         "separate levels, scorers that build on them cannot order severity well.",
         needs="Test images of two levels or more; no run. At most 1,000 test images a subset are looked at.",
         entry="mad_core.studies.separability.run:run",
-        modules=("mad_core.studies.separability.features",),
         parameters=(
             Parameter(
                 "features",
@@ -179,7 +175,6 @@ register(
         needs="A run that was made here; imported scores recorded no time.",
         entry="mad_core.studies.cost.run:run",
         kinds=("made here",),
-        modules=("mad_core.studies.correspondence.run",),
         parameters=(
             Parameter(
                 "metric",

@@ -5,13 +5,10 @@ The function is imported only by the process that does the work; listing and dra
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from mad_core.datasets.dataset import Dataset
@@ -19,6 +16,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.parts import kind_of
 from mad_core.runs.store import Run, Store
 from mad_core.scorers.contract import Parameter, checked_values
+from mad_core.source_digest import source_digest
 from mad_core.studies.finding import Finding
 
 
@@ -85,8 +83,6 @@ class StudyInfo:
         How many runs of the dataset it needs; with 0 it looks at images alone, and is given no run.
     kinds : tuple of str
         Of each of these kinds it needs a run: ``detector``, ``mllm``, or ``made here`` (not imported).
-    modules : tuple of str
-        Modules besides the one of ``entry`` whose change makes its stored findings outdated.
     """
 
     id: str
@@ -98,7 +94,6 @@ class StudyInfo:
     parameters: tuple[Parameter, ...] = field(default=())
     least_runs: int = 1
     kinds: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ()
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, the given ones checked and the others at their defaults.
@@ -112,8 +107,8 @@ class StudyInfo:
 
     @property
     def code(self) -> str:
-        """Digest of the source that makes its findings: the study's own, and what all studies count with."""
-        return source_digest(self.entry.partition(":")[0], *self.modules, *_COUNTING)
+        """Digest of the source that makes its findings: its module, and what that imports."""
+        return source_digest(self.entry.partition(":")[0])
 
     def missing(self, runs: Sequence[Run]) -> str | None:
         """What it needs and does not find among these runs, as a sentence; None where it can be asked of them."""
@@ -147,34 +142,6 @@ _KINDS = {
 
 def _is(run: Run, kind: str) -> bool:
     return not run.imported if kind == "made here" else kind_of(run.scorer) == kind
-
-
-_COUNTING = (
-    "mad_core.metrics",
-    "mad_core.studies.estimates",
-    "mad_core.studies.finding",
-    "mad_core.studies.sampling",
-)
-
-
-@cache
-def source_digest(*modules: str) -> str:
-    """Digest of source files, without importing them; a package stands for all modules in it.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If there is no such module.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for name in modules:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"The module {name} cannot be found.")
-        path = Path(spec.origin)
-        for file in sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 _STUDIES: dict[str, StudyInfo] = {}

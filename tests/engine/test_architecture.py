@@ -23,7 +23,7 @@ from .conftest import make_dataset
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
-    {"errors", "palette", "teaching", "assets", "paths"},
+    {"errors", "palette", "teaching", "assets", "source_digest", "paths"},
     {"settings", "metrics", "scorefiles", "machine"},
     {"figures", "remote"},
     {"images", "map_files"},

@@ -8,9 +8,6 @@ from mad_core.scorers.catalog import ScorerInfo, register
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
 from mad_core.scorers.parameters import (
-    FILTER_MODULES,
-    MODEL_MODULES,
-    SHARED_MODULES,
     backbone,
     filter_bank,
     missing,
@@ -33,7 +30,6 @@ register(
         needs="Nothing: no weights, no network, no GPU.",
         cost="About 0.03 s an image on two cores; 1 GB.",
         parameters=(*filter_bank(), reduction("top5")),
-        modules=FILTER_MODULES,
     )
 )
 register(
@@ -49,12 +45,6 @@ register(
         needs="Nothing: its weights ship with this software.",
         cost="About 0.03 s an image on two cores; 1 GB.",
         parameters=filter_bank(),
-        modules=(
-            *SHARED_MODULES,
-            "mad_core.scorers.detectors.filterbank",
-            "mad_core.scorers.features.filters",
-            "mad_core.scorers.features.neighbours",
-        ),
     )
 )
 register(
@@ -89,12 +79,6 @@ register(
         ),
         why_not=missing("patchcore"),
         settle=weights.settled_positions,
-        modules=(
-            *MODEL_MODULES,
-            "mad_core.scorers.features.coreset",
-            "mad_core.scorers.features.positions",
-            "mad_core.scorers.features.neighbours",
-        ),
     )
 )
 register(
@@ -117,7 +101,6 @@ register(
         ),
         why_not=missing("padim"),
         settle=partial(weights.settled, "padim"),
-        modules=MODEL_MODULES,
     )
 )
 register(
@@ -141,7 +124,6 @@ register(
         ),
         why_not=missing("reverse-distillation"),
         settle=partial(weights.settled, "reverse-distillation"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -163,7 +145,6 @@ register(
             reduction("model", "model"),
         ),
         why_not=missing("stfpm"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -180,7 +161,6 @@ register(
         needs_weights=True,
         parameters=(weights_file(), square(256, 256), steps(), reduction("model", "model")),
         why_not=missing("efficientad"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -202,7 +182,6 @@ register(
             reduction("model", "model"),
         ),
         why_not=missing("cflow"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -224,7 +203,6 @@ register(
             reduction("model", "model"),
         ),
         why_not=missing("fastflow"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -239,7 +217,6 @@ register(
         needs="Nothing: it trains on the normals alone.",
         cost="About half a minute on two cores; 1 GB.",
         parameters=(square(128), steps(), reduction("top5", "model")),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -257,7 +234,6 @@ register(
             steps(),
             reduction("model", "model"),
         ),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )
 register(
@@ -279,7 +255,6 @@ register(
         ),
         why_not=missing("dfm"),
         settle=partial(weights.settled, "dfm"),
-        modules=MODEL_MODULES,
     )
 )
 register(
@@ -305,6 +280,5 @@ register(
             reduction("model", "model"),
         ),
         why_not=missing("dinomaly"),
-        modules=(*MODEL_MODULES, "mad_core.scorers.detectors.trained"),
     )
 )

@@ -7,10 +7,7 @@ from functools import partial
 from mad_core.scorers.catalog import ScorerInfo, register
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import MODEL_MODULES, missing, open_backbone, reduction, steps, weights_file
-
-_FRAMED = (*MODEL_MODULES, "mad_core.scorers.detectors.trained", "mad_core.scorers.detectors.framed")
-_FEATURES = (*MODEL_MODULES, "mad_core.scorers.detectors.aspect_features")
+from mad_core.scorers.parameters import missing, open_backbone, reduction, steps, weights_file
 
 
 def _side(*sides: str) -> Parameter:
@@ -39,7 +36,6 @@ register(
         needs="Nothing: it trains on the normals alone; better on a GPU.",
         cost="Two minutes to fit on two cores; minutes on a GPU; 2 GB.",
         parameters=(_side("64", "128", "256", "512"), _width(), steps(), reduction("model", "model")),
-        modules=_FRAMED,
     )
 )
 register(
@@ -55,7 +51,6 @@ register(
         needs="Nothing: it trains on the normals alone; better on a GPU.",
         cost="Three minutes to fit on two cores; minutes on a GPU; 3 GB.",
         parameters=(_side("64", "128", "256", "512"), _width(), steps(), reduction("model", "model")),
-        modules=(*_FRAMED, "mad_core.scorers.detectors.skip_ganomaly"),
     )
 )
 register(
@@ -85,7 +80,6 @@ register(
             ),
             reduction("max"),
         ),
-        modules=_FRAMED,
     )
 )
 register(
@@ -108,7 +102,6 @@ register(
         ),
         why_not=missing("knn"),
         settle=partial(weights.settled, "knn"),
-        modules=_FEATURES,
     )
 )
 register(
@@ -144,6 +137,5 @@ register(
         ),
         why_not=missing("simplenet"),
         settle=partial(weights.settled, "simplenet"),
-        modules=_FEATURES,
     )
 )

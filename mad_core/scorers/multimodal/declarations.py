@@ -68,18 +68,6 @@ def asking() -> tuple[Parameter, ...]:
     )
 
 
-ASKING_MODULES = (
-    "mad_core.scorers.multimodal.showing",
-    "mad_core.scorers.multimodal.prompts",
-    "mad_core.scorers.multimodal.rubrics",
-    "mad_core.scorers.multimodal.readout",
-    "mad_core.scorers.multimodal.difference",
-    "mad_core.scorers.image_loading",
-    "mad_core.images",
-)
-"""Source of every scorer that asks a multimodal model."""
-
-
 def shows_anchors(parameters: Mapping[str, Any]) -> bool:
     """Whether a model is shown labelled calibration images."""
     return bool(parameters.get("anchors")) and parameters.get("protocol") == "inspector"
@@ -125,13 +113,6 @@ register(
             Parameter("batch", "int", None, "Images at once; empty: what suits the device.", 1, 256, advanced=True),
         ),
         why_not=models.why_not,
-        modules=(
-            "mad_core.scorers.multimodal.local",
-            "mad_core.scorers.multimodal.asking",
-            "mad_core.scorers.multimodal.loading",
-            "mad_core.scorers.image_scorer",
-            *ASKING_MODULES,
-        ),
         shows_labels=shows_anchors,
         builds_on=crop_base,
     )
@@ -201,13 +182,6 @@ register(
         why_not=address.why_not,
         settle=address.settled,
         look_up=served_model.name_model,
-        modules=(
-            "mad_core.scorers.multimodal.endpoint.scorer",
-            "mad_core.scorers.multimodal.endpoint.address",
-            "mad_core.scorers.multimodal.endpoint.client",
-            "mad_core.scorers.multimodal.endpoint.fleet",
-            *ASKING_MODULES,
-        ),
         shows_labels=shows_anchors,
         builds_on=crop_base,
     )
@@ -244,7 +218,6 @@ register(
                 0.999,
             ),
         ),
-        modules=("mad_core.scorers.hybrid", "mad_core.metrics.ranking"),
         parts={"detector": "detector", "mllm": "mllm"},
     )
 )

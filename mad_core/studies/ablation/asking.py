@@ -283,20 +283,16 @@ class Asking:
 
     def _still_holds(self, one: Run) -> bool:
         """Whether the run's scores are what this code and device would give again."""
-        from mad_core.runs.fitted import code_digest
-
         then = one.record.get("device", {}).get("id", "")
         same_device = then.partition(":")[0] == self.work.device.partition(":")[0]
-        return same_device and one.record.get("code") == code_digest(catalog.scorer(one.scorer))
+        return same_device and one.record.get("code") == catalog.scorer(one.scorer).code
 
     def _key(self, one: Run, subset: str, way: str, parameters: Mapping[str, Any], donor: str | None) -> list[Any]:
-        from mad_core.runs.fitted import code_digest
-
         shown = {name: value for name, value in parameters.items() if name != "consent"}
         normals = self.work.dataset.select(split="train", subset=donor or subset)["content_hash"]
         digest = hashlib.blake2b("\n".join(normals).encode(), digest_size=8).hexdigest()
         device = self.work.device.partition(":")[0]
-        code = code_digest(catalog.scorer(one.scorer))
+        code = catalog.scorer(one.scorer).code
         return [one.request, one.started, code, device, subset, way == BLANK, shown, digest]
 
 

@@ -23,9 +23,10 @@ from mad_core.errors import MadError
 from mad_core.images import read_image
 from mad_core.map_files import shrink
 from mad_core.runs.store import Run
+from mad_core.source_digest import source_digest
 from mad_core.studies.robustness.corruptions import corrupted
 from mad_core.studies.sampling import Sample, sample_of
-from mad_core.studies.study import Work, source_digest
+from mad_core.studies.study import Work
 
 if TYPE_CHECKING:
     from mad_core.scorers.contract import Item, Scored
@@ -204,10 +205,9 @@ class SpoiltScores:
         return kept(self.work, "robustness", run.id)
 
     def _key(self, run: Run, subset: str, condition: Condition) -> list[Any]:
-        from mad_core.runs.fitted import code_digest
         from mad_core.scorers import catalog
 
-        code = [code_digest(catalog.scorer(run.scorer)), source_digest("mad_core.studies.robustness.corruptions")]
+        code = [catalog.scorer(run.scorer).code, source_digest("mad_core.studies.robustness.corruptions")]
         return [run.id, run.request, run.started, *code, subset, *condition, self.work.seed]
 
     # -- the example ----------------------------------------------------------------------------------
