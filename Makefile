@@ -27,7 +27,7 @@ lint: dev
 	@$(BIN)/ruff check .
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
-# Speed against others, in one table that goes into README.md. Leave the machine alone meanwhile.
+# Speed against others, in one table that goes into docs/speed.md. Leave the machine alone meanwhile.
 bench: dev browser
 	@$(BIN)/python -m tests.benchmarks --write
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks [--only NAME,NAME] [--write]
 
-``make bench`` runs it with ``--write``, which puts the table between the marks in README.md; not, however, if the
+``make bench`` runs it with ``--write``, which puts the table between the marks in docs/speed.md; not, however, if the
 machine was busy with other work (more than half a core of it in the mean) or if a benchmark failed.
 """
 
@@ -25,7 +25,7 @@ import psutil
 from tests.benchmarks.pairs import Row, handed_over, processor_seconds, table
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "speed.md"
 OPEN, CLOSE = "<!-- speed -->", "<!-- /speed -->"
 NAMES = ("anomalib_engine", "coreset", "metrics", "mllm", "gallery", "web")
 WITHOUT_ROWS = ("audit",)
@@ -71,17 +71,17 @@ def write(text: str) -> None:
     SystemExit
         If the marks are not there.
     """
-    before, opened, rest = README.read_text(encoding="utf-8").partition(OPEN)
+    before, opened, rest = PAGE.read_text(encoding="utf-8").partition(OPEN)
     _, closed, after = rest.partition(CLOSE)
     if not opened or not closed:
-        raise SystemExit(f"README.md lacks the marks {OPEN} and {CLOSE}.")
-    README.write_text(f"{before}{OPEN}\n{text}\n{CLOSE}{after}", encoding="utf-8")
+        raise SystemExit(f"docs/speed.md lacks the marks {OPEN} and {CLOSE}.")
+    PAGE.write_text(f"{before}{OPEN}\n{text}\n{CLOSE}{after}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join((*NAMES, *WITHOUT_ROWS)), help="names, separated by commas")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
     given = parser.parse_args()
     names = given.only.split(",")
     unknown = sorted(set(names) - {*NAMES, *WITHOUT_ROWS})
@@ -97,9 +97,9 @@ def main() -> None:
     text += f"Other work took {others:.1f} cores in the mean."
     print(text)
     if failed:
-        raise SystemExit(f"Failed: {', '.join(failed)}. README.md stays as it is.")
+        raise SystemExit(f"Failed: {', '.join(failed)}. docs/speed.md stays as it is.")
     if given.write and others > BUSY:
-        raise SystemExit("The machine was busy with other work: README.md stays as it is.")
+        raise SystemExit("The machine was busy with other work: docs/speed.md stays as it is.")
     if given.write:
         write(text)
 

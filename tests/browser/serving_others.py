@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
 import json
 import os
 import socket
@@ -114,13 +113,12 @@ def _discovery(url: str) -> dict[str, Any]:
 
 # -- the proxies ------------------------------------------------------------------------------------
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
-def as_in_readme(begin: str, upstream_port: int) -> str:
-    """The proxy's configuration that README states from the line ``begin`` on, for the app's port of the test."""
-    lines = README.read_text(encoding="utf-8").split(f"    {begin}\n", 1)[1].splitlines()
-    block = "\n".join(itertools.takewhile(lambda line: line.startswith("    "), lines))
+def as_documented(begin: str, upstream_port: int) -> str:
+    """The proxy's configuration in the documentation, below the line ``begin``, for the app's port of the test."""
+    block = DOCUMENT.read_text(encoding="utf-8").split(f"\n{begin}\n", 1)[1].split("\n```", 1)[0]
     stated = "127.0.0.1:8501"
     assert block.count(stated) == 1
     return block.replace(stated, f"127.0.0.1:{upstream_port}")
@@ -128,7 +126,7 @@ def as_in_readme(begin: str, upstream_port: int) -> str:
 
 @contextlib.contextmanager
 def nginx(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[str]:
-    """nginx with what README says."""
+    """nginx with what the documentation says."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "\n".join(f"{kind}_temp_path {folder / kind};" for kind in kinds)
     (folder / "nginx.conf").write_text(
@@ -141,7 +139,7 @@ def nginx(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[st
         {places}
         server {{
         listen 127.0.0.1:{port};
-        {as_in_readme("# nginx", upstream_port)}
+        {as_documented("# nginx", upstream_port)}
         }}
         }}
         """
@@ -153,9 +151,9 @@ def nginx(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[st
 
 @contextlib.contextmanager
 def caddy(port: int, upstream_port: int, path: str, folder: Path) -> Iterator[str]:
-    """Caddy with what README says."""
+    """Caddy with what the documentation says."""
     (folder / "Caddyfile").write_text(
-        f"{{\nadmin off\n}}\nhttp://127.0.0.1:{port} {{\n{as_in_readme('# Caddyfile', upstream_port)}\n}}\n"
+        f"{{\nadmin off\n}}\nhttp://127.0.0.1:{port} {{\n{as_documented('# Caddyfile', upstream_port)}\n}}\n"
     )
     command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
     with _proxy(command, port, folder / "caddy.log"):

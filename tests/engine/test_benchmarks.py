@@ -31,18 +31,18 @@ def test_rows_are_handed_over_unchanged(tmp_path):
 
 
 def test_the_table_goes_between_the_marks_and_nowhere_else(tmp_path, monkeypatch):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{runner.OPEN}\nold\n{runner.CLOSE}\nafter\n", encoding="utf-8")
-    monkeypatch.setattr(runner, "README", readme)
+    page = tmp_path / "speed.md"
+    page.write_text(f"before\n{runner.OPEN}\nold\n{runner.CLOSE}\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(runner, "PAGE", page)
     runner.write("new")
-    assert readme.read_text(encoding="utf-8") == f"before\n{runner.OPEN}\nnew\n{runner.CLOSE}\nafter\n"
-    readme.write_text("no marks", encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == f"before\n{runner.OPEN}\nnew\n{runner.CLOSE}\nafter\n"
+    page.write_text("no marks", encoding="utf-8")
     with pytest.raises(SystemExit, match="lacks the marks"):
         runner.write("new")
 
 
-def test_the_readme_has_the_marks_once():
-    text = runner.README.read_text(encoding="utf-8")
+def test_the_page_has_the_marks_once():
+    text = runner.PAGE.read_text(encoding="utf-8")
     assert text.count(runner.OPEN) == text.count(runner.CLOSE) == 1
 
 
