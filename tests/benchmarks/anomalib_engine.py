@@ -45,7 +45,7 @@ from safetensors.torch import save_file
 
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.conventional import HALVES, IMAGENET, ModelScorer
+from mad_core.scorers.detectors.model_scorer import HALVES, IMAGENET, ModelScorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import local_weights
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired, timed

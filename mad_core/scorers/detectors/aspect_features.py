@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.conventional import ModelScorer
+from mad_core.scorers.detectors.model_scorer import ModelScorer
 from mad_core.scorers.image_scorer import map_shape, scaled, working_scale
 
 STEP = 32

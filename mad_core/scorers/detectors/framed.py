@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.conventional import HALVES
-from mad_core.scorers.detectors.trained import TrainedScorer
+from mad_core.scorers.detectors.model_scorer import HALVES
+from mad_core.scorers.detectors.trained_scorer import TrainedScorer
 from mad_core.scorers.image_scorer import map_shape, on_aspect
 from mad_core.scorers.reductions import reduce_map
 

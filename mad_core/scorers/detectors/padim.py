@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mad_core.scorers.contract import Context
-from mad_core.scorers.detectors.conventional import ModelScorer
+from mad_core.scorers.detectors.model_scorer import ModelScorer
 
 LAYERS = ("layer1", "layer2", "layer3")
 RIDGE = 0.01 + 1e-5

@@ -1,0 +1,26 @@
+"""FastFlow: a two-dimensional flow over features; Yu et al. 2021, https://arxiv.org/abs/2111.07677."""
+
+from __future__ import annotations
+
+import torch
+from anomalib.models.image.fastflow.loss import FastflowLoss
+from anomalib.models.image.fastflow.torch_model import FastflowModel
+from torch import nn
+
+from mad_core.scorers.detectors.trained_scorer import TrainedScorer
+
+
+class Fastflow(TrainedScorer):
+    """A two-dimensional normalising flow over backbone features; Yu et al. 2021."""
+
+    id = "fastflow"
+
+    def build(self) -> nn.Module:
+        return FastflowModel((self.size, self.size), self.architecture(), True)
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        return torch.optim.Adam(trained, lr=0.001, weight_decay=1e-5)
+
+    def loss(self, batch: torch.Tensor) -> torch.Tensor:
+        return FastflowLoss()(*self.model(batch))
