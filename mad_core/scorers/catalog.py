@@ -1,4 +1,4 @@
-"""The catalogue of scorers: plain data, one declaration a scorer.
+"""The catalogue of scorers: plain data, one declaration a scorer, found on the shelf :mod:`mad_core.scorers.cards`.
 
 The implementation is named as ``"module:Class"`` and imported only by the process that does the
 work; listing, checking and drawing forms needs no torch.
@@ -7,11 +7,14 @@ work; listing, checking and drawing forms needs no torch.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from mad_core.errors import NotFoundError
+from mad_core.errors import InputError, NotFoundError
+from mad_core.scorers import cards
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
 from mad_core.source_digest import source_digest
 
@@ -143,21 +146,19 @@ def register(info: ScorerInfo) -> ScorerInfo:
 
     Raises
     ------
-    ValueError
-        If the id is taken or the family unknown.
+    InputError
+        If the id is taken.
     """
-    if info.id in _CATALOG:
-        raise ValueError(f"two scorers are called '{info.id}'")
-    if info.family not in FAMILIES:
-        raise ValueError(f"unknown family of scorers: {info.family}")
-    _CATALOG[info.id] = info
+    if _CATALOG.setdefault(info.id, info) is not info:
+        raise InputError(f"Two scorers are called '{info.id}'; give one of them another id.")
     return info
 
 
 def scorers() -> list[ScorerInfo]:
-    """Every scorer, by family, then in order of registration."""
+    """Every scorer: by family, those that ship first, then by title."""
     _load()
-    return sorted(_CATALOG.values(), key=lambda info: FAMILIES.index(info.family))
+    order = {family: place for place, family in enumerate(FAMILIES)}
+    return sorted(_CATALOG.values(), key=lambda i: (order.get(i.family, len(order)), i.family, i.title.lower()))
 
 
 def scorer(scorer_id: str) -> ScorerInfo:
@@ -174,7 +175,8 @@ def scorer(scorer_id: str) -> ScorerInfo:
         raise NotFoundError(f"No scorer is called '{scorer_id}'; known are {', '.join(_CATALOG)}.") from None
 
 
+@cache
 def _load() -> None:
-    """Import the modules of declarations once (they import no torch)."""
-    from mad_core.scorers.detectors import declarations, declarations_reimplemented  # noqa: F401
-    from mad_core.scorers.multimodal import declarations as multimodal  # noqa: F401
+    """Read the cards that ship, which import no torch."""
+    for file in sorted(pkgutil.iter_modules(cards.__path__), key=lambda found: found.name):
+        register(importlib.import_module(f"{cards.__name__}.{file.name}").CARD)

@@ -1,4 +1,4 @@
-"""Parameters that several scorers share, and the modules behind them. No torch here."""
+"""Parameters that several scorers share. No torch here."""
 
 from __future__ import annotations
 
@@ -53,10 +53,23 @@ def open_backbone() -> Parameter:
     )
 
 
+def working_side() -> Parameter:
+    return Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024)
+
+
+def framed_side(*sides: str) -> Parameter:
+    text = "Side of the square, pixels, in which a picture keeps its aspect; empty: what suits the device."
+    return Parameter("size", "choice", None, text, choices=sides)
+
+
+def framed_width() -> Parameter:
+    return Parameter("width", "int", None, "Channels of the first layer; empty: what suits the device.", 4, 128)
+
+
 def filter_bank() -> tuple[Parameter, ...]:
     """Parameters of the filter bank, whatever is made of its map."""
     return (
-        Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024),
+        working_side(),
         Parameter(
             "positions",
             "choice",

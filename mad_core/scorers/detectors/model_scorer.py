@@ -20,13 +20,7 @@ from torch import nn
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import changed_tensors, channels_last, local_weights, put_tensors
-from mad_core.scorers.image_scorer import (
-    ImageScorer,
-    map_shape,
-    on_aspect,
-    read_normals,
-    sample,
-)
+from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
 from mad_core.scorers.reductions import reduce_map
 
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -26,11 +26,7 @@ from mad_core.scorers.features.positions import (
     nearby_distance,
     on_grid,
 )
-from mad_core.scorers.image_scorer import (
-    map_shape,
-    scaled,
-    working_scale,
-)
+from mad_core.scorers.image_scorer import map_shape, scaled, working_scale
 
 NEARBY = "nearby"
 """Name under which a bank by position is kept."""

@@ -86,7 +86,7 @@ class Wishes:
 
 
 def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None) -> Wishes:
-    """Settle the parameters of :func:`mad_core.scorers.multimodal.declarations.asking`.
+    """Settle the parameters of :func:`mad_core.scorers.multimodal.parameters.asking`.
 
     Parameters
     ----------
