@@ -41,7 +41,8 @@ def parse(words: list[str]) -> None:
     command, context = typer.main.get_command(app), None
     while hasattr(command, "resolve_command"):
         context = command.make_context("mad", [], parent=context, resilient_parsing=True)
-        _, command, words = command.resolve_command(context, words)
+        name, command, words = command.resolve_command(context, words)
+        assert command is not None, f"No such command: {name}"
     command.make_context(command.name, list(words), parent=context)
 
 
