@@ -13,7 +13,7 @@ from mad_core.settings import VERSION
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = VERSION
-_API = ("ScoredRun", "evaluate", "load", "score")
+_API = ("Parameter", "ScoredRun", "Scorer", "evaluate", "from_onnx", "from_torch", "load", "score", "scorer")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from mad_core.errors import InputError, UnavailableError
 from mad_core.metrics.summary import evaluate
+from mad_core.scorers.contract import Parameter, Scorer
+from mad_core.scorers.exported import from_onnx, from_torch
+from mad_core.scorers.own import scorer
 from mad_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from mad_core.datasets.dataset import Imported
     from mad_core.runs.store import Store
 
-__all__ = ["ScoredRun", "evaluate", "load", "score"]
+__all__ = ["Parameter", "ScoredRun", "Scorer", "evaluate", "from_onnx", "from_torch", "load", "score", "scorer"]
 
 
 def load(source: str | Path, *, policy: Path | None = None) -> Imported:
@@ -71,7 +74,7 @@ class ScoredRun:
 
 def score(
     source: str | Path | Imported,
-    scorer: str = "filterbank",
+    scorer: str | Any = "filterbank",
     *,
     subsets: Sequence[str] = (),
     limit: int | None = None,
@@ -88,8 +91,9 @@ def score(
     Parameters
     ----------
     source : path, "demo", or what :func:`load` gave
-    scorer : str
-        An id of the catalogue (``python -m mad_core scorers``).
+    scorer : str, or what is one
+        An id of the catalogue (``python -m mad_core scorers``); a function or class under :func:`scorer`; what
+        :func:`from_torch` or :func:`from_onnx` gave.
     subsets : sequence of str
         All if empty.
     limit : int or None
@@ -116,8 +120,9 @@ def score(
     from mad_core.runs.parts import settle_parts
     from mad_core.runs.store import RunRequest, Store
     from mad_core.scorers import catalog
+    from mad_core.scorers.own import resolved
 
-    info = catalog.scorer(scorer)
+    info = catalog.scorer(resolved(scorer))
     checked = info.check(parameters)
     missing = info.why_not(checked)
     if missing:

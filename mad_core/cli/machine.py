@@ -54,6 +54,8 @@ def doctor(as_json: AsJson = False) -> None:
         yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
         for entry in report["scorers"]:
             yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
+        for plugin in report["plugins"]:
+            yield f"  from {plugin['package']}: {', '.join(plugin['scorers']) or 'no scorer, see below'}"
         for model in report["models"]:
             fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
             here = "on disk" if model["on_disk"] else "to be fetched"

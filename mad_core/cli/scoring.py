@@ -36,11 +36,14 @@ def list_scorers(as_json: AsJson = False) -> None:
     from mad_core.scorers import catalog
 
     entries = [info.to_json() for info in catalog.scorers()]
+    for plugin in catalog.plugins():
+        if plugin.why_not:
+            typer.echo(plugin.why_not, err=True)
 
     def lines() -> Iterable[str]:
         for entry in entries:
             yield f"{entry['id']:<22}{entry['family']:<24}{'ready' if entry['available'] else 'not ready'}"
-            yield f"    {entry['title']} - {entry['paper']}"
+            yield f"    {' - '.join(text for text in (entry['title'], entry['paper'], entry['package']) if text)}"
             if entry["why_not"]:
                 yield f"    {entry['why_not']}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mad_core.map_files import shrink
+from mad_core.scorers.catalog import build
 from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
 
 BATCH_SECONDS = 0.25
@@ -85,8 +85,7 @@ class Actor:
         from mad_core.cluster.connection import as_tensors
 
         plan, state = ray.get(self._kept[0])
-        module, _, name = plan.entry.partition(":")
-        scorer: Scorer = getattr(importlib.import_module(module), name)(**plan.parameters)
+        scorer = build(plan.entry, plan.parameters)
         self._context = replace(plan.context, device=self.device, resources=self._resources)
         self._side = plan.map_side
         if plan.learned:

@@ -31,6 +31,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     dict
         ``python`` (version), ``device`` (``id``, ``name``, ``sentence``, ``memory`` and ``free`` in
         bytes), ``store`` (``home``, ``free_bytes``), ``scorers`` (entries as ``scorers --json``),
+        ``plugins`` (what installed packages declare: ``name``, ``entry``, ``package``, ``scorers``, ``why_not``),
         ``models`` (multimodal models: what each needs, whether it fits and is on disk), ``missing``
         (sentences: what cannot be done here, and how to get it). JSON-able.
     """
@@ -40,11 +41,14 @@ def examine(settings: Settings) -> dict[str, Any]:
     missing += _elsewhere(settings)
     scorers = [info.to_json() for info in catalog.scorers()]
     missing += [f"{entry['title']}: {entry['why_not']}" for entry in scorers if entry["why_not"]]
+    plugins = [plugin.to_json() for plugin in catalog.plugins()]
+    missing += [plugin["why_not"] for plugin in plugins if plugin["why_not"]]
     return {
         "python": platform.python_version(),
         "device": device,
         "store": store,
         "scorers": scorers,
+        "plugins": plugins,
         "models": models.overview(),
         "missing": missing,
     }

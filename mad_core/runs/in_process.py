@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mad_core.errors import CancelledError, WorkError
-from mad_core.runs.queue import Job
+from mad_core.runs.queue import IN_PROCESS, Job
 from mad_core.runs.store import Store
 from mad_core.runs.worker import Worker
 
@@ -63,7 +63,7 @@ def _interruptible(worker: Worker) -> Iterator[None]:
 
 def _do_or_follow(worker: Worker, store: Store, job_id: int, on_progress: Callable[[dict[str, Any]], None]) -> Job:
     while True:
-        claimed = store.queue.claim(worker.id, worker.devices, job_id=job_id)
+        claimed = store.queue.claim(worker.id, (*worker.devices, IN_PROCESS), job_id=job_id)
         if claimed is not None:
             return worker.do(claimed)
         job = store.queue.job(job_id)

@@ -26,6 +26,8 @@ ACTIVE = ("queued", "running")
 STALE_SECONDS = 15.0
 """A heartbeat older than this means that the worker is gone."""
 MAX_ATTEMPTS = 5
+IN_PROCESS = "process"
+"""Device of jobs that only the process that asked can do: their scorer was declared in a notebook or script."""
 LONGEST_KEY = 80
 
 
@@ -267,6 +269,9 @@ class Queue:
                 values = {"status": "cancelled", "finished": time.time()}
             elif job.attempts >= MAX_ATTEMPTS:
                 message = f"The worker died {job.attempts} times at this job; see the logs folder for the reason."
+                values = {"status": "failed", "finished": time.time(), "error": message}
+            elif job.device == IN_PROCESS:
+                message = "The notebook or script that knows its scorer ended; run it there again."
                 values = {"status": "failed", "finished": time.time(), "error": message}
             with self.database.write() as connection:
                 connection.execute(

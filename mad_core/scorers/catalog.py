@@ -11,12 +11,16 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mad_core.errors import InputError, NotFoundError
+from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.scorers import cards
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
+from mad_core.scorers.object_digest import code_digest
 from mad_core.source_digest import source_digest
+
+if TYPE_CHECKING:
+    from mad_core.scorers.plugins import Plugin
 
 FAMILIES = (
     "filter bank",
@@ -32,6 +36,7 @@ FAMILIES = (
     "multimodal LLM",
     "hybrid",
 )
+"""Families of scorers that ship, in the order in which they are listed; others follow."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,12 @@ class ScorerInfo:
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
     scatters : bool
         Whether a cluster may share its images; not where the work lies with a server.
+    made : object
+        The class or function itself, where it was declared in this process; else ``entry`` is imported.
+    package : str
+        Name and version of the installed package it is from; empty for those that ship.
+    local : str
+        Digest of what only this process knows (a notebook's function), as it was declared; empty for all others.
     """
 
     id: str
@@ -90,6 +101,9 @@ class ScorerInfo:
     look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
     scatters: bool = True
+    made: Any = field(default=None, repr=False, compare=False)
+    package: str = ""
+    local: str = ""
 
     def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
         """Whether calibration images with their levels are handed to it."""
@@ -110,13 +124,17 @@ class ScorerInfo:
 
     @property
     def code(self) -> str:
-        """Digest of the source that makes its scores: its module, and what that imports."""
+        """Digest of what makes its scores: its module's source and what that imports, or the function itself."""
+        if self.local:
+            return f"{self.local}-{code_digest(self.made)}"
         return source_digest(self.entry.partition(":")[0])
 
     def create(self, parameters: Mapping[str, Any]) -> Scorer:
         """Import the implementation and build it. Only a worker does this."""
-        module, _, name = self.entry.partition(":")
-        return getattr(importlib.import_module(module), name)(**self.check(parameters))
+        checked = self.check(parameters)
+        if self.local:
+            checked.pop("code")
+        return build(self.entry if self.made is None else self.made, checked)
 
     def to_json(self) -> dict[str, Any]:
         """The entry in the form of ``scorers --json``."""
@@ -132,12 +150,41 @@ class ScorerInfo:
             "needs_fit": self.needs_fit,
             "needs_weights": self.needs_weights,
             "supervision": self.supervision,
+            "package": self.package,
             "available": why_not is None,
             "why_not": why_not,
             "parameters": [p.to_json() for p in self.parameters],
         }
 
 
+def build(made: Any, parameters: Mapping[str, Any]) -> Scorer:
+    """A scorer with its parameters, from a class or a function, or from ``"module:name"`` of one.
+
+    Raises
+    ------
+    UnavailableError
+        If it was declared in another process and cannot be imported here.
+    """
+    if isinstance(made, str):
+        made = _imported(made)
+    if isinstance(made, type):
+        return made(**parameters)
+    from mad_core.scorers.function_scorer import FunctionScorer  # with torch, which only a worker imports
+
+    return FunctionScorer(made, parameters)
+
+
+def _imported(entry: str) -> Any:
+    module, _, name = entry.partition(":")
+    if module in ("", "__main__") or "<locals>" in name:
+        raise UnavailableError(f"The scorer {name or entry} {_ELSEWHERE}")
+    return getattr(importlib.import_module(module), name)
+
+
+_ELSEWHERE = (
+    "was declared in a notebook or script, and only that process knows it: score with it there, or make it known "
+    "everywhere by an installed package (docs/adding-a-scorer.md)."
+)
 _CATALOG: dict[str, ScorerInfo] = {}
 
 
@@ -152,6 +199,29 @@ def register(info: ScorerInfo) -> ScorerInfo:
     if _CATALOG.setdefault(info.id, info) is not info:
         raise InputError(f"Two scorers are called '{info.id}'; give one of them another id.")
     return info
+
+
+def register_here(info: ScorerInfo) -> None:
+    """Add a scorer that only this process knows; one declared here before under the same id is replaced.
+
+    Raises
+    ------
+    InputError
+        If the id is that of a scorer that ships or is installed.
+    """
+    _load_cards()
+    known = _CATALOG.get(info.id)
+    if known is not None and not known.local and known.made is not info.made:
+        raise InputError(f"There is a scorer '{info.id}' already ({known.title}); choose another id.")
+    if known is None or known.local:
+        _CATALOG[info.id] = info
+
+
+def register_unless_known(info: ScorerInfo) -> None:
+    """Add a declaration that names its implementation, unless just that was added before."""
+    _load()
+    if _CATALOG.get(info.id) != info:
+        register(info)
 
 
 def scorers() -> list[ScorerInfo]:
@@ -172,11 +242,52 @@ def scorer(scorer_id: str) -> ScorerInfo:
     try:
         return _CATALOG[scorer_id]
     except KeyError:
-        raise NotFoundError(f"No scorer is called '{scorer_id}'; known are {', '.join(_CATALOG)}.") from None
+        known = ", ".join(_CATALOG)
+        raise NotFoundError(
+            f"No scorer is called '{scorer_id}'; known are {known}. One that was declared in a notebook or script is "
+            "known to that process alone, unless an installed package brings it (docs/adding-a-scorer.md)."
+        ) from None
+
+
+def is_local(scorer_id: str) -> bool:
+    """Whether only this process knows the scorer."""
+    return scorer_id in _CATALOG and bool(_CATALOG[scorer_id].local)
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """The entry points of installed packages, with the scorers they brought or why they brought none."""
+    _load_cards()
+    return _load_plugins()
+
+
+def _load() -> None:
+    _load_cards()
+    _load_plugins()
 
 
 @cache
-def _load() -> None:
+def _load_cards() -> None:
     """Read the cards that ship, which import no torch."""
     for file in sorted(pkgutil.iter_modules(cards.__path__), key=lambda found: found.name):
-        register(importlib.import_module(f"{cards.__name__}.{file.name}").CARD)
+        card = importlib.import_module(f"{cards.__name__}.{file.name}").CARD
+        _CATALOG.setdefault(card.id, card)
+
+
+@cache
+def _load_plugins() -> tuple[Plugin, ...]:
+    """Read the entry points of installed packages, each all or nothing."""
+    from mad_core.scorers import plugins
+
+    return tuple(_admitted(plugin) for plugin in plugins.installed())
+
+
+def _admitted(plugin: Plugin) -> Plugin:
+    """Put a plug-in's scorers into the catalogue, unless an id is taken by another one."""
+    from mad_core.scorers.plugins import broken
+
+    for info in plugin.scorers:
+        known = _CATALOG.get(info.id)
+        if known is not None and not (known.made is info.made is not None) and known != info:
+            return broken(plugin, f"there is a scorer '{info.id}' already ({known.title}).")
+    _CATALOG.update({info.id: info for info in plugin.scorers})
+    return plugin

@@ -27,6 +27,9 @@ MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
 def cards(info: DatasetInfo) -> None:
     """Every scorer as a card, by family."""
     scorers = catalog.scorers()
+    for plugin in catalog.plugins():
+        if plugin.why_not:
+            st.warning(plain(plugin.why_not), icon=":material/extension_off:")
     for start in range(0, len(scorers), COLUMNS):
         for column, scorer in zip(st.columns(COLUMNS), scorers[start : start + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):

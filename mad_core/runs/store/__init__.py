@@ -24,8 +24,9 @@ from mad_core.map_files import MapRef, MapStore
 from mad_core.paths import remove_tree
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import cuts, datasets, images, run_subsets, runs, scores, studies
-from mad_core.runs.queue import Queue
+from mad_core.runs.queue import IN_PROCESS, Queue
 from mad_core.runs.token_usage import keep_dropped
+from mad_core.scorers import catalog
 from mad_core.scorers.contract import OK, Scored
 from mad_core.settings import Settings
 
@@ -454,7 +455,9 @@ class Store:
                 keep_dropped(connection, run_id)
                 connection.execute(scores.delete().where(scores.c.run_id == run_id, scores.c.status != OK))
             self.count_done(run_id)
-        job = self.queue.submit("run", {"run": run_id}, key=run.job_key, device=run.device)
+        job = self.queue.submit(
+            "run", {"run": run_id}, key=run.job_key, device=IN_PROCESS if catalog.is_local(run.scorer) else run.device
+        )
         with self.database.write() as connection:
             connection.execute(
                 runs.update()
