@@ -3,19 +3,38 @@
 Pages and the HTML report draw the same figures. Arrays and tables go in; colours and fonts come from
 :mod:`mad_core.palette` alone and backgrounds are transparent, so pass ``theme=None`` to Streamlit.
 Texts of users are escaped. Points carry the id of their image as ``customdata[0]``. For every figure
-``f`` there is ``describe_f``, its text alternative.
+``f`` there is ``describe_f``, its text alternative, and ``READ_F``, how to read it.
 """
 
-from mad_core.figures.data import describe_level_counts, level_counts
-from mad_core.figures.distribution import describe_distribution_101, distribution_101
-from mad_core.figures.intervals import describe_metric_intervals, metric_intervals
-from mad_core.figures.matrix import describe_inversion_matrix, inversion_matrix
-from mad_core.figures.raincloud import describe_raincloud, raincloud
-from mad_core.figures.ranks import describe_rank_scatter, percentile_ranks, rank_scatter
-from mad_core.figures.strip import describe_place, describe_score_strip, place_among_levels, score_strip
+from mad_core.figures.data import READ_LEVEL_COUNTS, describe_level_counts, level_counts
+from mad_core.figures.distribution import READ_DISTRIBUTION_101, describe_distribution_101, distribution_101
+from mad_core.figures.intervals import (
+    READ_METRIC_DIFFERENCES,
+    READ_METRIC_INTERVALS,
+    describe_metric_intervals,
+    metric_intervals,
+)
+from mad_core.figures.matrix import READ_INVERSION_MATRIX, describe_inversion_matrix, inversion_matrix
+from mad_core.figures.raincloud import READ_RAINCLOUD, describe_raincloud, raincloud
+from mad_core.figures.ranks import READ_RANK_SCATTER, describe_rank_scatter, percentile_ranks, rank_scatter
+from mad_core.figures.strip import (
+    READ_SCORE_STRIP,
+    describe_place,
+    describe_score_strip,
+    place_among_levels,
+    score_strip,
+)
 from mad_core.figures.words import level_label
 
 __all__ = [
+    "READ_DISTRIBUTION_101",
+    "READ_INVERSION_MATRIX",
+    "READ_LEVEL_COUNTS",
+    "READ_METRIC_DIFFERENCES",
+    "READ_METRIC_INTERVALS",
+    "READ_RAINCLOUD",
+    "READ_RANK_SCATTER",
+    "READ_SCORE_STRIP",
     "describe_distribution_101",
     "describe_inversion_matrix",
     "describe_level_counts",

@@ -13,6 +13,11 @@ from mad_core.figures.words import escaped, level_label, listed, pixels, short
 from mad_core.palette import Theme, chrome, level_colour, outline, text_on
 
 _NONE = "There are no images to count."
+READ_LEVEL_COUNTS = (
+    "Each bar is a subset and split, its parts the severity levels; the longer a part, the more images. Scorers are "
+    "fitted to training images, and metrics count test images only. Where levels have very different numbers of "
+    "images, the larger ones weigh more in the C-index and tau-b."
+)
 
 
 def level_counts(

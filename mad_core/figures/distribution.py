@@ -17,6 +17,12 @@ Band = tuple[int, int, str]
 
 _BARS, _SPREAD = 0.74, 0.78
 """Height of the highest bar and of the spread's bar, shares of the plot; above them stand the bands' names."""
+READ_DISTRIBUTION_101 = (
+    "How a language model spreads its answer over the scores 0 to 100: the higher a bar, the more probable that "
+    "score. The expected score is the mean of them all, with its standard deviation after the ±; the written score is "
+    "what the model wrote. The areas behind are the bands of the rubric. One narrow peak means that the model is "
+    "sure, not that it is right."
+)
 
 
 def distribution_101(

@@ -21,6 +21,17 @@ from mad_core.figures.words import escaped, listed, pixels, short
 from mad_core.palette import Theme, chrome
 
 _RIGHT = 150  # pixels for the column of numbers
+READ_METRIC_INTERVALS = (
+    "Each row is a run: the dot is its value, the line its 95 % interval, which says how far the value would move "
+    "with other images of the same kind. To the right is better. Two intervals that overlap do not show that two runs "
+    "are equal: the difference on the same images says more. A dotted line is what perfect detection with severity at "
+    "random reaches."
+)
+READ_METRIC_DIFFERENCES = (
+    "Each row is a metric: the first scorer minus the second, on the same images. Right of 0 the first is better, "
+    "left of 0 the second. The line is a 95 % interval; one that holds 0 does not tell the two apart. A difference "
+    "can be certain and still too small to matter."
+)
 
 
 def metric_intervals(

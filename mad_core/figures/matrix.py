@@ -13,6 +13,12 @@ from mad_core.palette import Theme, chrome, diverging_colour, text_on
 
 _ONE_LEVEL = "Two levels with scores are needed to compare them."
 _STEPS = np.linspace(0, 1, 11).tolist()
+READ_INVERSION_MATRIX = (
+    "Each cell takes two levels, the less severe in the row, the more severe in the column, and says how often the "
+    "more severe image scores higher. 1 is always, 0.5 is chance, below 0.5 the order is reversed. The row of L0 is "
+    "detection, the other cells are severity alone. A high C-index can hide a cell near 0.5, most often between "
+    "neighbouring levels."
+)
 
 
 def inversion_matrix(

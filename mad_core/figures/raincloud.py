@@ -30,6 +30,13 @@ from mad_core.palette import Theme, chrome, translucent
 POINTS_A_LEVEL = 600
 WEBGL_FROM = 3000  # points; above it a browser draws markers faster on a canvas than as SVG
 _GOLDEN = (5**0.5 - 1) / 2
+READ_RAINCLOUD = (
+    "Each point is an image, placed by its severity level and its score: to the right more severe, upwards a higher "
+    "score. A scorer that follows severity climbs from left to right. The box holds the middle half of a level and "
+    "its line is the median; the shape beside it shows where scores gather. Look at how far neighbouring levels "
+    "overlap: there the score cannot tell them apart. Raw scores of different scorers have different units, so their "
+    "heights do not compare."
+)
 
 
 def raincloud(

@@ -16,6 +16,13 @@ from mad_core.figures.raincloud import WEBGL_FROM, points
 from mad_core.figures.words import escaped, percent, short
 from mad_core.palette import Theme, chrome
 
+READ_RANK_SCATTER = (
+    "Each point is an image: to the right it ranks higher by the first scorer, upwards by the second; 0 is the lowest "
+    "score, 100 the highest. On the dotted line they agree; the further off, the more they disagree. Far off, the "
+    "colour, which is the level, shows which of them is nearer to the label. Ranks say nothing about how much higher "
+    "a score is."
+)
+
 
 def percentile_ranks(scores: ArrayLike) -> np.ndarray:
     """Percentile rank of each score among all, ties sharing their mean rank; NaN where there is no score.

@@ -16,6 +16,13 @@ from mad_core.palette import Theme, chrome
 _GAP = 0.03
 _ROW = 28
 _TITLE = 22  # letters of a line under a panel, so that four panels fit on a narrow page
+READ_REDUCTION_PANELS = (
+    "Each row is a way to make one score of an anomaly map. Left panel: order of severity among abnormal images; "
+    "right is better, 0.5 is chance. Second panel: how far the score follows the area of the defect, from -1 to 1; 0 "
+    "is not at all, and right is not better. The pale panels hold the same metrics as the table, normal images "
+    "included. A way that follows area is right only where the larger defect is the worse one. Lines are 95 % "
+    "intervals."
+)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ from mad_core.figures.words import escaped, level_label, listed, percent, pixels
 from mad_core.palette import Theme, chrome, text_on, translucent
 
 _ROW = 38  # pixels
+READ_SCORE_STRIP = (
+    "Each row is a level with the scores of its images; to the right a higher score. The vertical line is this image. "
+    "Where it crosses the thick part of a row, images of that level score alike; where rows overlap, the score alone "
+    "does not settle the level. The level of the nearest median is a hint, not a verdict."
+)
 
 
 def score_strip(

@@ -19,10 +19,16 @@ from mad_core.report.contents import Part, summarized
 from mad_core.report.html import estimate, facts, folded, how_to_read, in_line, table
 from mad_core.report.strips import STRIP, Shown, Strip
 from mad_core.runs.store import Store
-from mad_core.teaching import READ
 
 COLUMNS = {"auroc_whole": "AUROC", "c_index": "C-index", "kendall_tau_b": "tau-b"}
 MOST_ROWS = 40
+READ_AUDIT = (
+    "Alpha says how far reviewers agree beyond chance: 1 is full agreement, 0 is chance. Kappa says the same of one "
+    "reviewer and the labels, an error of two levels counting four times as much as one of one. Bias is how many "
+    "levels a reviewer stands above the others on the same images; negative is below. Labels change by the rule that "
+    "is named; a contested label is one on which reviewers differ. Agreement does not show that the reviewers are "
+    "right."
+)
 
 
 class Audited:
@@ -48,7 +54,7 @@ class Audited:
             "Labels in this report": used,
             "Krippendorff's alpha": in_line(found.alpha.value, found.alpha.interval),
         }
-        yield how_to_read(READ["audit"])
+        yield how_to_read(READ_AUDIT)
         yield facts(entries)
         yield _reviewers(found)
         yield f"<p class=note>{escape(' '.join(found.notes))}</p>" if found.notes else ""

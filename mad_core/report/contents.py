@@ -22,7 +22,6 @@ from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_b
 from mad_core.runs.results import run_table
 from mad_core.runs.store import DatasetInfo, Run, Store
 from mad_core.studies.record import StudyRecord, list_studies
-from mad_core.teaching import READ
 
 DIFFERENCES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC, all levels"}
 EVERY_PAIR = 3
@@ -270,7 +269,10 @@ def _overview(part: Part) -> Drawing:
     facts |= {"reference": [("severity at random", random)]} if random is not None else {}
     words = draw.describe_metric_intervals(rows, **facts)
     return Drawing(
-        READ["intervals"], "C-index of each run", words, lambda theme: draw.metric_intervals(rows, theme=theme, **facts)
+        draw.READ_METRIC_INTERVALS,
+        "C-index of each run",
+        words,
+        lambda theme: draw.metric_intervals(rows, theme=theme, **facts),
     )
 
 
@@ -296,12 +298,12 @@ def _of_run(part: Part, run: Run) -> Iterator[Drawing]:
         return without_ids(figure)
 
     said = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
-    yield Drawing(READ["raincloud"], f"{name}: score against severity level", said, cloud, wide=False)
+    yield Drawing(draw.READ_RAINCLOUD, f"{name}: score against severity level", said, cloud, wide=False)
     matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
     said = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
     shown = {"counts": counts, "level_names": {}, "width": 450}
     yield Drawing(
-        READ["matrix"],
+        draw.READ_INVERSION_MATRIX,
         f"{name}: pairs of levels",
         said,
         lambda theme: draw.inversion_matrix(matrix, levels, theme=theme, **shown),
@@ -329,7 +331,7 @@ def _of_pair(part: Part, pair: Pair) -> Iterator[Drawing]:
 
     title = f"{names['name_a']} against {names['name_b']}"
     said = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
-    yield Drawing(READ["ranks"], f"{title}: ranks", said, ranks, wide=False)
+    yield Drawing(draw.READ_RANK_SCATTER, f"{title}: ranks", said, ranks, wide=False)
     rows = []
     for metric, label in DIFFERENCES.items():
         value, interval = pair.differences[metric]
@@ -338,7 +340,7 @@ def _of_pair(part: Part, pair: Pair) -> Iterator[Drawing]:
     facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
     words = draw.describe_metric_intervals(rows, **facts)
     yield Drawing(
-        READ["difference"],
+        draw.READ_METRIC_DIFFERENCES,
         f"{names['name_a']} minus {names['name_b']}",
         words,
         lambda theme: draw.metric_intervals(rows, theme=theme, width=450, **facts),

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mad_core.datasets.dataset import level_key
-from mad_core.figures import describe_level_counts, level_counts, level_label
+from mad_core.figures import READ_LEVEL_COUNTS, describe_level_counts, level_counts, level_label
 from mad_core.palette import THEMES, chrome
 from mad_core.report.audited import Audited
 from mad_core.report.contents import Drawing, Part, ReportRequest, Steps, figures_of, gather, level_names, steps_of
@@ -22,14 +22,12 @@ from mad_core.report.html import cell, facts, folded, heading, how_to_read, tabl
 from mad_core.report.measured import in_short, metrics_html
 from mad_core.report.pictures import Pictures
 from mad_core.report.repeat import repeat_html, report_command
-from mad_core.report.strips import STRIP, Shown, Strip, contested, strips_of_run
+from mad_core.report.strips import READ_STRIPS, STRIP, Shown, Strip, contested, strips_of_run
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import Store
-from mad_core.studies.drawing import DRAWERS
-from mad_core.studies.drawing import figures as study_figures
 from mad_core.studies.record import StudyRecord
 from mad_core.studies.saving import slug, table_csv
-from mad_core.teaching import READ, of_figure
+from mad_core.studies.study import figures as study_figures
 
 MOST_PICTURES = 240
 MOST_ROWS = 40
@@ -133,7 +131,7 @@ class _Writer:
         words = describe_level_counts(counts, level_names=names)
         yield from self._figure(
             Drawing(
-                READ["counts"],
+                READ_LEVEL_COUNTS,
                 "Images by level",
                 words,
                 lambda theme: level_counts(counts, level_names=names, theme=theme),
@@ -159,7 +157,7 @@ class _Writer:
         yield "</div>" if beside else ""
 
     def images(self, part: Part) -> Iterator[str]:
-        yield how_to_read(READ["strips"])
+        yield how_to_read(READ_STRIPS)
         yield "<p class=note>Ranks are percentiles within a subset: 0 is the least severe image, 100 the most.</p>"
         rows = self._rows(part)
         for strip in contested(self.store, part):
@@ -238,7 +236,7 @@ class _Writer:
         yield f'<p class="finding">{escape(finding.sentence)}</p>'
         yield f"<p class=note>{escape(finding.caveat)} On {mode}, seed {record.seed}; runs: {escape(on or 'none')}.</p>"
         drawn = drawings(record)
-        if not drawn and finding.study in DRAWERS:
+        if not drawn:
             yield "<p class=note>Its figures cannot be drawn from what is kept of it; asking it again makes them.</p>"
         for drawing in drawn:
             yield from self._figure(drawing)
@@ -318,12 +316,12 @@ def drawings(record: StudyRecord) -> list[Drawing]:
     if finding is None:
         return []
     try:
-        by_theme = {theme: study_figures(finding, theme) for theme in THEMES}
+        plots = {theme: {p.title: p for p in study_figures(finding, theme)} for theme in THEMES}
     except (LookupError, TypeError, ValueError, AttributeError):
         return []
     return [
-        Drawing(of_figure(finding.study, title), title, words, lambda theme, title=title: by_theme[theme][title][0])
-        for title, (_, words) in by_theme["light"].items()
+        Drawing(plot.how_to_read, title, plot.alt, lambda theme, title=title: plots[theme][title].figure)
+        for title, plot in plots["light"].items()
     ]
 
 

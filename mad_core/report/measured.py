@@ -12,7 +12,6 @@ from mad_core.report.html import estimate, folded, how_to_read, number, table, t
 from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
 from mad_core.runs.store import Run, Store
 from mad_core.studies.saving import slug
-from mad_core.teaching import READ
 
 COLUMNS = {
     "auroc_whole": "AUROC",
@@ -34,7 +33,7 @@ def metrics_html(store: Store, part: Part) -> Iterator[str]:
     for name, values in comparing.reference_rows(fullest).items():
         cells = [f"<i>{number(values.get(column))}</i>" for column in COLUMNS]
         rows.append([f"<i>{escape(name)}</i>", "", *cells])
-    yield how_to_read(READ["metrics"])
+    yield how_to_read(comparing.READ_METRICS)
     yield table(HEADS, rows, made=True)
     yield "<p class=note>Below each value its 95 % bootstrap interval. Bold: its interval lies above those of all "
     yield "other runs. In italics what made-up scorers would reach on the same images.</p>"

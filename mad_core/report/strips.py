@@ -19,6 +19,13 @@ from mad_core.runs.store import Run, Store
 STRIP = 6
 APART = 20.0
 """Percentile points; images that scorers rank closer to each other, or to the label, are not contested."""
+READ_STRIPS = (
+    "A rank is the place among the images of a subset: 0 is the lowest, 100 the highest. Best: rank by score and rank "
+    "by severity level lie close together. Worst: they lie furthest apart. Contested: two scorers, the scorers and "
+    "the label, or reviewers lie apart. At the right of a picture stands the image under anomaly maps; bright places "
+    "are strange to the scorer, on one colour range for the whole run. A worst image may be an error of the scorer or "
+    "of its label."
+)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from mad_core.errors import UnavailableError, WorkError
 from mad_core.machine.browser import draw_figures
 from mad_core.palette import Theme, chrome
 from mad_core.scorefiles import csv_text, text_cell
-from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding
+from mad_core.studies.study import figures
 
 
 def save_finding(finding: Finding, folder: Path, theme: Theme = "light") -> list[Path]:
@@ -50,9 +50,7 @@ def _written(finding: Finding, folder: Path, theme: Theme) -> Iterator[Path]:
         path = folder / f"{finding.study}-{slug(name)}.csv"
         path.write_text(table_csv(table), encoding="utf-8")
         yield path
-    drawn = {
-        f"{finding.study}-{slug(title)}": opaque(one, theme) for title, (one, _) in figures(finding, theme).items()
-    }
+    drawn = {f"{finding.study}-{slug(p.title)}": opaque(p.figure, theme) for p in figures(finding, theme)}
     for name, figure in drawn.items():
         path = folder / f"{name}.html"
         figure.write_html(path, include_plotlyjs="directory", full_html=True)

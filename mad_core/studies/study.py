@@ -1,15 +1,18 @@
-"""The catalogue of studies: what each asks, what it needs, and the function that does it, named as text.
+"""The catalogue of studies: every folder of this package is one.
 
-The function is imported only by the process that does the work; listing and drawing forms needs no torch.
+``card.py`` holds ``CARD``, what the study asks and needs, without torch; ``run.py`` holds ``run``, a
+``(Work) -> Finding``, which only the process that does the work imports; ``figures.py`` holds ``draw``, a
+``(tables, facts, theme) -> sequence of Plot``. A folder is named as the id, with ``_`` for ``-``.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError
@@ -18,6 +21,10 @@ from mad_core.runs.store import Run, Store
 from mad_core.scorers.contract import Parameter, checked_values
 from mad_core.source_digest import source_digest
 from mad_core.studies.finding import Finding
+
+if TYPE_CHECKING:
+    from mad_core.figures.plot import Plot
+    from mad_core.palette import Theme
 
 
 def _nothing(done: int, total: int) -> None:
@@ -65,7 +72,7 @@ class Work:
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """One entry of the catalogue.
+    """What a study asks and needs.
 
     Parameters
     ----------
@@ -76,13 +83,15 @@ class StudyInfo:
         How to read it, for someone who has never heard of it.
     needs : str
         What it needs, in words.
-    entry : str
-        ``"module:function"``, a ``(Work) -> Finding``.
+    order : int
+        Where it stands among the others, ascending.
     parameters : tuple of Parameter
     least_runs : int
         How many runs of the dataset it needs; with 0 it looks at images alone, and is given no run.
     kinds : tuple of str
         Of each of these kinds it needs a run: ``detector``, ``mllm``, or ``made here`` (not imported).
+    package : str
+        The name of its folder as a package; the catalogue fills it in.
     """
 
     id: str
@@ -90,10 +99,11 @@ class StudyInfo:
     question: str
     about: str
     needs: str
-    entry: str
+    order: int = 1000
     parameters: tuple[Parameter, ...] = field(default=())
     least_runs: int = 1
     kinds: tuple[str, ...] = ()
+    package: str = ""
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, the given ones checked and the others at their defaults.
@@ -106,9 +116,14 @@ class StudyInfo:
         return checked_values(self.parameters, given, f"Study '{self.id}'")
 
     @property
+    def name(self) -> str:
+        """Its id as the name of a module."""
+        return self.id.replace("-", "_")
+
+    @property
     def code(self) -> str:
         """Digest of the source that makes its findings: its module, and what that imports."""
-        return source_digest(self.entry.partition(":")[0])
+        return source_digest(f"{self.package}.run")
 
     def missing(self, runs: Sequence[Run]) -> str | None:
         """What it needs and does not find among these runs, as a sentence; None where it can be asked of them."""
@@ -129,8 +144,7 @@ class StudyInfo:
         missing = self.missing(work.runs)
         if missing:
             raise InputError(missing)
-        module, _, name = self.entry.partition(":")
-        return getattr(importlib.import_module(module), name)(work)
+        return importlib.import_module(f"{self.package}.run").run(work)
 
 
 _KINDS = {
@@ -144,27 +158,34 @@ def _is(run: Run, kind: str) -> bool:
     return not run.imported if kind == "made here" else kind_of(run.scorer) == kind
 
 
-_STUDIES: dict[str, StudyInfo] = {}
+_PLACES: tuple[str, ...] = ("mad_core.studies",)
+"""Packages whose folders are studies."""
 
 
-def register(info: StudyInfo) -> StudyInfo:
-    """Add a study to the catalogue.
+@cache
+def _catalogue() -> dict[str, StudyInfo]:
+    """Every study by its id, in order.
 
     Raises
     ------
     ValueError
-        If the id is taken.
+        If a folder and the id in its card differ.
     """
-    if info.id in _STUDIES:
-        raise ValueError(f"two studies are called '{info.id}'")
-    _STUDIES[info.id] = info
-    return info
+    cards = [
+        replace(importlib.import_module(f"{place}.{folder.name}.card").CARD, package=f"{place}.{folder.name}")
+        for place in _PLACES
+        for folder in pkgutil.iter_modules(importlib.import_module(place).__path__)
+        if folder.ispkg
+    ]
+    for info in cards:
+        if not info.package.endswith(f".{info.name}"):
+            raise ValueError(f"the study '{info.id}' stands in {info.package}")
+    return {info.id: info for info in sorted(cards, key=lambda info: (info.order, info.id))}
 
 
 def studies() -> list[StudyInfo]:
-    """Every study, in order of registration."""
-    _load()
-    return list(_STUDIES.values())
+    """Every study, in order."""
+    return list(_catalogue().values())
 
 
 def study(study_id: str) -> StudyInfo:
@@ -174,11 +195,15 @@ def study(study_id: str) -> StudyInfo:
     ------
     NotFoundError
     """
-    _load()
     try:
-        return _STUDIES[study_id]
+        return _catalogue()[study_id]
     except KeyError:
-        raise NotFoundError(f"No study is called '{study_id}'; known are {', '.join(_STUDIES)}.") from None
+        raise NotFoundError(f"No study is called '{study_id}'; known are {', '.join(_catalogue())}.") from None
 
 
-_load = partial(importlib.import_module, "mad_core.studies.declarations")
+def figures(finding: Finding, theme: Theme) -> list[Plot]:
+    """The figures of a finding; none of a study that is not in the catalogue any more."""
+    info = _catalogue().get(finding.study)
+    if info is None:
+        return []
+    return list(importlib.import_module(f"{info.package}.figures").draw(finding.tables, finding.facts, theme))

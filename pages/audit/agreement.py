@@ -20,6 +20,26 @@ from pages.ui.text import level_text, number, plain, with_interval
 FEW = 20
 """Images below which an interval is too wide to lean on."""
 LABELS = "the labels"
+READ_ALPHA = (
+    "How far all reviewers agree beyond chance, on images that two or more of them rated. 1 is full agreement, 0 what "
+    "chance gives, below 0 less than chance. A step between levels that are often given counts more than one between "
+    "rare ones. High agreement does not show that the reviewers are right: they may share an error."
+)
+READ_KAPPA = (
+    "Each row is two reviewers, or a reviewer and the labels. To the right they agree more: 1 is full agreement, 0 "
+    "what chance gives, below 0 less than chance. An error of two levels counts four times as much as one of one "
+    "level. Where nearly all images have one level, kappa can be low although the two seldom differ."
+)
+READ_RATINGS = (
+    "How many images the one of the rows gave a level (row) and the one of the columns another (column). On the "
+    "diagonal both agree. Right of it the one of the columns gave the higher level, left of it the lower one. Rows "
+    "with many images say more than those with few."
+)
+READ_BIAS = (
+    "Bias is how many levels a reviewer stands above the others (or the labels, where the column says so), on average "
+    "over the same images; negative is below. Drift is how that changes over 100 ratings. An interval that holds 0 "
+    "tells of neither. Who differs from the others is not therefore wrong."
+)
 
 
 def agreement_section(audit: Audit) -> None:
@@ -62,7 +82,7 @@ def _alpha(found: Agreement) -> None:
         f"**{with_interval(found.alpha.value, found.alpha.interval)}**"
     )
     st.caption(plain(_alpha_in_words(found.alpha)))
-    how_to_read("alpha", "alpha")
+    how_to_read(READ_ALPHA, "alpha")
 
 
 def _alpha_in_words(found: Estimate) -> str:
@@ -101,7 +121,7 @@ def _kappas(found: Agreement) -> None:
         "Cohen's kappa with quadratic weights: two levels apart counts four times as much as one. 95 % bootstrap "
         "intervals over images; in brackets the images that both rated."
     )
-    how_to_read("kappa", "kappa")
+    how_to_read(READ_KAPPA, "kappa")
 
 
 def _kappa_row(name: str, kappa: Estimate) -> dict[str, Any]:
@@ -134,7 +154,7 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
     st.caption(
         f"Of {total:,} images that both rated, {same:,} have the same level and {far:,} are more than one level apart."
     )
-    how_to_read("ratings", "level against level")
+    how_to_read(READ_RATINGS, "level against level")
 
 
 # -- one against the others -------------------------------------------------------------------------
@@ -160,7 +180,7 @@ def _bias(found: Agreement) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Bias and drift of each reviewer")
     said = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
     st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
-    how_to_read("bias", "bias and drift")
+    how_to_read(READ_BIAS, "bias and drift")
 
 
 def _off_in_words(name: str, off: Estimate, moving: Estimate, against: str) -> str:

@@ -25,6 +25,12 @@ from pages.ui.text import number, plain
 
 MOST_RUNS = 4
 DRAWS = 1000
+READ_CONSEQUENCE = (
+    "Two rows a metric: the scorer on the original labels, and on the audited ones. To the right is better; lines are "
+    "95 % intervals. Both rows rest on the same images, so even a small step is due to the corrected labels alone. "
+    "But labels that scorers contradict were looked at first, and that favours these scorers: images reviewed in "
+    "random order are the fair check."
+)
 
 
 def consequence_section(audit: Audit) -> None:
@@ -49,7 +55,7 @@ def consequence_section(audit: Audit) -> None:
     elif moved.empty:
         st.info("As long as no label moves, every metric stays as it is.", icon=":material/info:")
     else:
-        how_to_read("consequence", "the metrics on both labels")
+        how_to_read(READ_CONSEQUENCE, "the metrics on both labels")
         for run_id in chosen:
             _run(audit, runs[run_id], names[run_id], audited)
 

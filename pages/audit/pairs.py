@@ -12,7 +12,7 @@ import streamlit as st
 
 from mad_core.audit.events import Event
 from mad_core.audit.pairs import MOST, Order, fit, next_pair
-from mad_core.figures.severity_order import describe_severity_order, severity_order
+from mad_core.figures.severity_order import READ_SEVERITY_ORDER, describe_severity_order, severity_order
 from mad_core.palette import chrome
 from pages.audit.acts import NOTE, take_back, taking, write
 from pages.audit.context import Audit, records
@@ -154,7 +154,7 @@ def _show_order(audit: Audit, order: Order, count: int) -> None:
         "Bradley and Terry's model of all reviewers' comparisons: two images one logit apart are told apart rightly "
         f"in 73 of 100 comparisons. Whiskers: 95 % intervals.{joined}"
     )
-    how_to_read("order", "the order")
+    how_to_read(READ_SEVERITY_ORDER, "the order")
     ends = table.iloc[::-1]
     tiles = [_tile(audit, row, place) for place, row in enumerate(ends.itertuples(), start=1)]
     if len(tiles) > 2 * ENDS:

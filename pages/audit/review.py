@@ -39,6 +39,12 @@ ORDER_WORDS = {
     "disagreement": "Scorers disagree most",
     "unreviewed": "Unreviewed first",
 }
+READ_SUSPICION = (
+    "Suspicion runs from 0, nothing speaks against the label, to 1. It is the weighted mean of what is known: how "
+    "likely the scores make another level, how far the scorers agree on that, how far off it is, copies and "
+    "look-alikes with another label, and reviewers who gave another one. It says where to look first, not that a "
+    "label is wrong."
+)
 ORDER_HELP = (
     "Most suspicious first finds wrong labels fastest. A random order gives an unbiased rate of wrong labels. By level "
     "gives the label away, so ratings in it are recorded as made with labels in view."
@@ -73,7 +79,7 @@ def review_section(audit: Audit) -> None:
             sample_size(audit, tests if subset is None else tests[tests["subset"] == subset])
         with st.popover("Settings", icon=":material/tune:"):
             _settings(audit)
-        how_to_read("suspicion", "suspicion")
+        how_to_read(READ_SUSPICION, "suspicion")
     if order == "level" and audit.blind:
         st.caption("This order gives labels away, so ratings are recorded as made with labels in view.")
     queue = queue_in_view(audit, order, subset)

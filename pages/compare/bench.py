@@ -47,6 +47,12 @@ _STYLE = """
 .mad-bench small {{ display: block; color: {muted}; font-size: 0.75rem; }}
 .mad-bench b {{ font-weight: 700; }}
 """
+READ_BENCH = (
+    "One block for each subset and for each average over subsets; in a block one row a scorer, values times 100, "
+    "their 95 % intervals below. Higher is better. An average gives each subset the same weight, however many images "
+    "it has. A failed image has no score and enters no value, so look at the column of images with a score before you "
+    "compare: rows on different images do not compare."
+)
 
 
 def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
@@ -60,7 +66,7 @@ def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
         with st.container(horizontal=True):
             _download("Table as CSV", "bench-table.csv", "text/csv", table, bench_csv)
             _download("Table as LaTeX", "bench-table.tex", "text/x-tex", table, bench_latex)
-            how_to_read("bench", "this table")
+            how_to_read(READ_BENCH, "this table")
         st.caption("Values times 100. **Bold**: its interval lies above those of all others on the same images.")
         for note in (*table.notes, *entry_notes(table)):
             st.caption(plain(note))

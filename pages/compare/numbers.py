@@ -138,7 +138,7 @@ def export(view: View) -> None:
             on_click="ignore",
         )
         report_download(view.report)
-        how_to_read("metrics", "the table")
+        how_to_read(comparing.READ_METRICS, "the table")
         with st.popover("What the columns mean", type="tertiary"):
             st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in METRICS.items()))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.errors import MadError
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.reductions import READ_REDUCTION_PANELS, Panel, describe_reduction_panels, reduction_panels
 from mad_core.runs.map_reductions import NAMES, Compared, can_find_threshold, compare_reductions
 from mad_core.runs.store import Run
 from pages.ui import charts, engine, session
@@ -47,7 +47,7 @@ def severity_from_maps(subset: str | None, runs: Sequence[Run], names: Mapping[s
             width=320,
             **session.bound("reduced", list(by_id), next(iter(by_id))),
         )
-        how_to_read("reductions", "the panels")
+        how_to_read(READ_REDUCTION_PANELS, "the panels")
     run = by_id[chosen]
     st.fragment(_section, run_every=LIVE_SECONDS if run.active else None)(run.id, subset)
 

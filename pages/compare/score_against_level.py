@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.figures import (
+    READ_INVERSION_MATRIX,
+    READ_RAINCLOUD,
     describe_inversion_matrix,
     describe_raincloud,
     inversion_matrix,
@@ -33,8 +35,8 @@ def score_against_level(view: View) -> None:
         "the more severe image scores higher."
     )
     with st.container(horizontal=True):
-        how_to_read("raincloud", "the clouds")
-        how_to_read("matrix", "the matrix")
+        how_to_read(READ_RAINCLOUD, "the clouds")
+        how_to_read(READ_INVERSION_MATRIX, "the matrix")
     for place, run in enumerate(view.runs):
         st.fragment(_figures, run_every=FIGURE_SECONDS if run.active else None)(view, place)
 

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.figures import (
+    READ_METRIC_DIFFERENCES,
+    READ_RANK_SCATTER,
     describe_metric_intervals,
     describe_rank_scatter,
     metric_intervals,
@@ -44,8 +46,8 @@ def two_runs(view: View) -> None:
     st.subheader("Two runs side by side", anchor=False)
     ids = [run.id for run in view.runs]
     with st.container(horizontal=True):
-        how_to_read("ranks", "ranks")
-        how_to_read("difference", "the difference")
+        how_to_read(READ_RANK_SCATTER, "ranks")
+        how_to_read(READ_METRIC_DIFFERENCES, "the difference")
     with st.container(horizontal=True):
         first = st.selectbox(
             "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])

@@ -11,6 +11,7 @@ import streamlit as st
 
 from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
+from mad_core.figures import READ_SCORE_STRIP
 from mad_core.images import ImageInfo, probe, read_mask
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.contract import OK
@@ -20,7 +21,7 @@ from pages.ui.answers import answer, failure, reason
 from pages.ui.placing import place
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, plain, score_text
-from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
+from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
 
 LAST_INSPECTED = "last_inspected"
 LOOK_SECONDS = 2
@@ -213,8 +214,8 @@ def _scores(
         _await_scores(waiting, row["image_id"])
     if runs:
         with st.container(horizontal=True):
-            how_to_read("map", "the maps")
-            how_to_read("strip", "the place of a score")
+            how_to_read(READ_MAPS, "the maps")
+            how_to_read(READ_SCORE_STRIP, "the place of a score")
     columns = st.columns(min(len(runs), 2) or 1, gap="large")
     for i, run in enumerate(runs):
         with columns[i % 2]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from mad_core.figures import place_among_levels
+from mad_core.figures import READ_SCORE_STRIP, place_among_levels
 from mad_core.images import probe
 from mad_core.runs.queue import Job
 from mad_core.runs.single_image import submit_single
@@ -17,7 +17,7 @@ from pages.ui.answers import answer, failure, from_result, reason
 from pages.ui.placing import place
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain, score_text
-from pages.ui.viewer import MAX_MAPS, MapLayer, map_viewer
+from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
 
 LOOK_SECONDS = 0.4
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
@@ -93,8 +93,8 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
         key="single_viewer",
     )
     with st.container(horizontal=True):
-        how_to_read("map", "the maps")
-        how_to_read("strip", "the place of a score")
+        how_to_read(READ_MAPS, "the maps")
+        how_to_read(READ_SCORE_STRIP, "the place of a score")
     columns = st.columns(min(len(jobs), 2), gap="large")
     for i, job in enumerate(jobs):
         with columns[i % 2]:

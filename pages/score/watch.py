@@ -9,7 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from mad_core.figures import describe_raincloud, raincloud
+from mad_core.figures import READ_RAINCLOUD, describe_raincloud, raincloud
+from mad_core.metrics.comparing import READ_METRICS
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
 from mad_core.runs.latest_scores import LatestAnswer, latest_answers
@@ -190,7 +191,7 @@ def _numbers(run: Run) -> None:
     if len(run.subsets) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Averages over the subsets. Scores of different subsets are never pooled.", width="content")
-            how_to_read("metrics", "the table")
+            how_to_read(READ_METRICS, "the table")
         rows = found["subsets"].items()  # with the same draws as alone
         metric_table([(name, result) for name, result in rows if result["n_scored"]], first="Subset")
 
@@ -227,7 +228,7 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(names) > 1:
             subset = st.segmented_control("Subset", names, **session.bound("subset", names, names[0])) or names[0]
-        how_to_read("raincloud", "the cloud")
+        how_to_read(READ_RAINCLOUD, "the cloud")
     labels = dict(level_names(info.card.subset(subset)))
     figure, alt = _cloud_of(run, subset, labels, charts.theme(), run.id, engine.state(run))
     chosen = charts.show_clickable(figure, alt, f"cloud_{run.id}_{subset}")

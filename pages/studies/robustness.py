@@ -11,7 +11,7 @@ from mad_core.runs.store import DatasetInfo
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness import figures as draw
 from pages.ui import charts
-from pages.ui.reading import how_to_read_figure
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 
 
@@ -39,10 +39,9 @@ def _metrics(finding: Finding) -> None:
         required=True,
         key="robustness_metric",
     )
-    title = draw.title_of(str(chosen))
-    how_to_read_figure(finding.study, title)
-    figure, words = draw.metric_figure(finding.tables, str(chosen), charts.theme())
-    charts.show(figure, f"{title}: {words}", f"robustness_{chosen}")
+    plot = draw.metric_plot(finding.tables, str(chosen), charts.theme())
+    how_to_read(plot.how_to_read, key="robustness_metric")
+    charts.show(plot.figure, f"{plot.title}: {plot.alt}", f"robustness_{chosen}")
 
 
 @st.fragment
@@ -53,7 +52,7 @@ def _example(finding: Finding) -> None:
         return
     example: Any = facts["example"]
     st.markdown(f"**One image, L{level_key(float(example['level']))} of {plain(example['subset'])}, and its maps**")
-    how_to_read_figure(finding.study, draw.slider_title(corruptions[0]))
+    how_to_read(draw.READ_EXAMPLE, key="robustness_example")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.segmented_control(
             "Corruption",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import streamlit as st
 
+from mad_core.figures.plot import Plot
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import (
     StudyRecord,
@@ -23,24 +24,16 @@ from mad_core.studies.record import (
     request_study,
 )
 from mad_core.studies.saving import opaque, slug, table_csv
-from mad_core.studies.study import StudyInfo, studies
+from mad_core.studies.study import StudyInfo, figures, studies
 from pages.ui import charts, engine, header, session, tiles
 from pages.ui.fields import dataset_field, field, key_of
 from pages.ui.gallery import gallery
-from pages.ui.reading import how_to_read_figure
+from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 
 LIVE_SECONDS = 1.0
 STRIP = 8
 MODES = {"quick": "Quick: a sample", "full": "Full: every image"}
-INTERACTIVE: dict[str, str] = {
-    "robustness": "pages.studies.robustness:of_finding",
-    "level-mix": "pages.studies.level_mix:of_finding",
-    "decisions": "pages.studies.decisions:of_finding",
-}
-"""Study id to ``"module:function"``, ``(DatasetInfo, Finding) -> titles or None``: controls that move what was found.
-
-The titles are those of figures that stand there already."""
 _ASKED = "studies_asked"
 WORDS = {"queued": "waiting", "running": "at work", "done": "found", "failed": "failed", "cancelled": "stopped"}
 
@@ -188,31 +181,46 @@ def _live(study_id: str) -> None:
 def _finding(info: DatasetInfo, finding: Finding) -> None:
     st.markdown(f"**{plain(finding.sentence)}**")
     st.caption(plain(finding.caveat))
-    module, _, name = INTERACTIVE.get(finding.study, "").partition(":")
-    there = getattr(importlib.import_module(module), name)(info, finding) if module else None
-    drawn = figures(finding, charts.theme())
-    for title, (figure, words) in drawn.items():
-        if title in (there or ()):
-            continue
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(title)}**", width="content")
-            how_to_read_figure(finding.study, title)
-        name = f"{finding.study}-{slug(title)}"
-        st.plotly_chart(
-            figure,
-            theme=None,
-            width="stretch",
-            key=f"figure_{name}",
-            alt=f"{title}: {words}",
-            config={
-                "displaylogo": False,
-                "modeBarButtons": [["toImage"]],
-                "toImageButtonOptions": {"format": "svg", "filename": name},
-            },
-        )
+    live = _live_section(info, finding)
+    plots = figures(finding, charts.theme())
+    for plot in plots:
+        if plot.title not in live:
+            _plot(plot, f"{finding.study}-{slug(plot.title)}")
     for name, ids in finding.images.items():
         _strip(info, finding.study, name, ids)
-    _take_away(finding, drawn)
+    _take_away(finding, plots)
+
+
+def _live_section(info: DatasetInfo, finding: Finding) -> Collection[str]:
+    """Controls that move what was found, where ``pages/studies`` has a module of the study's name.
+
+    Returns
+    -------
+    collection of str
+        Titles of the figures that stand in it already.
+    """
+    module = f"{__package__}.{finding.study.replace('-', '_')}"
+    if importlib.util.find_spec(module) is None:
+        return ()
+    return importlib.import_module(module).of_finding(info, finding) or ()
+
+
+def _plot(plot: Plot, name: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(plot.title)}**", width="content")
+        how_to_read(plot.how_to_read, key=name)
+    st.plotly_chart(
+        plot.figure,
+        theme=None,
+        width="stretch",
+        key=f"figure_{name}",
+        alt=f"{plot.title}: {plot.alt}",
+        config={
+            "displaylogo": False,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": "svg", "filename": name},
+        },
+    )
 
 
 def _strip(info: DatasetInfo, study: str, name: str, ids: Sequence[str]) -> None:
@@ -234,7 +242,7 @@ def _strip(info: DatasetInfo, study: str, name: str, ids: Sequence[str]) -> None
         st.rerun()
 
 
-def _take_away(finding: Finding, drawn: dict[str, Any]) -> None:
+def _take_away(finding: Finding, plots: Sequence[Plot]) -> None:
     """The tables as CSV, the figures as HTML that needs no network, all of it as JSON."""
     with st.expander("Tables", icon=":material/table_chart:"):
         for name, table in finding.tables.items():
@@ -242,8 +250,9 @@ def _take_away(finding: Finding, drawn: dict[str, Any]) -> None:
     with st.popover("Download", icon=":material/download:"):
         for name, table in finding.tables.items():
             _file(f"{name} (CSV)", f"{finding.study}-{slug(name)}.csv", "text/csv", lambda t=table: table_csv(t))
-        for title, (figure, _) in drawn.items():
-            _file(f"{title} (HTML)", f"{finding.study}-{slug(title)}.html", "text/html", lambda f=figure: _html(f))
+        for plot in plots:
+            name = f"{finding.study}-{slug(plot.title)}.html"
+            _file(f"{plot.title} (HTML)", name, "text/html", lambda f=plot.figure: _html(f))
         _file("Everything (JSON)", f"{finding.study}.json", "application/json", lambda: json.dumps(finding.to_json()))
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
-from mad_core.figures import describe_distribution_101, distribution_101
+from mad_core.figures import READ_DISTRIBUTION_101, describe_distribution_101, distribution_101
 from mad_core.palette import chrome
 from mad_core.runs.latest_scores import LatestAnswer
 from mad_core.runs.store import DatasetInfo, Run, StoredScore
@@ -108,7 +108,7 @@ def _distribution(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> 
     assert stored.distribution is not None
     figure = distribution_101(stored.distribution, **facts, theme=charts.theme())
     charts.show(figure, describe_distribution_101(stored.distribution, **facts), key)
-    how_to_read("distribution", "the answer", key)
+    how_to_read(READ_DISTRIBUTION_101, "the answer", f"distribution_{key}")
 
 
 def rubric_bands(run: Run, subset: str, card: SubsetCard) -> Sequence[tuple[int, int, str]]:

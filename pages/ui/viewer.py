@@ -31,6 +31,13 @@ _COMPONENT = component(
 )
 
 Move = Literal["previous", "next"]
+READ_MAPS = (
+    "Bright places look strange to the scorer. The colour bar says what a colour is worth; it is the same for all "
+    "images of a run in a subset, so two images compare, but not two scorers. Unless you move it, the contour stands "
+    "where one in 200 pixels of the normal test images lies above it. The dashed outline is the defect as the dataset "
+    "marks it, where it does. Bright says how unusual a place looks, not how bad it is. With Stretch this image on, "
+    "colours hold for this image only."
+)
 
 
 @dataclass(frozen=True)

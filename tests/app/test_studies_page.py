@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import pages.studies
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.in_process import do_here
 from mad_core.studies.record import list_studies
@@ -15,6 +16,7 @@ from tests.app.conftest import Home
 from tests.app.test_compare_page import written
 from tests.app.test_score_page import button
 from tests.engine.test_study_robustness import pictures
+from tests.engine.toy_studies.toy.figures import READ_MEANS
 from tests.engine.toy_study import use_toy_study
 
 Open = Callable[..., AppTest]
@@ -50,6 +52,31 @@ def test_full_mode_is_another_request_and_is_in_the_address(home: Home, open_pag
     assert not test.exception
     (found,) = list_studies(home.store, home.dataset)
     assert (found.study, found.quick) == ("cost", False)
+
+
+SECTION = """
+import streamlit as st
+
+def of_finding(info, finding):
+    st.markdown(f"Live on {info.name}.")
+"""
+
+
+def test_a_study_is_a_folder_and_perhaps_a_section(
+    home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its card is listed, its figures stand there with their texts, and its live section by its name."""
+    use_toy_study(monkeypatch)
+    (tmp_path / "toy.py").write_text(SECTION)
+    monkeypatch.setattr(pages.studies, "__path__", [*pages.studies.__path__, str(tmp_path)])
+    test = open_page("studies", study="toy")
+    assert "Toy study" in test.radio[0].options and test.subheader[0].value == "Toy study"
+    button(test, "Run the study").click().run()
+    do(home)
+    test.run()
+    assert not test.exception, test.exception
+    assert READ_MEANS in written(test) and "**Mean of each run**" in written(test)
+    assert f"Live on {home.store.dataset_info(home.dataset).name}." in written(test)
 
 
 def test_a_failed_study_says_why_and_strips_show_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
+from mad_core.studies import study as catalogue
 from mad_core.studies.finding import finding_from_json
 
 from .conftest import make_dataset
@@ -38,6 +40,16 @@ def test_a_study_of_a_run(mad: Mad, run: Run) -> None:  # noqa: F811
     (toy,) = [entry for entry in mad("study", "list", "--json").json if entry["id"] == "toy"]
     assert [stored["sentence"] for stored in toy["stored"]] == ["The mean is 1.040."] * 2
     assert "What is the mean score?" in mad("study", "list").out
+
+
+def test_a_folder_that_is_named_otherwise_than_its_card_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(__file__).parent / "toy_studies" / "toy", tmp_path / "toy_room" / "doll")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalogue, "_PLACES", ("toy_room",))
+    with pytest.raises(ValueError, match="'toy' stands in"):
+        catalogue._catalogue.__wrapped__()
 
 
 def test_tables_and_figures_are_written(
@@ -82,7 +94,8 @@ def test_all_studies_that_can_be_done_are_done(
     from mad_core.studies import study
 
     few = ("toy", "correspondence", "hybrid", "area")
-    monkeypatch.setattr(study, "_STUDIES", {name: study._STUDIES[name] for name in few})
+    chosen = {name: study.study(name) for name in few}
+    monkeypatch.setattr(study, "_catalogue", lambda: chosen)
     answers = {answer["study"]: answer for answer in mad("study", "all", "--run", run.id, "--json").json}
     assert tuple(answers) == few
     assert answers["toy"]["status"] == "done"
@@ -92,7 +105,7 @@ def test_all_studies_that_can_be_done_are_done(
     said = mad("study", "all", run.dataset_id, "--out", tmp_path / "out").out
     assert "Toy study: done" in said and "The mean is 1.040." in said and (tmp_path / "out" / "toy.json").exists()
     assert "name one to set its parameters" in mad("study", "all", "demo", "--param", "a=1", status=2).err
-    monkeypatch.setattr(study, "_STUDIES", {"hybrid": study._STUDIES["hybrid"]})
+    monkeypatch.setattr(study, "_catalogue", lambda: {"hybrid": chosen["hybrid"]})
     assert "left out" in mad("study", "all", "--run", run.id, status=1).out
 
 

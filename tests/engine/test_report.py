@@ -32,6 +32,7 @@ from mad_core.report.document import in_both_themes
 from mad_core.report.making import latest_report, request_report
 from mad_core.report.repeat import study_command
 from mad_core.report.strips import contested, strips_of_run
+from mad_core.runs.in_process import do_here
 from mad_core.runs.results import run_table
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.worker import Worker
@@ -39,6 +40,8 @@ from mad_core.scorers.contract import Scored
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import StudyRecord, StudyRequest, keep_finding, request_study
 from tests.app.conftest import Home, home  # noqa: F401 - a fixture
+from tests.engine.toy_studies.toy.figures import READ_MEANS
+from tests.engine.toy_study import use_toy_study
 
 EVIL = "<script>alert(1)</script>"
 LOADING = ("src", "href", "srcset", "poster", "action", "formaction", "data", "background", "xlink:href")
@@ -163,6 +166,21 @@ def test_numbers_strips_studies_audit_and_commands_are_there(home: Home, html: s
     contents, anchors = re.findall(r'href="#([\w-]+)"', text), re.findall(r' id="([\w-]+)"', text)
     assert {"short0", "card0", "metrics0", "scores0", "images0", "studies0", "audit0", "repeat0"} <= set(contents)
     assert set(contents) <= set(anchors) and len(anchors) == len(set(anchors))
+
+
+def test_a_study_of_a_new_folder_is_in_the_report_with_its_figures_and_texts(
+    home: Home,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_toy_study(monkeypatch)
+    run = home.run("Alpha")
+    record = request_study(home.store, StudyRequest(home.dataset, "toy", (run.id,)))
+    job = home.store.queue.active_for(record.job_key)
+    assert job is not None
+    do_here(home.store, job.id, "cpu", lambda progress: None)
+    text = body(report_html(home.store, [run.id], draws=0))
+    assert "<span>Mean of each run</span>" in text and f"<p>{READ_MEANS}</p>" in text
+    assert "Its figures cannot be drawn" not in text
 
 
 def test_subset_and_audited_labels_of_the_request_hold_everywhere(home: Home, html: str) -> None:  # noqa: F811

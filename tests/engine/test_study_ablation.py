@@ -106,9 +106,9 @@ def test_the_figures_are_drawn_in_both_themes_with_their_words() -> None:
     found = ablation(cells({CHOSEN: 1.0, "rubric": 3.0, BLANK: 0.0}), draws=50)
     for theme in ("light", "dark"):
         drawn = draw(found.tables, found.facts, theme)  # type: ignore[arg-type]
-        assert [title for title, _, _ in drawn] == ["C-index", "Order of severity", "What is lost"]
-        assert "without rubric" in drawn[0][2] and "random 0.50" in drawn[0][2]
-        assert "as chosen" not in drawn[2][2].partition(":")[2]
+        assert [plot.title for plot in drawn] == ["C-index", "Order of severity", "What is lost"]
+        assert "without rubric" in drawn[0].alt and "random 0.50" in drawn[0].alt
+        assert "as chosen" not in drawn[2].alt.partition(":")[2]
 
 
 # -- the question taken apart ------------------------------------------------------------------------

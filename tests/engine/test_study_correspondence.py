@@ -21,8 +21,8 @@ from mad_core.studies.correspondence.run import (
     reversals_of,
     scorers_of,
 )
-from mad_core.studies.drawing import figures
 from mad_core.studies.sampling import Sample
+from mad_core.studies.study import figures
 
 SUBSETS = ("bolt", "nut", "gear", "plate")
 
@@ -145,13 +145,13 @@ def test_the_reference_is_perfect_detection_with_random_severity() -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_figures_hold_every_point_and_say_it(theme: str) -> None:
-    drawn = figures(correspondence(*made(OPPOSED), quick=False), theme)
-    assert len(drawn) == 3
-    figure, words = drawn["Detection and C-index"]
-    assert sum(len(trace.x) for trace in figure.data if trace.mode == "markers") == 16
-    assert "Scorer a on bolt AUROC" in words and "random severity reaches 0.75" in words
-    figure, words = drawn["Places of the scorers"]
-    assert "Scorer a: place 4 in detection" in words and len(figure.data) == 4
+    plots = {plot.title: plot for plot in figures(correspondence(*made(OPPOSED), quick=False), theme)}
+    assert len(plots) == 3
+    plot = plots["Detection and C-index"]
+    assert sum(len(trace.x) for trace in plot.figure.data if trace.mode == "markers") == 16
+    assert "Scorer a on bolt AUROC" in plot.alt and "random severity reaches 0.75" in plot.alt
+    plot = plots["Places of the scorers"]
+    assert "Scorer a: place 4 in detection" in plot.alt and len(plot.figure.data) == 4
 
 
 def test_a_subset_without_normals_has_no_point() -> None:
@@ -162,4 +162,4 @@ def test_a_subset_without_normals_has_no_point() -> None:
         places[name]["odd"] = measure(levels, rng.normal(size=40), "odd", draws=100)
     assert correlated(places)["points"] == 8
     found = correspondence(places, sample, quick=False)
-    assert all(figures(found, "light").values())
+    assert all(plot.figure and plot.alt for plot in figures(found, "light"))

@@ -15,10 +15,9 @@ from mad_core.machine.memory import PEAK
 from mad_core.metrics.macro import Measured, measure
 from mad_core.runs.store import RunRequest, RunSubset, Store
 from mad_core.studies.cost.run import Spent, cost, on_front, spent_by
-from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.sampling import Sample
-from mad_core.studies.study import Work, study
+from mad_core.studies.study import Work, figures, study
 
 from .toy_study import add_run
 
@@ -66,7 +65,7 @@ def test_devices_are_compared_each_for_itself() -> None:
     assert "SLOW is better than the fastest on Xeon, FAST" in found.sentence
     assert "There is one scorer with this metric on H100, so there is nothing to choose." in found.sentence
     assert found.tables["costs"]["on_front"].tolist() == [True, True, True]
-    assert [t for t in figures(found, "dark") if t.startswith("C-index and speed")] == [
+    assert [p.title for p in figures(found, "dark") if p.title.startswith("C-index and speed")] == [
         "C-index and speed on Xeon",
         "C-index and speed on H100",
     ]
@@ -131,7 +130,7 @@ def test_the_whole_study_from_the_store(store: Store, dataset_id: str) -> None:
     assert found.sentence.startswith("On a sample of 18 of 18 test images, no clear difference on auto: quick is the")
     back = finding_from_json(found.to_json())
     assert back.tables["costs"]["images_per_second"].tolist() == found.tables["costs"]["images_per_second"].tolist()
-    assert list(figures(back, "light")) == list(figures(found, "light"))
+    assert [p.title for p in figures(back, "light")] == [p.title for p in figures(found, "light")]
 
 
 # -- energy -----------------------------------------------------------------------------------------

@@ -182,14 +182,14 @@ def test_a_stopped_study_and_a_full_one_go_on_image_by_image(
 
 
 def test_the_figures_are_drawn_and_the_slider_carries_its_pictures(store: Store, tmp_path: Path) -> None:
-    from mad_core.studies.drawing import figures
+    from mad_core.studies.study import figures
 
     dataset_id = store.add_dataset(Imported(pictures(tmp_path / "images")))
     made = scored(store, dataset_id)
     found = run(Work(store, dataset_id, store.dataset(dataset_id), [made], {"corruptions": "blur"}))
-    drawn = figures(found, "light")
-    assert len(drawn) == 5 and all(words for _, words in drawn.values())
-    slider: Any = drawn["One image under Blur"][0]
+    plots = {plot.title: plot for plot in figures(found, "light")}
+    assert len(plots) == 5 and all(plot.alt for plot in plots.values())
+    slider: Any = plots["One image under Blur"].figure
     assert len(slider.layout.sliders[0].steps) == 4 and sum(trace.visible is True for trace in slider.data) == 2
     lows, highs = ({trace[end] for trace in slider.data if trace.type == "heatmap"} for end in ("zmin", "zmax"))
     assert len(lows) == len(highs) == 1  # one range over all strengths

@@ -13,11 +13,10 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
-from mad_core.studies.drawing import figures
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.record import StudyRequest, find_study, request_study
 from mad_core.studies.separability.run import Place, run, separability
-from mad_core.studies.study import Work, study
+from mad_core.studies.study import Work, figures, study
 
 from .test_cli import Mad, home, mad  # noqa: F401 - fixtures
 from .test_separation import made
@@ -112,8 +111,9 @@ def test_the_probe_learns_from_as_many_images_everywhere() -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_figures(theme: Any) -> None:
     one = found(eye=place(1, 1, "medical"), bolt=place(3, 2, "industrial"), other=place(2, 3))
-    drawn = figures(finding_from_json(one.to_json()), theme)
-    (whole, said), (distances, pairs), (outlines, levels) = drawn.values()
+    plots = figures(finding_from_json(one.to_json()), theme)
+    whole, distances, outlines = (plot.figure for plot in plots)
+    said, pairs, levels = (plot.alt for plot in plots)
     assert list(whole.layout.yaxis.ticktext) == ["eye · medical", "bolt · industrial", "other · other"]
     assert {t.marker.symbol for t in whole.data if t.mode == "markers"} == {"cross", "square", "circle"}
     assert "eye · medical" in said and "chance 0.50" in said

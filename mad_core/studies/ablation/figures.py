@@ -9,31 +9,47 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core.figures.intervals import describe_metric_intervals, metric_intervals
+from mad_core.figures.plot import Plot
 from mad_core.palette import Theme, chrome
 
-Drawn = tuple[str, go.Figure, str]
+_READ_C_INDEX = (
+    "Each row is the question asked in one way, the first as it was chosen. To the right severity is ordered better "
+    "over all images, normal ones included; the dotted line is an order at random. Lines are 95 % intervals."
+)
+_READ_ORDER = (
+    "Each row is the question asked in one way. To the right the abnormal images are ordered better by severity: "
+    "whether the model knows how bad, not only whether. At the dotted line the order is random, left of it reversed. "
+    "Lines are 95 % intervals."
+)
+_READ_LOSS = (
+    "How much of the C-index goes when a part is left out or changed. Right of 0 the part helps, left of 0 it harms. "
+    "A line that holds 0 does not show that the part brings anything; it does not show that it brings nothing either."
+)
+_CHARTS = (
+    ("c_index", "C-index", "C-index, all images", _READ_C_INDEX),
+    ("abnormal_c_index", "Order of severity", "C-index, abnormal images only", _READ_ORDER),
+    ("c_index_loss", "What is lost", "C-index as chosen, less that of the way", _READ_LOSS),
+)
 RANDOM = 0.5
 """C-index of an order at random."""
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``ablation``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``ablation``."""
     ways = tables["ways"]
     if ways.empty:
         return []
-    drawn: list[Drawn] = []
+    drawn: list[Plot] = []
     groups = list(ways.groupby("run", sort=False))
     for name, rows in groups:
         of_run = f", {name}" if len(groups) > 1 else ""
-        drawn += [
-            _chart(rows, "c_index", f"C-index{of_run}", "C-index, all images", theme),
-            _chart(rows, "abnormal_c_index", f"Order of severity{of_run}", "C-index, abnormal images only", theme),
-            _chart(rows, "c_index_loss", f"What is lost{of_run}", "C-index as chosen, less that of the way", theme),
-        ]
+        for metric, title, x_title, how_to_read in _CHARTS:
+            figure, words = _chart(rows, metric, x_title, theme)
+            drawn.append(Plot(f"{title}{of_run}", figure, words, how_to_read))
     return drawn
 
 
-def _chart(rows: pd.DataFrame, metric: str, title: str, x_title: str, theme: Theme) -> Drawn:
+def _chart(rows: pd.DataFrame, metric: str, x_title: str, theme: Theme) -> tuple[go.Figure, str]:
     """A dot with its 95 % whisker for each way, and what it is to be held against as a line."""
     shown: list[Mapping[str, Any]] = []
     for place, row in enumerate(rows.to_dict("records")):
@@ -43,7 +59,7 @@ def _chart(rows: pd.DataFrame, metric: str, title: str, x_title: str, theme: The
         shown.append({"name": row["way"], **values, "colour": chrome(theme).ink if place == 0 else None})
     reference = _reference(shown, metric)
     figure = metric_intervals(shown, reference=reference, x_title=x_title, theme=theme)
-    return title, figure, describe_metric_intervals(shown, reference=reference, x_title=x_title)
+    return figure, describe_metric_intervals(shown, reference=reference, x_title=x_title)
 
 
 def _columns(metric: str) -> dict[str, str]:

@@ -10,36 +10,60 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core.figures.layout import axis, empty_figure, sentence_figure
+from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import listed
 from mad_core.palette import Theme, level_colour, outline
 
-Drawn = tuple[str, go.Figure, str]
-_PANELS = {
-    "What each scorer follows": (
-        ("c_risk", "C-index, levels by risk", ("chance", 0.5)),
-        ("c_area", "C-index, levels by area", ("chance", 0.5)),
+_PANELS: tuple[tuple[str, str, tuple[tuple[str, str, tuple[str, float]], ...]], ...] = (
+    (
+        "What each scorer follows",
+        "Each row is a scorer. Left panel: how well it follows levels by risk; right: levels with as many images each "
+        "that follow the area alone. Further to the right is closer, 0.5 is chance. Further right in the right panel "
+        "than in the left one, it measures size. Risk and area may go together, then both are high.",
+        (
+            ("c_risk", "C-index, levels by risk", ("chance", 0.5)),
+            ("c_area", "C-index, levels by area", ("chance", 0.5)),
+        ),
     ),
-    "What is left at fixed area, and at a fixed level": (
-        ("partial", "severity at fixed area (partial tau)", ("none", 0.0)),
-        ("within", "area within a level (tau-b)", ("none", 0.0)),
+    (
+        "What is left at fixed area, and at a fixed level",
+        "Each row is a scorer. Left panel: the order of severity that is left when area is held fixed; right: whether "
+        "larger defects of one level score higher. 0 is none in both. A scorer of severity lies far right in the left "
+        "panel, and near 0 in the right one.",
+        (
+            ("partial", "severity at fixed area (partial tau)", ("none", 0.0)),
+            ("within", "area within a level (tau-b)", ("none", 0.0)),
+        ),
     ),
-    "How much of the order of severity area explains": (("explained", "share of tau-b", ("none", 0.0)),),
-}
+    (
+        "How much of the order of severity area explains",
+        "Each row is a scorer: the share of its order of severity that goes when area is held fixed. 1: area explains "
+        "all of it; 0: none; below 0: area hides some of it. A scorer whose order is not clear has no value, for "
+        "there is nothing to explain.",
+        (("explained", "share of tau-b", ("none", 0.0)),),
+    ),
+)
+_READ_AREA_OF_LEVELS = (
+    "Each point is an abnormal image: to the right a larger defect, rows are levels by risk. Where rows lie under "
+    "each other, area cannot tell their levels apart; where they move to the right with the level, area alone orders "
+    "severity. The height within a row means nothing."
+)
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``area``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``area``."""
     scorers: Any = tables["scorers"]
     names = scorers["scorer"].tolist()
     drawn = []
-    for title, chosen in _PANELS.items():
+    for title, how_to_read, chosen in _PANELS:
         panels = [Panel(label, *column(scorers, name), reference) for name, label, reference in chosen]
         words = describe_reduction_panels(names, panels)
         if any(value is not None for panel in panels for value in panel.values):
-            drawn.append((title, reduction_panels(names, panels, theme=theme), words))
+            drawn.append(Plot(title, reduction_panels(names, panels, theme=theme), words, how_to_read))
     points = tables["points"]
-    return [*drawn, ("Area of each level", area_of_levels(points, theme=theme), describe_area_of_levels(points))]
+    words = describe_area_of_levels(points)
+    return [*drawn, Plot("Area of each level", area_of_levels(points, theme=theme), words, _READ_AREA_OF_LEVELS)]
 
 
 def column(table: Any, name: str) -> tuple[list[float | None], list[list[float] | None]]:

@@ -11,29 +11,47 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import TEXT, WIDTH, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name, marker
+from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, pixels, short
 from mad_core.palette import Theme, chrome, scorer_colours, translucent
 
 HEIGHT = 380
-Drawn = tuple[str, go.Figure, str]
+_READ_ORDER = (
+    "Each point is a scorer on a subset. To the right it tells normal from abnormal better, upwards it orders "
+    "abnormal images better by severity. On the dotted line the order is random. A point at the far right near that "
+    "line detects well and knows nothing of severity. Lines around a point are 95 % intervals."
+)
+_READ_C_INDEX = (
+    "Each point is a scorer on a subset. To the right it tells normal from abnormal better, upwards its C-index over "
+    "all images is higher. That counts pairs of a normal and an abnormal image too, so it rises with detection by "
+    "itself: the dotted line is what a scorer reaches that orders severity at random. Only the height above that line "
+    "is a sense of severity."
+)
+_READ_PLACES = (
+    "Left the places in detection, right those in order of severity; the best at the top. A line that falls is a "
+    "scorer with a better place in detection than in order. Places hide distances: look at the values, two places may "
+    "differ by next to nothing."
+)
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``correspondence``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``correspondence``."""
     points, scorers = tables["points"], tables["scorers"]
     reference = facts.get("reference", {})
     return [
-        (
+        Plot(
             "Detection and order among abnormal images",
             detection_and_order(points, "abnormal_c_index", reference, theme=theme),
             describe_detection_and_order(points, "abnormal_c_index", reference),
+            _READ_ORDER,
         ),
-        (
+        Plot(
             "Detection and C-index",
             detection_and_order(points, "c_index", reference, theme=theme),
             describe_detection_and_order(points, "c_index", reference),
+            _READ_C_INDEX,
         ),
-        ("Places of the scorers", places_of_scorers(scorers, theme=theme), describe_places(scorers)),
+        Plot("Places of the scorers", places_of_scorers(scorers, theme=theme), describe_places(scorers), _READ_PLACES),
     ]
 
 

@@ -11,12 +11,21 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import WIDTH, axis, empty_figure, score_axis, sentence_figure
 from mad_core.figures.marks import add_key, key_name, marker
+from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import escaped, listed, short
 from mad_core.palette import Theme, chrome, translucent
 
 HEIGHT = 360
-Drawn = tuple[str, go.Figure, str]
+_READ_SPEED = (
+    "Each point is a scorer. To the right it is faster, each step of the scale a multiple; upwards it is better. Full "
+    "points are on the front: no other is as good in both and better in one. Lines are 95 % intervals: where they "
+    "overlap widely, the faster one may serve as well. Speeds hold for this device only."
+)
+_READ_COSTS = (
+    "Each row is a scorer, each panel a cost; left is cheaper. Memory is the highest use of the whole process, "
+    "libraries included, so even the smallest scorer needs some."
+)
 TITLES = {
     "c_index": "C-index",
     "abnormal_c_index": "C-index, abnormal images only",
@@ -33,19 +42,19 @@ COSTS = {
 """Columns beside the speed, their titles and units; a column without a value is not drawn."""
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``cost``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``cost``."""
     costs, metric = tables["costs"], str(facts.get("metric", "c_index"))
     title = TITLES[metric]
     drawn = []
     for device, rows in costs.groupby("device", sort=False):
         figure = quality_and_speed(rows, metric, theme=theme)
-        drawn.append((f"{title} and speed on {device}", figure, describe_quality_and_speed(rows, metric, str(device))))
+        words = describe_quality_and_speed(rows, metric, str(device))
+        drawn.append(Plot(f"{title} and speed on {device}", figure, words, _READ_SPEED))
     names, panels = cost_panels(costs)
     if panels:
-        drawn.append(
-            ("Cost besides", reduction_panels(names, panels, theme=theme), describe_reduction_panels(names, panels))
-        )
+        words = describe_reduction_panels(names, panels)
+        drawn.append(Plot("Cost besides", reduction_panels(names, panels, theme=theme), words, _READ_COSTS))
     return drawn
 
 

@@ -10,18 +10,39 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core.figures.layout import axis, empty_figure, ink
+from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import listed
 from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on, translucent
 from mad_core.studies.area.figures import column
 
-Drawn = tuple[str, go.Figure, str]
+_READ_WAYS = (
+    "Each row is a scorer with cuts placed in one way. Kappa: agreement of called and true levels, right is better, 1 "
+    "is full and 0 chance. Cost: left is better. Called so: the share of images called their level, right is better. "
+    "The three need not agree: cuts of the lowest cost may call many images too severe, because that is cheaper than "
+    "a miss."
+)
+_READ_MISSED = (
+    "The share of images of a level that pass as normal, at a cut that stops no more of the normals set aside than "
+    "was allowed. Left is better, 0 is none. Lines are 95 % intervals: with few images even 0 missed leaves room for "
+    "misses."
+)
+_READ_INTERVALS = (
+    "Left panel: how many images have their level within the interval that was given; at the dotted line or right of "
+    "it the promise is kept. Right panel: how many levels such an interval leaves open on average; left is better, 1 "
+    "settles the level. An interval that leaves all levels open keeps any promise."
+)
+_READ_CALLED = (
+    "Rows are the true level, columns what images are called; numbers are images, and the stronger the colour, the "
+    "larger the share of the row. On the diagonal the call is right, left of it too mild, right of it too severe. "
+    "Compare shares of a row, since levels have different numbers of images."
+)
 MOST = 6
 """Confusion matrices that are drawn; all are in the table."""
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``decisions``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``decisions``."""
     ways: Any = tables["ways"]
     names = [f"{row['scorer']}, {row['subset']}, {row['way']}" for row in ways.to_dict("records")]
     titles = (
@@ -30,16 +51,15 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         ("exact", "Called so"),
     )
     panels = [Panel(title, *column(ways, name)) for name, title in titles]
-    drawn = [
-        ("Ways to place cuts", reduction_panels(names, panels, theme=theme), describe_reduction_panels(names, panels))
-    ]
+    words = describe_reduction_panels(names, panels)
+    drawn = [Plot("Ways to place cuts", reduction_panels(names, panels, theme=theme), words, _READ_WAYS)]
     misses: Any = tables["misses"]
     if not misses.empty:
         renamed = misses.rename(columns={"low": "miss_rate_low", "high": "miss_rate_high"})
         rows = [f"{row['scorer']}, {row['subset']}, L{row['level']:g}" for row in misses.to_dict("records")]
         missed = [Panel("Miss rate at the set overkill", *column(renamed, "miss_rate"))]
         words = describe_reduction_panels(rows, missed)
-        drawn.append(("Missed of each level", reduction_panels(rows, missed, theme=theme), words))
+        drawn.append(Plot("Missed of each level", reduction_panels(rows, missed, theme=theme), words, _READ_MISSED))
     held: Any = tables["intervals"]
     if not held.empty and "covered_low" in held:
         rows = [f"{row['scorer']}, {row['subset']}" for row in held.to_dict("records")]
@@ -49,13 +69,16 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
             Panel("Levels left open", held["levels_within"].astype(float).tolist(), [None] * len(rows)),
         ]
         words = describe_reduction_panels(rows, panels)
-        drawn.append(("Intervals of the level", reduction_panels(rows, panels, theme=theme), words))
+        drawn.append(
+            Plot("Intervals of the level", reduction_panels(rows, panels, theme=theme), words, _READ_INTERVALS)
+        )
     cells: Any = tables["confusion"]
     for (scorer, subset, way), rows in list(cells.groupby(["scorer", "subset", "way"], sort=False))[:MOST]:
         counts: Any = rows.pivot_table(index="level", columns="called", values="images", aggfunc="sum")
         matrix, levels = counts.to_numpy(dtype=float), counts.index.tolist()
         title = f"Called levels: {scorer}, {subset}, cuts by {way}"
-        drawn.append((title, confusion(matrix, levels, theme=theme), describe_confusion(matrix, levels)))
+        words = describe_confusion(matrix, levels)
+        drawn.append(Plot(title, confusion(matrix, levels, theme=theme), words, _READ_CALLED))
     return drawn
 
 

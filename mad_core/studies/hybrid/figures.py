@@ -10,18 +10,25 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name
+from mad_core.figures.plot import Plot
 from mad_core.figures.words import listed
 from mad_core.palette import Theme, scorer_colours, scorer_dashes
 
+_READ = (
+    "To the right the detector counts more: at 0 the model decides alone, at 1 the detector. Upwards is better. A "
+    "curve higher in the middle than at both ends says that each knows what the other does not. Its highest point was "
+    "found on the same images and flatters the blend; the sentence above does not use it."
+)
 _TITLES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
 
 
-def draw(
-    tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme
-) -> list[tuple[str, go.Figure, str]]:
-    """The figures of the study ``hybrid``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``hybrid``."""
     curves = tables["curves"]
-    return [(f"{t} over weights", _over(curves, m, t, theme), _said(curves, m, t)) for m, t in _TITLES.items()]
+    return [
+        Plot(f"{title} over weights", _over(curves, metric, title, theme), _said(curves, metric, title), _READ)
+        for metric, title in _TITLES.items()
+    ]
 
 
 def _over(curves: pd.DataFrame, metric: str, title: str, theme: Theme) -> go.Figure:

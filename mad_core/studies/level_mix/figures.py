@@ -6,33 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
+from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.palette import Theme
 from mad_core.studies.area.figures import column
 
-Drawn = tuple[str, go.Figure, str]
-_PANELS = {
-    "Test set and field": {"c_index": "C-index", "abnormal_c_index": "C-index, abnormal only"},
-    "Test set and field, by pairs and by normals": {"kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"},
-    "Cost in the test set and in the field": {"cost": "Expected cost an image"},
-}
+_READ_METRICS = (
+    "Two rows a scorer: with the test set's shares of levels, and with those of the field. Right is better. The "
+    "scores are the same in both rows: only how often each pair of levels counts has changed, so neither row makes a "
+    "scorer better. Lines are 95 % intervals."
+)
+_READ_COST = (
+    "Two rows a scorer: with the test set's shares of levels, and with the field's. Left is better. The cuts are the "
+    "same in both rows; where normal images abound, mistakes with severe ones weigh less and false alarms more. Lines "
+    "are 95 % intervals."
+)
+_READ_AUROC = (
+    "One panel a level: how often its images score above normal ones; right is better, 0.5 is chance. The shares of "
+    "the levels have no part in it, so these values hold for the field as well, as far as its images are like those "
+    "of the test set."
+)
+_PANELS = (
+    ("Test set and field", _READ_METRICS, {"c_index": "C-index", "abnormal_c_index": "C-index, abnormal only"}),
+    (
+        "Test set and field, by pairs and by normals",
+        _READ_METRICS,
+        {"kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"},
+    ),
+    ("Cost in the test set and in the field", _READ_COST, {"cost": "Expected cost an image"}),
+)
 _A_ROW = 3
 """Panels beside each other that have room for their titles."""
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``level-mix``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``level-mix``."""
     table: Any = tables["metrics"]
     rows = table[table["mix"] != "change"]
     names = [f"{row['scorer']}, {row['mix']}" for row in rows.to_dict("records")]
     drawn = []
-    for title, chosen in _PANELS.items():
+    for title, how_to_read, chosen in _PANELS:
         panels = [Panel(label, *column(rows, name)) for name, label in chosen.items() if name in rows]
         if panels:
             words = describe_reduction_panels(names, panels)
-            drawn.append((title, reduction_panels(names, panels, theme=theme), words))
+            drawn.append(Plot(title, reduction_panels(names, panels, theme=theme), words, how_to_read))
     still: Any = tables["auroc"]
     if not still.empty:
         names = list(dict.fromkeys(still["scorer"]))
@@ -47,7 +65,8 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
                 if not start
                 else f"AUROC of each level, {_from(still, start)} on"
             )
-            drawn.append((title, reduction_panels(names, some, theme=theme), describe_reduction_panels(names, some)))
+            words = describe_reduction_panels(names, some)
+            drawn.append(Plot(title, reduction_panels(names, some, theme=theme), words, _READ_AUROC))
     return drawn
 
 

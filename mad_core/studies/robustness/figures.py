@@ -15,12 +15,28 @@ from plotly.subplots import make_subplots
 
 from mad_core.figures.layout import SMALL, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name
+from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, short
 from mad_core.palette import Theme, chrome, level_colour, outline, scorer_colours, scorer_dashes
 
 ROW, ACROSS = 250, 4  # height of a row of panels in pixels, panels side by side
 _TALL, _SLIDER = {2: 380, 3: 290, 4: 220}, 96  # heights in pixels, of a row of so many pictures and of the slider
-Drawn = tuple[str, go.Figure, str]
+_READ_METRIC = (
+    "One panel a kind of corruption, one line a scorer. To the right the images are spoilt more, 0 is clean; upwards "
+    "is better. Guessing is 0.5, for tau-b 0. A level line does not care; a falling one loses what the title says. "
+    "Lines around a point are 95 % intervals. The same strength of two corruptions is not the same harm, so compare "
+    "lines within a panel."
+)
+_READ_LEVELS = (
+    "One line a severity level, averaged over the scorers: how often its images score above normal ones that are "
+    "spoilt alike. 1 is always, 0.5 is guessing. The line that falls first is the level that is lost first. A line "
+    "above another one at the left only says that its level is easier to see."
+)
+READ_EXAMPLE = (
+    "Move the slider: the image at each strength, and beside it what each scorer sees. Bright places look strange to "
+    "the scorer; its colours mean the same at every strength, but not for another scorer. One image is an example, "
+    "not evidence."
+)
 METRICS = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
 NAMES = {
     "brightness": "Brightness",
@@ -35,17 +51,18 @@ NAMES = {
 _NOTHING = "There is nothing to draw."
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``robustness``, each with its title and its text alternative."""
-    drawn = [(title_of(metric), *metric_figure(tables, metric, theme)) for metric in METRICS]
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``robustness``."""
+    drawn = [metric_plot(tables, metric, theme) for metric in METRICS]
     levels = tables["detection"]
     figure = against_strength(levels, "auroc", "level", level_looks(levels, theme), title="AUROC", theme=theme)
-    drawn.append(("Detection of each level", figure, _said(levels, "auroc", "level")))
+    drawn.append(Plot("Detection of each level", figure, _said(levels, "auroc", "level"), _READ_LEVELS))
     for corruption in corruptions_of(facts):
         steps = steps_of(facts, corruption)
         title = slider_title(corruption)
         strengths = listed([str(step["strength"]) for step in steps])
-        drawn.append((title, slider(steps, theme=theme), f"{title}, strengths {strengths}, with the scorers' maps."))
+        words = f"{title}, strengths {strengths}, with the scorers' maps."
+        drawn.append(Plot(title, slider(steps, theme=theme), words, READ_EXAMPLE))
     return drawn
 
 
@@ -54,12 +71,12 @@ def title_of(metric: str) -> str:
     return f"{METRICS[metric]} against strength"
 
 
-def metric_figure(tables: Mapping[str, pd.DataFrame], metric: str, theme: Theme) -> tuple[go.Figure, str]:
-    """The figure of one of :data:`METRICS`, a line for each scorer, and the same in words."""
+def metric_plot(tables: Mapping[str, pd.DataFrame], metric: str, theme: Theme) -> Plot:
+    """The figure of one of :data:`METRICS`, a line for each scorer."""
     curves = tables["curves"]
     looks = scorer_looks(_distinct(curves, "scorer"), theme)
     figure = against_strength(curves, metric, "scorer", looks, title=METRICS[metric], theme=theme)
-    return figure, _said(curves, metric, "scorer")
+    return Plot(title_of(metric), figure, _said(curves, metric, "scorer"), _READ_METRIC)
 
 
 def slider_title(corruption: str) -> str:

@@ -9,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mad_core.figures.layout import SMALL, TEXT, WIDTH, add_note, axis, empty_figure, ink, sentence_figure
+from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import escaped, letters_in, listed, short
 from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on
 from mad_core.studies.area.figures import column
 
-Drawn = tuple[str, go.Figure, str]
 SYMBOLS = {"medical": "cross", "industrial": "square", "novelty": "diamond", "other": "circle"}
 """Marks of the domains; each row says its domain in words too."""
 _MEASURES = (
@@ -22,30 +22,50 @@ _MEASURES = (
     ("silhouette", "Silhouette", ("overlap", 0.0)),
     ("between_within", "Between / within", ("equal", 1.0)),
 )
+_READ_SEPARATION = (
+    "Each row is a subset, no scorer is asked. Left: how well a weighted sum of the features, taught on other images, "
+    "orders the levels; right is better, 0.5 is chance. Middle: the silhouette; 1 is far apart, 0 overlap, below 0 "
+    "images lie nearer to another level. Right: how much farther images of different levels lie from each other than "
+    "those of one level; 1 is no farther. Levels can lie in order without lying apart, then only the left panel is "
+    "high."
+)
+_READ_DISTANCE = (
+    "One panel a subset, one cell for two levels: how much farther their images lie from each other than images of "
+    "one level do. 1 is no farther, above 1 the levels lie apart, and in brackets the 95 % interval holds 1. High "
+    "values mean that these features tell the levels apart; whether a scorer uses that is another question."
+)
+_READ_SILHOUETTE = (
+    "One panel a subset, one row a level. Right of 0 its images lie nearer to each other than to the next level, at 0 "
+    "levels overlap, left of 0 they lie nearer to another level. Lines are 95 % intervals. Values far below 1 are "
+    "usual: levels are steps on one scale, not separate kinds."
+)
 _ONE = 1.0
 _COLUMNS, _CELL, _LINE, _HEAD, _LEFT = 2, 34, 24, 46, 44
 
 
-def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Drawn]:
-    """The figures of the study ``separability``, each with its title and its text alternative."""
+def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
+    """The figures of the study ``separability``."""
     subsets = by_domain(tables["subsets"])
     names, panels = measures(subsets)
     order = subsets["subset"].tolist()
     return [
-        (
+        Plot(
             "Separation of each subset",
             reduction_panels(names, panels, theme=theme),
             describe_reduction_panels(names, panels),
+            _READ_SEPARATION,
         ),
-        (
+        Plot(
             "Distance between two levels over that within them",
             level_distances(tables["pairs"], order, theme=theme),
             describe_level_distances(tables["pairs"], order),
+            _READ_DISTANCE,
         ),
-        (
+        Plot(
             "Silhouette of each level",
             level_silhouettes(tables["levels"], order, theme=theme),
             describe_level_silhouettes(tables["levels"], order),
+            _READ_SILHOUETTE,
         ),
     ]
 
