@@ -26,6 +26,7 @@ lint: dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@$(BIN)/python -m tools.lint_js
 
 # Speed against others, in one table that goes into docs/speed.md. Leave the machine alone meanwhile.
 bench: dev browser

@@ -1,12 +1,18 @@
 // Review: one image of a queue, the ladder of levels beside it, and what the reviewer makes of it.
 // The next images are in the browser before they are asked for; what the reviewer does is sent to the page
-// and kept until the page has written it. It follows review_shared.js in one module.
+// and kept until the page has written it.
+
+import { button, element, setText } from "../ui/js/dom.js";
+import { clamp } from "../ui/js/numbers.js";
+import { Keys } from "./keys.js";
+import { boxBetween, movedBox, WAYS } from "./region.js";
+import { Sender } from "./sending.js";
+import { hints, mount, picture, prefetch, whenPainted } from "./shared.js";
 
 const REST = 400; // of the window's height, for what stands above and below the picture
 const SMALLEST = 300;
 const LENS = 240; // pixels across
 const STRONGEST = 12;
-const STEP = 0.02; // of the image, that a key moves a region by
 const KEYS = [
   ["0–9", "level"],
   [".", "half"],
@@ -68,13 +74,17 @@ class Review {
     ]);
     this.listen();
     this.aside = element("div", { class: "aside" }, [...this.buildLadder(), ...this.buildDoubt(), this.buildEvidence(), this.buildReveal()]);
+    const off = { "aria-pressed": "false" };
+    const strengthens = "Magnifier under the pointer (M); the wheel makes it stronger";
+    this.lensButton = button("Magnifier", strengthens, () => this.toggleLens(), off);
+    this.regionButton = button("Region", "Draw a box as evidence (R)", () => this.toggleDrawing(), off);
     this.tools = element("div", { class: "tools" }, [
       button("← Previous", "The image before this one (left arrow)", () => this.step(-1)),
       button("Next →", "The image after this one (right arrow)", () => this.step(1)),
       button("Undo", "Take back the last thing you did (Z)", () => this.undo()),
       button("Redo", "Do again what you took back (Y)", () => this.redo()),
-      (this.lensButton = button("Magnifier", "Magnifier under the pointer (M); the wheel makes it stronger", () => this.toggleLens(), { "aria-pressed": "false" })),
-      (this.regionButton = button("Region", "Draw a box as evidence (R)", () => this.toggleDrawing(), { "aria-pressed": "false" })),
+      this.lensButton,
+      this.regionButton,
     ]);
     const left = element("div", { class: "left" }, [this.stage, this.tools]);
     const top = element("div", { class: "top" }, [this.count, this.bar, this.pace, this.saved]);
@@ -95,12 +105,16 @@ class Review {
   }
 
   buildDoubt() {
-    this.unsure = button("Unsure", "You cannot tell the level (U)", () => this.choose({ kind: "unsure", level: null }), { class: "doubt" });
-    this.ungradable = button("Not gradable", "The image does not allow a level (G)", () => this.choose({ kind: "ungradable", level: null }), { class: "doubt" });
-    this.unsure.prepend(element("kbd", {}, ["U"]), " ");
-    this.ungradable.prepend(element("kbd", {}, ["G"]), " ");
+    this.unsure = this.doubt("unsure", "U", "Unsure", "You cannot tell the level (U)");
+    this.ungradable = this.doubt("ungradable", "G", "Not gradable", "The image does not allow a level (G)");
     this.doubts = element("div", { class: "doubts" }, [this.unsure, this.ungradable]);
     return [this.doubts];
+  }
+
+  doubt(kind, key, text, title) {
+    const node = button(text, title, () => this.choose({ kind, level: null }), { class: "doubt" });
+    node.prepend(element("kbd", {}, [key]), " ");
+    return node;
   }
 
   buildEvidence() {
@@ -372,7 +386,7 @@ class Review {
   }
 
   moveLens(key) {
-    const [across, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    const [across, down] = WAYS[key];
     this.lens.u = clamp(this.lens.u + 0.04 * across, 0, 1);
     this.lens.v = clamp(this.lens.v + 0.04 * down, 0, 1);
     if (!this.lens.on) this.toggleLens();
@@ -427,21 +441,14 @@ class Review {
       this.toggleDrawing();
       return true;
     }
-    const [across, down] = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key] || [];
-    if (across === undefined) return false;
-    const [[x0, y0], [x1, y1]] = this.region?.points || [[0.4, 0.4], [0.6, 0.6]];
-    const to = event.shiftKey ? [x0, y0, x1 + across, y1 + down] : [x0 + across, y0 + down, x1 + across, y1 + down];
-    if (to.every((value) => value >= 0 && value <= 1) && to[2] - to[0] >= STEP && to[3] - to[1] >= STEP) this.setBox(...to);
+    if (!(event.key in WAYS)) return false;
+    const to = movedBox(this.region?.points, event.key, event.shiftKey);
+    if (to) this.setBox(...to);
     return true;
   }
 
-  setBox(x0, y0, x1, y1) {
-    const rounded = (value) => Math.round(clamp(value, 0, 1) * 1e4) / 1e4;
-    const points = [
-      [Math.min(x0, x1), Math.min(y0, y1)],
-      [Math.max(x0, x1), Math.max(y0, y1)],
-    ];
-    this.draft.region = { shape: "box", points: points.map((point) => point.map(rounded)) };
+  setBox(...ends) {
+    this.draft.region = { shape: "box", points: boxBetween(...ends) };
     this.draw();
   }
 

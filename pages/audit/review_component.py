@@ -18,23 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from mad_core.errors import WorkError
+from pages.ui.component import load
 
 _HERE = Path(__file__).parent
 MOST_ACTS = 500
 MOST_TEXT = 10_000
-
-
-def _script(*names: str) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
-
-
-_CSS = (_HERE / "review.css").read_text(encoding="utf-8")
-_REVIEW = component("mad_review", js=_script("review_shared.js", "review.js"), css=_CSS)
-_PAIRS = component("mad_pairs", js=_script("review_shared.js", "review_pairs.js"), css=_CSS)
-_NAME = component("mad_reviewer_name", js=_script("review_name.js"), css=":host { display: none; }")
+_REVIEW = load("mad_review", _HERE / "review.js")
+_PAIRS = load("mad_pairs", _HERE / "pairs.js", _HERE / "review.css")
+_NAME = load("mad_reviewer_name", _HERE / "review_name.js")
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from streamlit.components.v2 import component
 
 from mad_core.errors import InputError
 from mad_core.metrics.decisions import checked_cuts
+from pages.ui.component import load
 
 MOST = 400
 """Points of a level that are drawn; of more, so many evenly over their order."""
-_HERE = Path(__file__).parent
-_COMPONENT = component(
-    "mad_cutting",
-    js=(_HERE / "cutting.js").read_text(encoding="utf-8"),
-    css=(_HERE / "cutting.css").read_text(encoding="utf-8"),
-)
+_COMPONENT = load("mad_cutting", Path(__file__).with_name("cutting.js"))
 
 
 @dataclass(frozen=True)

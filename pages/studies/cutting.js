@@ -1,37 +1,24 @@
 // Cuts between levels: points of each level, and a handle for each cut that moves by pointer and by keys.
 
+import { element, keptInPlace, setText } from "../ui/js/dom.js";
+import { clamp, ticks } from "../ui/js/numbers.js";
+import { calledAt, limits, stepped } from "./cuts.js";
+
 const FLAG = 22;
 const ROW = 34;
 const AXIS = 30;
 const LEFT = 124;
 const RIGHT = 12;
-const STEPS = 200;
 const WAIT_MS = 350;
 const MOVES = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 const SVG = "http://www.w3.org/2000/svg";
 
-const plots = new WeakMap();
-
-export default function (component) {
-  const { parentElement } = component;
-  let plot = plots.get(parentElement);
-  if (!plot) {
-    plot = new CutPlot(parentElement);
-    plots.set(parentElement, plot);
-  }
-  plot.show(component);
-  return () => {
-    plot.remove();
-    plots.delete(parentElement);
-  };
-}
+export default keptInPlace((parent) => new CutPlot(parent));
 
 class CutPlot {
   constructor(parent) {
-    this.root = document.createElement("div");
-    this.root.className = "cutting";
-    this.root.setAttribute("role", "group");
-    this.root.setAttribute("aria-label", "Scores of each level and the cuts between levels");
+    const name = "Scores of each level and the cuts between levels";
+    this.root = element("div", { class: "cutting", role: "group", "aria-label": name });
     this.picture = shape("svg", {});
     this.root.append(this.picture);
     this.handles = [];
@@ -95,13 +82,8 @@ class CutPlot {
     return clamp(low + ((high - low) * (x - LEFT)) / this.width, low, high);
   }
 
-  /** Where a cut may move: between its neighbours, or to the end of the axis. */
   limits(index) {
-    const { low, high } = this.data;
-    const at = this.cuts[index];
-    const least = index ? this.cuts[index - 1] : Math.min(low, at);
-    const most = index < this.cuts.length - 1 ? this.cuts[index + 1] : Math.max(high, at);
-    return [least, most];
+    return limits(this.cuts, index, this.data);
   }
 
   move(index, value) {
@@ -110,8 +92,7 @@ class CutPlot {
   }
 
   step(index, steps) {
-    const { low, high } = this.data;
-    this.move(index, clamp(this.cuts[index], low, high) + (steps * (high - low)) / STEPS);
+    this.move(index, stepped(this.cuts[index], steps, this.data));
   }
 
   sendSoon() {
@@ -147,7 +128,7 @@ class CutPlot {
   row(row, k) {
     const middle = this.top + ROW * (k + 0.5);
     const name = shape("text", { class: "name", x: LEFT - 12, y: middle - 2 }, row.label);
-    const right = row.scores.filter((score) => this.calledAt(score) === k).length / (row.scores.length || 1);
+    const right = row.scores.filter((score) => calledAt(this.cuts, score) === k).length / (row.scores.length || 1);
     const called = shape("text", { class: "called", x: LEFT - 12, y: middle + 12 }, `${Math.round(100 * right)} % of ${row.images} called so`);
     const points = (scores) => scores.map((score, i) => `M${this.place(score).toFixed(1)} ${(middle + jitter(i)).toFixed(1)}h0`).join("");
     const of = (scores, kind, colour) => shape("path", { class: kind, d: points(scores), stroke: colour });
@@ -163,13 +144,8 @@ class CutPlot {
     ];
   }
 
-  /** Place of the level that a score is called: the number of cuts that it reaches. */
-  calledAt(score) {
-    return this.cuts.filter((cut) => score >= cut).length;
-  }
-
   axis() {
-    return ticks(this.data.low, this.data.high, this.width / 90).flatMap((value) => [
+    return ticks(this.data.low, this.data.high, this.width / 90, [1, 2, 5, 10]).flatMap((value) => [
       shape("path", { class: "rule", d: `M${this.place(value)} ${this.top}V${this.bottom + 4}` }),
       shape("text", { class: "tick", x: this.place(value), y: this.bottom + 18 }, text(value)),
     ]);
@@ -186,16 +162,9 @@ class Handle {
   constructor(plot, index) {
     this.plot = plot;
     this.index = index;
-    this.node = document.createElement("div");
-    this.node.className = "handle";
-    this.node.tabIndex = 0;
-    this.node.setAttribute("role", "slider");
-    this.node.setAttribute("aria-orientation", "horizontal");
-    this.line = document.createElement("span");
-    this.line.className = "line";
-    this.flag = document.createElement("span");
-    this.flag.className = "flag";
-    this.node.append(this.line, this.flag);
+    this.flag = element("span", { class: "flag" });
+    const facts = { class: "handle", tabindex: "0", role: "slider", "aria-orientation": "horizontal" };
+    this.node = element("div", facts, [element("span", { class: "line" }), this.flag]);
     this.node.addEventListener("pointerdown", (event) => this.onDown(event));
     this.node.addEventListener("pointermove", (event) => this.onMove(event));
     this.node.addEventListener("pointerup", () => this.onUp());
@@ -269,15 +238,6 @@ function jitter(index) {
   return ((index * 7) % 13) * 1.3 - 7.8;
 }
 
-function ticks(low, high, count) {
-  const rough = (high - low) / Math.max(count, 2);
-  const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((times) => times * unit).find((size) => size >= rough) || 10 * unit;
-  const found = [];
-  for (let k = Math.ceil(low / step); k * step <= high && found.length < 50; k += 1) found.push(k * step);
-  return found;
-}
-
 /** Four significant digits. */
 function text(value) {
   return String(Number(value.toPrecision(4)));
@@ -290,10 +250,3 @@ function shape(tag, attributes, content) {
   return node;
 }
 
-function setText(node, value) {
-  if (node.textContent !== value) node.textContent = value;
-}
-
-function clamp(value, low, high) {
-  return Math.min(Math.max(value, low), high);
-}

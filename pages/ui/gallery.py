@@ -11,14 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-_HERE = Path(__file__).parent
-_COMPONENT = component(
-    "mad_gallery",
-    js=(_HERE / "gallery.js").read_text(encoding="utf-8"),
-    css=(_HERE / "gallery.css").read_text(encoding="utf-8"),
-)
+from pages.ui.component import load
+
+_COMPONENT = load("mad_gallery", Path(__file__).with_name("js") / "gallery.js")
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from mad_core.palette import COLOUR_MAPS, colour_map_base64
+from pages.ui.component import load
 
 MAX_MAPS = 4
-_HERE = Path(__file__).parent
-_COMPONENT = component(
-    "mad_map_viewer",
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("viewer_maps.js", "viewer.js")),
-    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-)
+_COMPONENT = load("mad_map_viewer", Path(__file__).with_name("js") / "viewer.js")
 
 Move = Literal["previous", "next"]
 READ_MAPS = (

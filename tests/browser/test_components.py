@@ -17,11 +17,12 @@ from playwright.sync_api import FloatRect, Locator, Page, expect
 from scipy import ndimage
 from skimage import measure
 
+from pages.ui.component import bundled
 from pages.ui.viewer import MapLayer, map_viewer
 from tests.browser import component_app as demo
 
 pytestmark = pytest.mark.browser
-MAPS_JS = Path(demo.__file__).parents[2] / "pages" / "ui" / "viewer_maps.js"
+MODULES = Path(demo.__file__).parents[2] / "pages" / "ui" / "js"
 DIGEST = """async c => {
   const data = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
   const hash = await crypto.subtle.digest('SHA-256', data);
@@ -417,9 +418,9 @@ def test_next_image_is_fetched_ahead(page, viewer):
 # --- viewer: its numbers, against independent twins ---
 
 
-def numbers(page: Page, names: str, call: str) -> Any:
-    """Evaluate an expression over functions of viewer_maps.js."""
-    source = MAPS_JS.read_text(encoding="utf-8") + f"\nexport {{ {names} }};\n"
+def numbers(page: Page, names: str, call: str, module: str = "maps.js") -> Any:
+    """Evaluate an expression over functions of a module of the viewer."""
+    source = bundled(MODULES / module) + f"\nexport {{ {names} }};\n"
     script = f"""async source => {{
       const address = URL.createObjectURL(new Blob([source], {{ type: 'text/javascript' }}));
       const {{ {names} }} = await import(address);
@@ -438,7 +439,7 @@ def test_contours_equal_those_of_scikit_image(page, seed):
     rng = np.random.default_rng(seed)
     values = ndimage.gaussian_filter(rng.normal(size=(17, 23)), 1.0 + 0.3 * seed).astype(np.float32)
     level = float(np.quantile(values, 0.7))
-    lines = numbers(page, "contours", f"contours({grid_literal(values)}, {level})")
+    lines = numbers(page, "contours", f"contours({grid_literal(values)}, {level})", "contours.js")
     ours = np.concatenate([np.array(line) * [23, 17] for line in lines])
     continued = np.pad(values, 1, mode="edge")
     theirs = np.concatenate(measure.find_contours(continued, level)) - 0.5
@@ -453,7 +454,7 @@ def sorted_rows(points: np.ndarray) -> np.ndarray:
 def test_contours_are_lines_not_loose_pieces(page):
     values = np.zeros((12, 12), dtype=np.float32)
     values[3:6, 3:9] = 1
-    lines = numbers(page, "contours", f"contours({grid_literal(values)}, 0.5)")
+    lines = numbers(page, "contours", f"contours({grid_literal(values)}, 0.5)", "contours.js")
     assert len(lines) == 1
     assert lines[0][0] == lines[0][-1]
 
@@ -480,7 +481,7 @@ def test_scores_that_are_not_finite_have_no_colour(page):
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17), (2e-7, 9e-7), (1e6, 4.1e6)])
 def test_ticks_are_round_and_inside(page, low, high):
-    found = numbers(page, "ticks", f"ticks({low}, {high})")
+    found = numbers(page, "ticks", f"ticks({low}, {high})", "numbers.js")
     assert 3 <= len(found) <= 7
     assert all(low - 1e-12 <= x <= high + 1e-6 * abs(high) for x in found)
     steps = np.diff(found)

@@ -1,28 +1,15 @@
 // Gallery: a grid of thumbnails. Texts are set as text, never as markup; nodes are reused between runs.
 
+import { element, keptInPlace, setText } from "./dom.js";
+import { neighbour } from "./grid.js";
+
 const MISSING = "This image cannot be shown. Its file may have been moved or deleted.";
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
-const galleries = new WeakMap();
-
-export default function (component) {
-  const { parentElement } = component;
-  let gallery = galleries.get(parentElement);
-  if (!gallery) {
-    gallery = new Gallery(parentElement);
-    galleries.set(parentElement, gallery);
-  }
-  gallery.show(component);
-  return () => {
-    gallery.remove();
-    galleries.delete(parentElement);
-  };
-}
+export default keptInPlace((parent) => new Gallery(parent));
 
 class Gallery {
   constructor(parent) {
-    this.list = element("ul", "gallery");
-    this.list.setAttribute("role", "list");
+    this.list = element("ul", { class: "gallery", role: "list" });
     this.list.addEventListener("keydown", (event) => this.onKey(event));
     this.list.addEventListener("focusin", (event) => this.onFocus(event));
     this.cells = [];
@@ -69,19 +56,12 @@ class Gallery {
 
   onKey(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const index = this.indexOf(event.target);
-    const step = event.key in STEPS ? STEPS[event.key] : this.rowStep(event.key);
-    if (index < 0 || !step) return;
+    const columns = getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
+    const next = neighbour(this.indexOf(event.target), event.key, columns, this.cells.length);
+    if (next === null) return;
     event.preventDefault();
     event.stopPropagation();
-    const next = clamp(index + step, 0, this.cells.length - 1);
-    if (Math.abs(step) > 1 && Number.isFinite(step) && next !== index + step) return;
     this.cells[next].button.focus();
-  }
-
-  rowStep(key) {
-    const columns = getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
-    return { ArrowUp: -columns, ArrowDown: columns }[key] || 0;
   }
 
   indexOf(node) {
@@ -95,21 +75,18 @@ class Gallery {
 
 class Cell {
   constructor(open) {
-    this.item = element("li", "cell");
-    this.frame = element("span", "frame");
-    this.picture = document.createElement("img");
-    this.picture.loading = "lazy";
-    this.picture.decoding = "async";
-    this.picture.draggable = false;
+    this.item = element("li", { class: "cell" });
+    this.frame = element("span", { class: "frame" });
+    this.picture = element("img", { loading: "lazy", decoding: "async", draggable: "false" });
     this.picture.addEventListener("load", () => this.setState("shown"));
     this.picture.addEventListener("error", () => this.setState("failed"));
-    this.missing = element("span", "missing");
-    this.badge = element("span", "badge");
+    this.missing = element("span", { class: "missing" });
+    this.badge = element("span", { class: "badge" });
     this.frame.append(this.picture, this.missing, this.badge);
-    this.level = element("span", "level");
-    this.score = element("span", "score");
-    const line = element("span", "line");
-    this.caption = element("span", "caption");
+    this.level = element("span", { class: "level" });
+    this.score = element("span", { class: "score" });
+    const line = element("span", { class: "line" });
+    this.caption = element("span", { class: "caption" });
     line.append(this.caption, this.score);
     this.content = [this.frame, this.level, line];
     this.openImage = open;
@@ -140,7 +117,7 @@ class Cell {
   shape(address) {
     const tag = address ? "a" : "button";
     if (!this.button || this.button.localName !== tag) {
-      const fresh = element(tag, "tile");
+      const fresh = element(tag, { class: "tile" });
       if (!address) fresh.type = "button";
       fresh.addEventListener("click", (event) => this.onClick(event));
       fresh.addEventListener("keydown", (event) => this.onSpace(event));
@@ -179,18 +156,4 @@ function safeAddress(address) {
   } catch {
     return null;
   }
-}
-
-function element(tag, className) {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function clamp(value, low, high) {
-  return Math.min(Math.max(value, low), high);
 }

@@ -1,4 +1,9 @@
-// Pairs: two images and one question, which of them is worse. It follows review_shared.js in one module.
+// Pairs: two images and one question, which of them is worse.
+
+import { button, element, setText } from "../ui/js/dom.js";
+import { Keys } from "./keys.js";
+import { Sender } from "./sending.js";
+import { hints, mount, picture, prefetch, whenPainted } from "./shared.js";
 
 const REST = 330; // of the window's height, for what stands above and below the pictures
 const SMALLEST = 260;
