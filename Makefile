@@ -43,7 +43,7 @@ dev: .venv/dev
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed (Debian: apt-get install python3 python3-venv)." >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv is needed (Debian: apt-get install python3-venv)." >&2; rm -rf .venv; exit 1; }
 
-.venv/ready: requirements.txt | .venv/bin/python
+.venv/ready: requirements.txt $(wildcard requirements/*.txt) | .venv/bin/python
 	@echo "Installing what the app needs into .venv (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install -q -r requirements.txt
 	@touch $@

@@ -4,12 +4,11 @@
 session it then executes this file again as a script, which draws the page that was asked for.
 """
 
-from pathlib import Path
-
 import streamlit as st
 from streamlit import runtime
 
-HERE = Path(__file__).parent
+from mad_core.assets import asset
+
 STYLE = "<style>button[data-variant='segmented_control'][data-selected='true'] { color: inherit !important; }</style>"
 """In the accent, the words of what is chosen are too faint on their ground in the dark theme."""
 
@@ -18,8 +17,8 @@ def draw() -> None:
     """Draw the page in view."""
     from pages.ui import access, engine, guide, session
 
-    st.set_page_config(page_title="MAD Inspector", page_icon=str(HERE / "assets" / "icon.svg"), layout="wide")
-    st.logo(HERE / "assets" / "logo.svg", size="medium", icon_image=HERE / "assets" / "icon.svg")
+    st.set_page_config(page_title="MAD Inspector", page_icon=str(asset("icon.svg")), layout="wide")
+    st.logo(asset("logo.svg"), size="medium", icon_image=asset("icon.svg"))
     st.html(STYLE)
     admitted = access.admitted()
     page = st.navigation(

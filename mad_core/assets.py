@@ -1,4 +1,4 @@
-"""Where the files that ship lie: rubrics, weights, pictures; in a checkout and in an installed package alike."""
+"""Where the files that ship lie: the app, rubrics, weights, pictures; in a checkout and in an installed package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 _FOLDERS = (_HERE / "_assets", _HERE.parent / "assets")
-"""In a wheel the folder ``assets`` of the checkout lies inside the package."""
+_APPS = (_HERE / "_app" / "app.py", _HERE.parent / "app.py")
+"""``setup.py`` puts the folder ``assets`` of the checkout, and the app, inside the package of a wheel."""
 
 
 def asset(*parts: str) -> Path:
@@ -15,5 +16,17 @@ def asset(*parts: str) -> Path:
     >>> asset("rubrics", "general.yaml").is_file()
     True
     """
-    folder = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[-1])
-    return folder.joinpath(*parts)
+    return _shipped(_FOLDERS).joinpath(*parts)
+
+
+def app_script() -> Path:
+    """What ``streamlit run`` starts: ``app.py``, with its pages and its settings beside it.
+
+    >>> app_script().with_name("pages").is_dir()
+    True
+    """
+    return _shipped(_APPS)
+
+
+def _shipped(places: tuple[Path, ...]) -> Path:
+    return next((place for place in places if place.exists()), places[-1])

@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from mad_core.errors import InputError
+from mad_core.metrics.special import NORMAL
 
 Order = Literal["suspicion", "random", "level", "disagreement", "unreviewed"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -156,7 +156,7 @@ def error_rate(wrong: int, reviews: int, population: int, confidence: float = 0.
 
 def _wilson(rate: float, reviews: int, population: int, confidence: float) -> tuple[float, float]:
     correction = (population - reviews) / (population - 1) if population > 1 else 0.0
-    z2 = float(norm.ppf((1 + confidence) / 2)) ** 2 * correction
+    z2 = NORMAL.inv_cdf((1 + confidence) / 2) ** 2 * correction
     centre = (rate + z2 / (2 * reviews)) / (1 + z2 / reviews)
     half = math.sqrt(z2 * (rate * (1 - rate) / reviews + z2 / (4 * reviews**2))) / (1 + z2 / reviews)
     return max(centre - half, 0.0), min(centre + half, 1.0)

@@ -104,8 +104,24 @@ def fetch(
     print_answer(data, as_json, lines)
 
 
+def list_datasets(as_json: AsJson = False) -> None:
+    """List the datasets in the store."""
+    from mad_core.runs.listing import datasets
+
+    entries = datasets(open_store())
+
+    def lines() -> Iterable[str]:
+        for entry in entries:
+            held = f"{counted(entry['images'], 'image'):<15}{counted(entry['runs'], 'run'):<10}"
+            yield f"{entry['dataset']}  {held}{entry['name']}"
+            yield f"    {', '.join(entry['subsets'])}; {entry['source']}"
+
+    print_answer(entries, as_json, lines)
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "demo": demo,
+    "datasets": list_datasets,
     "check": check,
     "fetch": fetch,
 }

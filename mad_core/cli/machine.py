@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import typer
 
+from mad_core.assets import app_script
 from mad_core.cli.terminal import (
     AsJson,
     Device,
@@ -16,11 +18,38 @@ from mad_core.cli.terminal import (
     checked_parameters,
     named_device,
     named_scorer,
+    open_store,
     print_answer,
+    read_dataset,
     working,
 )
-from mad_core.errors import MadError
+from mad_core.errors import MadError, UnavailableError
+from mad_core.extras import install, installed
+from mad_core.machine.python_process import let_threads_sleep
 from mad_core.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+
+
+def app(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- OPTION…]", help="Further options of `streamlit run`, after --.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 8501,
+    address: Annotated[str, typer.Option(help="The network it listens on; by default this machine alone.")] = LOOPBACK,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Make the demo dataset where it is missing.")] = True,
+) -> None:
+    """Open the app in the browser: its pages, and the workers that they need."""
+    if not installed("streamlit"):
+        raise UnavailableError(f"The app needs Streamlit, which is not installed: {install('app')}.")
+    if demo:
+        open_store().add_dataset(read_dataset("demo"))
+    variables = dict(os.environ)
+    let_threads_sleep(variables)
+    chosen = ["--server.address", address, "--server.port", str(port), *(options or [])]
+    command = [sys.executable, "-m", "streamlit", "run", str(app_script()), *chosen]
+    # In the place of this process, so that Ctrl-C and the end of a service reach the app itself.
+    os.execve(sys.executable, command, variables)  # noqa: S606
 
 
 def worker(
@@ -105,6 +134,7 @@ def warm(
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
+    "app": app,
     "worker": worker,
     "doctor": doctor,
     "warm": warm,

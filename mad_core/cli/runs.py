@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mad_core.cli.terminal import AsJson, RunId, finish_run, named_device, open_store, print_answer
 
 
-def _run_json(store: Any, run: Any) -> dict[str, Any]:
-    return {
-        "run": run.id,
-        "title": run.title,
-        "dataset": store.dataset_info(run.dataset_id).name,
-        "scorer": run.scorer,
-        "parameters": dict(run.parameters),
-        "subsets": list(run.subsets),
-        "limit": run.image_limit,
-        "seed": run.seed,
-        "status": run.status,
-        "done": run.done,
-        "total": run.total,
-        "error": run.error,
-        "map_bytes": store.maps.disk_use(run.id),
-    }
-
-
 def runs(as_json: AsJson = False) -> None:
     """List the runs in the store."""
+    from mad_core.runs import listing
+
     store = open_store()
-    entries = [_run_json(store, run) for run in store.runs()]
+    entries = listing.runs(store)
 
     def lines() -> Iterable[str]:
         for e in entries:
@@ -42,11 +26,12 @@ def runs(as_json: AsJson = False) -> None:
 
 def show(run: RunId, as_json: AsJson = False) -> None:
     """Show one run: its request, its progress and what is needed to repeat it."""
+    from mad_core.runs import listing
     from mad_core.runs.token_usage import run_usage
 
     store = open_store()
     found = store.run(run)
-    data = _run_json(store, found) | {"device": found.device, "record": dict(found.record)}
+    data = listing.run_entry(store, found) | {"device": found.device, "record": dict(found.record)}
     used = run_usage(store, run)
     data["usage"] = used.to_json() if used else None
     data["fits"] = [
@@ -59,9 +44,11 @@ def show(run: RunId, as_json: AsJson = False) -> None:
 
 def cancel(run: RunId, as_json: AsJson = False) -> None:
     """Stop a run after its current batch; what it scored is kept."""
+    from mad_core.runs import listing
+
     store = open_store()
     store.cancel_run(run)
-    data = _run_json(store, store.run(run))
+    data = listing.run_entry(store, store.run(run))
     stops = data["status"] == "running"
     print_answer(
         data, as_json, lambda: [f"{run} stops after its current batch." if stops else f"{run} is {data['status']}."]
@@ -74,6 +61,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run at the first image without a score; find the threshold of its maps where it has none."""
+    from mad_core.runs import listing
     from mad_core.runs.map_reductions import can_find_threshold
 
     store = open_store()
@@ -82,7 +70,7 @@ def resume(
         named_device(found.device)
         store.resume_run(run, retry_failed=retry_failed)
     finish_run(store, found)
-    data = _run_json(store, store.run(run))
+    data = listing.run_entry(store, store.run(run))
     print_answer(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mad_core.machine.python_process import let_threads_sleep
 from mad_core.map_files import shrink
 from mad_core.scorers.catalog import build
 from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
@@ -50,6 +51,7 @@ class Actor:
     """
 
     def __init__(self, device: str) -> None:
+        let_threads_sleep()
         self.device = device
         self._resources = Resources()
         self._scorer: Scorer | None = None

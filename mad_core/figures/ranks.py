@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from mad_core.figures.layout import TEXT, add_note, axis, empty_figure, sentence_figure
 from mad_core.figures.levels import by_level, evenly
 from mad_core.figures.raincloud import WEBGL_FROM, points
 from mad_core.figures.words import escaped, percent, short
+from mad_core.metrics.special import mean_ranks
 from mad_core.palette import Theme, chrome
 
 READ_RANK_SCATTER = (
@@ -36,7 +36,7 @@ def percentile_ranks(scores: ArrayLike) -> np.ndarray:
     finite = np.isfinite(scores)
     n = int(finite.sum())
     ranks = np.full(len(scores), np.nan)
-    ranks[finite] = 100 * (rankdata(scores[finite]) - 1) / (n - 1) if n > 1 else 50.0
+    ranks[finite] = 100 * (mean_ranks(scores[finite]) - 1) / (n - 1) if n > 1 else 50.0
     return ranks
 
 
@@ -101,7 +101,7 @@ def describe_rank_scatter(ranks_a: ArrayLike, ranks_b: ArrayLike, *, name_a: str
     """Spearman's rank correlation and how often the scorers disagree, in words."""
     a, b = np.asarray(ranks_a, dtype=np.float64), np.asarray(ranks_b, dtype=np.float64)
     both = np.isfinite(a) & np.isfinite(b)
-    a, b = rankdata(a[both]), rankdata(b[both])
+    a, b = mean_ranks(a[both]), mean_ranks(b[both])
     text = f"Percentile ranks of {name_a} against {name_b} for n = {len(a):,} images"
     if not len(a):
         return f"{text}."

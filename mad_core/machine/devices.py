@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from mad_core.errors import InputError, UnavailableError
+from mad_core.extras import installed
 
 
 def check_device(name: str) -> str:
@@ -24,6 +25,15 @@ def check_device(name: str) -> str:
     return "cuda:0" if name == "cuda" else name
 
 
+def _gpus() -> int:
+    """GPUs that torch sees; none where it is not installed."""
+    if not installed("torch"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def resolve(name: str) -> str:
     """A torch device string for a requested device: ``auto`` is the first GPU, else the CPU.
 
@@ -32,10 +42,8 @@ def resolve(name: str) -> str:
     UnavailableError
         If a GPU is asked for that is not there.
     """
-    import torch
-
     name = check_device(name)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _gpus()
     if name == "auto":
         return "cuda:0" if count else "cpu"
     if name.startswith("cuda") and int(name.partition(":")[2]) >= count:
@@ -46,18 +54,25 @@ def resolve(name: str) -> str:
 
 def facts(device: str) -> dict[str, Any]:
     """Name and memory (bytes) of a device, and which others there are; JSON-able."""
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    others = ["cpu", *(f"cuda:{i}" for i in range(count))]
+    others = ["cpu", *(f"cuda:{i}" for i in range(_gpus()))]
     if device.startswith("cuda"):
+        import torch
+
         index = int(device.partition(":")[2] or 0)
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
     else:
         memory = psutil.virtual_memory()
         free, total, name = memory.available, memory.total, _processor()
-    return {"name": name, "memory": total, "free": free, "devices": others, "threads": torch.get_num_threads()}
+    return {"name": name, "memory": total, "free": free, "devices": others, "threads": _threads()}
+
+
+def _threads() -> int | None:
+    if not installed("torch"):
+        return None
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _processor() -> str:

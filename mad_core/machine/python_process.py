@@ -9,10 +9,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+def let_threads_sleep(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Threads of torch that wait for each other sleep instead of spinning, in a process of ours.
+
+    Beside other work on the same cores a fit is five times as fast. OpenMP reads it once, when torch is loaded.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def start_python(
@@ -31,4 +40,5 @@ def start_python(
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
+    let_threads_sleep(variables)
     return subprocess.Popen([sys.executable, "-m", module, *arguments], env=variables, **how)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from mad_core.metrics.comparing import summarize
 from mad_core.metrics.intervals import percentile_interval, stratified_counts
+from mad_core.metrics.special import mean_ranks
 
 FEWEST = 4
 """Abnormal images with an area below which no correlation is made."""
@@ -30,7 +30,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     """
     if len(first) < 2:
         return None
-    a, b = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
+    a, b = (mean_ranks(values) - (len(values) + 1) / 2 for values in (first, second))
     spread = float(a @ a) * float(b @ b)
     return float(a @ b) / spread**0.5 if spread else None
 

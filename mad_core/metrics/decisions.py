@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 
 from mad_core.errors import InputError
 from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.special import monotone
 
 _Z = 1.959963984540054
 
@@ -193,7 +193,7 @@ def isotonic_fit(levels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None
         raise InputError("Cut-points cannot be placed without scored images.")
     total = np.bincount(places, weights=weight)
     means = np.bincount(places, weights=weight * at) / total
-    return Isotonic(values, np.asarray(isotonic_regression(means, weights=total).x, dtype=np.float64))
+    return Isotonic(values, monotone(means, total))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 from mad_core.metrics.ranking import cross_pairs
+from mad_core.metrics.special import NORMAL, student_quantile
 
 _AT_ONCE = 2_000_000
 """Counts that are held at a time, about."""
@@ -114,8 +114,8 @@ def expanded(confidence: float, images: int) -> float:
     """
     if images < 2:
         return 1.0
-    reach = stdtrit(images - 1, (1 + confidence) / 2) * np.sqrt(images / (images - 1))
-    return float(1 - 2 * ndtr(-reach))
+    reach = student_quantile((1 + confidence) / 2, images - 1) * (images / (images - 1)) ** 0.5
+    return 1 - 2 * NORMAL.cdf(-reach)
 
 
 def paired_difference(

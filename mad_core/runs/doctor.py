@@ -13,6 +13,7 @@ from typing import Any
 from mad_core import remote
 from mad_core.cluster import connection
 from mad_core.errors import MadError
+from mad_core.extras import install, installed
 from mad_core.machine import devices
 from mad_core.runs.database import engine
 from mad_core.scorers import catalog
@@ -71,6 +72,8 @@ def _device(asked: str, missing: list[str]) -> dict[str, Any]:
 
 
 def _no_gpu() -> str:
+    if not installed("torch"):
+        return f"torch is not installed, so no scorer that ships can run: {install('detectors')}."
     import torch
 
     cure = "install its driver." if torch.version.cuda else "install torch with CUDA, see https://pytorch.org."

@@ -21,6 +21,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from mad_core.errors import CancelledError, MadError
+from mad_core.extras import explained
 from mad_core.machine import devices
 from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
@@ -153,8 +154,9 @@ class Worker:
     def _attempt(self, control: Control) -> tuple[str, dict[str, Any] | None, str | None]:
         try:
             module, _, name = HANDLERS[control.job.kind].partition(":")
-            handler: Callable[[Control], dict[str, Any]] = getattr(importlib.import_module(module), name)
-            return "done", handler(control), None
+            with explained():
+                handler: Callable[[Control], dict[str, Any]] = getattr(importlib.import_module(module), name)
+                return "done", handler(control), None
         except CancelledError:
             return "cancelled", None, None
         except MadError as error:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from mad_core import extras
 from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.scorers import cards
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
@@ -270,7 +271,13 @@ def _load_cards() -> None:
     """Read the cards that ship, which import no torch."""
     for file in sorted(pkgutil.iter_modules(cards.__path__), key=lambda found: found.name):
         card = importlib.import_module(f"{cards.__name__}.{file.name}").CARD
-        _CATALOG.setdefault(card.id, card)
+        _CATALOG.setdefault(card.id, replace(card, why_not=partial(_why_not, card)))
+
+
+def _why_not(card: ScorerInfo, parameters: Mapping[str, Any]) -> str | None:
+    """Before what a card asks for itself: whether the part of this package that it belongs to is installed."""
+    extra = "mllm" if card.entry.startswith("mad_core.scorers.multimodal") else "detectors"
+    return extras.missing(extra) or card.why_not(parameters)
 
 
 @cache

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
 
 from mad_core.datasets.dataset import LevelMeaning, SubsetCard
 from mad_core.datasets.demo.texture import (
@@ -18,6 +17,7 @@ from mad_core.datasets.demo.texture import (
     Colour,
     blur,
     brushed,
+    closed,
     clouds,
     cover,
     developed,
@@ -28,6 +28,7 @@ from mad_core.datasets.demo.texture import (
     radial,
     rgb,
     rounded_box,
+    sampled,
     slopes,
     strokes,
     turned,
@@ -161,8 +162,7 @@ def _metal(
 ) -> np.ndarray:
     """Brightness of brushed metal: a broad band across the brushing, and a turned face round the bore."""
     grain = 0.6 * brushed(rng, 7) + 0.45 * brushed(rng, 30) + 0.3 * brushed(rng, 90)
-    at = [v / 1.06 + SIZE / 2, u / 1.06 + SIZE / 2]
-    grain = ndimage.map_coordinates(grain, at, order=1, mode="nearest")
+    grain = sampled(grain, v / 1.06 + SIZE / 2, u / 1.06 + SIZE / 2)
     band = np.exp(-(((u - 55 * light[0] - vary(rng, 25)) / vary(rng, 14, 76)) ** 2))
     plate = 0.45 + 0.17 * band + 0.03 * clouds(rng, 3) + (0.026 + 0.022 * band) * grain
     angle = np.arctan2(v, u)
@@ -282,7 +282,7 @@ def _scuff(rng: np.random.Generator, pose: _Pose, u: np.ndarray, v: np.ndarray) 
         path = wander(rng, start, along + vary(rng, 0.22), vary(rng, 8, 20), jitter=0.03)
         lines.append((pose.place(path), np.linspace(0.42, 0.12, len(path))))
     cut = strokes(lines) * _on_face(u, v)
-    mask = ndimage.binary_closing(cut > 0.22, iterations=1)
+    mask = closed(cut > 0.22)
     return _Fault(mask, coat=vary(rng, 0.1, 0.5) * cut, colour=(1.5, 1.5, 1.5))
 
 

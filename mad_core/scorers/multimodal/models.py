@@ -23,6 +23,7 @@ from typing import Any
 
 from mad_core.assets import asset
 from mad_core.errors import InputError, UnavailableError
+from mad_core.extras import installed
 
 SHIPPED = "shipped"
 SHIPPED_FOLDER = asset("mllm")
@@ -170,6 +171,8 @@ def locate(model: str) -> Path | None:
             return folder
         if not _is_hub_id(model):
             return None
+    if not installed("huggingface_hub"):
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(_source(model), "config.json", revision=_revision(model))
