@@ -30,7 +30,7 @@ def report(
     """One self-contained HTML file of any runs: metrics, plots, images, studies, audit, and how to repeat it."""
     from mad_core.audit.consensus import RULES
     from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
-    from mad_core.report.saving import save_figures, write_report
+    from mad_core.report.export import save_figures, write_report
 
     if labels not in (ORIGINAL, *RULES):
         raise typer.BadParameter(f"'{labels}' is none of {ORIGINAL}, {', '.join(RULES)}.", param_hint="--labels")

@@ -140,7 +140,7 @@ def _asked(source: str | None, runs: list[str], policy: Path | None) -> tuple[An
 def _write(finding: Any, out: Path) -> tuple[list[Path], str]:
     """What was written, and what could not be, in a sentence."""
     from mad_core.machine.browser import NEEDS, find_browser
-    from mad_core.studies.saving import save_finding
+    from mad_core.studies.export import save_finding
 
     with working() as progress:
         progress("writing tables and figures")

@@ -16,17 +16,17 @@ from plotly.offline import get_plotlyjs
 from mad_core.datasets.dataset import level_key
 from mad_core.figures import READ_LEVEL_COUNTS, describe_level_counts, level_counts, level_label
 from mad_core.palette import THEMES, chrome
-from mad_core.report.audited import Audited
+from mad_core.report.audit_section import Audited
 from mad_core.report.contents import Drawing, Part, ReportRequest, Steps, figures_of, gather, level_names, steps_of
 from mad_core.report.html import cell, facts, folded, heading, how_to_read, table, take_away
-from mad_core.report.measured import in_short, metrics_html
+from mad_core.report.image_strips import READ_STRIPS, STRIP, Shown, Strip, contested, strips_of_run
+from mad_core.report.metric_section import in_short, metrics_html
 from mad_core.report.pictures import Pictures
 from mad_core.report.repeat import repeat_html, report_command
-from mad_core.report.strips import READ_STRIPS, STRIP, Shown, Strip, contested, strips_of_run
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import Store
+from mad_core.studies.export import slug, table_csv
 from mad_core.studies.record import StudyRecord
-from mad_core.studies.saving import slug, table_csv
 from mad_core.studies.study import figures as study_figures
 
 MOST_PICTURES = 240

@@ -35,7 +35,7 @@ HANDLERS = {
     "import": "mad_core.runs.import_job:import_job",
     "fetch": "mad_core.runs.fetch_job:fetch_job",
     "study": "mad_core.studies.execute:study_job",
-    "report": "mad_core.report.making:report_job",
+    "report": "mad_core.report.job:report_job",
 }
 """Kinds of jobs and the functions that do them: ``(Control) -> result``."""
 IDLE_SECONDS = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mad_core.report.contents import ReportRequest
-from mad_core.report.making import latest_report, request_report
+from mad_core.report.job import latest_report, request_report
 from pages.ui import engine, header, session
 from pages.ui.text import plain, size
 

@@ -13,6 +13,7 @@ import streamlit as st
 from mad_core.figures.plot import Plot
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.studies.export import opaque, slug, table_csv
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import (
     StudyRecord,
@@ -23,7 +24,6 @@ from mad_core.studies.record import (
     read_study,
     request_study,
 )
-from mad_core.studies.saving import opaque, slug, table_csv
 from mad_core.studies.study import StudyInfo, figures, studies
 from pages.ui import charts, engine, header, session, tiles
 from pages.ui.fields import dataset_field, field, key_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mad_core.studies.saving import slug
+from mad_core.studies.export import slug
 from pages.ui.text import plain
 
 

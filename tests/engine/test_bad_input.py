@@ -25,7 +25,7 @@ from mad_core.scorers.multimodal.endpoint.address import read_address
 from mad_core.scorers.multimodal.endpoint.client import read_reply
 from mad_core.scorers.multimodal.readout import expected_from_top_logprobs, read_answer
 from mad_core.scorers.multimodal.rubrics import parse_rubric
-from mad_core.studies.saving import table_csv
+from mad_core.studies.export import table_csv
 from tests.engine.conftest import make_dataset
 from tests.hard.attack import report, run
 

@@ -29,9 +29,9 @@ from mad_core.metrics import comparing
 from mad_core.report import report_html
 from mad_core.report.contents import ReportRequest, Steps, figures_of, gather
 from mad_core.report.document import in_both_themes
-from mad_core.report.making import latest_report, request_report
+from mad_core.report.image_strips import contested, strips_of_run
+from mad_core.report.job import latest_report, request_report
 from mad_core.report.repeat import study_command
-from mad_core.report.strips import contested, strips_of_run
 from mad_core.runs.in_process import do_here
 from mad_core.runs.results import run_table
 from mad_core.runs.store import RunRequest, Store

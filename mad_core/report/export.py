@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from mad_core.errors import UnavailableError, WorkError
 from mad_core.report.contents import Part, Steps, figures_of
 from mad_core.report.document import document, drawings
-from mad_core.report.measured import csv_files
+from mad_core.report.metric_section import csv_files
 from mad_core.runs.store import Store
-from mad_core.studies.saving import opaque, slug, table_csv, write_pictures
+from mad_core.studies.export import opaque, slug, table_csv, write_pictures
 
 
 def write_report(store: Store, parts: Sequence[Part], out: Path, steps: Steps) -> None:

@@ -17,7 +17,7 @@ from mad_core.metrics import comparing
 from mad_core.metrics.agreement import Estimate
 from mad_core.report.contents import Part, summarized
 from mad_core.report.html import estimate, facts, folded, how_to_read, in_line, table
-from mad_core.report.strips import STRIP, Shown, Strip
+from mad_core.report.image_strips import STRIP, Shown, Strip
 from mad_core.runs.store import Store
 
 COLUMNS = {"auroc_whole": "AUROC", "c_index": "C-index", "kendall_tau_b": "tau-b"}

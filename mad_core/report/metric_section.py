@@ -11,7 +11,7 @@ from mad_core.report.contents import Part
 from mad_core.report.html import estimate, folded, how_to_read, number, table, take_away
 from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
 from mad_core.runs.store import Run, Store
-from mad_core.studies.saving import slug
+from mad_core.studies.export import slug
 
 COLUMNS = {
     "auroc_whole": "AUROC",

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from mad_core.audit.labels import AuditStore
 from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
-from mad_core.report.saving import write_report
+from mad_core.report.export import write_report
 from mad_core.runs.database.schema import studies
 from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Store
-from mad_core.studies.saving import slug
+from mad_core.studies.export import slug
 
 KEPT = 30
 """Reports that are kept; older ones make room."""
