@@ -17,7 +17,7 @@ import pandas as pd
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
 from mad_core.metrics.agreement import (
-    Estimate,
+    AgreementEstimate,
     bias,
     bootstrap_alpha,
     bootstrap_kappa,
@@ -44,14 +44,16 @@ class ReviewerFacts:
     rated: int
     unsure: int
     ungradable: int
-    kappa: Estimate
-    bias: Estimate
-    label_bias: Estimate
-    drift: Estimate
-    label_drift: Estimate
+    kappa: AgreementEstimate
+    bias: AgreementEstimate
+    label_bias: AgreementEstimate
+    drift: AgreementEstimate
+    label_drift: AgreementEstimate
 
     def to_json(self) -> dict[str, Any]:
-        return {key: value.to_json() if isinstance(value, Estimate) else value for key, value in vars(self).items()}
+        return {
+            key: value.to_json() if isinstance(value, AgreementEstimate) else value for key, value in vars(self).items()
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +64,9 @@ class Agreement:
     ----------
     images, several : int
         Images with a level, and those with levels of two reviewers or more.
-    alpha : Estimate
+    alpha : AgreementEstimate
         Krippendorff's alpha, ordinal.
-    kappas : mapping of (reviewer, reviewer) to Estimate
+    kappas : mapping of (reviewer, reviewer) to AgreementEstimate
         Quadratic-weighted kappa.
     reviewers : tuple of ReviewerFacts
     levels : list of float
@@ -73,20 +75,20 @@ class Agreement:
         Pairs of ratings of one image: level of the one and of the other reviewer, either way round.
     against_labels : ndarray of shape (L, L), int64
         ``[i, j]``: ratings ``levels[j]`` of images labelled ``levels[i]``.
-    subsets : mapping of subset to Estimate
+    subsets : mapping of subset to AgreementEstimate
         Alpha of each.
     notes : tuple of str
     """
 
     images: int
     several: int
-    alpha: Estimate
-    kappas: Mapping[tuple[str, str], Estimate]
+    alpha: AgreementEstimate
+    kappas: Mapping[tuple[str, str], AgreementEstimate]
     reviewers: tuple[ReviewerFacts, ...]
     levels: list[float]
     among: np.ndarray
     against_labels: np.ndarray
-    subsets: Mapping[str, Estimate] = field(default_factory=dict)
+    subsets: Mapping[str, AgreementEstimate] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def agreement(ratings: pd.DataFrame, table: pd.DataFrame, *, draws: int = 1000, 
     parts = [rated["subset"].to_numpy() == name for name in sorted(rated["subset"].unique())]
     options: dict[str, Any] = {"draws": draws, "seed": seed}
 
-    def kappa(a: np.ndarray, b: np.ndarray) -> Estimate:
+    def kappa(a: np.ndarray, b: np.ndarray) -> AgreementEstimate:
         return _mean(
             [(a[part], b[part]) for part in parts],
             lambda x, y: quadratic_weighted_kappa(x, y, scale),
@@ -142,7 +144,7 @@ def agreement(ratings: pd.DataFrame, table: pd.DataFrame, *, draws: int = 1000, 
             int((~(np.isnan(a) | np.isnan(b))).sum()),
         )
 
-    def alpha(columns: Sequence[np.ndarray]) -> Estimate:
+    def alpha(columns: Sequence[np.ndarray]) -> AgreementEstimate:
         several = sum(int(((~np.isnan(given[:, part])).sum(axis=0) > 1).sum()) for part in columns)
         return _mean(
             [(given[:, part],) for part in columns],
@@ -202,19 +204,21 @@ def _mean(
     value: Callable[..., float | None],
     resampled: Callable[..., np.ndarray],
     n: int,
-) -> Estimate:
+) -> AgreementEstimate:
     """The plain mean over the subsets that have a value, with the interval of the draws' means."""
     known = [(found, part) for part in parts if (found := value(*part)) is not None]
     if not known:
-        return Estimate(None, None, n)
+        return AgreementEstimate(None, None, n)
     drawn = np.stack([resampled(*part) for _, part in known])
     means = drawn.mean(axis=0)
     finite = means[np.isfinite(means)]
     enough = len(finite) and len(finite) >= _FINITE * len(means)
-    return Estimate(sum(found for found, _ in known) / len(known), percentile_interval(finite) if enough else None, n)
+    return AgreementEstimate(
+        sum(found for found, _ in known) / len(known), percentile_interval(finite) if enough else None, n
+    )
 
 
-def _notes(names: Sequence[str], alpha: Estimate, subsets: int, visible: int) -> tuple[str, ...]:
+def _notes(names: Sequence[str], alpha: AgreementEstimate, subsets: int, visible: int) -> tuple[str, ...]:
     notes = []
     if len(names) < 2:
         notes.append("Agreement needs two reviewers or more.")

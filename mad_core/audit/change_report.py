@@ -24,7 +24,7 @@ from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Card, level_key
 from mad_core.errors import MadError
 from mad_core.images import thumbnail
-from mad_core.metrics.agreement import Estimate
+from mad_core.metrics.agreement import AgreementEstimate
 
 PICTURE = 224
 """Longest side of a picture, pixels."""
@@ -272,7 +272,7 @@ def _level(card: Card, subset: str, level: float) -> str:
     return f"L{key} · {meaning.name}" if meaning and meaning.name else f"L{key}"
 
 
-def _of(one: Estimate) -> str:
+def _of(one: AgreementEstimate) -> str:
     return _estimate(one.value, one.interval, 3)
 
 

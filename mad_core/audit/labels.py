@@ -74,7 +74,7 @@ class Reviewer:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ReviewProgress:
     """How far one reviewer is: test images rated, test images in all, and images a minute of late (None: unknown)."""
 
     done: int
@@ -467,7 +467,7 @@ class AuditStore:
         columns = ["image_id", "reviewer", "level", "reason", "time"]
         return pd.DataFrame(rows, columns=columns).astype({"level": "float64", "time": "float64"})
 
-    def progress(self, dataset_id: str, reviewer: str) -> Progress:
+    def progress(self, dataset_id: str, reviewer: str) -> ReviewProgress:
         """How far a reviewer is with the test images of a dataset, and how fast of late."""
         table = self.store.dataset(dataset_id).table
         tests: Any = table.loc[table["split"] == "test", "image_id"]
@@ -477,7 +477,7 @@ class AuditStore:
         gaps = np.diff(np.sort(own["time"].to_numpy(dtype=np.float64))[-PACE_RATINGS:])
         working = gaps[gaps <= BREAK_SECONDS]
         seconds = float(working.sum())
-        return Progress(done, len(tests), 60 * len(working) / seconds if seconds > 0 else None)
+        return ReviewProgress(done, len(tests), 60 * len(working) / seconds if seconds > 0 else None)
 
     def anchors(self, dataset_id: str) -> pd.DataFrame:
         """The images that experts chose as references: columns ``level``, ``image_id``, by level, oldest first."""

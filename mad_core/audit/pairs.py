@@ -30,7 +30,7 @@ _NODES = 15
 
 
 @dataclass(frozen=True)
-class Order:
+class SeverityOrder:
     """A fitted order of severity.
 
     Parameters
@@ -91,7 +91,7 @@ class Order:
         return float(expit(self.strength[places[first]] - self.strength[places[second]]))
 
 
-def fit(comparisons: pd.DataFrame, images: Sequence[str] = (), *, prior_sd: float = PRIOR_SD) -> Order:
+def fit(comparisons: pd.DataFrame, images: Sequence[str] = (), *, prior_sd: float = PRIOR_SD) -> SeverityOrder:
     """Fit the strengths by penalised maximum likelihood (Newton's method; the likelihood is concave).
 
     Parameters
@@ -131,7 +131,7 @@ def fit(comparisons: pd.DataFrame, images: Sequence[str] = (), *, prior_sd: floa
     judged = wins + wins.T
     joined = connected_components(coo_matrix(judged), directed=False)[1] if n else np.empty(0, dtype=np.int64)
     strength, covariance = _newton(wins, judged, prior_sd)
-    return Order(known, strength, covariance, joined.astype(np.int64), np.rint(judged).astype(np.int64))
+    return SeverityOrder(known, strength, covariance, joined.astype(np.int64), np.rint(judged).astype(np.int64))
 
 
 def _newton(wins: np.ndarray, judged: np.ndarray, prior_sd: float) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +162,7 @@ def _curvature(strength: np.ndarray, judged: np.ndarray, precision: float) -> np
     return np.diag(information.sum(axis=1) + precision) - information
 
 
-def next_pair(order: Order, *, most: int = MOST, seed: int = 0) -> tuple[str, str] | None:
+def next_pair(order: SeverityOrder, *, most: int = MOST, seed: int = 0) -> tuple[str, str] | None:
     """The pair whose comparison teaches most about the order.
 
     Expected information gain of the answer (mutual information of the answer and the strengths), with the
@@ -171,7 +171,7 @@ def next_pair(order: Order, *, most: int = MOST, seed: int = 0) -> tuple[str, st
 
     Parameters
     ----------
-    order : Order
+    order : SeverityOrder
     most : int
         Pairs judged this often are not asked again.
     seed : int
@@ -194,12 +194,12 @@ def next_pair(order: Order, *, most: int = MOST, seed: int = 0) -> tuple[str, st
     return (one, other) if rng.random() < 0.5 else (other, one)
 
 
-def information_gain(order: Order, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def information_gain(order: SeverityOrder, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Expected information gain of comparing pairs of images, in nats.
 
     Parameters
     ----------
-    order : Order
+    order : SeverityOrder
     rows, columns : ndarray of shape (p,), int
         Places of the pairs' images in ``order.images``.
     """

@@ -17,12 +17,12 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.metrics.special import NORMAL
 
-Order = Literal["suspicion", "random", "level", "disagreement", "unreviewed"]
-ORDERS: tuple[Order, ...] = get_args(Order)
+QueueOrder = Literal["suspicion", "random", "level", "disagreement", "unreviewed"]
+ORDERS: tuple[QueueOrder, ...] = get_args(QueueOrder)
 
 
 def ordered(
-    suspicion: pd.DataFrame, order: Order = "suspicion", *, reviewed: Collection[str] = (), seed: int = 0
+    suspicion: pd.DataFrame, order: QueueOrder = "suspicion", *, reviewed: Collection[str] = (), seed: int = 0
 ) -> list[str]:
     """Ids of the images in the order in which they are to be looked at.
 

@@ -27,7 +27,7 @@ NEIGHBOUR = 0.7
 
 
 @dataclass(frozen=True)
-class Weights:
+class SuspicionWeights:
     """How much each part counts; suspicion is the weighted mean of the parts that are known of an image.
 
     A part that is not known of an image (no scorer has a score, no look-alike, no reviewer yet) does not count
@@ -51,7 +51,7 @@ def suspicions(
     scores: Mapping[str, pd.Series],
     ratings: pd.DataFrame | None = None,
     hashes: Mapping[str, str] | None = None,
-    weights: Weights | None = None,
+    weights: SuspicionWeights | None = None,
     *,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def suspicions(
         Columns ``image_id``, ``reviewer``, ``level`` (NaN for unsure and not gradable); a row per image and reviewer.
     hashes : mapping of image_id to str, or None
         Perceptual hashes of :mod:`mad_core.audit.lookalikes`; without them only copies count.
-    weights : Weights or None
+    weights : SuspicionWeights or None
     seed : int
         Deals images into folds.
 
@@ -98,7 +98,7 @@ def suspicions(
         most likely level by all scorers, NaN where there is none), ``reason``. An image of which nothing is known
         is as suspicious as the mean of its subset.
     """
-    weights = weights or Weights()
+    weights = weights or SuspicionWeights()
     raw = pd.DataFrame({name: values.reindex(table["image_id"]).to_numpy() for name, values in scores.items()})
     raw.index = table.index
     given = _given(ratings)
@@ -114,7 +114,7 @@ def suspicions(
     return result
 
 
-def combined(parts: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
+def combined(parts: Mapping[str, np.ndarray], weights: SuspicionWeights) -> np.ndarray:
     """Weighted mean of the parts that are known; NaN where none is. Arrays of shape (n,)."""
     values = np.stack([parts[name] for name in PARTS])
     counts = np.where(np.isfinite(values), np.array([getattr(weights, name) for name in PARTS])[:, None], 0.0)
@@ -168,7 +168,12 @@ def _given(ratings: pd.DataFrame | None) -> Given:
 
 
 def _of_subset(
-    table: pd.DataFrame, raw: pd.DataFrame, given: Given, hashes: Mapping[str, str], weights: Weights, seed: int
+    table: pd.DataFrame,
+    raw: pd.DataFrame,
+    given: Given,
+    hashes: Mapping[str, str],
+    weights: SuspicionWeights,
+    seed: int,
 ) -> pd.DataFrame:
     """Rows of :func:`suspicions` for one subset, whose training images come along as look-alikes."""
     audited = (table["split"] != "train").to_numpy()

@@ -12,7 +12,7 @@ from mad_core.figures.layout import SMALL, add_vertical_lines, axis, empty_figur
 from mad_core.figures.words import escaped, listed, percent, pixels
 from mad_core.palette import Theme, chrome, severity_colours, translucent
 
-Band = tuple[int, int, str]
+ScoreBand = tuple[int, int, str]
 """Whole scores from and to, both included, and the band's name."""
 
 _BARS, _SPREAD = 0.74, 0.78
@@ -32,7 +32,7 @@ def distribution_101(
     written: float | None,
     theme: Theme,
     spread: float | None = None,
-    bands: Sequence[Band] = (),
+    bands: Sequence[ScoreBand] = (),
     height: int = 150,
     width: int = 420,
 ) -> go.Figure:
@@ -77,7 +77,7 @@ def distribution_101(
     return figure
 
 
-def _add_bands(figure: go.Figure, bands: Sequence[Band], theme: Theme, width: float) -> None:
+def _add_bands(figure: go.Figure, bands: Sequence[ScoreBand], theme: Theme, width: float) -> None:
     """Faint areas in the colours of severity; ``width`` is that of one score, pixels."""
     if len(bands) < 2:
         return
@@ -111,7 +111,7 @@ def describe_distribution_101(
     expected: float | None,
     written: float | None,
     spread: float | None = None,
-    bands: Sequence[Band] = (),
+    bands: Sequence[ScoreBand] = (),
 ) -> str:
     """The most probable score, the expected and written ones, and each band's share, in words."""
     shares = _shares(probabilities)

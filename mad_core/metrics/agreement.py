@@ -28,7 +28,7 @@ _AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class AgreementEstimate:
     """A value with its 95 % interval, from ``n`` items; None where it cannot be computed."""
 
     value: float | None
@@ -233,7 +233,9 @@ def differences(ratings: ArrayLike, reference: ArrayLike | None = None) -> np.nd
         return np.where(there & (others > 0), table - (values.sum(axis=0) - values) / others, np.nan)
 
 
-def bias(ratings: ArrayLike, reference: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0) -> list[Estimate]:
+def bias(
+    ratings: ArrayLike, reference: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0
+) -> list[AgreementEstimate]:
     """How many levels each rater is above (or, negative, below) the others on the same items, on average.
 
     Parameters
@@ -243,7 +245,7 @@ def bias(ratings: ArrayLike, reference: ArrayLike | None = None, *, draws: int =
 
     Returns
     -------
-    list of Estimate
+    list of AgreementEstimate
         One a rater, in levels; the interval resamples the rater's items.
     """
     found = []
@@ -251,7 +253,7 @@ def bias(ratings: ArrayLike, reference: ArrayLike | None = None, *, draws: int =
         own = row[~np.isnan(row)]
         resampled = [weights @ own / len(own) for weights in _resamples(len(own), draws, seed)]
         found.append(
-            Estimate(
+            AgreementEstimate(
                 float(own.mean()) if len(own) else None,
                 percentile_interval(np.concatenate(resampled)) if len(own) > 1 and resampled else None,
                 len(own),
@@ -267,7 +269,7 @@ def drift(
     *,
     draws: int = 1000,
     seed: int = 0,
-) -> list[Estimate]:
+) -> list[AgreementEstimate]:
     """How each rater's bias changes over the course of the audit, in levels per 100 ratings.
 
     The slope of a straight line through the differences in the order in which the rater gave them, all of the
@@ -282,7 +284,7 @@ def drift(
 
     Returns
     -------
-    list of Estimate
+    list of AgreementEstimate
         One a rater; no value with fewer than three differences.
     """
     table, when = np.asarray(ratings, dtype=np.float64), np.asarray(times, dtype=np.float64)
@@ -296,14 +298,14 @@ def drift(
     return found
 
 
-def _slope(x: np.ndarray, y: np.ndarray, draws: int, seed: int) -> Estimate:
+def _slope(x: np.ndarray, y: np.ndarray, draws: int, seed: int) -> AgreementEstimate:
     if len(x) < 3:
-        return Estimate(None, None, len(x))
+        return AgreementEstimate(None, None, len(x))
     moments = np.stack([np.ones_like(x), x, y, x * y, x * x], axis=1)
     value = _one(_slopes(np.ones((1, len(x))), moments))
     resampled = [_slopes(weights, moments) for weights in _resamples(len(x), draws, seed)]
     values = np.concatenate(resampled) if resampled else np.empty(0)
-    return Estimate(value, percentile_interval(values[np.isfinite(values)]), len(x))
+    return AgreementEstimate(value, percentile_interval(values[np.isfinite(values)]), len(x))
 
 
 def _slopes(weights: np.ndarray, moments: np.ndarray) -> np.ndarray:

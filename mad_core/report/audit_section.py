@@ -14,10 +14,10 @@ from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
 from mad_core.metrics import comparing
-from mad_core.metrics.agreement import Estimate
-from mad_core.report.contents import Part, summarized
+from mad_core.metrics.agreement import AgreementEstimate
+from mad_core.report.contents import ReportPart, summarized
 from mad_core.report.html import estimate, facts, folded, how_to_read, in_line, table
-from mad_core.report.image_strips import STRIP, Shown, Strip
+from mad_core.report.image_strips import STRIP, ImageStrip, StripImage
 from mad_core.runs.store import Store
 
 COLUMNS = {"auroc_whole": "AUROC", "c_index": "C-index", "kendall_tau_b": "tau-b"}
@@ -31,10 +31,10 @@ READ_AUDIT = (
 )
 
 
-class Audited:
+class AuditSection:
     """The audit of one part."""
 
-    def __init__(self, store: Store, part: Part) -> None:
+    def __init__(self, store: Store, part: ReportPart) -> None:
         self.part, self.audit = part, AuditStore(store)
         self.rule = part.request.rule or "majority"
         self.labels = consensus_of(self.audit, part.info.id, self.rule)
@@ -62,12 +62,14 @@ class Audited:
             yield "<h3>What the changes do to the metrics</h3>"
             yield table(("Run", "Labels", *COLUMNS.values()), list(self._metrics()), numbers_from=2, made=True)
 
-    def strip(self) -> Strip:
+    def strip(self) -> ImageStrip:
         """The first of the labels that change, the furthest moves first."""
         moves = (self.changed["audited"] - self.changed["label"]).abs()
         chosen = self.changed.loc[moves.sort_values(ascending=False, kind="stable").index[:STRIP]]
-        shown = [Shown(row["image_id"], self.part.runs[:1], f"{_moved(row)}, {row['by']}.") for row in _records(chosen)]
-        return Strip("Labels that change most", "The furthest moves first.", shown, "No label changes.")
+        shown = [
+            StripImage(row["image_id"], self.part.runs[:1], f"{_moved(row)}, {row['by']}.") for row in _records(chosen)
+        ]
+        return ImageStrip("Labels that change most", "The furthest moves first.", shown, "No label changes.")
 
     def changes(self) -> str:
         """Every change as a table, folded."""
@@ -99,7 +101,7 @@ def _reviewers(found: Agreement) -> str:
     return table(heads, rows, made=True)
 
 
-def _of(one: Estimate) -> str:
+def _of(one: AgreementEstimate) -> str:
     return estimate(one.value, one.interval)
 
 

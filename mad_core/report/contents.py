@@ -62,7 +62,7 @@ class ReportRequest:
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """Two runs on the images that both scored.
 
     Parameters
@@ -79,7 +79,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Part:
+class ReportPart:
     """The runs of one dataset, measured.
 
     Parameters
@@ -103,7 +103,7 @@ class Part:
     tables: Mapping[str, pd.DataFrame]
     originals: Mapping[str, pd.DataFrame]
     founds: Mapping[str, dict[str, Any]]
-    pairs: Sequence[Pair] = ()
+    pairs: Sequence[RunPair] = ()
     studies: Sequence[StudyRecord] = ()
     audited: bool = False
 
@@ -124,7 +124,7 @@ class Steps:
         self.told(min(self.done, self.total), self.total)
 
 
-def gather(store: Store, request: ReportRequest, steps: Steps) -> list[Part]:
+def gather(store: Store, request: ReportRequest, steps: Steps) -> list[ReportPart]:
     """The runs by dataset, in the order given, with their metrics; a step a run and a pair of runs.
 
     Raises
@@ -150,7 +150,7 @@ def steps_of(request: ReportRequest) -> int:
     return 2 * len(request.runs) + len(_places(len(request.runs)))
 
 
-def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[Run], steps: Steps) -> Part:
+def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[Run], steps: Steps) -> ReportPart:
     audit = AuditStore(store)
     audited = bool(audit.standing(dataset_id))
     originals = {run.id: _rows(store, run, request.subset) for run in runs}
@@ -166,7 +166,7 @@ def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[
         steps.step()
     ids = {run.id for run in runs}
     found = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
-    return Part(
+    return ReportPart(
         store.dataset_info(dataset_id),
         request,
         runs,
@@ -204,7 +204,7 @@ def _places(count: int) -> list[tuple[int, int]]:
     return list(every) if count <= EVERY_PAIR else [(0, place) for place in range(1, count)]
 
 
-def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportRequest) -> list[Pair]:
+def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportRequest) -> list[RunPair]:
     """The pair; nothing where no image has a score of both."""
     table: Any = side_by_side({a.id: tables[a.id], b.id: tables[b.id]})
     table = table[table[a.id].notna() & table[b.id].notna()]
@@ -213,7 +213,7 @@ def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportReq
     options = {"draws": request.draws, "seed": request.seed}
     _, found = comparing.differences(table["level"], table[a.id], table[b.id], table["subset"], **options)
     ranks = {"rank_a": ranks_within_subsets(table, a.id), "rank_b": ranks_within_subsets(table, b.id)}
-    return [Pair(a, b, table.assign(**ranks), found)]
+    return [RunPair(a, b, table.assign(**ranks), found)]
 
 
 def level_names(card: Card, subsets: Sequence[str]) -> dict[float, str]:
@@ -248,7 +248,7 @@ class Drawing:
     wide: bool = True
 
 
-def figures_of(part: Part) -> Iterator[Drawing]:
+def figures_of(part: ReportPart) -> Iterator[Drawing]:
     """The figures of a dataset's runs."""
     if len(part.runs) > 1:
         yield _overview(part)
@@ -258,7 +258,7 @@ def figures_of(part: Part) -> Iterator[Drawing]:
         yield from _of_pair(part, pair)
 
 
-def _overview(part: Part) -> Drawing:
+def _overview(part: ReportPart) -> Drawing:
     rows = []
     for run in part.runs:
         found = part.founds[run.id]
@@ -276,7 +276,7 @@ def _overview(part: Part) -> Drawing:
     )
 
 
-def _of_run(part: Part, run: Run) -> Iterator[Drawing]:
+def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
     rows, name = part.tables[run.id], part.names[run.id]
     names = level_names(part.info.card, part.subsets)
     scores, label = rows["score"], "anomaly score"
@@ -311,7 +311,7 @@ def _of_run(part: Part, run: Run) -> Iterator[Drawing]:
     )
 
 
-def _of_pair(part: Part, pair: Pair) -> Iterator[Drawing]:
+def _of_pair(part: ReportPart, pair: RunPair) -> Iterator[Drawing]:
     table = pair.table
     names: dict[str, Any] = {"name_a": part.names[pair.first.id], "name_b": part.names[pair.second.id]}
 

@@ -16,10 +16,19 @@ from plotly.offline import get_plotlyjs
 from mad_core.datasets.dataset import level_key
 from mad_core.figures import READ_LEVEL_COUNTS, describe_level_counts, level_counts, level_label
 from mad_core.palette import THEMES, chrome
-from mad_core.report.audit_section import Audited
-from mad_core.report.contents import Drawing, Part, ReportRequest, Steps, figures_of, gather, level_names, steps_of
+from mad_core.report.audit_section import AuditSection
+from mad_core.report.contents import (
+    Drawing,
+    ReportPart,
+    ReportRequest,
+    Steps,
+    figures_of,
+    gather,
+    level_names,
+    steps_of,
+)
 from mad_core.report.html import cell, facts, folded, heading, how_to_read, table, take_away
-from mad_core.report.image_strips import READ_STRIPS, STRIP, Shown, Strip, contested, strips_of_run
+from mad_core.report.image_strips import READ_STRIPS, STRIP, ImageStrip, StripImage, contested, strips_of_run
 from mad_core.report.metric_section import in_short, metrics_html
 from mad_core.report.pictures import Pictures
 from mad_core.report.repeat import repeat_html, report_command
@@ -67,7 +76,7 @@ def report_html(
     return "\n".join(document(store, gather(store, request, steps), steps))
 
 
-def document(store: Store, parts: Sequence[Part], steps: Steps) -> Iterator[str]:
+def document(store: Store, parts: Sequence[ReportPart], steps: Steps) -> Iterator[str]:
     """The document of what was gathered, piece by piece; a step a run."""
     return _Writer(store, steps).document(parts)
 
@@ -79,7 +88,7 @@ class _Writer:
         self.store, self.steps, self.pictures = store, steps, Pictures(store)
         self.figures, self.shown = 0, 0
 
-    def document(self, parts: Sequence[Part]) -> Iterator[str]:
+    def document(self, parts: Sequence[ReportPart]) -> Iterator[str]:
         title = "Report on " + ", ".join(part.info.name for part in parts)
         yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -95,12 +104,12 @@ class _Writer:
         yield f"<p>The command that makes it again:</p><pre>{escape(report_command(parts[0].request))}</pre>"
         yield f"</main></div><script>{_asset('report.js')}</script></body></html>"
 
-    def _part(self, place: int, part: Part) -> Iterator[str]:
+    def _part(self, place: int, part: ReportPart) -> Iterator[str]:
         for key, title in _sections(part).items():
             yield heading(2, f"{part.info.name}: {title.lower()}" if key == "short" else title, f"{key}{place}")
             yield from _SECTIONS[key](self, part)
 
-    def short(self, part: Part) -> Iterator[str]:
+    def short(self, part: ReportPart) -> Iterator[str]:
         yield "<ul class=short>"
         yield from in_short(part)
         for found in part.studies:
@@ -109,7 +118,7 @@ class _Writer:
                 yield f'<li><a href="#study-{found.id}">{title}</a>: {said}</li>'
         yield "</ul>"
 
-    def card(self, part: Part) -> Iterator[str]:
+    def card(self, part: ReportPart) -> Iterator[str]:
         info, card = part.info, part.info.card
         yield facts(
             {
@@ -141,10 +150,10 @@ class _Writer:
         heads = ("Subset", "Level", "Name", "Meaning", "Types of defect", "Test images")
         yield folded("Table: levels and what they mean", table(heads, levels, numbers_from=5), rows=len(levels))
 
-    def metrics(self, part: Part) -> Iterator[str]:
+    def metrics(self, part: ReportPart) -> Iterator[str]:
         yield from metrics_html(self.store, part)
 
-    def scores(self, part: Part) -> Iterator[str]:
+    def scores(self, part: ReportPart) -> Iterator[str]:
         """Figures that leave room for another stand beside it."""
         beside = False
         for drawing in figures_of(part):
@@ -156,7 +165,7 @@ class _Writer:
             beside = not drawing.wide and not beside
         yield "</div>" if beside else ""
 
-    def images(self, part: Part) -> Iterator[str]:
+    def images(self, part: ReportPart) -> Iterator[str]:
         yield how_to_read(READ_STRIPS)
         yield "<p class=note>Ranks are percentiles within a subset: 0 is the least severe image, 100 the most.</p>"
         rows = self._rows(part)
@@ -167,18 +176,18 @@ class _Writer:
                 yield from self._strip(part, strip, rows)
             self.steps.step()
 
-    def studies(self, part: Part) -> Iterator[str]:
+    def studies(self, part: ReportPart) -> Iterator[str]:
         rows = self._rows(part)
         for record in part.studies:
             yield from self._study(part, record, rows)
 
-    def audit(self, part: Part) -> Iterator[str]:
-        audited = Audited(self.store, part)
+    def audit(self, part: ReportPart) -> Iterator[str]:
+        audited = AuditSection(self.store, part)
         yield from audited.summary()
         yield from self._strip(part, audited.strip(), self._rows(part))
         yield audited.changes()
 
-    def repeat(self, part: Part) -> Iterator[str]:
+    def repeat(self, part: ReportPart) -> Iterator[str]:
         yield f"<p class=note>Intervals: {part.request.draws:,} bootstrap draws, seed {part.request.seed}.</p>"
         yield from repeat_html(self.store, part)
 
@@ -198,10 +207,10 @@ class _Writer:
         yield f'<script type="application/json">{data}</script><noscript><p>{escape(drawing.words)}</p></noscript>'
         yield f"{how_to_read(drawing.read)}</figure>"
 
-    def _rows(self, part: Part) -> Mapping[str, Mapping[Any, Any]]:
+    def _rows(self, part: ReportPart) -> Mapping[str, Mapping[Any, Any]]:
         return {row["image_id"]: row for row in self.store.dataset(part.info.id).table.to_dict("records")}
 
-    def _strip(self, part: Part, strip: Strip, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    def _strip(self, part: ReportPart, strip: ImageStrip, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         yield f"{heading(3, strip.title)}<p class=note>{escape(strip.about if strip.shown else strip.none)}</p>"
         if self.shown + len(strip.shown) > MOST_PICTURES:
             yield f"<p class=note>Left out: a report holds {MOST_PICTURES} pictures.</p>"
@@ -211,7 +220,7 @@ class _Writer:
         yield from (self._picture(part, one, rows[one.image_id]) for one in strip.shown if one.image_id in rows)
         yield "</div>"
 
-    def _picture(self, part: Part, one: Shown, row: Mapping[Any, Any]) -> str:
+    def _picture(self, part: ReportPart, one: StripImage, row: Mapping[Any, Any]) -> str:
         self.shown += 1
         names = level_names(part.info.card, [row["subset"]])
         said = f"{level_label(row['level'], names)} · {row['subset']} / {row['template_path']}"
@@ -225,7 +234,7 @@ class _Writer:
             shown = f'<img alt="{alt}" src="{address}" width="{width}" height="{height}">'
         return f"<figure>{shown}<figcaption><b>{escape(said)}</b><br>{escape(one.why)}</figcaption></figure>"
 
-    def _study(self, part: Part, record: StudyRecord, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
+    def _study(self, part: ReportPart, record: StudyRecord, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         finding = record.finding
         if finding is None:
             return
@@ -241,8 +250,8 @@ class _Writer:
         for drawing in drawn:
             yield from self._figure(drawing)
         for name, ids in finding.images.items():
-            shown = [Shown(image_id, (), "") for image_id in ids[:STRIP]]
-            yield from self._strip(part, Strip(name, "", shown), rows)
+            shown = [StripImage(image_id, (), "") for image_id in ids[:STRIP]]
+            yield from self._strip(part, ImageStrip(name, "", shown), rows)
         for name, found in finding.tables.items():
             body = [[cell(value) for value in row] for row in found.head(MOST_ROWS).to_numpy(object).tolist()]
             heads = [str(column).replace("_", " ") for column in found.columns]
@@ -253,7 +262,7 @@ class _Writer:
         yield "</section>"
 
 
-_SECTIONS: Mapping[str, Callable[[_Writer, Part], Iterator[str]]] = {
+_SECTIONS: Mapping[str, Callable[[_Writer, ReportPart], Iterator[str]]] = {
     "short": _Writer.short,
     "card": _Writer.card,
     "metrics": _Writer.metrics,
@@ -265,7 +274,7 @@ _SECTIONS: Mapping[str, Callable[[_Writer, Part], Iterator[str]]] = {
 }
 
 
-def _sections(part: Part) -> dict[str, str]:
+def _sections(part: ReportPart) -> dict[str, str]:
     """The sections of a part and their headings; those without content are left out."""
     titles = {
         "short": "In short",
@@ -281,12 +290,12 @@ def _sections(part: Part) -> dict[str, str]:
     return {key: title for key, title in titles.items() if there.get(key, True)}
 
 
-def _contents(place: int, part: Part, named: bool) -> str:
+def _contents(place: int, part: ReportPart, named: bool) -> str:
     links = "".join(f'<li><a href="#{key}{place}">{title}</a></li>' for key, title in _sections(part).items())
     return (f"<p>{escape(part.info.name)}</p>" if named else "") + f"<ul>{links}</ul>"
 
 
-def _asked(parts: Sequence[Part]) -> dict[str, str]:
+def _asked(parts: Sequence[ReportPart]) -> dict[str, str]:
     request = parts[0].request
     audited = any(part.audited for part in parts)
     labels = f"audited, rule {request.rule}" if request.rule and audited else "original"
@@ -298,7 +307,7 @@ def _asked(parts: Sequence[Part]) -> dict[str, str]:
     }
 
 
-def _levels(part: Part, rows: Any) -> list[list[str]]:
+def _levels(part: ReportPart, rows: Any) -> list[list[str]]:
     found = []
     for (subset, level), images in rows.groupby(["subset", "level"], sort=True):
         meaning = part.info.card.subset(subset).levels.get(level_key(level))

@@ -9,14 +9,14 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from mad_core.errors import UnavailableError, WorkError
-from mad_core.report.contents import Part, Steps, figures_of
+from mad_core.report.contents import ReportPart, Steps, figures_of
 from mad_core.report.document import document, drawings
 from mad_core.report.metric_section import csv_files
 from mad_core.runs.store import Store
 from mad_core.studies.export import opaque, slug, table_csv, write_pictures
 
 
-def write_report(store: Store, parts: Sequence[Part], out: Path, steps: Steps) -> None:
+def write_report(store: Store, parts: Sequence[ReportPart], out: Path, steps: Steps) -> None:
     """Write the document piece by piece, all of it or nothing.
 
     Raises
@@ -36,7 +36,7 @@ def write_report(store: Store, parts: Sequence[Part], out: Path, steps: Steps) -
         building.unlink(missing_ok=True)
 
 
-def save_figures(parts: Sequence[Part], folder: Path) -> tuple[list[Path], str]:
+def save_figures(parts: Sequence[ReportPart], folder: Path) -> tuple[list[Path], str]:
     """Tables and figures of what was gathered, those of studies too; nothing is measured again.
 
     Returns
@@ -66,7 +66,7 @@ def save_figures(parts: Sequence[Part], folder: Path) -> tuple[list[Path], str]:
         raise WorkError(f"The figures cannot be written to {folder}: {error.strerror or error}.") from error
 
 
-def _tables(part: Part) -> Iterator[tuple[str, str]]:
+def _tables(part: ReportPart) -> Iterator[tuple[str, str]]:
     yield from csv_files(part).items()
     for record in part.studies:
         if record.finding is not None:
@@ -74,7 +74,7 @@ def _tables(part: Part) -> Iterator[tuple[str, str]]:
                 yield f"{_study(part, record.study, record.id)}-{slug(name)}.csv", table_csv(table)
 
 
-def _figures(part: Part) -> Iterator[tuple[str, go.Figure]]:
+def _figures(part: ReportPart) -> Iterator[tuple[str, go.Figure]]:
     at = f"{slug(part.info.name)}-{part.info.id[:6]}"
     for number, drawing in enumerate(figures_of(part), start=1):
         yield f"{at}-{number:02d}-{slug(drawing.title)[:60]}", opaque(drawing.draw("light"), "light")
@@ -84,6 +84,6 @@ def _figures(part: Part) -> Iterator[tuple[str, go.Figure]]:
             yield name, opaque(drawing.draw("light"), "light")
 
 
-def _study(part: Part, study: str, study_id: str) -> str:
+def _study(part: ReportPart, study: str, study_id: str) -> str:
     """The same study may stand in a report twice, with other parameters."""
     return f"{slug(part.info.name)}-{part.info.id[:6]}-{study}-{study_id}"

@@ -12,7 +12,7 @@ import pandas as pd
 from mad_core.audit.consensus import disagreements
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
-from mad_core.report.contents import Part
+from mad_core.report.contents import ReportPart
 from mad_core.runs.comparing import ranks_within_subsets
 from mad_core.runs.store import Run, Store
 
@@ -29,7 +29,7 @@ READ_STRIPS = (
 
 
 @dataclass(frozen=True)
-class Shown:
+class StripImage:
     """One image of a strip.
 
     Parameters
@@ -46,16 +46,16 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Strip:
+class ImageStrip:
     """Some images under a title; ``none`` says what it means that there are none."""
 
     title: str
     about: str
-    shown: Sequence[Shown]
+    shown: Sequence[StripImage]
     none: str = ""
 
 
-def strips_of_run(part: Part, run: Run) -> Iterator[Strip]:
+def strips_of_run(part: ReportPart, run: Run) -> Iterator[ImageStrip]:
     """The best and the worst images of a run; none where no image has a score."""
     rows: Any = _ranked(part.tables[run.id])
     if rows.empty:
@@ -66,20 +66,20 @@ def strips_of_run(part: Part, run: Run) -> Iterator[Strip]:
         for row in rows.itertuples()
     }
 
-    def shown(ordered: Sequence[Any]) -> list[Shown]:
-        return [Shown(image_id, (run,), why[image_id]) for image_id in ordered]
+    def shown(ordered: Sequence[Any]) -> list[StripImage]:
+        return [StripImage(image_id, (run,), why[image_id]) for image_id in ordered]
 
     name = part.names[run.id]
-    yield Strip(
+    yield ImageStrip(
         f"{name}: best",
         "Of each level in turn the images whose rank by score is nearest to their rank by level.",
         shown(_in_turn(rows.assign(gap=gaps))),
     )
     worst = rows.loc[gaps.sort_values(ascending=False, kind="stable").index[:STRIP], "image_id"].tolist()
-    yield Strip(f"{name}: worst", "Rank by score and rank by level lie furthest apart.", shown(worst))
+    yield ImageStrip(f"{name}: worst", "Rank by score and rank by level lie furthest apart.", shown(worst))
 
 
-def contested(store: Store, part: Part) -> Iterator[Strip]:
+def contested(store: Store, part: ReportPart) -> Iterator[ImageStrip]:
     """Where scorers disagree with each other, all of them with the label, and reviewers among themselves."""
     if len(part.runs) > 1:
         ranks = _ranks_of_runs(part)
@@ -103,7 +103,7 @@ def _in_turn(rows: pd.DataFrame) -> list[str]:
     return ordered.assign(turn=turn).sort_values(["turn", "level"], kind="stable")["image_id"].tolist()[:STRIP]
 
 
-def _ranks_of_runs(part: Part) -> Any:
+def _ranks_of_runs(part: ReportPart) -> Any:
     """Images that two runs or more have scored: rank by each run (its id names the column), ``label`` and ``level``.
 
     ``label`` is the rank by level, averaged over runs, which may have scored different images.
@@ -116,7 +116,7 @@ def _ranks_of_runs(part: Part) -> Any:
     return table[table[[*ranked]].notna().sum(axis=1) > 1]
 
 
-def _between_scorers(part: Part, ranks: Any) -> Strip:
+def _between_scorers(part: ReportPart, ranks: Any) -> ImageStrip:
     ids = [run.id for run in part.runs]
     by_id = {run.id: run for run in part.runs}
     spread: Any = ranks[ids].max(axis=1) - ranks[ids].min(axis=1)
@@ -126,8 +126,8 @@ def _between_scorers(part: Part, ranks: Any) -> Strip:
         own: Any = ranks.loc[image_id, ids].dropna().astype(float)
         low, high = own.idxmin(), own.idxmax()
         why = f"Rank {own[low]:.0f} by {part.names[low]}, {own[high]:.0f} by {part.names[high]}."
-        shown.append(Shown(image_id, (by_id[low], by_id[high]), why))
-    return Strip(
+        shown.append(StripImage(image_id, (by_id[low], by_id[high]), why))
+    return ImageStrip(
         "Most contested: scorers differ",
         "Two scorers rank the image furthest apart. Their maps stand beside it, that of the lower rank first.",
         shown,
@@ -135,7 +135,7 @@ def _between_scorers(part: Part, ranks: Any) -> Strip:
     )
 
 
-def _against_labels(part: Part, ranks: Any) -> Strip:
+def _against_labels(part: ReportPart, ranks: Any) -> ImageStrip:
     """Images that every scorer ranks above their level, or every scorer below it, by the smallest of the gaps."""
     ids = [run.id for run in part.runs]
     gaps: Any = ranks[ids].sub(ranks["label"], axis=0)
@@ -150,8 +150,8 @@ def _against_labels(part: Part, ranks: Any) -> Strip:
         level = f"L{level_key(ranks.loc[image_id, 'level'])}"
         why = f"Labelled {level}, rank {ranks.loc[image_id, 'label']:.0f}; every scorer ranks it {side}: {said}."
         nearest = gaps.loc[image_id].abs().sort_values(ascending=False, kind="stable").index[:2]
-        shown.append(Shown(image_id, [run for run in part.runs if run.id in nearest], why))
-    return Strip(
+        shown.append(StripImage(image_id, [run for run in part.runs if run.id in nearest], why))
+    return ImageStrip(
         "Most contested: scorers against the label",
         "Every scorer ranks the image on the same side of its level: the label may be wrong, or all scorers are.",
         shown,
@@ -159,15 +159,17 @@ def _against_labels(part: Part, ranks: Any) -> Strip:
     )
 
 
-def _between_reviewers(store: Store, part: Part) -> Strip:
+def _between_reviewers(store: Store, part: ReportPart) -> ImageStrip:
     ratings: Any = AuditStore(store).ratings(part.info.id)
     labels = _labels(part)
     known: Any = disagreements(ratings[ratings["image_id"].isin(list(labels))])
     shown = [
-        Shown(row.image_id, part.runs[:1], f"Reviewers say {row.said}; labelled L{level_key(labels[row.image_id])}.")
+        StripImage(
+            row.image_id, part.runs[:1], f"Reviewers say {row.said}; labelled L{level_key(labels[row.image_id])}."
+        )
         for row in known.head(STRIP).itertuples()
     ]
-    return Strip(
+    return ImageStrip(
         "Most contested: reviewers differ",
         "Reviewers name different levels, the widest apart first.",
         shown,
@@ -175,7 +177,7 @@ def _between_reviewers(store: Store, part: Part) -> Strip:
     )
 
 
-def _labels(part: Part) -> Mapping[str, float]:
+def _labels(part: ReportPart) -> Mapping[str, float]:
     """The original label of each image in the report."""
     rows = pd.concat(list(part.originals.values()))
     return dict(zip(rows["image_id"].tolist(), rows["level"].tolist(), strict=True))

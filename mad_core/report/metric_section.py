@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from mad_core.metrics import comparing
-from mad_core.report.contents import Part
+from mad_core.report.contents import ReportPart
 from mad_core.report.html import estimate, folded, how_to_read, number, table, take_away
 from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
 from mad_core.runs.store import Run, Store
@@ -24,7 +24,7 @@ COLUMNS = {
 HEADS = ("Run", "Images", *COLUMNS.values())
 
 
-def metrics_html(store: Store, part: Part) -> Iterator[str]:
+def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     """The table, its notes, the subsets, and the same as CSV."""
     complete = {part.names[run.id]: part.founds[run.id] for run in part.runs if not waiting(part, run)}
     best = comparing.best(complete) if _same_images(part) else {}
@@ -51,7 +51,7 @@ def metrics_html(store: Store, part: Part) -> Iterator[str]:
         yield take_away(name, text)
 
 
-def in_short(part: Part) -> Iterator[str]:
+def in_short(part: ReportPart) -> Iterator[str]:
     """What the runs are worth, a sentence or two each."""
     for run in part.runs:
         said = " ".join(comparing.in_words(part.founds[run.id]))
@@ -59,7 +59,7 @@ def in_short(part: Part) -> Iterator[str]:
             yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(said)}</li>"
 
 
-def csv_files(part: Part) -> dict[str, str]:
+def csv_files(part: ReportPart) -> dict[str, str]:
     """The tables of a part as CSV, by file name."""
     at = f"{slug(part.info.name)}-{part.info.id[:6]}"
     rows = [
@@ -71,7 +71,7 @@ def csv_files(part: Part) -> dict[str, str]:
     return {f"{at}-metrics.csv": metrics_csv(rows), f"{at}-scores.csv": scores}
 
 
-def waiting(part: Part, run: Run) -> int:
+def waiting(part: ReportPart, run: Run) -> int:
     """Images in the report that the run has not come to."""
     return int((part.tables[run.id]["status"] == "waiting").to_numpy().sum())
 
@@ -86,13 +86,13 @@ def _row(name: str, found: Mapping[str, Any], best: Mapping[str, tuple[str, bool
     return [head, f"{found['n_scored']:,} of {found['n']:,}", *cells]
 
 
-def _note(store: Store, part: Part, run: Run) -> str:
+def _note(store: Store, part: ReportPart, run: Run) -> str:
     left = waiting(part, run)
     partial = f"partial: {left:,} images still wait" if left else ""
     owed = supervision_note(run, [entry.facts for entry in store.run_subsets(run.id)])
     return " · ".join(note for note in (partial, owed) if note)
 
 
-def _same_images(part: Part) -> bool:
+def _same_images(part: ReportPart) -> bool:
     first, *others = (part.founds[run.id]["levels"] for run in part.runs)
     return all(levels == first for levels in others)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mad_core.report.contents import Part, ReportRequest
+from mad_core.report.contents import ReportPart, ReportRequest
 from mad_core.report.html import facts, folded
 from mad_core.runs.commands import repeat_run
 from mad_core.runs.store import Run, Store
@@ -18,7 +18,7 @@ SKIPPED = ("peak_memory", "energy")
 """Facts of a fit that differ from one time to the next."""
 
 
-def repeat_html(store: Store, part: Part) -> Iterator[str]:
+def repeat_html(store: Store, part: ReportPart) -> Iterator[str]:
     """Each run with its commands and its record, then those of the studies."""
     for run in part.runs:
         repeat = repeat_run(store, run)

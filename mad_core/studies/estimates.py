@@ -116,7 +116,7 @@ def clearly_above(estimates: Mapping[Key, Estimate], confidence: float = 0.95) -
 
 
 @dataclass(frozen=True)
-class Order:
+class Ranking:
     """How some estimates stand to each other, the largest first.
 
     Parameters
@@ -142,7 +142,7 @@ class Order:
         return 1 - 0.05 / self.pairs
 
 
-def order_of(estimates: Mapping[str, Estimate]) -> Order | None:
+def order_of(estimates: Mapping[str, Estimate]) -> Ranking | None:
     """What can be said of an order that was not fixed beforehand: intervals are widened for all pairs (Bonferroni).
 
     None of fewer than two.
@@ -154,7 +154,7 @@ def order_of(estimates: Mapping[str, Estimate]) -> Order | None:
     confidence = 1 - 0.05 / len(pairs)
     clear = {pair: gap for pair in pairs if (gap := estimates[pair[0]] - estimates[pair[1]]).sign(confidence) > 0}
     widest = max(clear, key=lambda pair: clear[pair].value) if clear else None
-    return Order(
+    return Ranking(
         names[0],
         all((names[0], other) in clear for other in names[1:]),
         (*widest, clear[widest]) if widest else None,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
 
 
-class _Through(Control):
+class _StudyControl(Control):
     """What scoring sees of a study: its store, its device, and whether it should stop."""
 
     work: Work
@@ -38,12 +38,12 @@ class _Through(Control):
 
 def _control(work: Work) -> Control:
     job = Job(0, "study", {}, "", work.device, "running", False, 1, None, {}, None, None, 0.0, None, None, None)
-    control = _Through(job, work.store, work.store.settings, work.device)
+    control = _StudyControl(job, work.store, work.store.settings, work.device)
     control.work = work
     return control
 
 
-class Fitted:
+class FittedScorer:
     """A scorer that is ready for one subset."""
 
     def __init__(self, work: Work, scorer: Scorer, context: Context) -> None:
@@ -62,7 +62,7 @@ class Fitted:
 
 
 @contextmanager
-def fitted(work: Work, run: Run, subset: str) -> Iterator[Fitted]:
+def fitted_scorer(work: Work, run: Run, subset: str) -> Iterator[FittedScorer]:
     """The scorer of a run with the fit that the run kept; it learns again only where that is gone or outdated."""
     from mad_core.runs.execute import fit_or_load, scorer_context
 
@@ -71,15 +71,15 @@ def fitted(work: Work, run: Run, subset: str) -> Iterator[Fitted]:
     scorer = info.create(parameters)
     try:
         fit_or_load(scorer, info, parameters, work.dataset, subset, control, run.seed, lambda done, total: None)
-        yield Fitted(work, scorer, scorer_context(work.dataset, subset, info, parameters, control, run.seed))
+        yield FittedScorer(work, scorer, scorer_context(work.dataset, subset, info, parameters, control, run.seed))
     finally:
         scorer.close()
 
 
 @contextmanager
-def otherwise(
+def scorer_with(
     work: Work, run: Run, subset: str, parameters: Mapping[str, Any], resources: Resources, *, normals_of: str
-) -> Iterator[Fitted]:
+) -> Iterator[FittedScorer]:
     """The scorer of a run with other parameters, ready for a subset with the training normals of any.
 
     For scorers that are shown normals and learn nothing of them: no fit is kept.
@@ -99,12 +99,12 @@ def otherwise(
     scorer = info.create(parameters)
     try:
         scorer.fit(context.normals, context)
-        yield Fitted(work, scorer, context)
+        yield FittedScorer(work, scorer, context)
     finally:
         scorer.close()
 
 
-class Kept:
+class ResultCache:
     """Small results of a study on disk, so that one that was stopped goes on: a JSON file for each key.
 
     Parameters
@@ -137,7 +137,7 @@ class Kept:
             building.replace(target)
 
 
-def kept(work: Work, study: str, owner: str) -> Kept:
+def result_cache(work: Work, study: str, owner: str) -> ResultCache:
     """Where a study keeps what it need not do again; it is deleted with its owner.
 
     Parameters
@@ -145,4 +145,4 @@ def kept(work: Work, study: str, owner: str) -> Kept:
     owner : str
         Id of the run, or of the dataset, that it is made of.
     """
-    return Kept(work.store.settings.studies / owner / study)
+    return ResultCache(work.store.settings.studies / owner / study)

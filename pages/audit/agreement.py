@@ -11,7 +11,7 @@ import streamlit as st
 
 from mad_core.audit.agreement import Agreement, agreement
 from mad_core.figures import describe_metric_intervals, metric_intervals
-from mad_core.metrics.agreement import Estimate, confusion
+from mad_core.metrics.agreement import AgreementEstimate, confusion
 from pages.audit.context import Audit, records
 from pages.ui import charts, session
 from pages.ui.reading import how_to_read
@@ -85,7 +85,7 @@ def _alpha(found: Agreement) -> None:
     how_to_read(READ_ALPHA, "alpha")
 
 
-def _alpha_in_words(found: Estimate) -> str:
+def _alpha_in_words(found: AgreementEstimate) -> str:
     if found.value is None:
         return "Alpha cannot be computed: all ratings that can be paired are the same level."
     strong = (
@@ -124,7 +124,7 @@ def _kappas(found: Agreement) -> None:
     how_to_read(READ_KAPPA, "kappa")
 
 
-def _kappa_row(name: str, kappa: Estimate) -> dict[str, Any]:
+def _kappa_row(name: str, kappa: AgreementEstimate) -> dict[str, Any]:
     low, high = kappa.interval or (None, None)
     return {"name": f"{name} ({kappa.n:,})", "n": kappa.n, "estimate": kappa.value, "low": low, "high": high}
 
@@ -183,7 +183,7 @@ def _bias(found: Agreement) -> None:
     how_to_read(READ_BIAS, "bias and drift")
 
 
-def _off_in_words(name: str, off: Estimate, moving: Estimate, against: str) -> str:
+def _off_in_words(name: str, off: AgreementEstimate, moving: AgreementEstimate, against: str) -> str:
     if off.value is None or off.interval is None:
         return f"{name}: too few images in common for a bias."
     if off.interval[0] <= 0 <= off.interval[1]:

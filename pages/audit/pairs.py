@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.events import Event
-from mad_core.audit.pairs import MOST, Order, fit, next_pair
+from mad_core.audit.pairs import MOST, SeverityOrder, fit, next_pair
 from mad_core.figures.severity_order import READ_SEVERITY_ORDER, describe_severity_order, severity_order
 from mad_core.palette import chrome
 from pages.audit.acts import NOTE, take_back, taking, write
@@ -112,7 +112,7 @@ def _in_view(audit: Audit, act: Act) -> bool:
 # -- the order ------------------------------------------------------------------------------------
 
 
-def _offered(audit: Audit, order: Order, done: set[frozenset[str]]) -> list[Pair]:
+def _offered(audit: Audit, order: SeverityOrder, done: set[frozenset[str]]) -> list[Pair]:
     """The pairs that teach most about the order, without those that are done."""
     judged = order.judged.copy()
     place = {image: i for i, image in enumerate(order.images)}
@@ -136,7 +136,7 @@ def _outcomes(found: Sequence[Event]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image_id", "other", "after"])
 
 
-def _show_order(audit: Audit, order: Order, count: int) -> None:
+def _show_order(audit: Audit, order: SeverityOrder, count: int) -> None:
     """The order of severity with its intervals, and both of its ends."""
     if not count:
         st.caption("The order of severity shows here after the first comparisons.")

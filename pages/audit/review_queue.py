@@ -13,7 +13,7 @@ import streamlit as st
 
 from mad_core.audit.events import RATINGS
 from mad_core.audit.lookalikes import read_hashes
-from mad_core.audit.queue import Order, ordered
+from mad_core.audit.queue import QueueOrder, ordered
 from mad_core.audit.suspicion import PARTS, suspicions
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from pages.audit.context import Audit, records
@@ -68,7 +68,7 @@ def forget_queue() -> None:
     st.session_state.pop(QUEUE, None)
 
 
-def queue_in_view(audit: Audit, order: Order, subset: str | None) -> ReviewQueue:
+def queue_in_view(audit: Audit, order: QueueOrder, subset: str | None) -> ReviewQueue:
     """The queue in view; drawn up once per choice, so that it stays while it is worked through."""
     wanted = hashlib.blake2b(
         "\0".join((audit.info.id, audit.reviewer.name, order, subset or "")).encode(), digest_size=6
@@ -88,7 +88,7 @@ def queue_in_view(audit: Audit, order: Order, subset: str | None) -> ReviewQueue
     return queue
 
 
-def _draw_up(audit: Audit, order: Order, subset: str | None) -> tuple[list[str], pd.DataFrame]:
+def _draw_up(audit: Audit, order: QueueOrder, subset: str | None) -> tuple[list[str], pd.DataFrame]:
     """The images of a queue in order, and the suspicions by which they are in question, by image id."""
     found = suspicions_of(audit)
     ids = ordered(found, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist())

@@ -25,7 +25,7 @@ from mad_core.studies.record import (
     read_study,
     request_study,
 )
-from mad_core.studies.scoring import kept
+from mad_core.studies.scoring import result_cache
 from mad_core.studies.study import Work, studies, study
 
 from . import toy_study
@@ -184,11 +184,13 @@ def test_what_a_study_keeps_goes_with_its_run_or_dataset(store: Store, run: Run)
     waiting = request_study(store, ask(run))
     work = Work(store, run.dataset_id, store.dataset(run.dataset_id), [run, other], {})
     for owner in (run.id, other.id, run.dataset_id):
-        kept(work, "toy", owner).write(["key", 1], {"score": 2.5})
-    assert kept(work, "toy", run.id).read(["key", 1]) == {"score": 2.5}
+        result_cache(work, "toy", owner).write(["key", 1], {"score": 2.5})
+    assert result_cache(work, "toy", run.id).read(["key", 1]) == {"score": 2.5}
     assert store.disk_use(run.dataset_id) == 3 * len('{"score": 2.5}')
     store.delete_run(run.id)
-    assert kept(work, "toy", run.id).read(["key", 1]) == {} and kept(work, "toy", other.id).read(["key", 1])
+    assert result_cache(work, "toy", run.id).read(["key", 1]) == {} and result_cache(work, "toy", other.id).read(
+        ["key", 1]
+    )
     assert read_study(store, waiting.id).status == "cancelled"
     store.delete_dataset(run.dataset_id)
     assert list(store.settings.studies.iterdir()) == []

@@ -15,7 +15,7 @@ from mad_core.runs.store import Store
 from mad_core.settings import Settings
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.record import StudyRequest, find_study, request_study
-from mad_core.studies.separability.run import Place, run, separability
+from mad_core.studies.separability.run import SubsetFeatures, run, separability
 from mad_core.studies.study import Work, figures, study
 
 from .test_cli import Mad, home, mad  # noqa: F401 - fixtures
@@ -23,11 +23,11 @@ from .test_separation import made
 from .test_study_robustness import pictures
 
 
-def place(gap: float, seed: int, domain: str = "other", per_level: int = 20) -> Place:
-    return Place(*made(gap, seed, per_level), domain)
+def place(gap: float, seed: int, domain: str = "other", per_level: int = 20) -> SubsetFeatures:
+    return SubsetFeatures(*made(gap, seed, per_level), domain)
 
 
-def found(**places: Place) -> Finding:
+def found(**places: SubsetFeatures) -> Finding:
     return separability(places, draws=200)
 
 
@@ -92,13 +92,13 @@ def test_levels_in_perfect_order_are_still_uncertain() -> None:
 
 
 def test_every_level_and_pair_has_a_row() -> None:
-    one = found(a=place(1, 1), few=Place(*made(1, 2, 2)))
+    one = found(a=place(1, 1), few=SubsetFeatures(*made(1, 2, 2)))
     assert one.facts["left_out"] == ["few"] and one.tables["levels"]["level"].tolist() == [0, 1, 2]
     pairs = one.tables["pairs"]
     assert pairs[["level", "other"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
     assert (pairs["between_within_low"] <= pairs["between_within"]).all() and pairs["images"].tolist() == [40] * 3
     with pytest.raises(InputError, match="nothing to separate"):
-        found(few=Place(*made(1, 2, 2)))
+        found(few=SubsetFeatures(*made(1, 2, 2)))
 
 
 def test_the_probe_learns_from_as_many_images_everywhere() -> None:

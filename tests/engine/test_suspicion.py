@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from mad_core.audit import lookalikes as alike
 from mad_core.audit import ordinal
-from mad_core.audit.suspicion import PARTS, UNKNOWN, Weights, combined, reason, suspicions
+from mad_core.audit.suspicion import PARTS, UNKNOWN, SuspicionWeights, combined, reason, suspicions
 from mad_core.errors import InputError
 from tests.benchmarks import audit as benchmark
 
@@ -180,13 +180,13 @@ def test_subsets_are_judged_apart_and_scores_keep_no_unit() -> None:
 def test_a_weight_of_zero_takes_a_part_out_and_weights_are_checked() -> None:
     parts = {name: np.array([0.2, np.nan]) for name in PARTS}
     parts["raters"] = np.array([1.0, 0.5])
-    only = Weights(prediction=0, agreement=0, distance=0, lookalikes=0, raters=2)
+    only = SuspicionWeights(prediction=0, agreement=0, distance=0, lookalikes=0, raters=2)
     assert combined(parts, only).tolist() == [1.0, 0.5]
-    none = Weights(raters=0)
+    none = SuspicionWeights(raters=0)
     assert combined(parts, none)[0] == pytest.approx(0.2) and np.isnan(combined(parts, none)[1])
     for wrong in ({"raters": -1.0}, {"raters": np.nan}, dict.fromkeys(PARTS, 0.0)):
         with pytest.raises(InputError, match="weight"):
-            Weights(**wrong)
+            SuspicionWeights(**wrong)
 
 
 def test_few_images_a_level_are_judged_with_their_neighbours() -> None:

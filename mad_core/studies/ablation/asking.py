@@ -256,9 +256,9 @@ class Asking:
         resources: Resources,
     ) -> dict[str, float]:
         """What is kept and what is asked now; it is kept even where the asking ends early. Failures are asked again."""
-        from mad_core.studies.scoring import kept, otherwise
+        from mad_core.studies.scoring import result_cache, scorer_with
 
-        box = kept(self.work, "ablation", one.id)
+        box = result_cache(self.work, "ablation", one.id)
         there = box.read(key)
         todo = [item for item in items if item.image_id not in there]
         self._step(len(items) - len(todo))
@@ -267,7 +267,7 @@ class Asking:
             if missing:
                 raise UnavailableError(missing)
             try:
-                with otherwise(self.work, one, subset, parameters, resources, normals_of=donor or subset) as scorer:
+                with scorer_with(self.work, one, subset, parameters, resources, normals_of=donor or subset) as scorer:
                     for scored in scorer.score(todo):
                         if scored.score is not None:
                             there[scored.image_id] = scored.score

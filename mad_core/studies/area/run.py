@@ -125,7 +125,7 @@ def _by_maps(work: Work, run: Run, subset: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class AreaMetrics:
     """One scorer on one subset: values (NaN where there is none) and their draws, by the names of the table."""
 
     values: Mapping[str, float]
@@ -253,7 +253,7 @@ def _normals(table: Any, subset: str) -> np.ndarray:
     return table.loc[(table["subset"] == subset) & (table["level"] == 0), "score"].to_numpy(dtype=np.float64)
 
 
-def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int) -> Measured:
+def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int) -> AreaMetrics:
     """One scorer on the abnormal images of one subset.
 
     Parameters
@@ -273,7 +273,7 @@ def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int)
     values["difference"] = values["c_risk"] - values["c_area"]
     lists = {"c_risk": risk_draws, "c_area": size_draws, "difference": risk_draws - size_draws, **_of(drawn)}
     whole = {name: _whole(at, score, normals) for name, at in (("c_risk_whole", level), ("c_area_whole", by_area))}
-    return Measured(values, lists, len(images), whole)
+    return AreaMetrics(values, lists, len(images), whole)
 
 
 def _of(found: Taus) -> dict[str, np.ndarray]:
@@ -296,7 +296,7 @@ def _fewest(images: Any) -> int:
     return int(images.groupby(["subset", "level"]).size().min())
 
 
-def _macro(parts: Mapping[str, Measured], confidence: float) -> tuple[dict[str, Any], dict[str, int]]:
+def _macro(parts: Mapping[str, AreaMetrics], confidence: float) -> tuple[dict[str, Any], dict[str, int]]:
     """The means over the subsets, each with its interval; ``explained`` from the means of both taus.
 
     Also on which side of 0 what is claimed lies: 1, -1 or 0 where an interval of that confidence does not tell.

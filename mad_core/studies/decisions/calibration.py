@@ -14,7 +14,7 @@ from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, MadError
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
-from mad_core.studies.scoring import Kept, fitted
+from mad_core.studies.scoring import ResultCache, fitted_scorer
 from mad_core.studies.study import Work
 
 COLUMNS = ["image_id", "subset", "level", "score"]
@@ -93,12 +93,12 @@ def _evenly(rows: Any, limit: int | None) -> Any:
 def _scored(work: Work, run: Run, subset: str, rows: Any) -> dict[str, float | None]:
     from mad_core.runs.execute import items
 
-    with fitted(work, run, subset) as scorer:
+    with fitted_scorer(work, run, subset) as scorer:
         return {scored.image_id: scored.score for scored in scorer.score(items(rows))}
 
 
-def _kept(store: Store, run: Run) -> Kept:
-    return Kept(store.settings.studies / run.id / "calibration")
+def _kept(store: Store, run: Run) -> ResultCache:
+    return ResultCache(store.settings.studies / run.id / "calibration")
 
 
 def _table(rows: Any, known: dict[str, Any]) -> pd.DataFrame:

@@ -189,7 +189,7 @@ def _said(table: pd.DataFrame, value: str, by: str) -> str:
 
 # -- one image --------------------------------------------------------------------------------------
 
-Step = Mapping[str, Any]
+ExampleStep = Mapping[str, Any]
 """``corruption``, ``strength``, ``image`` (an address), ``maps``: by scorer ``shape``, ``low``, ``high``, ``data``."""
 
 
@@ -199,12 +199,12 @@ def corruptions_of(facts: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(step["corruption"] for step in steps if step["strength"]))
 
 
-def steps_of(facts: Mapping[str, Any], corruption: str) -> list[Step]:
+def steps_of(facts: Mapping[str, Any], corruption: str) -> list[ExampleStep]:
     """The clean example and the example under one corruption, by strength."""
     return [step for step in facts["example"]["steps"] if step["corruption"] in ("", corruption)]
 
 
-def pictures(step: Step, scorers: Sequence[str], *, theme: Theme) -> go.Figure:
+def pictures(step: ExampleStep, scorers: Sequence[str], *, theme: Theme) -> go.Figure:
     """The image and each scorer's map beside it, all of one size.
 
     Parameters
@@ -218,7 +218,7 @@ def pictures(step: Step, scorers: Sequence[str], *, theme: Theme) -> go.Figure:
     return figure
 
 
-def slider(steps: Sequence[Step], *, theme: Theme) -> go.Figure:
+def slider(steps: Sequence[ExampleStep], *, theme: Theme) -> go.Figure:
     """The same for every strength; a slider in the figure chooses it, without any server."""
     scorers = scorers_of(steps)
     figure = _panels(scorers, theme)
@@ -243,12 +243,12 @@ def slider(steps: Sequence[Step], *, theme: Theme) -> go.Figure:
     return figure.update_layout(sliders=sliders, height=height + _SLIDER, margin_b=8 + _SLIDER)
 
 
-def scorers_of(steps: Sequence[Step]) -> list[str]:
+def scorers_of(steps: Sequence[ExampleStep]) -> list[str]:
     """Scorers with a map at any of these strengths, in order."""
     return list(dict.fromkeys(name for step in steps for name in step["maps"]))
 
 
-def describe_pictures(step: Step) -> str:
+def describe_pictures(step: ExampleStep) -> str:
     """Which image and whose maps, with the range that a scorer's maps share."""
     maps = [f"{name}, {found['low']:.3g} to {found['high']:.3g}" for name, found in step["maps"].items()]
     where = f"{NAMES.get(step['corruption'], step['corruption'])}, strength {step['strength']}"
@@ -275,7 +275,9 @@ def _cell(number: int, across: int) -> dict[str, Any]:
     return {"row": number // across + 1, "col": number % across + 1}
 
 
-def _traces(step: Step, scorers: Sequence[str], figure: go.Figure, theme: Theme) -> list[tuple[Any, dict[str, Any]]]:
+def _traces(
+    step: ExampleStep, scorers: Sequence[str], figure: go.Figure, theme: Theme
+) -> list[tuple[Any, dict[str, Any]]]:
     """Image and maps of one step with their places; a map keeps the range of its scorer, written on its bar."""
     across = min(len(scorers) + 1, ACROSS)
     found: list[tuple[Any, dict[str, Any]]] = [(go.Image(source=step["image"], hoverinfo="skip"), _cell(0, across))]

@@ -144,7 +144,7 @@ def _estimates(tables: Mapping[str, pd.DataFrame], *, draws: int, seed: int) -> 
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class LostLevel:
     """Where a level is lost."""
 
     corruption: str
@@ -158,18 +158,18 @@ def _detected(values: Mapping[str, Estimate]) -> dict[int, Estimate]:
     return {int(level): value for level, value in of.items() if level != "whole"}
 
 
-def _losses(conditions: Estimates) -> dict[Place, Estimate]:
+def _losses(conditions: Estimates) -> dict[LostLevel, Estimate]:
     """What detection loses against the clean images."""
     clean = _detected(conditions.get(CLEAN, {}))
     return {
-        Place(condition[0], level, condition[1]): clean[level] - value
+        LostLevel(condition[0], level, condition[1]): clean[level] - value
         for condition, values in conditions.items()
         for level, value in _detected(values).items()
         if condition != CLEAN
     }
 
 
-def _level_losses(losses: Iterable[Mapping[Place, Estimate]]) -> dict[int, Estimate]:
+def _level_losses(losses: Iterable[Mapping[LostLevel, Estimate]]) -> dict[int, Estimate]:
     """The mean loss of each level over corruptions, strengths and scorers."""
     by_level: dict[int, list[Estimate]] = {}
     for found in losses:
@@ -211,7 +211,7 @@ def _detection(found: Iterable[Estimates]) -> Iterator[dict[str, Any]]:
         yield place | _mean(own).columns("auroc")
 
 
-def _breaks(losses: Mapping[str, Mapping[Place, Estimate]], names: Mapping[str, str]) -> pd.DataFrame:
+def _breaks(losses: Mapping[str, Mapping[LostLevel, Estimate]], names: Mapping[str, str]) -> pd.DataFrame:
     """For each scorer, corruption and level the lowest strength at which its detection is clearly below the clean one.
 
     ``breaks_at`` is None where no strength is.

@@ -30,7 +30,7 @@ from mad_core.studies.study import Work
 
 if TYPE_CHECKING:
     from mad_core.scorers.contract import Item, Scored
-    from mad_core.studies.scoring import Fitted, Kept
+    from mad_core.studies.scoring import FittedScorer, ResultCache
 
 CHUNK = 64
 """Spoilt images that are on disk at a time, and that are scored again at most when the study was stopped."""
@@ -119,7 +119,7 @@ class SpoiltScores:
 
     def _subset(self, run: Run, subset: str, rows: pd.DataFrame) -> None:
         """The scorer is loaded only where something is missing."""
-        from mad_core.studies.scoring import fitted
+        from mad_core.studies.scoring import fitted_scorer
 
         wanted = {condition: self._items(subset, rows) for condition in self.conditions}
         if subset == self.example.subset:
@@ -127,7 +127,7 @@ class SpoiltScores:
         there = {condition: self._kept(run).read(self._key(run, subset, condition)) for condition in wanted}
         missing = {condition: self._missing(items, there[condition]) for condition, items in wanted.items()}
         if any(missing.values()):
-            with fitted(self.work, run, subset) as scorer:
+            with fitted_scorer(self.work, run, subset) as scorer:
                 for condition, items in missing.items():
                     key = self._key(run, subset, condition)
                     for start in range(0, len(items), CHUNK):
@@ -154,7 +154,7 @@ class SpoiltScores:
         return found
 
     def _score(
-        self, scorer: Fitted, condition: Condition, items: Sequence[tuple[str, str]], there: dict[str, Any]
+        self, scorer: FittedScorer, condition: Condition, items: Sequence[tuple[str, str]], there: dict[str, Any]
     ) -> None:
         """Put the scores of some images, and the example's map, into what is there."""
         found = self._spoilt_scores(scorer, items, condition)
@@ -168,7 +168,7 @@ class SpoiltScores:
         self._step(len(items))
 
     def _spoilt_scores(
-        self, scorer: Fitted, items: Sequence[tuple[str, str]], condition: Condition
+        self, scorer: FittedScorer, items: Sequence[tuple[str, str]], condition: Condition
     ) -> dict[str, Scored]:
         """Results by image; an image that is gone or broken since it was scored has none."""
         with tempfile.TemporaryDirectory(prefix="mad-robustness-") as folder:
@@ -199,10 +199,10 @@ class SpoiltScores:
         self.done += images
         self.work.progress(min(self.done, self.total), self.total)
 
-    def _kept(self, run: Run) -> Kept:
-        from mad_core.studies.scoring import kept
+    def _kept(self, run: Run) -> ResultCache:
+        from mad_core.studies.scoring import result_cache
 
-        return kept(self.work, "robustness", run.id)
+        return result_cache(self.work, "robustness", run.id)
 
     def _key(self, run: Run, subset: str, condition: Condition) -> list[Any]:
         from mad_core.scorers import catalog

@@ -34,7 +34,7 @@ from mad_core.metrics.separation import (
     spread_factor,
     standardised,
 )
-from mad_core.studies.estimates import Estimate, Order, mean, order_of
+from mad_core.studies.estimates import Estimate, Ranking, mean, order_of
 from mad_core.studies.finding import Finding
 from mad_core.studies.separability.features import features
 from mad_core.studies.study import Work
@@ -50,7 +50,7 @@ _MEASURES = ("probe_c_index", "silhouette", "between_within")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class SubsetFeatures:
     """Features of one subset.
 
     Parameters
@@ -78,7 +78,7 @@ def run(work: Work) -> Finding:
         for dataset_id, dataset in sources.items()
     }
     total, done = sum(map(len, chosen.values())), 0
-    places: dict[str, Place] = {}
+    places: dict[str, SubsetFeatures] = {}
     for dataset_id, images in chosen.items():
         dataset = sources[dataset_id]
         for subset, rows in images.groupby("subset"):
@@ -88,7 +88,7 @@ def run(work: Work) -> Finding:
             )
             domain = dataset.card.subset(str(subset)).domain
             levels = rows["level"].to_numpy(dtype=np.float64)[which]
-            places[name] = Place(vectors, levels, domain, dataset.name)
+            places[name] = SubsetFeatures(vectors, levels, domain, dataset.name)
             done += len(rows)
     finding = separability(places, draws=DRAWS, seed=work.seed, step=work.check_cancel)
     used = sum(finding.tables["subsets"]["images"].tolist())
@@ -136,13 +136,13 @@ def _nothing() -> None:
 
 
 def separability(
-    places: Mapping[str, Place], *, draws: int, seed: int = 0, step: Callable[[], None] = _nothing
+    places: Mapping[str, SubsetFeatures], *, draws: int, seed: int = 0, step: Callable[[], None] = _nothing
 ) -> Finding:
     """The finding, from features.
 
     Parameters
     ----------
-    places : mapping of subset to Place
+    places : mapping of subset to SubsetFeatures
     draws : int
         Halves that are drawn for the intervals.
     step : callable
@@ -194,7 +194,7 @@ def separability(
     )
 
 
-def _usable(place: Place) -> Place | None:
+def _usable(place: SubsetFeatures) -> SubsetFeatures | None:
     """Levels rounded up, small ones left out; None where fewer than two are left."""
     levels = np.ceil(place.levels)
     known, counts = np.unique(levels, return_counts=True)
@@ -237,7 +237,9 @@ class _Found:
         ]
 
 
-def _measured(place: Place, draws: int, rng: np.random.Generator, learn: int, step: Callable[[], None]) -> _Found:
+def _measured(
+    place: SubsetFeatures, draws: int, rng: np.random.Generator, learn: int, step: Callable[[], None]
+) -> _Found:
     levels = place.levels
     known, counts = np.unique(levels, return_counts=True)
     space = products_and_distances(standardised(place.vectors))
@@ -271,7 +273,7 @@ def _measured(place: Place, draws: int, rng: np.random.Generator, learn: int, st
     )
 
 
-def _row(name: str, place: Place, found: _Found) -> dict[str, Any]:
+def _row(name: str, place: SubsetFeatures, found: _Found) -> dict[str, Any]:
     row = {"subset": name, "dataset": place.dataset, "domain": place.domain, "images": len(place.levels)}
     row["levels"] = len(found.levels_known)
     for measure in _MEASURES:
@@ -279,7 +281,7 @@ def _row(name: str, place: Place, found: _Found) -> dict[str, Any]:
     return row
 
 
-def _domains(places: Mapping[str, Place], found: Mapping[str, _Found]) -> tuple[pd.DataFrame, Estimate | None]:
+def _domains(places: Mapping[str, SubsetFeatures], found: Mapping[str, _Found]) -> tuple[pd.DataFrame, Estimate | None]:
     """The plain mean of each measure over the subsets of a domain; and the probe's, medical less the others."""
     rows = []
     for domain in sorted({place.domain for place in places.values()}):
@@ -298,7 +300,7 @@ def _domains(places: Mapping[str, Place], found: Mapping[str, _Found]) -> tuple[
 # -- in words -------------------------------------------------------------------------------------
 
 
-def _subsets_in_words(probes: Mapping[str, Estimate], order: Order | None) -> str:
+def _subsets_in_words(probes: Mapping[str, Estimate], order: Ranking | None) -> str:
     """Whether levels are in order at all, for one subset; which subset is the hardest, for several."""
     if order is None:
         above = next(iter(probes.values())) - Estimate(0.5, np.array(0.5))
@@ -315,7 +317,7 @@ def _subsets_in_words(probes: Mapping[str, Estimate], order: Order | None) -> st
     )
 
 
-def _medical_in_words(places: Mapping[str, Place], gap: Estimate | None) -> list[str]:
+def _medical_in_words(places: Mapping[str, SubsetFeatures], gap: Estimate | None) -> list[str]:
     """Whether medical subsets separate less than industrial and novelty ones; nothing where one kind is missing."""
     if gap is None:
         return []
