@@ -206,15 +206,15 @@ def _mean(
     n: int,
 ) -> AgreementEstimate:
     """The plain mean over the subsets that have a value, with the interval of the draws' means."""
-    known = [(found, part) for part in parts if (found := value(*part)) is not None]
-    if not known:
+    estimates = [(estimate, part) for part in parts if (estimate := value(*part)) is not None]
+    if not estimates:
         return AgreementEstimate(None, None, n)
-    drawn = np.stack([resampled(*part) for _, part in known])
+    drawn = np.stack([resampled(*part) for _, part in estimates])
     means = drawn.mean(axis=0)
     finite = means[np.isfinite(means)]
     enough = len(finite) and len(finite) >= _FINITE * len(means)
     return AgreementEstimate(
-        sum(found for found, _ in known) / len(known), percentile_interval(finite) if enough else None, n
+        sum(estimate for estimate, _ in estimates) / len(estimates), percentile_interval(finite) if enough else None, n
     )
 
 

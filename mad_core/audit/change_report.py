@@ -183,8 +183,8 @@ def _change(
     yield "<ul>"
     decision = facts.decisions.get(row["image_id"])
     if decision is not None:
-        said = _level(facts.card, image["subset"], decision["level"])
-        yield f"<li><b>{escape(decision['reviewer'])}</b> decided {escape(said)}{_reason(decision['reason'])}</li>"
+        level = _level(facts.card, image["subset"], decision["level"])
+        yield f"<li><b>{escape(decision['reviewer'])}</b> decided {escape(level)}{_reason(decision['reason'])}</li>"
     yield from (_rating(facts, image["subset"], rating) for rating in facts.ratings.get(row["image_id"], ()))
     yield f"</ul><p class=note>By {escape(row['by'])}{'; reviewers differ' if row['contested'] else ''}.</p>"
     for title, rows in moved:
@@ -203,9 +203,9 @@ def _moves(row: Mapping[str, Any]) -> str:
 
 def _rating(facts: _Facts, subset: str, rating: Mapping[str, Any]) -> str:
     words = {"unsure": "unsure", "ungradable": NOT_GRADABLE}
-    said = words.get(rating["state"]) or _level(facts.card, subset, rating["level"])
+    level = words.get(rating["state"]) or _level(facts.card, subset, rating["level"])
     seen = ", with scores or label in view" if rating["scores_visible"] else ""
-    return f"<li><b>{escape(rating['reviewer'])}</b>: {escape(said)}{seen}{_reason(rating['reason'])}</li>"
+    return f"<li><b>{escape(rating['reviewer'])}</b>: {escape(level)}{seen}{_reason(rating['reason'])}</li>"
 
 
 def _reason(text: str) -> str:
@@ -223,10 +223,10 @@ def _left(facts: _Facts) -> Iterator[str]:
         yield f"<h2>{title}</h2><ul>"
         for row in rows.to_dict("records"):
             image = facts.images[row["image_id"]]
-            said = "; ".join(_plain(facts, image["subset"], one) for one in facts.ratings.get(row["image_id"], ()))
+            ratings = "; ".join(_plain(facts, image["subset"], one) for one in facts.ratings.get(row["image_id"], ()))
             place = f"{image['subset']} / {image['template_path']}"
             label = _level(facts.card, image["subset"], row["label"])
-            yield f"<li>{escape(place)}, labelled {escape(label)}: {escape(said)}</li>"
+            yield f"<li>{escape(place)}, labelled {escape(label)}: {escape(ratings)}</li>"
         yield "</ul>"
 
 
@@ -236,23 +236,23 @@ def _plain(facts: _Facts, subset: str, rating: Mapping[str, Any]) -> str:
 
 
 def _agreement(facts: _Facts) -> Iterator[str]:
-    found = facts.agreement
+    stats = facts.agreement
     yield "<h2>Agreement of the reviewers</h2>"
-    yield f"<p>Krippendorff's alpha (ordinal): {_of(found.alpha)}, from {found.alpha.n:,} images with two ratings.</p>"
-    if found.kappas:
+    yield f"<p>Krippendorff's alpha (ordinal): {_of(stats.alpha)}, from {stats.alpha.n:,} images with two ratings.</p>"
+    if stats.kappas:
         yield "<table><thead><tr><th>Reviewers</th><th>Images</th><th>Quadratic-weighted kappa</th></tr></thead><tbody>"
-        for (a, b), one in found.kappas.items():
+        for (a, b), one in stats.kappas.items():
             cells = f"<td class=number>{one.n:,}</td><td class=number>{_of(one)}</td>"
             yield f"<tr><td>{escape(a)}, {escape(b)}</td>{cells}</tr>"
         yield "</tbody></table>"
     heads = ("Reviewer", "Rated", "Unsure", "Not gradable", "Kappa with labels", "Bias to others", "Drift to others")
     yield f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>"
-    for one in found.reviewers:
+    for one in stats.reviewers:
         values = (one.rated, one.unsure, one.ungradable, _of(one.kappa), _of(one.bias), _of(one.drift))
         cells = "".join(f"<td class=number>{value}</td>" for value in values)
         yield f"<tr><td>{escape(one.name)}</td>{cells}</tr>"
     yield "</tbody></table><p class=note>Bias in levels, drift in levels per 100 ratings; 95 % intervals over images."
-    yield f" {escape(' '.join(found.notes))}</p>"
+    yield f" {escape(' '.join(stats.notes))}</p>"
 
 
 def _picture(facts: _Facts, image: Mapping[str, Any]) -> str:

@@ -132,11 +132,13 @@ def disagreements(ratings: pd.DataFrame) -> pd.DataFrame:
         it) and ``said`` (``"1, 1, 3"``), the widest first, then those that more reviewers rated.
     """
     rows = []
-    for image_id, said in _votes(ratings).items():
-        if said.differ:
-            low, high = min(said.levels), max(said.levels)
-            number = len(said.levels) + said.unsure + said.ungradable
-            rows.append((image_id, high - low, low, high, number, in_words(said.levels, said.unsure, said.ungradable)))
+    for image_id, votes in _votes(ratings).items():
+        if votes.differ:
+            low, high = min(votes.levels), max(votes.levels)
+            number = len(votes.levels) + votes.unsure + votes.ungradable
+            rows.append(
+                (image_id, high - low, low, high, number, in_words(votes.levels, votes.unsure, votes.ungradable))
+            )
     columns = ["image_id", "spread", "lowest", "highest", "reviewers", "said"]
     table = pd.DataFrame(rows, columns=columns).astype({"spread": "float64", "image_id": "str"})
     return table.sort_values(["spread", "reviewers"], ascending=False, kind="stable", ignore_index=True)
@@ -167,21 +169,21 @@ def _decided(adjudications: pd.DataFrame | None) -> dict[str, tuple[float, str, 
     return {row.image_id: (float(row.level), row.reviewer, False) for row in rows}
 
 
-def _outcome(said: _Votes, rule: str, label: float) -> tuple[float, str, bool]:
+def _outcome(votes: _Votes, rule: str, label: float) -> tuple[float, str, bool]:
     """The level, who says so, and whether it is contested."""
     if rule == "adjudicator":
-        return label, LABEL, said.differ
-    if said.no_picture:
-        return label, NOT_GRADABLE, said.differ
-    if not said.levels:
+        return label, LABEL, votes.differ
+    if votes.no_picture:
+        return label, NOT_GRADABLE, votes.differ
+    if not votes.levels:
         return label, LABEL, False
-    number = len(said.levels)
+    number = len(votes.levels)
     if rule == "median":
-        low, high = _middle(said.levels)
-        return min(max(label, low), high), f"median of {number}", said.differ
-    level, most = Counter(said.levels).most_common(1)[0]
+        low, high = _middle(votes.levels)
+        return min(max(label, low), high), f"median of {number}", votes.differ
+    level, most = Counter(votes.levels).most_common(1)[0]
     if 2 * most > number:
-        return level, f"majority of {number}", said.differ
+        return level, f"majority of {number}", votes.differ
     return label, LABEL, True
 
 

@@ -240,15 +240,15 @@ def standing(events: Iterable[Event]) -> list[Event]:
 
 def undone(events: Iterable[Event]) -> frozenset[str]:
     """Ids of the events, undos included, that are taken back. An undo counts only for its own reviewer's events."""
-    known = {event.id: event for event in events}
+    by_id = {event.id: event for event in events}
     undos: dict[str, list[str]] = {}
-    for event in known.values():
-        target = known.get(event.undoes or "")
+    for event in by_id.values():
+        target = by_id.get(event.undoes or "")
         if target is not None and target.reviewer == event.reviewer and target.order < event.order:
             undos.setdefault(target.id, []).append(event.id)
     back: set[str] = set()
     # An undo is younger than what it takes back, so from the youngest on every undo of an event is settled first.
-    for event in sorted(known.values(), key=lambda event: event.order, reverse=True):
+    for event in sorted(by_id.values(), key=lambda event: event.order, reverse=True):
         if any(undo not in back for undo in undos.get(event.id, ())):
             back.add(event.id)
     return frozenset(back)
@@ -264,12 +264,12 @@ def to_redo(events: Iterable[Event]) -> Event | None:
     """The undo that redo would take back: the newest standing one, unless something was done after it."""
     ordered = sorted(events, key=lambda event: event.order)
     back = undone(ordered)
-    known = {event.id: event for event in ordered}
+    by_id = {event.id: event for event in ordered}
     stack: list[Event] = []
     for event in ordered:
         if event.kind != "undo":
             stack.clear()
-        elif known.get(event.undoes or "") in stack:
+        elif by_id.get(event.undoes or "") in stack:
             stack = [undo for undo in stack if undo.id != event.undoes]
         else:
             stack.append(event)

@@ -34,8 +34,8 @@ _NUMBERS = ("before", "after", "seconds", "time")
 
 def template_name(dataset: Dataset, subset: str) -> str:
     """What the benchmark calls a subset's template: ``mvtec_bottle_template.csv``."""
-    known = recognise(subset, dataset.card.subset(subset))
-    called = known.benchmark.subset_name(known.part) if known else subset
+    recognised = recognise(subset, dataset.card.subset(subset))
+    called = recognised.benchmark.subset_name(recognised.part) if recognised else subset
     return f"{safe_name(called).replace(' ', '-')}_template.csv"
 
 
@@ -61,12 +61,12 @@ def template_csv(
     rows: Any = dataset.select(subset=subset)
     rows = rows[rows["split"] != "train"]
     levels = dict(zip(audited["image_id"], audited["audited"], strict=True))
-    found = scores or {}
+    scores_given = scores or {}
     table = pd.DataFrame(
         {
             "path": rows["template_path"].to_numpy(),
             "level": [levels.get(i, level) for i, level in zip(rows["image_id"], rows["level"], strict=True)],
-            "score": [found.get(i, float("nan")) for i in rows["image_id"]],
+            "score": [scores_given.get(i, float("nan")) for i in rows["image_id"]],
         }
     )
     return result_csv(table)
@@ -220,16 +220,16 @@ def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
         raise InputError(f"{name} is not a table: {error}.") from None
     if not rows or not {"id", "kind", "image_id"} <= set(rows[0]):
         raise InputError(f"{name} is no record of an audit; it must be what `labels export --what events` wrote.")
-    found = []
+    records = []
     for number, row in enumerate(rows[1:], start=1):
         if not row:
             continue
         if len(row) != len(rows[0]):
             raise InputError(f"{name}, event {number} has {len(row)} cells instead of {len(rows[0])}.")
-        found.append(
+        records.append(
             {key: _value(key, cell, f"{name}, event {number}") for key, cell in zip(rows[0], row, strict=True)}
         )
-    return found
+    return records
 
 
 def _value(key: str, cell: str, where: str) -> Any:

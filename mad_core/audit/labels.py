@@ -112,17 +112,17 @@ def levels_of(dataset: Dataset, subset: str) -> list[float]:
     NotFoundError
         If the subset is not in the dataset.
     """
-    known = set(dataset.levels(subset)) | {0.0}
+    scale = set(dataset.levels(subset)) | {0.0}
     for key in dataset.card.subset(subset).levels:
         try:
             level = float(key)
         except ValueError:
             continue
         if math.isfinite(level) and level >= 0:
-            known.add(level)
-    steps = 2 if any(level % 1 == 0.5 for level in known) else 1
-    between = {number / steps for number in range(int(max(known)) * steps + 1)}
-    return sorted(known | between)
+            scale.add(level)
+    steps = 2 if any(level % 1 == 0.5 for level in scale) else 1
+    between = {number / steps for number in range(int(max(scale)) * steps + 1)}
+    return sorted(scale | between)
 
 
 class AuditStore:
@@ -153,17 +153,17 @@ class AuditStore:
             If the name belongs to somebody with a login and none is given.
         """
         name, login = _checked_name(name), login or None
-        found = self._find(name, login)
-        if found is not None:
-            return found
+        existing = self._find(name, login)
+        if existing is not None:
+            return existing
         try:
             with self._database.write() as connection:
                 return _add_reviewer(connection, name, login)
         except IntegrityError:  # another session made it just now
-            found = self._find(name, login)
-            if found is None:
+            existing = self._find(name, login)
+            if existing is None:
                 raise
-            return found
+            return existing
 
     def _find(self, name: str, login: str | None) -> Reviewer | None:
         with self._database.read() as connection:
@@ -199,14 +199,14 @@ class AuditStore:
             if by is not None:
                 _require(connection, by, ("adjudicator",), "give roles")
             everybody = _reviewers(connection)
-            found = next((one for one in everybody if _key(one.name) == _key(name)), None)
-            if found is None:
+            existing = next((one for one in everybody if _key(one.name) == _key(name)), None)
+            if existing is None:
                 raise NotFoundError(f"There is no reviewer '{name}'.")
-            others = [one for one in everybody if one.role == "adjudicator" and one.name != found.name]
-            if found.role == "adjudicator" and role != "adjudicator" and not others:
-                raise InputError(f"'{found.name}' is the only adjudicator; make somebody else one first.")
-            connection.execute(reviewers.update().where(reviewers.c.name == found.name).values(role=role))
-        return replace(found, role=role)
+            others = [one for one in everybody if one.role == "adjudicator" and one.name != existing.name]
+            if existing.role == "adjudicator" and role != "adjudicator" and not others:
+                raise InputError(f"'{existing.name}' is the only adjudicator; make somebody else one first.")
+            connection.execute(reviewers.update().where(reviewers.c.name == existing.name).values(role=role))
+        return replace(existing, role=role)
 
     def open_labels(self, dataset_id: str, opened: bool, by: str) -> None:
         """Show label, scores and maps of a dataset's images before they are rated, or hide them again.
@@ -243,19 +243,19 @@ class AuditStore:
         check_event(event)
         dataset = self.store.dataset(event.dataset_id)
         with self._database.write() as connection:
-            there = _raw_events(connection, [event.id])
-            if there:
-                return self._mine(there[0], event.reviewer, event.kind)
+            stored = _raw_events(connection, [event.id])
+            if stored:
+                return self._mine(stored[0], event.reviewer, event.kind)
             _require(connection, event.reviewer, *_needs(event.kind))
             filled = self._filled(connection, event, dataset)
             _insert(connection, [filled])
             place(connection, [filled])
         return filled
 
-    def _mine(self, there: Event, reviewer: str, kind: str) -> Event:
-        if (there.reviewer, there.kind) != (reviewer, kind):
-            raise InputError(f"Event {there.id} is in the record already, as something else.")
-        return there
+    def _mine(self, stored: Event, reviewer: str, kind: str) -> Event:
+        if (stored.reviewer, stored.kind) != (reviewer, kind):
+            raise InputError(f"Event {stored.id} is in the record already, as something else.")
+        return stored
 
     def _filled(self, connection: Connection, event: Event, dataset: Dataset) -> Event:
         if event.kind == "undo":
@@ -300,10 +300,10 @@ class AuditStore:
         return label if not own or own[-1] is None else own[-1]
 
     def _filled_undo(self, connection: Connection, event: Event, version: str) -> Event:
-        found = _raw_events(connection, [event.undoes or ""])
-        if not found:
+        stored = _raw_events(connection, [event.undoes or ""])
+        if not stored:
             raise NotFoundError("The event to take back is not in the record.")
-        target = found[0]
+        target = stored[0]
         if target.reviewer != event.reviewer:
             raise AccessError(f"Only {target.reviewer} can take back what {target.reviewer} did.")
         about = ("dataset_id", "image_id", "content_hash", "subset", "path", "other", "other_hash", "other_path")
@@ -350,9 +350,9 @@ class AuditStore:
         self._catch_up(dataset_id)
         with self._database.write() as connection:
             _require(connection, reviewer, *_needs("undo"))
-            there = _raw_events(connection, [event_id])
-            if there:
-                return self._mine(there[0], reviewer, "undo")
+            stored = _raw_events(connection, [event_id])
+            if stored:
+                return self._mine(stored[0], reviewer, "undo")
             target = choose(_placed_events(connection, dataset_id, reviewer=reviewer))
             if target is None:
                 return None
@@ -393,17 +393,17 @@ class AuditStore:
         with self._database.write() as connection:
             if by is not None:
                 _require(connection, by, ("adjudicator",), "import events")
-            here = {event.id: event for event in _raw_events(connection, list(given))}
+            stored = {event.id: event for event in _raw_events(connection, list(given))}
             problems += [
                 f"Event {event_id} is here with other facts; what is here stays."
-                for event_id, event in here.items()
+                for event_id, event in stored.items()
                 if event != given[event_id]
             ]
-            fresh = [event for event_id, event in given.items() if event_id not in here]
+            fresh = [event for event_id, event in given.items() if event_id not in stored]
             _insert(connection, fresh)
             anywhere = place(connection, list(given.values()))
         unmatched = tuple(event for event in given.values() if event.id not in anywhere)
-        return Merged(len(fresh), len(here), unmatched, tuple(problems))
+        return Merged(len(fresh), len(stored), unmatched, tuple(problems))
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -427,8 +427,8 @@ class AuditStore:
         """As :meth:`events`, each as it was written where it was made: what an export carries."""
         ids = [event.id for event in self._seen(dataset_id).ordered]
         with self._database.read() as connection:
-            found = {event.id: event for event in _raw_events(connection, ids)}
-        return [found[event_id] for event_id in ids]
+            stored = {event.id: event for event in _raw_events(connection, ids)}
+        return [stored[event_id] for event_id in ids]
 
     def unmatched(self) -> list[Event]:
         """Events whose image is in no dataset here, as they were written."""
@@ -578,17 +578,17 @@ def _reviewers(connection: Connection) -> list[Reviewer]:
 def _named(everybody: Sequence[Reviewer], name: str, login: str | None) -> Reviewer | None:
     if login is not None:
         return next((one for one in everybody if one.login == login), None)
-    found = next((one for one in everybody if _key(one.name) == _key(name)), None)
-    if found is not None and found.login is not None:
-        raise AccessError(f"The name '{found.name}' belongs to somebody who logs in; choose another.")
-    return found
+    existing = next((one for one in everybody if _key(one.name) == _key(name)), None)
+    if existing is not None and existing.login is not None:
+        raise AccessError(f"The name '{existing.name}' belongs to somebody who logs in; choose another.")
+    return existing
 
 
 def _add_reviewer(connection: Connection, name: str, login: str | None) -> Reviewer:
     everybody = _reviewers(connection)
-    found = _named(everybody, name, login)
-    if found is not None:
-        return found
+    existing = _named(everybody, name, login)
+    if existing is not None:
+        return existing
     taken = {_key(one.name) for one in everybody}
     if login is not None and _key(name) in taken:
         name = f"{name[: MAX_NAME - 3 - min(len(login), 100)]} ({login[:100]})"
@@ -628,11 +628,11 @@ def _insert(connection: Connection, events: Sequence[Event]) -> None:
 
 
 def _raw_events(connection: Connection, ids: Sequence[str]) -> list[Event]:
-    found: list[Event] = []
+    events: list[Event] = []
     for some in chunks(ids):
         rows = connection.execute(sa.select(audit_events).where(audit_events.c.id.in_(some))).mappings()
-        found += [_event(row) for row in rows]
-    return found
+        events += [_event(row) for row in rows]
+    return events
 
 
 def _placed_events(

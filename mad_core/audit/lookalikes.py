@@ -80,31 +80,31 @@ def read_hashes(
     """
     kept = folder / _NAME
     try:
-        known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+        hashes: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
+        hashes = {}
     files = dict(zip(table["content_hash"], table["path"], strict=True))
-    todo = [content for content in files if content not in known]
+    todo = [content for content in files if content not in hashes]
     try:
         for done, content in enumerate(todo):
             progress(done, len(todo))
             try:
                 small = thumbnail(Path(files[content]), folder, 4 * SIDE, content)
-                known[content] = perceptual_hash(read_image(small))
+                hashes[content] = perceptual_hash(read_image(small))
             except InputError:
                 continue
     finally:
         if todo:
-            _keep(kept, known)
+            _keep(kept, hashes)
     pairs = zip(table["image_id"], table["content_hash"], strict=True)
-    return {image: known[content] for image, content in pairs if content in known}
+    return {image: hashes[content] for image, content in pairs if content in hashes}
 
 
-def _keep(path: Path, known: Mapping[str, str]) -> None:
+def _keep(path: Path, hashes: Mapping[str, str]) -> None:
     building = path.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        building.write_text(json.dumps(known), encoding="utf-8")
+        building.write_text(json.dumps(hashes), encoding="utf-8")
         building.replace(path)
     except OSError:
         building.unlink(missing_ok=True)  # they are made again next time
@@ -164,8 +164,8 @@ def _copies(contents: Sequence[str]) -> np.ndarray:
     rows_of: dict[str, list[int]] = {}
     for row, content in enumerate(contents):
         rows_of.setdefault(content, []).append(row)
-    found = [(a, b, 0) for rows in rows_of.values() for i, a in enumerate(rows) for b in rows[i + 1 : i + 1 + MOST]]
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+    pairs = [(a, b, 0) for rows in rows_of.values() for i, a in enumerate(rows) for b in rows[i + 1 : i + 1 + MOST]]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 3)
 
 
 def _near(hashes: Sequence[str | None], near: int) -> np.ndarray:
@@ -174,13 +174,13 @@ def _near(hashes: Sequence[str | None], near: int) -> np.ndarray:
     joined = bytes.fromhex("".join(value for value in hashes if value is not None))
     bits = np.unpackbits(np.frombuffer(joined, dtype=np.uint8).reshape(-1, BITS // 8), axis=1)
     signs = 2 * bits.astype(np.float32) - 1
-    found = [np.empty((0, 3), dtype=np.int64)]
+    pairs = [np.empty((0, 3), dtype=np.int64)]
     for start in range(0, len(rows), _ROWS):
         # Small whole numbers, so exact; one product of matrices is several times as fast as counting bits.
         alike = signs[start : start + _ROWS] @ signs[start:].T
         first, second = np.nonzero(alike >= BITS - 2 * near)
-        later = second > first
-        first, second = first[later], second[later]
+        ordered = second > first
+        first, second = first[ordered], second[ordered]
         apart = ((BITS - alike[first, second]) / 2).astype(np.int64)
-        found.append(np.stack((rows[start + first], rows[start + second], apart), axis=1))
-    return np.concatenate(found)
+        pairs.append(np.stack((rows[start + first], rows[start + second], apart), axis=1))
+    return np.concatenate(pairs)

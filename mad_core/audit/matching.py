@@ -70,15 +70,15 @@ def place(connection: Connection, events: Sequence[Event], dataset_id: str | Non
     if not events:
         return set()
     candidates = _candidates(connection, events, dataset_id)
-    known = _known(connection, [event.id for event in events], dataset_id)
+    matched = _known(connection, [event.id for event in events], dataset_id)
     rows = []
     for event in events:
         for dataset, image, other in _places(event, candidates):
-            if (event.id, dataset) not in known:
+            if (event.id, dataset) not in matched:
                 rows.append({"event_id": event.id, "dataset_id": dataset, "image_id": image, "other": other})
     if rows:
         connection.execute(audit_places.insert(), rows)
-    return {event_id for event_id, _ in known} | {row["event_id"] for row in rows}
+    return {event_id for event_id, _ in matched} | {row["event_id"] for row in rows}
 
 
 def _places(event: Event, candidates: _Candidates) -> Iterator[tuple[str, str, str | None]]:
@@ -110,13 +110,13 @@ class _Candidates:
 
 def _candidates(connection: Connection, events: Sequence[Event], dataset_id: str | None) -> _Candidates:
     wanted = [sought for event in events for sought in (image_of(event), other_of(event)) if sought is not None]
-    found = _Candidates()
+    candidates = _Candidates()
     for row in _rows(connection, images.c.content_hash, {s.content_hash for s in wanted if s.content_hash}, dataset_id):
-        found.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
+        candidates.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
     paths = {s.path for s in wanted if not s.content_hash and s.path}
     for row in _rows(connection, images.c.template_path, paths, dataset_id):
-        found.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
-    return found
+        candidates.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
+    return candidates
 
 
 def _rows(
@@ -130,13 +130,13 @@ def _rows(
 
 
 def _known(connection: Connection, ids: Sequence[str], dataset_id: str | None) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+    matched: set[tuple[str, str]] = set()
     for some in chunks(ids):
         query = sa.select(audit_places.c.event_id, audit_places.c.dataset_id).where(audit_places.c.event_id.in_(some))
         if dataset_id is not None:
             query = query.where(audit_places.c.dataset_id == dataset_id)
-        found |= {(row.event_id, row.dataset_id) for row in connection.execute(query)}
-    return found
+        matched |= {(row.event_id, row.dataset_id) for row in connection.execute(query)}
+    return matched
 
 
 def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -74,8 +74,8 @@ def grouped(levels: np.ndarray, fewest: int = FEWEST) -> Groups:
     levels : ndarray of shape (n,)
         Finite.
     """
-    known, place, counts = np.unique(levels, return_inverse=True, return_counts=True)
-    parts = [[i] for i in range(len(known))]
+    distinct, place, counts = np.unique(levels, return_inverse=True, return_counts=True)
+    parts = [[i] for i in range(len(distinct))]
 
     def size(part: Sequence[int]) -> int:
         return int(counts[list(part)].sum())
@@ -83,15 +83,15 @@ def grouped(levels: np.ndarray, fewest: int = FEWEST) -> Groups:
     while len(parts) > 1 and min(size(part) for part in parts) < fewest:
         at = min(range(len(parts)), key=lambda i: size(parts[i]))
         beside = [i for i in (at - 1, at + 1) if 0 <= i < len(parts)]
-        to = min(beside, key=lambda i: (min(abs(known[a] - known[b]) for a in parts[i] for b in parts[at]), i))
+        to = min(beside, key=lambda i: (min(abs(distinct[a] - distinct[b]) for a in parts[i] for b in parts[at]), i))
         low = min(at, to)
         parts[low : low + 2] = [sorted([*parts[at], *parts[to]])]
-    group_of = np.empty(len(known), dtype=np.int64)
+    group_of = np.empty(len(distinct), dtype=np.int64)
     for group, part in enumerate(parts):
         group_of[part] = group
     of = group_of[place.ravel()]
-    means = np.array([np.average(known[part], weights=counts[part]) for part in parts])
-    return Groups(of, means, tuple(_name(known[part]) for part in parts))
+    means = np.array([np.average(distinct[part], weights=counts[part]) for part in parts])
+    return Groups(of, means, tuple(_name(distinct[part]) for part in parts))
 
 
 def _name(levels: np.ndarray) -> str:
@@ -125,15 +125,15 @@ class Predictions:
         seen = np.isfinite(self.alone).all(axis=2)
         choice = np.where(seen, np.nan_to_num(self.alone).argmax(axis=2), -1)
         joint = np.nan_to_num(self.joint)
-        said = []
+        texts = []
         for votes, together in zip(choice.T, joint, strict=True):
             counts = np.bincount(votes[votes >= 0], minlength=len(together))
             most = int(counts.max())
             group = int(np.lexsort((together, counts))[-1])
             text = _sentence(most, int(counts.sum()), len(votes), self.groups.names[group]) if most else ""
             best = int(together.argmax())
-            said.append(f"{text}, together among {self.groups.names[best]}" if most and best != group else text)
-        return said
+            texts.append(f"{text}, together among {self.groups.names[best]}" if most and best != group else text)
+        return texts
 
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -194,9 +194,9 @@ def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed:
     fold, trusted = dealt(of, folds, rng), np.ones(len(of))
     for _ in range(ROUNDS):
         both = [_out_of_fold(features, of, trusted, shape[1], fold, model) for model in MODELS]
-        found = stacked(np.stack(both), of, trusted)
-        trusted = _trusted(found[np.arange(len(of)), of], shape[1])
-    joint[some] = found
+        predictions = stacked(np.stack(both), of, trusted)
+        trusted = _trusted(predictions[np.arange(len(of)), of], shape[1])
+    joint[some] = predictions
     weights = np.ones(len(levels))
     weights[some] = trusted
     alone = np.full((scores.shape[1], *shape), np.nan)
@@ -251,8 +251,8 @@ def filled(normal: np.ndarray) -> np.ndarray:
     for pattern in np.unique(seen[~seen.all(axis=1)], axis=0):
         if pattern.any():
             rows = (seen == pattern).all(axis=1)
-            known = np.linalg.lstsq(covariance[np.ix_(pattern, pattern)], covariance[pattern][:, ~pattern])[0]
-            result[np.ix_(rows, ~pattern)] = zeroed[np.ix_(rows, pattern)] @ known
+            coefficients = np.linalg.lstsq(covariance[np.ix_(pattern, pattern)], covariance[pattern][:, ~pattern])[0]
+            result[np.ix_(rows, ~pattern)] = zeroed[np.ix_(rows, pattern)] @ coefficients
     return result
 
 
@@ -275,12 +275,12 @@ def _out_of_fold(
     features: np.ndarray, groups: np.ndarray, weights: np.ndarray, count: int, fold: np.ndarray, model: Model
 ) -> np.ndarray:
     """Probabilities of shape (n, count); a group that the other folds lack has none."""
-    known = np.zeros((len(groups), count))
+    probabilities = np.zeros((len(groups), count))
     for number in np.unique(fold):
-        here = fold == number
-        there, place = np.unique(groups[~here], return_inverse=True)
-        known[np.ix_(here, there)] = model(features[~here], place, weights[~here], features[here])
-    return known
+        in_fold = fold == number
+        learned, place = np.unique(groups[~in_fold], return_inverse=True)
+        probabilities[np.ix_(in_fold, learned)] = model(features[~in_fold], place, weights[~in_fold], features[in_fold])
+    return probabilities
 
 
 def logit_probabilities(

@@ -120,9 +120,9 @@ def fit(comparisons: pd.DataFrame, images: Sequence[str] = (), *, prior_sd: floa
         raise InputError("A comparison is of two different images and says 1 (the first is worse), 0 or 0.5 (equal).")
     if not prior_sd > 0:
         raise InputError("The prior's standard deviation is above 0.")
-    known = tuple(dict.fromkeys([*images, *first, *second]))
-    place = {image: i for i, image in enumerate(known)}
-    n = len(known)
+    compared = tuple(dict.fromkeys([*images, *first, *second]))
+    place = {image: i for i, image in enumerate(compared)}
+    n = len(compared)
     a = np.array([place[image] for image in first], dtype=np.int64)
     b = np.array([place[image] for image in second], dtype=np.int64)
     wins = np.zeros((n, n))
@@ -131,7 +131,7 @@ def fit(comparisons: pd.DataFrame, images: Sequence[str] = (), *, prior_sd: floa
     judged = wins + wins.T
     joined = connected_components(coo_matrix(judged), directed=False)[1] if n else np.empty(0, dtype=np.int64)
     strength, covariance = _newton(wins, judged, prior_sd)
-    return SeverityOrder(known, strength, covariance, joined.astype(np.int64), np.rint(judged).astype(np.int64))
+    return SeverityOrder(compared, strength, covariance, joined.astype(np.int64), np.rint(judged).astype(np.int64))
 
 
 def _newton(wins: np.ndarray, judged: np.ndarray, prior_sd: float) -> tuple[np.ndarray, np.ndarray]:

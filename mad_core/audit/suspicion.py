@@ -102,14 +102,14 @@ def suspicions(
     raw = pd.DataFrame({name: values.reindex(table["image_id"]).to_numpy() for name, values in scores.items()})
     raw.index = table.index
     given = _given(ratings)
-    found = []
+    tables = []
     for subset in sorted(table.loc[table["split"] != "train", "subset"].unique()):
         rows: Any = table[table["subset"] == subset]
-        found.append(_of_subset(rows, raw.loc[rows.index], given, hashes or {}, weights, seed))
-    if not found:
+        tables.append(_of_subset(rows, raw.loc[rows.index], given, hashes or {}, weights, seed))
+    if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     audited = np.flatnonzero(table["split"] != "train")
-    result: Any = pd.concat(found).reindex(table.index[audited]).reset_index(drop=True)
+    result: Any = pd.concat(tables).reindex(table.index[audited]).reset_index(drop=True)
     result["suspicion"] = result["suspicion"].fillna(UNKNOWN)
     return result
 
@@ -123,21 +123,21 @@ def combined(parts: Mapping[str, np.ndarray], weights: SuspicionWeights) -> np.n
         return np.where(total > 0, (np.nan_to_num(values) * counts).sum(axis=0) / total, np.nan)
 
 
-def scorer_parts(known: Predictions) -> dict[str, np.ndarray]:
+def scorer_parts(predictions: Predictions) -> dict[str, np.ndarray]:
     """The parts ``prediction``, ``agreement`` and ``distance`` of one subset's images, arrays of shape (n,)."""
-    groups, rows = known.groups, np.arange(len(known.groups.of))
+    groups, rows = predictions.groups, np.arange(len(predictions.groups.of))
     return {
-        "prediction": 1 - known.joint[rows, groups.of],
-        "agreement": _agreement(known),
-        "distance": (known.joint * groups.apart[groups.of]).sum(axis=1),
+        "prediction": 1 - predictions.joint[rows, groups.of],
+        "agreement": _agreement(predictions),
+        "distance": (predictions.joint * groups.apart[groups.of]).sum(axis=1),
     }
 
 
-def _agreement(known: Predictions) -> np.ndarray:
-    of = known.groups.of
-    own = known.alone[:, np.arange(len(of)), of]
+def _agreement(predictions: Predictions) -> np.ndarray:
+    of = predictions.groups.of
+    own = predictions.alone[:, np.arange(len(of)), of]
     seen = np.isfinite(own)
-    weight = np.array([_skill(chances, of) for chances in known.alone])[:, None] * seen
+    weight = np.array([_skill(chances, of) for chances in predictions.alone])[:, None] * seen
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = (np.log(np.maximum(np.where(seen, own, 1.0), 1e-9)) * weight).sum(axis=0) / weight.sum(axis=0)
     return 1 - np.exp(logs)
@@ -163,8 +163,8 @@ Given = Mapping[str, Sequence[float]]
 def _given(ratings: pd.DataFrame | None) -> Given:
     if ratings is None or ratings.empty:
         return {}
-    known = ratings.dropna(subset=["level"])
-    return {str(image): rows["level"].tolist() for image, rows in known.groupby("image_id")}
+    rated = ratings.dropna(subset=["level"])
+    return {str(image): rows["level"].tolist() for image, rows in rated.groupby("image_id")}
 
 
 def _of_subset(
@@ -184,9 +184,9 @@ def _of_subset(
     rows = np.flatnonzero(audited)
     ids, own = [ids[row] for row in rows], labels[rows]
     # Training normals take no part: scorers were fitted on them, so their scores are lower than they should be.
-    known = predict(own, raw.to_numpy(dtype=np.float64)[rows], seed=seed) if raw.shape[1] else None
+    predictions = predict(own, raw.to_numpy(dtype=np.float64)[rows], seed=seed) if raw.shape[1] else None
     nothing = np.full(len(rows), np.nan)
-    parts: dict[str, np.ndarray] = dict(scorer_parts(known)) if known else dict.fromkeys(PARTS[:3], nothing)
+    parts: dict[str, np.ndarray] = dict(scorer_parts(predictions)) if predictions else dict.fromkeys(PARTS[:3], nothing)
     of_alike = [labels[near.which[row][near.which[row] >= 0]] for row in rows]
     of_raters = [np.array(given.get(image, ())) for image in ids]
     parts["lookalikes"] = np.array(
@@ -202,7 +202,7 @@ def _of_subset(
     if np.isfinite(suspicion).any():
         suspicion = np.where(np.isfinite(suspicion), suspicion, np.nanmean(suspicion))
     copies = [int((near.bits[row] == 0).sum()) for row in rows]
-    said = known.words() if known else [""] * len(rows)
+    words = predictions.words() if predictions else [""] * len(rows)
     return pd.DataFrame(
         {
             "image_id": ids,
@@ -210,9 +210,9 @@ def _of_subset(
             "level": own,
             "suspicion": suspicion,
             **{name: parts[name] for name in PARTS},
-            "disagreement": _disagreement(known) if known else nothing,
-            "predicted": _likely(known) if known else nothing,
-            "reason": [reason(*facts) for facts in zip(said, own, of_alike, copies, of_raters, strict=True)],
+            "disagreement": _disagreement(predictions) if predictions else nothing,
+            "predicted": _likely(predictions) if predictions else nothing,
+            "reason": [reason(*facts) for facts in zip(words, own, of_alike, copies, of_raters, strict=True)],
         },
         index=table.index[rows],
     )
@@ -227,8 +227,8 @@ def _others(label: float, levels: np.ndarray, weights: np.ndarray, rank: Mapping
     return float(np.average(against, weights=weights))
 
 
-def _disagreement(known: Predictions) -> np.ndarray:
-    means = known.alone @ known.groups.levels
+def _disagreement(predictions: Predictions) -> np.ndarray:
+    means = predictions.alone @ predictions.groups.levels
     seen = np.isfinite(means)
     count = seen.sum(axis=0)
     centre = np.nan_to_num(means).sum(axis=0) / np.maximum(count, 1)
@@ -236,10 +236,10 @@ def _disagreement(known: Predictions) -> np.ndarray:
     return np.where(count > 1, np.sqrt(variance), np.nan)
 
 
-def _likely(known: Predictions) -> np.ndarray:
-    some = np.isfinite(known.joint).all(axis=1)
-    best = np.nan_to_num(known.joint).argmax(axis=1)
-    return np.where(some, known.groups.levels[best], np.nan)
+def _likely(predictions: Predictions) -> np.ndarray:
+    some = np.isfinite(predictions.joint).all(axis=1)
+    best = np.nan_to_num(predictions.joint).argmax(axis=1)
+    return np.where(some, predictions.groups.levels[best], np.nan)
 
 
 # -- in words -------------------------------------------------------------------------------------
@@ -265,12 +265,12 @@ def reason(scorers: str, label: float, alike: np.ndarray, copies: int, raters: n
     >>> reason("three of four scorers place it among L3", 1.0, np.array([3.0, 3.0]), 0, np.array([]))
     'three of four scorers place it among L3; labelled L1; its nearest look-alikes are L3'
     """
-    said = [scorers or "no scorer has a say", f"labelled L{level_key(label)}"]
+    clauses = [scorers or "no scorer has a say", f"labelled L{level_key(label)}"]
     if len(alike):
-        said.append(_of_lookalikes(alike, copies))
+        clauses.append(_of_lookalikes(alike, copies))
     if len(raters):
-        said.append(_of_raters(raters))
-    return "; ".join(said)
+        clauses.append(_of_raters(raters))
+    return "; ".join(clauses)
 
 
 def _of_lookalikes(levels: np.ndarray, copies: int) -> str:
@@ -283,15 +283,15 @@ def _of_lookalikes(levels: np.ndarray, copies: int) -> str:
 
 
 def _of_raters(levels: np.ndarray) -> str:
-    known, counts = np.unique(levels, return_counts=True)
+    distinct, counts = np.unique(levels, return_counts=True)
     most = int(counts.max())
     if most == len(levels):
         who = {1: "the one reviewer calls", 2: "both reviewers call"}.get(most, f"all {number(most)} reviewers call")
-        return f"{who} it L{level_key(known[0])}"
+        return f"{who} it L{level_key(distinct[0])}"
     if (counts == most).sum() > 1:
         return f"reviewers call it {listed(levels)}"
     verb = "calls" if most == 1 else "call"
-    return f"{number(most)} of {number(len(levels))} reviewers {verb} it L{level_key(known[counts.argmax()])}"
+    return f"{number(most)} of {number(len(levels))} reviewers {verb} it L{level_key(distinct[counts.argmax()])}"
 
 
 def listed(levels: np.ndarray) -> str:

@@ -82,13 +82,13 @@ def describe_level_counts(counts: pd.DataFrame, *, level_names: Mapping[float, s
     by_split: dict[str, Counter[float]] = {}
     for (_, split, level), n in table.items():
         by_split.setdefault(split, Counter())[level] += n
-    said = [
+    texts = [
         f"{split} {listed([f'{n:,} {level_label(level, level_names)}' for level, n in sorted(sums.items())])}"
         for split, sums in by_split.items()
     ]
     subsets = len({subset for subset, _, _ in table})
     text = f"n = {sum(table.values()):,} images in {subsets} {'subset' if subsets == 1 else 'subsets'}"
-    return f"{text}: {'; '.join(said)}."
+    return f"{text}: {'; '.join(texts)}."
 
 
 def _table(counts: pd.DataFrame) -> Counter[tuple[str, str, float]]:

@@ -61,9 +61,9 @@ def distribution_101(
     marker = {"color": translucent(tones.muted, 0.6), "line": {"width": 0}}
     span = (-1.0, 101.0)
     _add_bands(figure, bands, theme, width=(width - 56) / (span[1] - span[0]))
-    said = "score %{x}: %{y:.1%}<extra></extra>"
+    hover = "score %{x}: %{y:.1%}<extra></extra>"
     shares = _shares(probabilities)
-    figure.add_trace(go.Bar(x=list(range(101)), y=shares, width=1, marker=marker, hovertemplate=said))
+    figure.add_trace(go.Bar(x=list(range(101)), y=shares, width=1, marker=marker, hovertemplate=hover))
     around = "" if spread is None else f" ± {spread:.2g}"
     named = [("expected", expected, around, tones.accent), ("written", written, "", tones.ink)]
     lines = [
@@ -118,9 +118,9 @@ def describe_distribution_101(
     top = int(shares.argmax())
     text = f"Probabilities of the n = 101 scores 0 to 100; the most probable is {top} with {percent(shares[top])}"
     named = (("expected", expected), ("written", written))
-    said = listed([f"the {name} score is {value:.4g}" for name, value in named if value is not None])
-    text = f"{text}; {said}" if said else text
-    text += f", with a spread of {spread:.2g}" if said and expected is not None and spread is not None else ""
+    scores = listed([f"the {name} score is {value:.4g}" for name, value in named if value is not None])
+    text = f"{text}; {scores}" if scores else text
+    text += f", with a spread of {spread:.2g}" if scores and expected is not None and spread is not None else ""
     held = listed(
         [f"{percent(shares[low : high + 1].sum())} in {name or f'{low}-{high}'}" for low, high, name in bands]
     )

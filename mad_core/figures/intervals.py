@@ -63,10 +63,10 @@ def metric_intervals(
     figure = empty_figure(theme, height=height, margin=(left, _RIGHT, 8, 50))
     texts = []
     for place, row in enumerate(rows):
-        known = row["estimate"] is not None
-        font = {"size": TEXT, "color": tones.ink if known else tones.muted}
+        has_value = row["estimate"] is not None
+        font = {"size": TEXT, "color": tones.ink if has_value else tones.muted}
         texts.append(row_text(place, _estimate_text(row), shift=12, font=font))
-        if known:
+        if has_value:
             figure.add_traces(_dot_and_whisker(place, row, theme))
     figure.update_layout(annotations=texts)
     numbers += [value for _, value in reference]
@@ -84,17 +84,17 @@ def describe_metric_intervals(
     rows: Sequence[Mapping[str, Any]], *, reference: Sequence[tuple[str, float]] = (), x_title: str
 ) -> str:
     """Each estimate with its interval, and the reference points, in words."""
-    said = listed([f"{row['name']} {_estimate_text(row)}" for row in rows]) or "none"
-    text = f"{x_title} (n = {len(rows)} estimates): {said}."
+    estimates = listed([f"{row['name']} {_estimate_text(row)}" for row in rows]) or "none"
+    text = f"{x_title} (n = {len(rows)} estimates): {estimates}."
     points = listed([f"{label} {value:.2f}" for label, value in reference])
     return f"{text} For reference: {points}." if points else text
 
 
 def _dot_and_whisker(place: int, row: Mapping[str, Any], theme: Theme) -> list[go.Scatter]:
     colour = row.get("colour") or chrome(theme).accent
-    said = f"{escaped(str(row['name']))}: {_estimate_text(row)}"
+    hover = f"{escaped(str(row['name']))}: {_estimate_text(row)}"
     marker = {"color": colour, "size": 9, "line": {"color": chrome(theme).page, "width": 1.5}}
-    dot = go.Scatter(x=[row["estimate"]], y=[place], mode="markers", marker=marker, hoverinfo="text", text=said)
+    dot = go.Scatter(x=[row["estimate"]], y=[place], mode="markers", marker=marker, hoverinfo="text", text=hover)
     if row["low"] is None or row["high"] is None:
         return [dot]
     ends, line = [row["low"], row["high"]], {"color": colour, "width": 2}

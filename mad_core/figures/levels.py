@@ -56,13 +56,13 @@ def by_level(levels: ArrayLike, scores: ArrayLike, level_names: Mapping[float, s
     scores = np.asarray(scores, dtype=np.float64)
     if levels.shape != scores.shape or levels.ndim != 1:
         raise ValueError(f"levels and scores differ in shape: {levels.shape} and {scores.shape}")
-    known = np.unique(levels).tolist()
+    distinct = np.unique(levels).tolist()
     groups = []
-    for level in known:
+    for level in distinct:
         everyone = np.flatnonzero(levels == level)
         rows = everyone[np.isfinite(scores[everyone])]
         rows = rows[np.argsort(scores[rows], kind="stable")]
-        colour = level_colour(level, known, theme)
+        colour = level_colour(level, distinct, theme)
         label = level_label(level, level_names)
         groups.append(Level(level, label, colour, outline(colour, theme), scores[rows], rows, len(everyone)))
     return groups

@@ -103,7 +103,7 @@ def describe_inversion_matrix(
     pairs = [(levels[i], levels[j], float(matrix[i, j])) for i, j in np.argwhere(np.isfinite(matrix))]
     if not pairs:
         return f"{_ONE_LEVEL[:-1]}{size}."
-    said = listed([f"L{j:g} above L{i:g} {value:.2f}" for i, j, value in pairs])
+    cells = listed([f"L{j:g} above L{i:g} {value:.2f}" for i, j, value in pairs])
     i, j, value = min(pairs, key=lambda pair: pair[2])
     hardest = f"{level_label(i, level_names)} and {level_label(j, level_names)} ({value:.2f})"
-    return f"Probability that the more severe image scores higher{size}: {said}. Hardest to order are {hardest}."
+    return f"Probability that the more severe image scores higher{size}: {cells}. Hardest to order are {hardest}."

@@ -78,12 +78,12 @@ def rank_scatter(
     figure.add_trace(go.Scatter(x=[0, 100], y=[0, 100], mode="lines", line=line, hoverinfo="skip", showlegend=False))
     shown = [evenly(len(g.scores), points_a_level or len(g.scores)) for g in groups]
     scatter = go.Scattergl if sum(map(len, shown)) > WEBGL_FROM else go.Scatter
-    said = f"{escaped(name_a)} %{{x:.0f}}, {escaped(name_b)} %{{y:.0f}}<extra></extra>"
+    template = f"{escaped(name_a)} %{{x:.0f}}, {escaped(name_b)} %{{y:.0f}}<extra></extra>"
     texts = image_ids if hover is None else hover
     for group, chosen in zip(groups, shown, strict=True):
         rows = group.rows[chosen]
         trace = points(scatter, a[rows], group.scores[chosen], rows, group, image_ids, texts)
-        trace.hovertemplate = f"%{{text}}<br>{escaped(group.label)}<br>{said}"
+        trace.hovertemplate = f"%{{text}}<br>{escaped(group.label)}<br>{template}"
         trace.name = f"{escaped(short(group.label, 24))} ({len(group.scores):,})"
         figure.add_trace(trace)
     place = {"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "itemsizing": "constant"}

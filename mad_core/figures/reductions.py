@@ -97,9 +97,9 @@ def _draw(
             figure.add_trace(go.Scatter(**ends, hoverinfo="skip"))
         symbol = panel.symbols[row] if panel.symbols else "circle"
         marker = {"color": colour, "symbol": symbol, "size": 9, "line": {"color": tones.page, "width": 1.5}}
-        said = f"{escaped(name)}<br>{escaped(panel.title)}: {_text(value, interval)}"
+        hover = f"{escaped(name)}<br>{escaped(panel.title)}: {_text(value, interval)}"
         dot: dict[str, Any] = {"x": [value], "y": [row], "mode": "markers", "marker": marker, "xaxis": f"x{suffix}"}
-        figure.add_trace(go.Scatter(**dot, hoverinfo="text", text=said))
+        figure.add_trace(go.Scatter(**dot, hoverinfo="text", text=hover))
     if panel.reference:
         label, at = panel.reference
         numbers.append(at)
@@ -117,16 +117,16 @@ def _draw(
 
 def describe_reduction_panels(names: Sequence[str], panels: Sequence[Panel]) -> str:
     """Every value with its interval, in words."""
-    said = []
+    sentences = []
     for panel in panels:
-        known = [
+        values = [
             f"{name} {_text(value, interval)}"
             for name, value, interval in zip(names, panel.values, panel.intervals, strict=True)
             if value is not None
         ]
         reference = f" For reference: {panel.reference[0]} {panel.reference[1]:.2f}." if panel.reference else ""
-        said.append(f"{panel.title}: {listed(known) or 'none'}.{reference}")
-    return " ".join(said)
+        sentences.append(f"{panel.title}: {listed(values) or 'none'}.{reference}")
+    return " ".join(sentences)
 
 
 def _text(value: float, interval: Sequence[float] | None) -> str:

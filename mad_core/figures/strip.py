@@ -168,12 +168,12 @@ def describe_place(
 
 def _row(base: int, group: Level, log: bool) -> list[go.Scatter]:
     """One row: a cloud over its middle half and median, or the points of few images."""
-    said = {"hoverinfo": "text", "text": f"{escaped(group.label)}: {group.count_text}", "name": escaped(group.label)}
+    hover = {"hoverinfo": "text", "text": f"{escaped(group.label)}: {group.count_text}", "name": escaped(group.label)}
     shape = cloud(group, log)
     if not shape:
         marker = {"color": group.colour, "size": 6.5, "line": {"color": group.line, "width": 0.75}}
         seen = np.unique(group.scores)
-        return [go.Scatter(x=seen, y=np.full(len(seen), base + 0.1), mode="markers", marker=marker, **said)]
+        return [go.Scatter(x=seen, y=np.full(len(seen), base + 0.1), mode="markers", marker=marker, **hover)]
     at, density = shape
     q1, median, q3 = np.percentile(group.scores, (25, 50, 75))
     low = base - 0.08
@@ -186,7 +186,7 @@ def _row(base: int, group: Level, log: bool) -> list[go.Scatter]:
             fillcolor=translucent(group.colour, 0.75),
             line={"color": group.line, "width": 1, "simplify": False},
             hoveron="fills",
-            **said,
+            **hover,
         ),
         go.Scatter(
             x=[q1, median, q3],

@@ -112,10 +112,10 @@ class _Writer:
     def short(self, part: ReportPart) -> Iterator[str]:
         yield "<ul class=short>"
         yield from in_short(part)
-        for found in part.studies:
-            if found.finding is not None:
-                title, said = escape(found.finding.title), escape(found.finding.sentence)
-                yield f'<li><a href="#study-{found.id}">{title}</a>: {said}</li>'
+        for record in part.studies:
+            if record.finding is not None:
+                title, sentence = escape(record.finding.title), escape(record.finding.sentence)
+                yield f'<li><a href="#study-{record.id}">{title}</a>: {sentence}</li>'
         yield "</ul>"
 
     def card(self, part: ReportPart) -> Iterator[str]:
@@ -223,24 +223,24 @@ class _Writer:
     def _picture(self, part: ReportPart, one: StripImage, row: Mapping[Any, Any]) -> str:
         self.shown += 1
         names = level_names(part.info.card, [row["subset"]])
-        said = f"{level_label(row['level'], names)} · {row['subset']} / {row['template_path']}"
-        found = self.pictures.row(part.info.id, row, one.runs)
-        if found is None:
+        caption = f"{level_label(row['level'], names)} · {row['subset']} / {row['template_path']}"
+        picture = self.pictures.row(part.info.id, row, one.runs)
+        if picture is None:
             shown = '<div class="none">The file cannot be read any more.</div>'
         else:
-            address, maps, (width, height) = found
+            address, maps, (width, height) = picture
             what = "".join(f"; map of {part.names[run.id]}" for run in maps)
-            alt = escape(f"{said}{what}", quote=True)
+            alt = escape(f"{caption}{what}", quote=True)
             shown = f'<img alt="{alt}" src="{address}" width="{width}" height="{height}">'
-        return f"<figure>{shown}<figcaption><b>{escape(said)}</b><br>{escape(one.why)}</figcaption></figure>"
+        return f"<figure>{shown}<figcaption><b>{escape(caption)}</b><br>{escape(one.why)}</figcaption></figure>"
 
     def _study(self, part: ReportPart, record: StudyRecord, rows: Mapping[str, Mapping[Any, Any]]) -> Iterator[str]:
         finding = record.finding
         if finding is None:
             return
         mode = "a stratified sample" if record.quick else "every image"
-        known = distinct_names([run for run in self.store.runs(part.info.id) if run.id in record.runs])
-        on = ", ".join(known.get(run_id, f"{run_id} (deleted)") for run_id in record.runs)
+        run_names = distinct_names([run for run in self.store.runs(part.info.id) if run.id in record.runs])
+        on = ", ".join(run_names.get(run_id, f"{run_id} (deleted)") for run_id in record.runs)
         yield f'<section class="study">{heading(3, finding.title, f"study-{record.id}")}'
         yield f'<p class="finding">{escape(finding.sentence)}</p>'
         yield f"<p class=note>{escape(finding.caveat)} On {mode}, seed {record.seed}; runs: {escape(on or 'none')}.</p>"
@@ -252,11 +252,11 @@ class _Writer:
         for name, ids in finding.images.items():
             shown = [StripImage(image_id, (), "") for image_id in ids[:STRIP]]
             yield from self._strip(part, ImageStrip(name, "", shown), rows)
-        for name, found in finding.tables.items():
-            body = [[cell(value) for value in row] for row in found.head(MOST_ROWS).to_numpy(object).tolist()]
-            heads = [str(column).replace("_", " ") for column in found.columns]
-            inner = table(heads, body) + take_away(f"{finding.study}-{slug(name)}.csv", table_csv(found))
-            cut = f", the first {MOST_ROWS} of {len(found):,} rows" if len(found) > MOST_ROWS else ""
+        for name, frame in finding.tables.items():
+            body = [[cell(value) for value in row] for row in frame.head(MOST_ROWS).to_numpy(object).tolist()]
+            heads = [str(column).replace("_", " ") for column in frame.columns]
+            inner = table(heads, body) + take_away(f"{finding.study}-{slug(name)}.csv", table_csv(frame))
+            cut = f", the first {MOST_ROWS} of {len(frame):,} rows" if len(frame) > MOST_ROWS else ""
             title = f"Table: {name.replace('_', ' ')}{cut}"
             yield folded(title, inner, rows=len(body), columns=len(heads))
         yield "</section>"
@@ -286,8 +286,8 @@ def _sections(part: ReportPart) -> dict[str, str]:
         "audit": "Audit of the labels",
         "repeat": "To repeat it",
     }
-    there = {"studies": bool(part.studies), "audit": part.audited}
-    return {key: title for key, title in titles.items() if there.get(key, True)}
+    has_content = {"studies": bool(part.studies), "audit": part.audited}
+    return {key: title for key, title in titles.items() if has_content.get(key, True)}
 
 
 def _contents(place: int, part: ReportPart, named: bool) -> str:
@@ -308,15 +308,15 @@ def _asked(parts: Sequence[ReportPart]) -> dict[str, str]:
 
 
 def _levels(part: ReportPart, rows: Any) -> list[list[str]]:
-    found = []
+    body = []
     for (subset, level), images in rows.groupby(["subset", "level"], sort=True):
         meaning = part.info.card.subset(subset).levels.get(level_key(level))
         defects = sorted({defect for defect in images["defect"] if isinstance(defect, str)})
         shown = ", ".join(defects[:MOST_ROWS]) + (f" and {len(defects) - MOST_ROWS} more" * (len(defects) > MOST_ROWS))
         tests = int((images["split"] == "test").sum())
         names = [meaning.name, meaning.meaning] if meaning else ["", ""]
-        found.append([str(subset), f"L{level_key(level)}", *names, shown, f"{tests:,}"])
-    return found
+        body.append([str(subset), f"L{level_key(level)}", *names, shown, f"{tests:,}"])
+    return body
 
 
 def drawings(record: StudyRecord) -> list[Drawing]:

@@ -146,9 +146,11 @@ def _against_labels(part: ReportPart, ranks: Any) -> ImageStrip:
     for image_id in chosen:
         own: Any = ranks.loc[image_id, ids].dropna().astype(float)
         side = "above" if gaps.loc[image_id].mean() > 0 else "below"
-        said = ", ".join(f"{own[run_id]:.0f} by {part.names[run_id]}" for run_id in own.index)
+        listed_ranks = ", ".join(f"{own[run_id]:.0f} by {part.names[run_id]}" for run_id in own.index)
         level = f"L{level_key(ranks.loc[image_id, 'level'])}"
-        why = f"Labelled {level}, rank {ranks.loc[image_id, 'label']:.0f}; every scorer ranks it {side}: {said}."
+        why = (
+            f"Labelled {level}, rank {ranks.loc[image_id, 'label']:.0f}; every scorer ranks it {side}: {listed_ranks}."
+        )
         nearest = gaps.loc[image_id].abs().sort_values(ascending=False, kind="stable").index[:2]
         shown.append(StripImage(image_id, [run for run in part.runs if run.id in nearest], why))
     return ImageStrip(
@@ -162,12 +164,12 @@ def _against_labels(part: ReportPart, ranks: Any) -> ImageStrip:
 def _between_reviewers(store: Store, part: ReportPart) -> ImageStrip:
     ratings: Any = AuditStore(store).ratings(part.info.id)
     labels = _labels(part)
-    known: Any = disagreements(ratings[ratings["image_id"].isin(list(labels))])
+    disagreeing: Any = disagreements(ratings[ratings["image_id"].isin(list(labels))])
     shown = [
         StripImage(
             row.image_id, part.runs[:1], f"Reviewers say {row.said}; labelled L{level_key(labels[row.image_id])}."
         )
-        for row in known.head(STRIP).itertuples()
+        for row in disagreeing.head(STRIP).itertuples()
     ]
     return ImageStrip(
         "Most contested: reviewers differ",

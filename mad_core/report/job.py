@@ -91,9 +91,9 @@ def report_job(control: Control) -> dict[str, Any]:
 
 def _studies(store: Store, dataset_id: str) -> list[tuple[str, float]]:
     """Which studies have found something and when; what they found is not read."""
-    there = (studies.c.dataset_id == dataset_id, studies.c.finding.is_not(None))
+    conditions = (studies.c.dataset_id == dataset_id, studies.c.finding.is_not(None))
     with store.database.read() as connection:
-        rows = connection.execute(sa.select(studies.c.id, studies.c.finished).where(*there).order_by(studies.c.id))
+        rows = connection.execute(sa.select(studies.c.id, studies.c.finished).where(*conditions).order_by(studies.c.id))
         return [(row.id, row.finished or 0.0) for row in rows]
 
 

@@ -48,9 +48,9 @@ class Pictures:
         panels, seen = [plain], []
         for run in runs:
             try:
-                found = self.store.read_map(run, row["image_id"])
-                if found is not None:
-                    panels.append(self._overlaid(run, row["subset"], plain, found))
+                anomaly_map = self.store.read_map(run, row["image_id"])
+                if anomaly_map is not None:
+                    panels.append(self._overlaid(run, row["subset"], plain, anomaly_map))
                     seen.append(run)
             except MadError:  # the file of the maps is gone or cut off
                 continue
@@ -60,13 +60,13 @@ class Pictures:
         pixels = np.hstack(joined)
         return _data(pixels), seen, (pixels.shape[1], pixels.shape[0])
 
-    def _overlaid(self, run: Run, subset: str, plain: np.ndarray, found: np.ndarray) -> np.ndarray:
+    def _overlaid(self, run: Run, subset: str, plain: np.ndarray, anomaly_map: np.ndarray) -> np.ndarray:
         key = run.id, subset
         if key not in self._ranges:
             self._ranges[key] = display_range(self.store, run.id, subset)
-        low, high, _ = self._ranges[key] or (float(np.nanmin(found)), float(np.nanmax(found)), 0.0)
+        low, high, _ = self._ranges[key] or (float(np.nanmin(anomaly_map)), float(np.nanmax(anomaly_map)), 0.0)
         height, width = plain.shape[:2]
-        scaled = np.nan_to_num((found - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
+        scaled = np.nan_to_num((anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
         sized = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR))
         colours = colour_map("viridis")[(sized * 255).astype(np.uint8)]
         return (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8)

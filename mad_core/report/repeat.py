@@ -39,14 +39,14 @@ def report_command(request: ReportRequest, out: str = "report.html") -> str:
     return shlex.join([*words, "--draws", str(request.draws), "--seed", str(request.seed), "--out", out])
 
 
-def study_command(found: StudyRecord) -> str:
+def study_command(record: StudyRecord) -> str:
     """The command that finds a stored study again, or makes it anew."""
-    words = ["python", "-m", "mad_core", "study", found.study, found.dataset_id]
-    for run_id in found.runs:
+    words = ["python", "-m", "mad_core", "study", record.study, record.dataset_id]
+    for run_id in record.runs:
         words += ["--run", run_id]
-    for name, value in found.parameters.items():
+    for name, value in record.parameters.items():
         words += ["--param", f"{name}={'' if value is None else value}"]
-    return shlex.join([*words, "--quick" if found.quick else "--full", "--seed", str(found.seed)])
+    return shlex.join([*words, "--quick" if record.quick else "--full", "--seed", str(record.seed)])
 
 
 def _commands(commands: Sequence[str]) -> str:
@@ -69,9 +69,9 @@ def _facts(run: Run) -> dict[str, str]:
 
 def _record(store: Store, run: Run) -> dict[str, str]:
     rest = {key: value for key, value in run.record.items() if key not in ("versions", "device", "code")}
-    found = {"Parameters": json.dumps(dict(run.parameters), sort_keys=True, ensure_ascii=False)}
+    entries = {"Parameters": json.dumps(dict(run.parameters), sort_keys=True, ensure_ascii=False)}
     for entry in store.run_subsets(run.id):
-        known = {key: value for key, value in entry.facts.items() if key not in SKIPPED}
-        said = json.dumps(known, default=str, ensure_ascii=False)
-        found[f"Fit of {entry.subset}"] = f"{entry.fit or 'none'}; {said}"
-    return found | ({"Further": json.dumps(rest, sort_keys=True, default=str, ensure_ascii=False)} if rest else {})
+        kept_facts = {key: value for key, value in entry.facts.items() if key not in SKIPPED}
+        text = json.dumps(kept_facts, default=str, ensure_ascii=False)
+        entries[f"Fit of {entry.subset}"] = f"{entry.fit or 'none'}; {text}"
+    return entries | ({"Further": json.dumps(rest, sort_keys=True, default=str, ensure_ascii=False)} if rest else {})

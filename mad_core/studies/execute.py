@@ -21,28 +21,28 @@ def study_job(control: Control) -> dict[str, Any]:
         ``study`` (id in the store), ``name`` (in the catalogue) and ``sentence``.
     """
     store = control.store
-    found = read_study(store, control.job.payload["study"])
-    info = study(found.study)
-    begin_study(store, found.id)
+    stored = read_study(store, control.job.payload["study"])
+    info = study(stored.study)
+    begin_study(store, stored.id)
     started = time.time()
-    finding = info.do(work_of(control, found, info))
+    finding = info.do(work_of(control, stored, info))
     control.check_cancel()
-    keep_finding(store, found.id, _with_record(finding, control, found, started))
-    return {"study": found.id, "name": info.id, "sentence": finding.sentence}
+    keep_finding(store, stored.id, _with_record(finding, control, stored, started))
+    return {"study": stored.id, "name": info.id, "sentence": finding.sentence}
 
 
-def work_of(control: Control, found: StudyRecord, info: StudyInfo) -> Work:
+def work_of(control: Control, stored: StudyRecord, info: StudyInfo) -> Work:
     """What the study works on; its progress goes to the job."""
     store = control.store
     turns = _Turns(control, info.title)
     return Work(
         store=store,
-        dataset_id=found.dataset_id,
-        dataset=store.dataset(found.dataset_id),
-        runs=[run for run in store.runs(found.dataset_id) if run.id in found.runs],
-        parameters=info.check(found.parameters),
-        quick=found.quick,
-        seed=found.seed,
+        dataset_id=stored.dataset_id,
+        dataset=store.dataset(stored.dataset_id),
+        runs=[run for run in store.runs(stored.dataset_id) if run.id in stored.runs],
+        parameters=info.check(stored.parameters),
+        quick=stored.quick,
+        seed=stored.seed,
         device=control.device,
         progress=turns.progress,
         check_cancel=control.check_cancel,
@@ -67,14 +67,14 @@ class _Turns:
             self.looked = time.perf_counter()
 
 
-def _with_record(finding: Finding, control: Control, found: StudyRecord, started: float) -> Finding:
+def _with_record(finding: Finding, control: Control, stored: StudyRecord, started: float) -> Finding:
     """The finding with what is needed to repeat it."""
     facts = {
         **finding.facts,
         "record": record(control.device),
-        "request": {"parameters": dict(found.parameters), "runs": list(found.runs), "quick": found.quick}
-        | {"seed": found.seed, "dataset": found.dataset_id, "dataset_version": found.dataset_version}
-        | {"code": study(found.study).code},
+        "request": {"parameters": dict(stored.parameters), "runs": list(stored.runs), "quick": stored.quick}
+        | {"seed": stored.seed, "dataset": stored.dataset_id, "dataset_version": stored.dataset_version}
+        | {"code": study(stored.study).code},
         "seconds": round(time.time() - started, 2),
     }
     return Finding(

@@ -90,14 +90,14 @@ def request_study(store: Store, request: StudyRequest, *, force: bool = False, d
     InputError
         If a parameter does not fit, or a run is on another dataset.
     """
-    request, found = _known(store, request)
-    if found is None:
-        found = _insert(store, request)
-    elif found.active or (found.status == "done" and not force):
-        return found
-    _update(store, found.id, status="queued", error=None, finished=None)
-    store.queue.submit("study", {"study": found.id}, key=found.job_key, device=device)
-    return read_study(store, found.id)
+    request, stored = _stored(store, request)
+    if stored is None:
+        stored = _insert(store, request)
+    elif stored.active or (stored.status == "done" and not force):
+        return stored
+    _update(store, stored.id, status="queued", error=None, finished=None)
+    store.queue.submit("study", {"study": stored.id}, key=stored.job_key, device=device)
+    return read_study(store, stored.id)
 
 
 def find_study(store: Store, request: StudyRequest) -> StudyRecord | None:
@@ -108,7 +108,7 @@ def find_study(store: Store, request: StudyRequest) -> StudyRecord | None:
     NotFoundError, InputError
         As :func:`request_study`.
     """
-    return _known(store, request)[1]
+    return _stored(store, request)[1]
 
 
 def read_study(store: Store, study_id: str) -> StudyRecord:
@@ -118,10 +118,10 @@ def read_study(store: Store, study_id: str) -> StudyRecord:
     ------
     NotFoundError
     """
-    found = _read(store, table.c.id == study_id)
-    if not found:
+    records = _read(store, table.c.id == study_id)
+    if not records:
         raise NotFoundError(f"There is no study '{study_id}' in the store; it may have been deleted.")
-    return found[0]
+    return records[0]
 
 
 def list_studies(store: Store, dataset_id: str | None = None, name: str | None = None) -> list[StudyRecord]:
@@ -132,8 +132,8 @@ def list_studies(store: Store, dataset_id: str | None = None, name: str | None =
 
 def cancel_study(store: Store, study_id: str) -> None:
     """Stop a study; what its full mode has finished is kept by the study itself."""
-    found = read_study(store, study_id)
-    job = store.queue.active_for(found.job_key)
+    stored = read_study(store, study_id)
+    job = store.queue.active_for(stored.job_key)
     if job is not None:
         store.queue.request_cancel(job.id)
 
@@ -146,10 +146,10 @@ def delete_study(store: Store, study_id: str) -> None:
     InputError
         If it is still going.
     """
-    found = read_study(store, study_id)
-    job = store.queue.active_for(found.job_key)
+    stored = read_study(store, study_id)
+    job = store.queue.active_for(stored.job_key)
     if job is not None and job.status == "running":
-        raise InputError(f"The study '{found.study}' is still going; cancel it first.")
+        raise InputError(f"The study '{stored.study}' is still going; cancel it first.")
     if job is not None:
         store.queue.request_cancel(job.id)
     with store.database.write() as connection:
@@ -171,13 +171,13 @@ def keep_finding(store: Store, study_id: str, finding: Finding) -> None:
 # -- inside ---------------------------------------------------------------------------------------
 
 
-def _known(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
+def _stored(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
     """The request, checked and in its one form, and the stored study of it."""
     info = study(request.study)
     runs = tuple(sorted(set(request.runs))) if info.least_runs else ()  # it looks at images alone
     request = replace(request, parameters=info.check(request.parameters or {}), runs=runs)
-    found = _read(store, table.c.request == _digest(store, request))
-    return request, found[0] if found else None
+    records = _read(store, table.c.request == _digest(store, request))
+    return request, records[0] if records else None
 
 
 def _digest(store: Store, request: StudyRequest) -> str:
@@ -219,10 +219,10 @@ def _insert(store: Store, request: StudyRequest) -> StudyRecord:
         "created": time.time(),
     }
     with store.database.write() as connection:  # two pages may ask for the same at once
-        found = connection.execute(sa.select(table.c.id).where(table.c.request == digest)).scalar()
-        if found is None:
+        existing = connection.execute(sa.select(table.c.id).where(table.c.request == digest)).scalar()
+        if existing is None:
             connection.execute(table.insert().values(**values))
-    return read_study(store, found or study_id)
+    return read_study(store, existing or study_id)
 
 
 def _update(store: Store, study_id: str, **values: Any) -> None:
@@ -239,13 +239,13 @@ def _read(store: Store, *conditions: sa.ColumnElement[bool]) -> list[StudyRecord
 
 def _record(store: Store, row: RowMapping) -> StudyRecord:
     finding = finding_from_json(row["finding"]) if row["finding"] else None
-    found = StudyRecord(**{**row, "runs": tuple(row["runs"]), "finding": finding})
-    return _settled(found, store.queue.latest_for(found.job_key)) if found.active else found
+    record = StudyRecord(**{**row, "runs": tuple(row["runs"]), "finding": finding})
+    return _with_job_status(record, store.queue.latest_for(record.job_key)) if record.active else record
 
 
-def _settled(found: StudyRecord, job: Job | None) -> StudyRecord:
+def _with_job_status(record: StudyRecord, job: Job | None) -> StudyRecord:
     """A study that has not come to its end is what its job is: the job knows of workers that died."""
     if job is None or job.status == "done":  # it was left between two steps
-        return replace(found, status="cancelled")
+        return replace(record, status="cancelled")
     error = job.error if job.status == "failed" else None
-    return replace(found, status=job.status, error=error, finished=job.finished)
+    return replace(record, status=job.status, error=error, finished=job.finished)

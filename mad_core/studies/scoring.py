@@ -122,10 +122,10 @@ class ResultCache:
     def read(self, key: Sequence[Any]) -> dict[str, Any]:
         """What is kept under a key; empty where there is nothing that can be read."""
         try:
-            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+            values = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return values if isinstance(values, dict) else {}
 
     def write(self, key: Sequence[Any], values: dict[str, Any]) -> None:
         """Keep values, all or nothing; a full disk only costs the next time."""

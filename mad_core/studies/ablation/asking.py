@@ -193,7 +193,7 @@ class Asking:
         """
         plans = [(one, subset, rows, self._ways(one, subset)) for one in runs for subset, rows in self._rows(one)]
         self._total = sum(len(ways) * len(rows) for _, _, rows, ways in plans)
-        found = []
+        tables = []
         for one in runs:
             with _resources() as resources:
                 for _, subset, rows, ways in (plan for plan in plans if plan[0] is one):
@@ -201,23 +201,23 @@ class Asking:
                         scores = self._scores(one, subset, rows, way, parameters, resources)
                         values = [scores.get(image_id) for image_id in rows["image_id"]]
                         cell = rows[["subset", "image_id", "level"]].assign(score=pd.Series(values, rows.index, float))
-                        found.append(cell.assign(run=self.sample.names[one.id], way=way))
-        return pd.concat(found, ignore_index=True)
+                        tables.append(cell.assign(run=self.sample.names[one.id], way=way))
+        return pd.concat(tables, ignore_index=True)
 
     def _rows(self, one: Run) -> list[tuple[str, Any]]:
         files: Any = self.work.dataset.table[["image_id", "path", "width", "height"]]
         table: Any = self.sample.tables[one.id]
-        known = table[["image_id", "subset", "level", "score"]].merge(files, on="image_id", how="left")
-        return [(str(subset), rows) for subset, rows in known.groupby("subset", sort=False)]
+        merged = table[["image_id", "subset", "level", "score"]].merge(files, on="image_id", how="left")
+        return [(str(subset), rows) for subset, rows in merged.groupby("subset", sort=False)]
 
     def _ways(self, one: Run, subset: str) -> dict[str, dict[str, Any]]:
         """Every way that can be gone on a subset, with all its parameters."""
         base = self._base(one)
         card, parts = self.work.dataset.card.subset(subset), shown(self.work, one)
-        found = {way: changes(way, base, card, parts) for way in WAYS}
+        variants = {way: changes(way, base, card, parts) for way in WAYS}
         if stranger(self.work.dataset, subset) is None:
-            found[STRANGE] = None
-        return {way: base | changed for way, changed in found.items() if changed is not None}
+            variants[STRANGE] = None
+        return {way: base | changed for way, changed in variants.items() if changed is not None}
 
     def _base(self, one: Run) -> dict[str, Any]:
         """The run's parameters, without the writing, and with this study's own word on sending images."""
@@ -259,8 +259,8 @@ class Asking:
         from mad_core.studies.scoring import result_cache, scorer_with
 
         box = result_cache(self.work, "ablation", one.id)
-        there = box.read(key)
-        todo = [item for item in items if item.image_id not in there]
+        cached = box.read(key)
+        todo = [item for item in items if item.image_id not in cached]
         self._step(len(items) - len(todo))
         if todo:
             missing = catalog.scorer(one.scorer).why_not(parameters)
@@ -270,11 +270,11 @@ class Asking:
                 with scorer_with(self.work, one, subset, parameters, resources, normals_of=donor or subset) as scorer:
                     for scored in scorer.score(todo):
                         if scored.score is not None:
-                            there[scored.image_id] = scored.score
+                            cached[scored.image_id] = scored.score
                         self._step(1)
             finally:
-                box.write(key, there)
-        return {item.image_id: float(there[item.image_id]) for item in items if item.image_id in there}
+                box.write(key, cached)
+        return {item.image_id: float(cached[item.image_id]) for item in items if item.image_id in cached}
 
     def _step(self, images: int) -> None:
         self._done += images

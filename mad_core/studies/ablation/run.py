@@ -55,12 +55,14 @@ def run(work: Work) -> Finding:
         )
     subsets = {name for one in runs for name in one.subsets}
     sample = sample_of(replace(work, runs=runs), images=max(QUICK_LEAST, QUICK_IMAGES // len(subsets)))
-    found = ablation(Asking(work, sample).cells(runs), draws=DRAWS, seed=work.seed)
+    finding = ablation(Asking(work, sample).cells(runs), draws=DRAWS, seed=work.seed)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     alone = [name for one in runs for name in one.subsets if stranger(work.dataset, name) is None]
     missing = " References of another subset could not be shown, since no other one has normals." if alone else ""
-    facts = {**found.facts, **sample.facts(), "bootstrap_draws": DRAWS, "without_rubric": NEUTRAL}
-    return Finding(found.study, found.title, start + found.sentence, found.caveat + missing, found.tables, facts)
+    facts = {**finding.facts, **sample.facts(), "bootstrap_draws": DRAWS, "without_rubric": NEUTRAL}
+    return Finding(
+        finding.study, finding.title, start + finding.sentence, finding.caveat + missing, finding.tables, facts
+    )
 
 
 # -- the finding ------------------------------------------------------------------------------------
@@ -78,13 +80,13 @@ class _Judged:
 
     def loss(self, way: str, metric: str, confidence: float = 0.95) -> Estimate | None:
         """The difference to as chosen, for an interval of this confidence; None where it has none."""
-        found = self.losses.get(way, {}).get(metric)
-        return found and expanded(found, self.images[way], self.freedom[way], confidence)
+        estimate = self.losses.get(way, {}).get(metric)
+        return estimate and expanded(estimate, self.images[way], self.freedom[way], confidence)
 
     def judged(self, confidence: float = 0.95) -> dict[str, Estimate]:
         """By way, the difference that the sentence judges."""
-        found = {way: self.loss(way, WAYS[way].metric, confidence) for way in self.losses if way != BLANK}
-        return {way: loss for way, loss in found.items() if loss is not None}
+        per_way = {way: self.loss(way, WAYS[way].metric, confidence) for way in self.losses if way != BLANK}
+        return {way: loss for way, loss in per_way.items() if loss is not None}
 
 
 def expanded(loss: Estimate, images: int, freedom: int, confidence: float) -> Estimate:
@@ -118,11 +120,11 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
     draws, seed : int
         Of the bootstrap over images, stratified by level, paired between ways.
     """
-    found = {str(name): _judge(rows, draws, seed) for name, rows in cells.groupby("run", sort=False)}
-    count = sum(len(one.judged()) for one in found.values())
+    results = {str(name): _judge(rows, draws, seed) for name, rows in cells.groupby("run", sort=False)}
+    count = sum(len(one.judged()) for one in results.values())
     confidence = 1 - 0.05 / max(count, 1)
     rows = []
-    for name, one in found.items():
+    for name, one in results.items():
         for way, values in one.metrics.items():
             row = {"run": name, "way": WAYS[way].title, "images": one.images[way], "failed": one.failed[way]}
             row |= {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
@@ -130,13 +132,13 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
             row |= {k: v for m, loss in losses.items() for k, v in loss.columns(f"{m}_loss").items()}
             rows.append(row)
     priors = _priors(cells)
-    said = [_in_words(name, one, confidence, priors) for name, one in found.items()]
+    sentences = [_in_words(name, one, confidence, priors) for name, one in results.items()]
     widened = f" With {count} comparisons a difference counts as clear where its {100 * confidence:.3g} % interval "
     widened += "leaves out 0; the sentences show 95 %."
     return Finding(
         "ablation",
         TITLE,
-        " ".join(said),
+        " ".join(sentences),
         CAVEAT + (widened if count > 1 else ""),
         {"ways": pd.DataFrame(rows), "without_image": priors},
         {"comparisons": count, "confidence": confidence, "bootstrap_draws": draws, "seed": seed},
@@ -151,11 +153,11 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
     for subset, rows in cells.groupby("subset", sort=False):
         scores: Any = rows.set_index(["image_id", "level", "way"])["score"]
         wide = scores.unstack("way")  # noqa: PD010 - pivoting drops what is NaN
-        known = wide.notna()
+        answered = wide.notna()
         for way in wide.columns:
-            failed[way] += int((~known[way]).sum())
-        kept = [way for way in wide.columns if known[way].mean() >= LEAST_SCORED]
-        whole = wide.loc[known[kept].all(axis=1), kept]
+            failed[way] += int((~answered[way]).sum())
+        kept = [way for way in wide.columns if answered[way].mean() >= LEAST_SCORED]
+        whole = wide.loc[answered[kept].all(axis=1), kept]
         if CHOSEN not in kept or whole.empty:
             continue
         levels = whole.index.get_level_values("level").to_numpy(dtype=np.float64)
@@ -197,40 +199,40 @@ def _in_words(name: str, one: _Judged, confidence: float, priors: pd.DataFrame) 
     full = one.metrics.get(CHOSEN, {}).get("c_index")
     if full is None:
         return f"{name} cannot be judged: no subset has scored images of two levels."
-    said = [f"{name} has a C-index of {full.value:.2f}."]
+    sentences = [f"{name} has a C-index of {full.value:.2f}."]
     judged = one.judged(confidence)
     removed = {way: loss for way, loss in judged.items() if WAYS[way].removed}
-    said += _parts_in_words(one, removed, confidence)
+    sentences += _parts_in_words(one, removed, confidence)
     if REVERSED in judged:
-        said.append(_reversed_in_words(one, judged[REVERSED].sign(confidence)))
+        sentences.append(_reversed_in_words(one, judged[REVERSED].sign(confidence)))
     if STRANGE in judged:
-        said.append(_strange_in_words(one, judged[STRANGE].sign(confidence)))
-    known: Any = priors[(priors["run"] == name) & priors["score"].notna()]
-    if len(known):
-        scores = listed([f"{row['score']:.0f} on {row['subset']}" for row in known.to_dict("records")])
-        said.append(f"Shown a grey field instead of an image it says {scores}: what it expects before it looks.")
+        sentences.append(_strange_in_words(one, judged[STRANGE].sign(confidence)))
+    prior_scores: Any = priors[(priors["run"] == name) & priors["score"].notna()]
+    if len(prior_scores):
+        scores = listed([f"{row['score']:.0f} on {row['subset']}" for row in prior_scores.to_dict("records")])
+        sentences.append(f"Shown a grey field instead of an image it says {scores}: what it expects before it looks.")
     lost = [WAYS[way].title for way in one.metrics if not one.metrics[way]]
     if lost:
-        said.append(f"It gave too few scores to be judged {listed(lost)}.")
-    return " ".join(said)
+        sentences.append(f"It gave too few scores to be judged {listed(lost)}.")
+    return " ".join(sentences)
 
 
 def _parts_in_words(one: _Judged, removed: Mapping[str, Estimate], confidence: float) -> list[str]:
     """Which part brings most, which brings something, which nothing clear, and which harms."""
     signs = {way: loss.sign(confidence) for way, loss in removed.items()}
     brings, unclear, harms = ([way for way, sign in signs.items() if sign == wanted] for wanted in (1, 0, -1))
-    order, said = order_of(removed), []
+    order, sentences = order_of(removed), []
     if order is not None and order.alone and order.leader in brings:
-        said.append(f"Most comes from {_part(one, order.leader)}.")
+        sentences.append(f"Most comes from {_part(one, order.leader)}.")
         brings.remove(order.leader)
     if brings:
-        unknown = "; which of them brings most is not clear" if len(brings) > 1 and not said else ""
-        said.append(f"{'Less' if said else 'Something'} comes from {_listed(one, brings)}{unknown}.")
+        unknown = "; which of them brings most is not clear" if len(brings) > 1 and not sentences else ""
+        sentences.append(f"{'Less' if sentences else 'Something'} comes from {_listed(one, brings)}{unknown}.")
     if unclear:
-        said.append(f"No clear difference comes from {_listed(one, unclear)}.")
+        sentences.append(f"No clear difference comes from {_listed(one, unclear)}.")
     if harms:
-        said.append(f"Harm comes from {_listed(one, harms)}: it orders better without.")
-    return said
+        sentences.append(f"Harm comes from {_listed(one, harms)}: it orders better without.")
+    return sentences
 
 
 def _listed(one: _Judged, ways: Sequence[str]) -> str:

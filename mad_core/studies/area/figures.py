@@ -81,14 +81,14 @@ def area_of_levels(points: pd.DataFrame, *, theme: Theme) -> go.Figure:
     points : DataFrame
         ``image_id``, ``subset``, ``level`` and ``area`` (share of the image).
     """
-    known: Any = points[points["area"] > 0]
-    if known.empty:
+    measured: Any = points[points["area"] > 0]
+    if measured.empty:
         return sentence_figure(theme, height=160, sentence="No image has an area.")
-    levels = sorted(known["level"].unique())
+    levels = sorted(measured["level"].unique())
     figure = empty_figure(theme, height=90 + 60 * len(levels), margin=(40, 12, 12, 48))
     rng = np.random.default_rng(0)
     for place, level in enumerate(levels):
-        rows = known[known["level"] == level]
+        rows = measured[measured["level"] == level]
         colour = level_colour(level, levels, theme)
         figure.add_trace(
             go.Scatter(
@@ -109,5 +109,5 @@ def area_of_levels(points: pd.DataFrame, *, theme: Theme) -> go.Figure:
 def describe_area_of_levels(points: pd.DataFrame) -> str:
     """The median area of each level in words."""
     groups: Any = points.groupby("level")["area"]
-    said = [f"L{level:g} {100 * rows.median():.2g} % (n = {len(rows):,})" for level, rows in groups]
-    return f"Median area of the defect: {listed(said) or 'none'}."
+    medians = [f"L{level:g} {100 * rows.median():.2g} % (n = {len(rows):,})" for level, rows in groups]
+    return f"Median area of the defect: {listed(medians) or 'none'}."

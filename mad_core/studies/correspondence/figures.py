@@ -74,17 +74,17 @@ def detection_and_order(
         For ``order`` what perfect detection with severity at random reaches. The line leads there from 0.5: what a
         scorer of any detection reaches if it orders severity at random.
     """
-    known = _known(points, order)
-    if known.empty:
+    complete = _complete_rows(points, order)
+    if complete.empty:
         return sentence_figure(theme, height=160, sentence="No subset has both values.")
     figure = empty_figure(theme, height=HEIGHT, margin=(8, 12, 30, 52))
-    names = list(dict.fromkeys(known["scorer"]))
-    values = [*_column(known, order), *_column(known, f"{order}_low"), *_column(known, f"{order}_high"), 0.5]
+    names = list(dict.fromkeys(complete["scorer"]))
+    values = [*_column(complete, order), *_column(complete, f"{order}_low"), *_column(complete, f"{order}_high"), 0.5]
     if (at := reference.get(order)) is not None:
         _add_reference(figure, at, theme)
         values.append(at)
     for name in names:
-        rows = known[known["scorer"] == name]
+        rows = complete[complete["scorer"] == name]
         mark = marker(names, name, theme)
         bars = {"color": translucent(mark["color"], 0.45), "thickness": 1.2, "width": 0}
         figure.add_trace(
@@ -97,11 +97,13 @@ def detection_and_order(
                 error_x=_bars(rows, "auroc_whole", bars),
                 error_y=_bars(rows, order, bars),
                 hoverinfo="text",
-                text=[_said(row, order) for row in rows.to_dict("records")],
+                text=[_point_in_words(row, order) for row in rows.to_dict("records")],
             )
         )
     low, high = min(v for v in values if math.isfinite(v)), max(v for v in values if math.isfinite(v))
-    left = min(0.5, *(v for v in _column(known, "auroc_whole_low") if math.isfinite(v)), *_column(known, "auroc_whole"))
+    left = min(
+        0.5, *(v for v in _column(complete, "auroc_whole_low") if math.isfinite(v)), *_column(complete, "auroc_whole")
+    )
     figure.update_xaxes(axis(theme, "Detection: AUROC of normal against abnormal", range=[left - 0.02, 1.02]))
     figure.update_yaxes(axis(theme, f"Order: {_TITLES[order]}", range=[low - 0.03, high + 0.04]))
     add_key(figure, [*names, *([] if at is None else [reference_name(at)])], theme, width=width - 80)
@@ -113,7 +115,7 @@ def _add_reference(figure: go.Figure, at: float, theme: Theme) -> None:
     muted = chrome(theme).muted
     line = {"color": muted, "width": 1.25, "dash": "dot"}
     mark = {"color": muted, "symbol": "x-thin", "size": 11, "line": {"color": muted, "width": 2}}
-    said = reference_name(at)
+    label = reference_name(at)
     figure.add_trace(
         go.Scatter(
             x=[0.5, 1],
@@ -122,8 +124,8 @@ def _add_reference(figure: go.Figure, at: float, theme: Theme) -> None:
             line=line,
             marker=mark | {"size": [0, 11]},
             hoverinfo="text",
-            text=["", said],
-            name=said,
+            text=["", label],
+            name=label,
         )
     )
 
@@ -135,17 +137,17 @@ def reference_name(at: float) -> str:
 
 def describe_detection_and_order(points: pd.DataFrame, order: str, reference: Mapping[str, float | None]) -> str:
     """Every point in words, and the reference."""
-    known = _known(points, order)
-    said = [
+    complete = _complete_rows(points, order)
+    texts = [
         f"{row['scorer']} on {row['subset']} AUROC {row['auroc_whole']:.2f}, {row[order]:.2f}"
-        for row in known.to_dict("records")
+        for row in complete.to_dict("records")
     ]
     at = reference.get(order)
     end = "" if at is None else f" Perfect detection with random severity reaches {at:.2f}."
-    return f"AUROC and {_TITLES[order]} (n = {len(known)} points): {listed(said) or 'none'}.{end}"
+    return f"AUROC and {_TITLES[order]} (n = {len(complete)} points): {listed(texts) or 'none'}.{end}"
 
 
-def _said(row: Mapping[Any, Any], order: str) -> str:
+def _point_in_words(row: Mapping[Any, Any], order: str) -> str:
     head = f"{escaped(str(row['scorer']))}<br>{escaped(str(row['subset']))}, {row['images']:,} images"
     lines = [f"{title} {_between(row, name)}" for name, title in (("auroc_whole", "AUROC"), (order, _TITLES[order]))]
     return "<br>".join([head, *lines])
@@ -153,11 +155,11 @@ def _said(row: Mapping[Any, Any], order: str) -> str:
 
 def _between(row: Mapping[Any, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    there = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    return f"{row[name]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if there else "")
+    has_interval = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    return f"{row[name]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if has_interval else "")
 
 
-def _known(points: pd.DataFrame, order: str) -> Any:
+def _complete_rows(points: pd.DataFrame, order: str) -> Any:
     return points[points["auroc_whole"].notna() & points[order].notna()]
 
 
@@ -184,16 +186,16 @@ def places_of_scorers(scorers: pd.DataFrame, *, theme: Theme, width: int = WIDTH
     scorers : DataFrame
         ``scorer``, ``auroc_whole``, ``abnormal_c_index``, ``detection_place`` and ``order_place`` (1 = best).
     """
-    known: Any = scorers.dropna(subset=["detection_place", "order_place"])
-    if known.empty:
+    ranked: Any = scorers.dropna(subset=["detection_place", "order_place"])
+    if ranked.empty:
         return sentence_figure(theme, height=160, sentence="No scorer has both values.")
-    tones, count = chrome(theme), len(known)
-    names = known["scorer"].tolist()
+    tones, count = chrome(theme), len(ranked)
+    names = ranked["scorer"].tolist()
     widest = int(min(0.34 * width, 16 + max(pixels(short(name, 30), TEXT) + 40 for name in names)))
     figure = empty_figure(theme, height=64 + 30 * count, margin=(widest, widest, 40, 12))
-    far = float(known["places_apart"].max())
+    far = float(ranked["places_apart"].max())
     texts = []
-    for place, row in enumerate(known.to_dict("records")):
+    for place, row in enumerate(ranked.to_dict("records")):
         stands_out = row["places_apart"] == far and far >= 1
         colour = scorer_colours(count, theme)[place] if stands_out else tones.muted
         ends = [row["detection_place"], row["order_place"]]
@@ -205,7 +207,7 @@ def places_of_scorers(scorers: pd.DataFrame, *, theme: Theme, width: int = WIDTH
                 line={"color": colour, "width": 3 if stands_out else 1.5},
                 marker={"color": colour, "size": 9},
                 hoverinfo="text",
-                text=[f"{escaped(row['scorer'])}: {said}" for said in _place_words(row)],
+                text=[f"{escaped(row['scorer'])}: {words}" for words in _place_words(row)],
             )
         )
         ink = tones.ink if stands_out else tones.muted
@@ -242,9 +244,9 @@ def _apart(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def describe_places(scorers: pd.DataFrame) -> str:
     """Both places of every scorer in words."""
-    known: Any = scorers.dropna(subset=["detection_place", "order_place"])
-    said = [f"{row['scorer']}: {' and '.join(_place_words(row))}" for row in known.to_dict("records")]
-    return f"Places of n = {len(known)} scorers, 1 is best. {'; '.join(said) or 'None'}."
+    ranked: Any = scorers.dropna(subset=["detection_place", "order_place"])
+    texts = [f"{row['scorer']}: {' and '.join(_place_words(row))}" for row in ranked.to_dict("records")]
+    return f"Places of n = {len(ranked)} scorers, 1 is best. {'; '.join(texts) or 'None'}."
 
 
 def _place_words(row: Mapping[Any, Any]) -> list[str]:

@@ -66,18 +66,18 @@ def quality_and_speed(rows: pd.DataFrame, metric: str, *, theme: Theme, width: i
     rows : DataFrame
         Runs on one device: ``scorer``, ``images_per_second``, ``on_front``, and ``metric``, also ``_low``, ``_high``.
     """
-    known: Any = rows[rows["images_per_second"].notna() & rows[metric].notna()]
-    if known.empty:
+    complete: Any = rows[rows["images_per_second"].notna() & rows[metric].notna()]
+    if complete.empty:
         return sentence_figure(theme, height=160, sentence="No run has a speed and this metric.")
-    tones, names = chrome(theme), known["scorer"].tolist()
+    tones, names = chrome(theme), complete["scorer"].tolist()
     figure = empty_figure(theme, height=HEIGHT, margin=(8, 12, 14, 52))
-    front: Any = known[known["on_front"].astype(bool)].sort_values("images_per_second")
-    rates = known["images_per_second"].astype("float64").tolist()
+    front: Any = complete[complete["on_front"].astype(bool)].sort_values("images_per_second")
+    rates = complete["images_per_second"].astype("float64").tolist()
     step = {"color": tones.muted, "width": 1.25, "dash": "dot", "shape": "vh"}
     ends = {"x": front["images_per_second"].tolist(), "y": front[metric].tolist()}
     figure.add_trace(go.Scatter(**ends, mode="lines", line=step, hoverinfo="skip", showlegend=False))
-    seen = [float(v) for name in (metric, f"{metric}_low", f"{metric}_high") for v in known[name].astype("float64")]
-    for row in known.to_dict("records"):
+    seen = [float(v) for name in (metric, f"{metric}_low", f"{metric}_high") for v in complete[name].astype("float64")]
+    for row in complete.to_dict("records"):
         mark = marker(names, row["scorer"], theme, size=12 if row["on_front"] else 10)
         if not row["on_front"]:
             mark |= {"color": "rgba(0,0,0,0)", "line": {"color": mark["color"], "width": 2}}
@@ -90,7 +90,7 @@ def quality_and_speed(rows: pd.DataFrame, metric: str, *, theme: Theme, width: i
                 name=key_name(row["scorer"]) + (" · front" if row["on_front"] else ""),
                 error_y=_whisker(row, metric, translucent(tones.muted, 0.7)),
                 hoverinfo="text",
-                text=f"{escaped(row['scorer'])}<br>{_said(row, metric)}",
+                text=f"{escaped(row['scorer'])}<br>{_point_in_words(row, metric)}",
             )
         )
     low, high = min(v for v in seen if math.isfinite(v)), max(v for v in seen if math.isfinite(v))
@@ -114,16 +114,16 @@ def _whisker(row: Mapping[Any, Any], metric: str, colour: str) -> dict[str, Any]
 
 def describe_quality_and_speed(rows: pd.DataFrame, metric: str, device: str) -> str:
     """Every run in words, and which are on the front."""
-    known: Any = rows[rows["images_per_second"].notna() & rows[metric].notna()]
-    said = [f"{row['scorer']} {_said(row, metric)}" for row in known.to_dict("records")]
-    front = listed(known.loc[known["on_front"].astype(bool), "scorer"].tolist())
-    return f"On {device} (n = {len(known)} runs): {'; '.join(said) or 'none'}. On the front: {front or 'none'}."
+    complete: Any = rows[rows["images_per_second"].notna() & rows[metric].notna()]
+    texts = [f"{row['scorer']} {_point_in_words(row, metric)}" for row in complete.to_dict("records")]
+    front = listed(complete.loc[complete["on_front"].astype(bool), "scorer"].tolist())
+    return f"On {device} (n = {len(complete)} runs): {'; '.join(texts) or 'none'}. On the front: {front or 'none'}."
 
 
-def _said(row: Mapping[Any, Any], metric: str) -> str:
+def _point_in_words(row: Mapping[Any, Any], metric: str) -> str:
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    there = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    interval = f" [{low:.3f}, {high:.3f}]" if there else ""
+    has_interval = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    interval = f" [{low:.3f}, {high:.3f}]" if has_interval else ""
     return f"{row['images_per_second']:.3g} images/s, {TITLES[metric]} {row[metric]:.3f}{interval}"
 
 

@@ -47,18 +47,18 @@ def calibration_scores(work: Work, run: Run, subset: str, limit: int | None = No
     if why_not:
         return nothing, why_not
     rows = _evenly(rows, limit)
-    there = _kept(work.store, run)
-    known = there.read([subset])
-    missing: Any = rows[~rows["image_id"].isin(list(known))]
+    cache = _kept(work.store, run)
+    scores = cache.read([subset])
+    missing: Any = rows[~rows["image_id"].isin(list(scores))]
     if len(missing):
         try:
-            known = known | _scored(work, run, subset, missing)
+            scores = scores | _scored(work, run, subset, missing)
         except CancelledError:
             raise
         except MadError as error:
             return nothing, f"{run.title} cannot score the calibration images: {error}"
-        there.write([subset], known)
-    return _table(rows, known), ""
+        cache.write([subset], scores)
+    return _table(rows, scores), ""
 
 
 def stored_calibration(store: Store, run: Run, subset: str) -> pd.DataFrame:
@@ -101,9 +101,9 @@ def _kept(store: Store, run: Run) -> ResultCache:
     return ResultCache(store.settings.studies / run.id / "calibration")
 
 
-def _table(rows: Any, known: dict[str, Any]) -> pd.DataFrame:
+def _table(rows: Any, scores_by_image: dict[str, Any]) -> pd.DataFrame:
     """The images that have a finite score; what a file says that is none is left out."""
-    scores = [known.get(image_id) for image_id in rows["image_id"]]
+    scores = [scores_by_image.get(image_id) for image_id in rows["image_id"]]
     values = np.array([v if isinstance(v, float | int) else np.nan for v in scores], dtype=np.float64)
     table = rows[["image_id", "subset", "level"]].assign(score=values)
     return table[np.isfinite(values)].reset_index(drop=True)

@@ -121,8 +121,8 @@ def _opaque(share: float, theme: Theme) -> str:
 
 def describe_confusion(matrix: np.ndarray, levels: list[float]) -> str:
     """Of each level how many images are called it, in words."""
-    said = [f"L{level:g} {matrix[i, i]:.0f} of {matrix[i].sum():.0f}" for i, level in enumerate(levels)]
-    return f"Called their own level: {listed(said)}."
+    texts = [f"L{level:g} {matrix[i, i]:.0f} of {matrix[i].sum():.0f}" for i, level in enumerate(levels)]
+    return f"Called their own level: {listed(texts)}."
 
 
 def level_band(

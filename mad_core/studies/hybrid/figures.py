@@ -26,7 +26,9 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     """The figures of the study ``hybrid``."""
     curves = tables["curves"]
     return [
-        Plot(f"{title} over weights", _over(curves, metric, title, theme), _said(curves, metric, title), _READ)
+        Plot(
+            f"{title} over weights", _over(curves, metric, title, theme), _curve_in_words(curves, metric, title), _READ
+        )
         for metric, title in _TITLES.items()
     ]
 
@@ -53,8 +55,8 @@ def _over(curves: pd.DataFrame, metric: str, title: str, theme: Theme) -> go.Fig
     return figure
 
 
-def _said(curves: pd.DataFrame, metric: str, title: str) -> str:
+def _curve_in_words(curves: pd.DataFrame, metric: str, title: str) -> str:
     if metric not in curves:
         return "There is nothing to draw."
-    found = [f"{r['blend']} at {r['weight']:.2f}: {r[metric]:.2f}" for r in curves.to_dict("records")]
-    return f"{title} (n = {len(found)} values): {listed(found)}."
+    texts = [f"{r['blend']} at {r['weight']:.2f}: {r[metric]:.2f}" for r in curves.to_dict("records")]
+    return f"{title} (n = {len(texts)} values): {listed(texts)}."

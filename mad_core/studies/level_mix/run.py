@@ -60,9 +60,9 @@ class Prepared:
     def under(self, shares: Any) -> dict[str, Estimate]:
         """Each metric and ``cost`` under a mix of levels; NaN where there is none."""
         values, draws = reweighted(self.pairs, shares), reweighted(self.drawn, shares)
-        found = {name: Estimate(float(values[name][0]), draws[name]) for name in METRICS}
+        estimates = {name: Estimate(float(values[name][0]), draws[name]) for name in METRICS}
         price, prices = (np.atleast_1d(expected_cost(r, shares, self.cost)) for r in (self.rates, self.rates_drawn))
-        return found | {"cost": Estimate(float(price[0]), prices)}
+        return estimates | {"cost": Estimate(float(price[0]), prices)}
 
     def aurocs(self) -> dict[int, Estimate]:
         """AUROC of level 0 against each other level, which no mix moves."""
@@ -154,9 +154,9 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
             continue
         means = {label: over_subsets([_known(part[label]) for part in parts]) for label in ("test set", "field")}
         moved = {m: means["field"][m] - value for m, value in means["test set"].items() if m in means["field"]}
-        for label, found in [*means.items(), ("change", moved)]:
+        for label, estimates in [*means.items(), ("change", moved)]:
             rows.append(
-                {"scorer": name, "mix": label} | {k: v for m, e in found.items() for k, v in e.columns(m).items()}
+                {"scorer": name, "mix": label} | {k: v for m, e in estimates.items() for k, v in e.columns(m).items()}
             )
         still += [{"scorer": name, "level": k, **e.columns("auroc")} for k, e in over_subsets(aurocs).items()]
         shifts[name] = moved.get("c_index")
@@ -180,9 +180,9 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     )
 
 
-def _known(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _known(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """Those that have a value."""
-    return {name: value for name, value in found.items() if np.isfinite(value.value)}
+    return {name: value for name, value in estimates.items() if np.isfinite(value.value)}
 
 
 def said(shifts: Mapping[str, Estimate | None], normal: float, images: int) -> str:

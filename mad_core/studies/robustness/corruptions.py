@@ -68,11 +68,11 @@ def corrupted(image: np.ndarray, corruption: str, strength: int, *, image_id: st
     """
     if strength == 0:
         return image
-    known = corruption_of(corruption)
+    kind = corruption_of(corruption)
     if strength not in STRENGTHS:
         raise InputError(f"The strength of a corruption is {STRENGTHS[0]} to {STRENGTHS[-1]}, not {strength}.")
     digest = hashlib.blake2b(f"{seed}\0{image_id}\0{corruption}".encode(), digest_size=8).digest()
-    return known.apply(image, known.amounts[strength - 1], np.random.default_rng(int.from_bytes(digest)))
+    return kind.apply(image, kind.amounts[strength - 1], np.random.default_rng(int.from_bytes(digest)))
 
 
 def corruption_of(name: str) -> Corruption:

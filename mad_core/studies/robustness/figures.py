@@ -48,7 +48,7 @@ NAMES = {
     "moved": "Rotation and shift",
     "occlusion": "Occlusion",
 }
-_NOTHING = "There is nothing to draw."
+_EMPTY = "There is nothing to draw."
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     drawn = [metric_plot(tables, metric, theme) for metric in METRICS]
     levels = tables["detection"]
     figure = against_strength(levels, "auroc", "level", level_looks(levels, theme), title="AUROC", theme=theme)
-    drawn.append(Plot("Detection of each level", figure, _said(levels, "auroc", "level"), _READ_LEVELS))
+    drawn.append(Plot("Detection of each level", figure, _lines_in_words(levels, "auroc", "level"), _READ_LEVELS))
     for corruption in corruptions_of(facts):
         steps = steps_of(facts, corruption)
         title = slider_title(corruption)
@@ -76,7 +76,7 @@ def metric_plot(tables: Mapping[str, pd.DataFrame], metric: str, theme: Theme) -
     curves = tables["curves"]
     looks = scorer_looks(_distinct(curves, "scorer"), theme)
     figure = against_strength(curves, metric, "scorer", looks, title=METRICS[metric], theme=theme)
-    return Plot(title_of(metric), figure, _said(curves, metric, "scorer"), _READ_METRIC)
+    return Plot(title_of(metric), figure, _lines_in_words(curves, metric, "scorer"), _READ_METRIC)
 
 
 def slider_title(corruption: str) -> str:
@@ -123,7 +123,7 @@ def against_strength(
         for each corruption, strength and line.
     """
     if table.empty or value not in table:
-        return sentence_figure(theme, height=160, sentence=_NOTHING)
+        return sentence_figure(theme, height=160, sentence=_EMPTY)
     panels = [name for name in _distinct(table, "corruption") if name]
     across = min(len(panels), ACROSS)
     down = math.ceil(len(panels) / across)
@@ -177,14 +177,14 @@ def _distinct(table: pd.DataFrame, column: str) -> list[str]:
     return [str(name) for name in dict.fromkeys(table[column])] if column in table else []
 
 
-def _said(table: pd.DataFrame, value: str, by: str) -> str:
+def _lines_in_words(table: pd.DataFrame, value: str, by: str) -> str:
     if table.empty or value not in table:
-        return _NOTHING
-    found = []
+        return _EMPTY
+    texts = []
     for row in table.to_dict("records"):
         where = f"{NAMES.get(row['corruption'], row['corruption'])} {row['strength']}" if row["strength"] else "clean"
-        found.append(f"{_key(str(row[by]), by)}, {where}: {row[value]:.2f}")
-    return f"n = {len(found)} values. " + "; ".join(found) + "."
+        texts.append(f"{_key(str(row[by]), by)}, {where}: {row[value]:.2f}")
+    return f"n = {len(texts)} values. " + "; ".join(texts) + "."
 
 
 # -- one image --------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def scorers_of(steps: Sequence[ExampleStep]) -> list[str]:
 
 def describe_pictures(step: ExampleStep) -> str:
     """Which image and whose maps, with the range that a scorer's maps share."""
-    maps = [f"{name}, {found['low']:.3g} to {found['high']:.3g}" for name, found in step["maps"].items()]
+    maps = [f"{name}, {packed['low']:.3g} to {packed['high']:.3g}" for name, packed in step["maps"].items()]
     where = f"{NAMES.get(step['corruption'], step['corruption'])}, strength {step['strength']}"
     return f"The example, {where if step['strength'] else 'clean'}. Maps: {listed(maps) or 'none'}."
 
@@ -280,7 +280,7 @@ def _traces(
 ) -> list[tuple[Any, dict[str, Any]]]:
     """Image and maps of one step with their places; a map keeps the range of its scorer, written on its bar."""
     across = min(len(scorers) + 1, ACROSS)
-    found: list[tuple[Any, dict[str, Any]]] = [(go.Image(source=step["image"], hoverinfo="skip"), _cell(0, across))]
+    traces: list[tuple[Any, dict[str, Any]]] = [(go.Image(source=step["image"], hoverinfo="skip"), _cell(0, across))]
     layout: Any = figure.layout
     for number, name in enumerate(scorers, start=1):
         kept = step["maps"].get(name)
@@ -303,5 +303,5 @@ def _traces(
         }
         heat = go.Heatmap(z=values, zmin=low, zmax=high)
         heat.update(colorscale="Viridis", colorbar=bar, zsmooth="best", hovertemplate="%{z:.3g}<extra></extra>")
-        found.append((heat, _cell(number, across)))
-    return found
+        traces.append((heat, _cell(number, across)))
+    return traces

@@ -43,12 +43,12 @@ def run(work: Work) -> Finding:
     sample = sample_of(work, images=QUICK_IMAGES)
     example = example_of(work)
     scored = SpoiltScores(work, conditions, example).all_of(runs, sample)
-    found = robustness(scored.cells, sample.names, draws=sample.draws, seed=work.seed)
+    finding = robustness(scored.cells, sample.names, draws=sample.draws, seed=work.seed)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     amounts = {name: list(CORRUPTIONS[name].amounts) for name in dict.fromkeys(c for c, _ in conditions)}
-    facts = {**found.facts, **sample.facts(), "amounts": amounts, "example": scored.pictures(sample.names)}
+    facts = {**finding.facts, **sample.facts(), "amounts": amounts, "example": scored.pictures(sample.names)}
     strip = {"The example": [example.image_id]}
-    return Finding(found.study, found.title, start + found.sentence, found.caveat, found.tables, facts, strip)
+    return Finding(finding.study, finding.title, start + finding.sentence, finding.caveat, finding.tables, facts, strip)
 
 
 def _conditions(work: Work) -> list[Condition]:
@@ -74,19 +74,19 @@ def robustness(cells: pd.DataFrame, names: Mapping[str, str], *, draws: int, see
         Of the bootstrap over images, stratified by level, paired between conditions.
     """
     complete = _complete(cells)
-    found = {run_id: _estimates(parts, draws=draws, seed=seed) for run_id, parts in complete.items()}
-    losses = {run_id: _losses(conditions) for run_id, conditions in found.items()}
+    estimates = {run_id: _estimates(parts, draws=draws, seed=seed) for run_id, parts in complete.items()}
+    losses = {run_id: _losses(conditions) for run_id, conditions in estimates.items()}
     by_level = _level_losses(losses.values())
     used = {names[run_id]: sum(map(len, complete.get(run_id, {}).values())) for run_id in dict.fromkeys(cells["run"])}
     return Finding(
         "robustness",
         "Robustness against corruption",
-        " ".join([_levels_in_words(by_level), *_scorers_in_words(found, names)]),
+        " ".join([_levels_in_words(by_level), *_scorers_in_words(estimates, names)]),
         CAVEAT + _left_out(cells, used),
         {
-            "curves": pd.DataFrame(_curves(found, names)),
-            "levels": pd.DataFrame(_of_levels(found, names)),
-            "detection": pd.DataFrame(_detection(found.values())),
+            "curves": pd.DataFrame(_curves(estimates, names)),
+            "levels": pd.DataFrame(_of_levels(estimates, names)),
+            "detection": pd.DataFrame(_detection(estimates.values())),
             "losses": pd.DataFrame([{"level": level} | loss.columns("loss") for level, loss in by_level.items()]),
             "breaks": _breaks(losses, names),
         },
@@ -99,9 +99,9 @@ def _by(table: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _mean(parts: Sequence[Estimate]) -> Estimate:
-    found = mean(parts)
-    assert found is not None
-    return found
+    average = mean(parts)
+    assert average is not None
+    return average
 
 
 def _complete(cells: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
@@ -109,14 +109,14 @@ def _complete(cells: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
 
     A run without any image of which it has all scores is left out of that subset.
     """
-    found: dict[str, dict[str, pd.DataFrame]] = {}
+    complete: dict[str, dict[str, pd.DataFrame]] = {}
     for subset, rows in _by(cells, "subset"):
         tables = {run_id: table for run_id, own in _by(rows, "run") if len(table := _wide(own))}
         shared = set.intersection(*(set(table.index) for table in tables.values())) if tables else set()
         for run_id, table in tables.items():
             own: Any = table[table.index.isin(list(shared))]
-            found.setdefault(run_id, {})[subset] = own
-    return found
+            complete.setdefault(run_id, {})[subset] = own
+    return complete
 
 
 def _wide(rows: pd.DataFrame) -> pd.DataFrame:
@@ -138,8 +138,8 @@ def _estimates(tables: Mapping[str, pd.DataFrame], *, draws: int, seed: int) -> 
         for column in wide.columns:
             condition = str(column[0]), int(column[1])
             scores = wide[column].to_numpy(dtype=np.float64)
-            found = of_subset(levels, scores, subset, draws=draws, seed=seed, by_level=True) if len(wide) else {}
-            parts.setdefault(condition, []).append(found)
+            values = of_subset(levels, scores, subset, draws=draws, seed=seed, by_level=True) if len(wide) else {}
+            parts.setdefault(condition, []).append(values)
     return {condition: over_subsets(parts[condition]) for condition in sorted(parts)}
 
 
@@ -172,8 +172,8 @@ def _losses(conditions: Estimates) -> dict[LostLevel, Estimate]:
 def _level_losses(losses: Iterable[Mapping[LostLevel, Estimate]]) -> dict[int, Estimate]:
     """The mean loss of each level over corruptions, strengths and scorers."""
     by_level: dict[int, list[Estimate]] = {}
-    for found in losses:
-        for place, loss in found.items():
+    for of_scorer in losses:
+        for place, loss in of_scorer.items():
             by_level.setdefault(place.level, []).append(loss)
     return {level: _mean(parts) for level, parts in sorted(by_level.items())}
 
@@ -181,17 +181,17 @@ def _level_losses(losses: Iterable[Mapping[LostLevel, Estimate]]) -> dict[int, E
 # -- tables -----------------------------------------------------------------------------------------
 
 
-def _curves(found: Mapping[str, Estimates], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _curves(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """A row for each scorer and condition: the metrics over all levels."""
-    for run_id, conditions in found.items():
+    for run_id, conditions in estimates.items():
         for (corruption, strength), values in conditions.items():
             place = {"scorer": names[run_id], "corruption": corruption, "strength": strength}
             yield place | {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
 
 
-def _of_levels(found: Mapping[str, Estimates], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _of_levels(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """A row for each scorer, condition and level: its detection, and what of it is lost."""
-    for run_id, conditions in found.items():
+    for run_id, conditions in estimates.items():
         clean = _detected(conditions.get(CLEAN, {}))
         for (corruption, strength), values in conditions.items():
             for level, value in _detected(values).items():
@@ -199,10 +199,10 @@ def _of_levels(found: Mapping[str, Estimates], names: Mapping[str, str]) -> Iter
                 yield place | value.columns("auroc") | (clean[level] - value).columns("loss")
 
 
-def _detection(found: Iterable[Estimates]) -> Iterator[dict[str, Any]]:
+def _detection(estimates: Iterable[Estimates]) -> Iterator[dict[str, Any]]:
     """A row for each condition and level: its detection, the scorers averaged draw by draw."""
     parts: dict[tuple[Condition, int], list[Estimate]] = {}
-    for conditions in found:
+    for conditions in estimates:
         for condition, values in conditions.items():
             for level, value in _detected(values).items():
                 parts.setdefault((condition, level), []).append(value)
@@ -217,9 +217,9 @@ def _breaks(losses: Mapping[str, Mapping[LostLevel, Estimate]], names: Mapping[s
     ``breaks_at`` is None where no strength is.
     """
     rows = []
-    for run_id, found in losses.items():
-        clear = clearly_above(found)
-        for corruption, level in dict.fromkeys((place.corruption, place.level) for place in found):
+    for run_id, of_scorer in losses.items():
+        clear = clearly_above(of_scorer)
+        for corruption, level in dict.fromkeys((place.corruption, place.level) for place in of_scorer):
             at = [place.strength for place in clear if (place.corruption, place.level) == (corruption, level)]
             row = {"scorer": names[run_id], "corruption": corruption, "level": level}
             rows.append(row | {"breaks_at": min(at, default=None)})
@@ -231,10 +231,10 @@ def _left_out(cells: pd.DataFrame, used: Mapping[str, int]) -> str:
     images = len(set(cells["image_id"]))
     most = max(used.values(), default=0)
     gone = [name for name, count in used.items() if not count]
-    said = f" {listed(gone)} scored no image under every corruption and is left out." if gone else ""
+    sentence = f" {listed(gone)} scored no image under every corruption and is left out." if gone else ""
     if most < images:
-        said += f" {images - most:,} of {images:,} images have no score under some corruption and are left out."
-    return said
+        sentence += f" {images - most:,} of {images:,} images have no score under some corruption and are left out."
+    return sentence
 
 
 # -- in words ---------------------------------------------------------------------------------------
@@ -256,10 +256,10 @@ def _levels_in_words(losses: Mapping[int, Estimate]) -> str:
     return f"No clear difference between the levels in how much detection they lose ({average})."
 
 
-def _scorers_in_words(found: Mapping[str, Estimates], names: Mapping[str, str]) -> list[str]:
+def _scorers_in_words(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> list[str]:
     """For each scorer the corruption that costs it most of its C-index at full strength."""
-    said = []
-    for run_id, conditions in found.items():
+    sentences = []
+    for run_id, conditions in estimates.items():
         clean = conditions.get(CLEAN, {}).get("c_index")
         if clean is None:
             continue
@@ -267,15 +267,15 @@ def _scorers_in_words(found: Mapping[str, Estimates], names: Mapping[str, str]) 
         lost = {c: clean - conditions[c, s]["c_index"] for c, s in top.items() if "c_index" in conditions[c, s]}
         clear = clearly_above(lost)
         if not clear:
-            said.append(f"{names[run_id]} shows no clear loss of C-index ({clean.value:.2f} on clean images).")
+            sentences.append(f"{names[run_id]} shows no clear loss of C-index ({clean.value:.2f} on clean images).")
             continue
         worst = max(clear, key=lambda corruption: lost[corruption].value)
         title = CORRUPTIONS[worst].title if worst in CORRUPTIONS else worst
-        said.append(
+        sentences.append(
             f"{names[run_id]} loses most to {_small(title)} at strength {top[worst]}: C-index {clean.value:.2f} to "
             f"{conditions[worst, top[worst]]['c_index'].value:.2f}, a loss of {lost[worst].in_words()}."
         )
-    return said
+    return sentences
 
 
 def _small(title: str) -> str:

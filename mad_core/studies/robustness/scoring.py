@@ -124,47 +124,47 @@ class SpoiltScores:
         wanted = {condition: self._items(subset, rows) for condition in self.conditions}
         if subset == self.example.subset:
             wanted = {CLEAN: [(self.example.image_id, self.example.path)]} | wanted
-        there = {condition: self._kept(run).read(self._key(run, subset, condition)) for condition in wanted}
-        missing = {condition: self._missing(items, there[condition]) for condition, items in wanted.items()}
+        cached = {condition: self._kept(run).read(self._key(run, subset, condition)) for condition in wanted}
+        missing = {condition: self._missing(items, cached[condition]) for condition, items in wanted.items()}
         if any(missing.values()):
             with fitted_scorer(self.work, run, subset) as scorer:
                 for condition, items in missing.items():
                     key = self._key(run, subset, condition)
                     for start in range(0, len(items), CHUNK):
-                        self._score(scorer, condition, items[start : start + CHUNK], there[condition])
-                        self._kept(run).write(key, there[condition])
-        for condition, found in there.items():
+                        self._score(scorer, condition, items[start : start + CHUNK], cached[condition])
+                        self._kept(run).write(key, cached[condition])
+        for condition, values in cached.items():
             if condition != CLEAN:
-                self.rows.append(_cell(rows, condition, found["scores"]))
-            if found.get("map") and found["example"] == self.example.image_id:
-                self.maps[run.id, condition] = unpacked(found["map"])
+                self.rows.append(_cell(rows, condition, values["scores"]))
+            if values.get("map") and values["example"] == self.example.image_id:
+                self.maps[run.id, condition] = unpacked(values["map"])
 
     def _items(self, subset: str, rows: pd.DataFrame) -> list[tuple[str, str]]:
         """Ids and files of the images to score, the example among them where it is of this subset."""
         first = {self.example.image_id: self.example.path} if subset == self.example.subset else {}
         return list((first | dict(zip(rows["image_id"], rows["path"], strict=True))).items())
 
-    def _missing(self, items: Sequence[tuple[str, str]], there: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def _missing(self, items: Sequence[tuple[str, str]], cached: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Those that are not kept; the example also where its map is not."""
-        known = set(there.get("scores", {}))
-        if there.get("example") != self.example.image_id:
-            known.discard(self.example.image_id)
-        found = [item for item in items if item[0] not in known]
-        self._step(len(items) - len(found))
-        return found
+        scored = set(cached.get("scores", {}))
+        if cached.get("example") != self.example.image_id:
+            scored.discard(self.example.image_id)
+        missing = [item for item in items if item[0] not in scored]
+        self._step(len(items) - len(missing))
+        return missing
 
     def _score(
-        self, scorer: FittedScorer, condition: Condition, items: Sequence[tuple[str, str]], there: dict[str, Any]
+        self, scorer: FittedScorer, condition: Condition, items: Sequence[tuple[str, str]], cached: dict[str, Any]
     ) -> None:
         """Put the scores of some images, and the example's map, into what is there."""
-        found = self._spoilt_scores(scorer, items, condition)
-        scores = there.setdefault("scores", {})
+        spoilt = self._spoilt_scores(scorer, items, condition)
+        scores = cached.setdefault("scores", {})
         for image_id, _ in items:
-            scored = found.get(image_id)
+            scored = spoilt.get(image_id)
             scores[image_id] = scored.score if scored else None
             if image_id == self.example.image_id:
-                there["example"] = image_id
-                there["map"] = packed(scored.map) if scored is not None and scored.map is not None else None
+                cached["example"] = image_id
+                cached["map"] = packed(scored.map) if scored is not None and scored.map is not None else None
         self._step(len(items))
 
     def _spoilt_scores(
@@ -237,9 +237,9 @@ class SpoiltScores:
 
 def _cell(rows: pd.DataFrame, condition: Condition, scores: Mapping[str, float | None]) -> pd.DataFrame:
     values = [scores.get(image_id) for image_id in rows["image_id"]]
-    known = [math.nan if value is None else float(value) for value in values]
+    numbers = [math.nan if value is None else float(value) for value in values]
     cell: Any = rows[["run", "subset", "image_id", "level"]]
-    return cell.assign(corruption=condition[0], strength=condition[1], score=known)
+    return cell.assign(corruption=condition[0], strength=condition[1], score=numbers)
 
 
 # -- small pictures -----------------------------------------------------------------------------------
@@ -263,7 +263,9 @@ def packed(anomaly_map: np.ndarray, low: float | None = None, high: float | None
     return {"shape": list(small.shape), "low": low, "high": high, "data": data}
 
 
-def unpacked(found: Mapping[str, Any]) -> np.ndarray:
+def unpacked(packed_map: Mapping[str, Any]) -> np.ndarray:
     """The inverse of :func:`packed`, float32, to a 255th of its range."""
-    values = np.frombuffer(base64.b64decode(found["data"]), dtype=np.uint8).reshape(found["shape"])
-    return (found["low"] + values.astype(np.float32) / 255 * (found["high"] - found["low"])).astype(np.float32)
+    values = np.frombuffer(base64.b64decode(packed_map["data"]), dtype=np.uint8).reshape(packed_map["shape"])
+    return (packed_map["low"] + values.astype(np.float32) / 255 * (packed_map["high"] - packed_map["low"])).astype(
+        np.float32
+    )

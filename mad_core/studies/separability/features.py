@@ -47,24 +47,24 @@ def features(
     places : ndarray of shape (m,)
         Which rows of ``images`` they are of.
     """
-    kept = _Kept(work.store.settings.studies / dataset_id / "separability", _digest(work, space))
+    kept = _FeatureCache(work.store.settings.studies / dataset_id / "separability", _digest(work, space))
     names = images["content_hash"].tolist()
-    known = {name: vector for name in set(names) if (vector := kept.read(name)) is not None}
-    missing = {name: path for name, path in zip(names, images["path"].tolist(), strict=True) if name not in known}
+    vectors = {name: vector for name in set(names) if (vector := kept.read(name)) is not None}
+    missing = {name: path for name, path in zip(names, images["path"].tolist(), strict=True) if name not in vectors}
     progress(len(names) - len(missing))
     if missing:
-        _encode(work, space, missing, known, kept, lambda done: progress(len(names) - len(missing) + done))
-    places = [number for number, name in enumerate(names) if name in known]
-    found = np.array([known[names[number]] for number in places], dtype=np.float64)
-    return found, np.array(places, dtype=int)
+        _encode(work, space, missing, vectors, kept, lambda done: progress(len(names) - len(missing) + done))
+    places = [number for number, name in enumerate(names) if name in vectors]
+    matrix = np.array([vectors[names[number]] for number in places], dtype=np.float64)
+    return matrix, np.array(places, dtype=int)
 
 
 def _encode(
     work: Work,
     space: str,
     missing: Mapping[str, str],
-    known: dict[str, np.ndarray],
-    kept: _Kept,
+    vectors: dict[str, np.ndarray],
+    kept: _FeatureCache,
     progress: Progress,
 ) -> None:
     """Compute what is missing, image by image, and keep it at once; an image that cannot be read is left out."""
@@ -77,7 +77,7 @@ def _encode(
         for done, one in enumerate(load(items, _ENCODERS[space](work))):
             work.check_cancel()
             if one.value is not None and np.isfinite(one.value).all():
-                known[one.item.image_id] = one.value
+                vectors[one.item.image_id] = one.value
                 kept.write(one.item.image_id, one.value)
             progress(done + 1)
 
@@ -116,8 +116,8 @@ def _filters(work: Work) -> Encoder:
     def encode(image: np.ndarray) -> np.ndarray:
         small = scaled(image, SIDE / (image.shape[0] * image.shape[1]) ** 0.5, SIDE)
         pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
-        found = torch.log1p(responses(pixels.to(work.device), 2 * _GRID))
-        return torch.cat([found.mean((1, 2)), found.amax((1, 2))]).cpu().numpy()
+        energies = torch.log1p(responses(pixels.to(work.device), 2 * _GRID))
+        return torch.cat([energies.mean((1, 2)), energies.amax((1, 2))]).cpu().numpy()
 
     return encode
 
@@ -140,20 +140,20 @@ def _digest(work: Work, space: str) -> str:
     """Changes with the weights and with the code that makes the vectors."""
     from mad_core.scorers.features import weights
 
-    found = hashlib.blake2b(space.encode(), digest_size=16)
+    digest = hashlib.blake2b(space.encode(), digest_size=16)
     if space == FORMULA:
-        found.update(str(weights.digest(_weights(work))).encode())
+        digest.update(str(weights.digest(_weights(work))).encode())
     for name in _CODE[space]:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin is not None:
-            found.update(Path(spec.origin).read_bytes())
-    return found.hexdigest()
+            digest.update(Path(spec.origin).read_bytes())
+    return digest.hexdigest()
 
 
 # -- on disk --------------------------------------------------------------------------------------
 
 
-class _Kept:
+class _FeatureCache:
     """Vectors on disk, a file each, so that a study that was stopped goes on and a larger one starts from them."""
 
     def __init__(self, folder: Path, digest: str) -> None:
@@ -166,10 +166,10 @@ class _Kept:
     def read(self, content_hash: str) -> np.ndarray | None:
         """The vector of an image of this content; None where there is none that can be read."""
         try:
-            found = np.load(self._path(content_hash), allow_pickle=False)
+            vector = np.load(self._path(content_hash), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return found if found.ndim == 1 and np.isfinite(found).all() else None
+        return vector if vector.ndim == 1 and np.isfinite(vector).all() else None
 
     def write(self, content_hash: str, vector: np.ndarray) -> None:
         """Keep a vector, all or nothing; a full disk only costs the next time."""

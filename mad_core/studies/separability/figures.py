@@ -109,14 +109,14 @@ def level_distances(pairs: pd.DataFrame, order: list[str], *, theme: Theme, widt
     order : list of str
         Subsets in the order of their panels.
     """
-    known: Any = pairs[pairs["between_within"].notna()]
-    if known.empty:
+    measured: Any = pairs[pairs["between_within"].notna()]
+    if measured.empty:
         return sentence_figure(theme, height=160, sentence="No two levels have a distance within them.")
-    span = max(float((known["between_within"] - _ONE).abs().max()), 0.02)
-    most = max(len(_levels(known, name)) for name in order) - 1
+    span = max(float((measured["between_within"] - _ONE).abs().max()), 0.02)
+    most = max(len(_levels(measured, name)) for name in order) - 1
     figure = _panels(theme, len(order), _CELL * max(most, 2), width)
     for place, name in enumerate(order):
-        rows: Any = known[known["subset"] == name]
+        rows: Any = measured[measured["subset"] == name]
         levels = _levels(rows, name)
         x = {float(level): number for number, level in enumerate(levels[1:])}
         y = {float(level): number for number, level in enumerate(levels[:-1])}
@@ -164,8 +164,8 @@ def _share(value: float, span: float) -> float:
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
-    said = f"{row['between_within']:.2f}"
-    return said if _clear(row) else f"({said})"
+    text = f"{row['between_within']:.2f}"
+    return text if _clear(row) else f"({text})"
 
 
 def _clear(row: Mapping[Any, Any]) -> bool:
@@ -176,13 +176,13 @@ def _clear(row: Mapping[Any, Any]) -> bool:
 
 def describe_level_distances(pairs: pd.DataFrame, order: list[str]) -> str:
     """Every pair of levels of every subset, in words."""
-    known: Any = pairs[pairs["between_within"].notna()]
-    said = []
+    measured: Any = pairs[pairs["between_within"].notna()]
+    sentences = []
     for name in order:
-        rows = known[known["subset"] == name].to_dict("records")
+        rows = measured[measured["subset"] == name].to_dict("records")
         cells = [f"L{row['level']:g} and L{row['other']:g} {_cell(row)}" for row in rows]
-        said.append(f"{name}: {listed(cells) or 'none'}.")
-    return f"In brackets: not clearly apart, the 95 % interval holds 1. {' '.join(said)}"
+        sentences.append(f"{name}: {listed(cells) or 'none'}.")
+    return f"In brackets: not clearly apart, the 95 % interval holds 1. {' '.join(sentences)}"
 
 
 # -- levels ---------------------------------------------------------------------------------------
@@ -207,25 +207,25 @@ def level_silhouettes(levels: pd.DataFrame, order: list[str], *, theme: Theme, w
     figure = _panels(theme, len(order), _LINE * max(most, 2), width)
     for place, name in enumerate(order):
         rows: Any = levels[levels["subset"] == name]
-        known = rows["level"].astype("float64").tolist()
+        scale = rows["level"].astype("float64").tolist()
         values, intervals = column(rows, "silhouette")
         axes = _axes(place)
-        for number, (level, value, interval) in enumerate(zip(known, values, intervals, strict=True)):
+        for number, (level, value, interval) in enumerate(zip(scale, values, intervals, strict=True)):
             if value is None:
                 continue
-            colour = level_colour(level, known, theme)
+            colour = level_colour(level, scale, theme)
             edge = outline(colour, theme)
             if interval:
                 line = {"color": edge, "width": 2}
                 ends_of = {"x": interval, "y": [number, number], "mode": "lines", "line": line}
                 figure.add_trace(go.Scatter(**ends_of, hoverinfo="skip", **axes))
             mark = {"color": colour, "size": 10, "line": {"color": edge, "width": 1.5}}
-            said = f"{escaped(name)}, L{level:g}: {_silhouette(value, interval)}"
+            hover = f"{escaped(name)}, L{level:g}: {_silhouette(value, interval)}"
             dot: dict[str, Any] = {"x": [value], "y": [number], "mode": "markers", "marker": mark}
-            figure.add_trace(go.Scatter(**dot, hoverinfo="text", text=said, **axes))
+            figure.add_trace(go.Scatter(**dot, hoverinfo="text", text=hover, **axes))
         zero = {"xref": axes["xaxis"], "yref": f"{axes['yaxis']} domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1}
         figure.add_shape(type="line", **zero, layer="below", line={"color": tones.muted, "width": 1, "dash": "dot"})
-        _label(figure, place, name, None, [f"L{v:g}" for v in known], theme, width)
+        _label(figure, place, name, None, [f"L{v:g}" for v in scale], theme, width)
         figure.update_layout({_long("xaxis", place): {"range": [low - pad, high + pad], "nticks": 4}})
     add_note(figure, "0: levels overlap", theme)
     return figure
@@ -233,7 +233,7 @@ def level_silhouettes(levels: pd.DataFrame, order: list[str], *, theme: Theme, w
 
 def describe_level_silhouettes(levels: pd.DataFrame, order: list[str]) -> str:
     """Every level of every subset, in words."""
-    said = []
+    sentences = []
     for name in order:
         rows: Any = levels[levels["subset"] == name]
         values, intervals = column(rows, "silhouette")
@@ -242,8 +242,8 @@ def describe_level_silhouettes(levels: pd.DataFrame, order: list[str]) -> str:
             for level, images, value, interval in zip(rows["level"], rows["images"], values, intervals, strict=True)
             if value is not None
         ]
-        said.append(f"{name}: {listed(each) or 'none'}.")
-    return " ".join(said)
+        sentences.append(f"{name}: {listed(each) or 'none'}.")
+    return " ".join(sentences)
 
 
 def _silhouette(value: float, interval: list[float] | None) -> str:

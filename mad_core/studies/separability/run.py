@@ -101,8 +101,8 @@ def run(work: Work) -> Finding:
         "features": work.parameters["features"],
         "datasets": {dataset_id: dataset.name for dataset_id, dataset in sources.items()},
     }
-    said = finding.sentence
-    return replace(finding, sentence=start + said[0].lower() + said[1:] if start else said, facts=facts)
+    sentence = finding.sentence
+    return replace(finding, sentence=start + sentence[0].lower() + sentence[1:] if start else sentence, facts=facts)
 
 
 def _sources(work: Work) -> dict[str, Dataset]:
@@ -114,15 +114,15 @@ def _sources(work: Work) -> dict[str, Dataset]:
         If no other imported dataset has that name or id.
     """
     named = str(work.parameters["against"]).strip()
-    found = {work.dataset_id: work.dataset}
+    sources = {work.dataset_id: work.dataset}
     if not named:
-        return found
+        return sources
     others = {info.id: info.name for info in work.store.datasets() if info.id != work.dataset_id}
     ids = [dataset_id for dataset_id, name in others.items() if named in (dataset_id, name)]
     if not ids:
-        known = ", ".join(others.values()) or "none"
-        raise InputError(f"No other imported dataset is called '{named}'; others here: {known}.")
-    return found | {ids[0]: work.store.dataset(ids[0])}
+        names = ", ".join(others.values()) or "none"
+        raise InputError(f"No other imported dataset is called '{named}'; others here: {names}.")
+    return sources | {ids[0]: work.store.dataset(ids[0])}
 
 
 def _once(dataset: Dataset) -> Dataset:
@@ -159,13 +159,13 @@ def separability(
             f"No subset has two levels with {FEWEST} readable test images each, so there is nothing to separate."
         )
     learn = min(len(place.levels) for place in usable.values()) * (FOLDS - 1) // FOLDS
-    found = {
-        name: _measured(place, draws, np.random.default_rng([seed, number]), learn, step)
+    results = {
+        name: _separation_of(place, draws, np.random.default_rng([seed, number]), learn, step)
         for number, (name, place) in enumerate(usable.items())
     }
-    probes = {name: one.whole["probe_c_index"] for name, one in found.items()}
+    probes = {name: one.whole["probe_c_index"] for name, one in results.items()}
     order = order_of(probes)
-    domains, gap = _domains(usable, found)
+    domains, gap = _domains(usable, results)
     facts: dict[str, Any] = {
         "folds": FOLDS,
         "penalty": PENALTY,
@@ -176,18 +176,18 @@ def separability(
         "confidence_of_pairs": None if order is None else order.confidence,
         "medical_less_others": None if gap is None else {"value": gap.value, "interval": gap.interval()},
     }
-    said = [_subsets_in_words(probes, order), *_medical_in_words(usable, gap), _numbers_in_words(probes)]
+    sentences = [_subsets_in_words(probes, order), *_medical_in_words(usable, gap), _numbers_in_words(probes)]
     return Finding(
         "separability",
         "Separability of levels in feature space",
-        " ".join(said),
+        " ".join(sentences),
         "It holds for these features and a linear probe: another backbone may separate what this one does not. "
         f"The probe learns from {learn} images everywhere, but a subset with more levels, or with levels that lie "
         "further apart, is easier. Intervals are over images; the subsets are taken as they are.",
         {
-            "subsets": pd.DataFrame([_row(name, usable[name], one) for name, one in found.items()]),
-            "levels": pd.DataFrame([row for name, one in found.items() for row in one.levels(name)]),
-            "pairs": pd.DataFrame([row for name, one in found.items() for row in one.pairs(name)]),
+            "subsets": pd.DataFrame([_row(name, usable[name], one) for name, one in results.items()]),
+            "levels": pd.DataFrame([row for name, one in results.items() for row in one.levels(name)]),
+            "pairs": pd.DataFrame([row for name, one in results.items() for row in one.pairs(name)]),
             "domains": domains,
         },
         facts,
@@ -197,8 +197,8 @@ def separability(
 def _usable(place: SubsetFeatures) -> SubsetFeatures | None:
     """Levels rounded up, small ones left out; None where fewer than two are left."""
     levels = np.ceil(place.levels)
-    known, counts = np.unique(levels, return_counts=True)
-    kept = np.isin(levels, known[counts >= FEWEST])
+    distinct, counts = np.unique(levels, return_counts=True)
+    kept = np.isin(levels, distinct[counts >= FEWEST])
     if len(np.unique(levels[kept])) < 2:
         return None
     return replace(place, vectors=place.vectors[kept], levels=levels[kept])
@@ -208,7 +208,7 @@ def _usable(place: SubsetFeatures) -> SubsetFeatures | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _Separation:
     """One subset: values with their draws."""
 
     levels_known: np.ndarray
@@ -222,8 +222,8 @@ class _Found:
         """A row for each level."""
         each = zip(self.levels_known, self.counts, self.silhouettes, strict=True)
         return [
-            {"subset": subset, "level": int(level), "images": int(count)} | found.columns("silhouette")
-            for level, count, found in each
+            {"subset": subset, "level": int(level), "images": int(count)} | result.columns("silhouette")
+            for level, count, result in each
         ]
 
     def pairs(self, subset: str) -> list[dict[str, Any]]:
@@ -237,11 +237,11 @@ class _Found:
         ]
 
 
-def _measured(
+def _separation_of(
     place: SubsetFeatures, draws: int, rng: np.random.Generator, learn: int, step: Callable[[], None]
-) -> _Found:
+) -> _Separation:
     levels = place.levels
-    known, counts = np.unique(levels, return_counts=True)
+    distinct, counts = np.unique(levels, return_counts=True)
     space = products_and_distances(standardised(place.vectors))
     value = measured(*space, levels, rng, learn)
     parts: list[Separation] = []
@@ -258,40 +258,42 @@ def _measured(
         plain = spread(at, over)
         return replace(plain, draws=np.clip(plain.draws + rng.normal(0, 0.5 / images, len(over)), 0, 1))
 
-    pairs = [(i, j) for i in range(len(known)) for j in range(i + 1, len(known))]
-    return _Found(
-        known,
+    pairs = [(i, j) for i in range(len(distinct)) for j in range(i + 1, len(distinct))]
+    return _Separation(
+        distinct,
         counts,
         {
             "probe_c_index": share(value.order, drawn.order, len(levels)),
             "silhouette": spread(value.silhouette, drawn.silhouette),
             "between_within": spread(value.ratio, drawn.ratio),
         },
-        [spread(value.silhouettes[i], drawn.silhouettes[:, i]) for i in range(len(known))],
+        [spread(value.silhouettes[i], drawn.silhouettes[:, i]) for i in range(len(distinct))],
         {(i, j): spread(value.ratios[i, j], drawn.ratios[:, i, j]) for i, j in pairs},
         {(i, j): share(value.orders[i, j], drawn.orders[:, i, j], int(counts[i] + counts[j])) for i, j in pairs},
     )
 
 
-def _row(name: str, place: SubsetFeatures, found: _Found) -> dict[str, Any]:
+def _row(name: str, place: SubsetFeatures, result: _Separation) -> dict[str, Any]:
     row = {"subset": name, "dataset": place.dataset, "domain": place.domain, "images": len(place.levels)}
-    row["levels"] = len(found.levels_known)
+    row["levels"] = len(result.levels_known)
     for measure in _MEASURES:
-        row |= found.whole[measure].columns(measure)
+        row |= result.whole[measure].columns(measure)
     return row
 
 
-def _domains(places: Mapping[str, SubsetFeatures], found: Mapping[str, _Found]) -> tuple[pd.DataFrame, Estimate | None]:
+def _domains(
+    places: Mapping[str, SubsetFeatures], results: Mapping[str, _Separation]
+) -> tuple[pd.DataFrame, Estimate | None]:
     """The plain mean of each measure over the subsets of a domain; and the probe's, medical less the others."""
     rows = []
     for domain in sorted({place.domain for place in places.values()}):
         row: dict[str, Any] = {"domain": domain, "subsets": sum(p.domain == domain for p in places.values())}
         for measure in _MEASURES:
-            over = mean([found[name].whole[measure] for name, place in places.items() if place.domain == domain])
+            over = mean([results[name].whole[measure] for name, place in places.items() if place.domain == domain])
             row |= over.columns(measure) if over else {}
         rows.append(row)
     medical, others = (
-        mean([found[name].whole["probe_c_index"] for name, place in places.items() if place.domain in domains])
+        mean([results[name].whole["probe_c_index"] for name, place in places.items() if place.domain in domains])
         for domains in ((MEDICAL,), NOT_MEDICAL)
     )
     return pd.DataFrame(rows), medical - others if medical and others else None
