@@ -75,8 +75,9 @@ def test_a_study_is_a_folder_and_perhaps_a_section(
     do(home)
     test.run()
     assert not test.exception, test.exception
-    assert READ_MEANS in written(test) and "**Mean of each run**" in written(test)
-    assert f"Live on {home.store.dataset_info(home.dataset).name}." in written(test)
+    text = written(test).replace("\\", "")
+    assert READ_MEANS in text and "**Mean of each run**" in text
+    assert f"Live on {home.store.dataset_info(home.dataset).name}." in text
 
 
 def test_a_failed_study_says_why_and_strips_show_images(
