@@ -152,7 +152,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
             ]
         if not parts:
             continue
-        means = {label: over_subsets([_known(part[label]) for part in parts]) for label in ("test set", "field")}
+        means = {label: over_subsets([_finite(part[label]) for part in parts]) for label in ("test set", "field")}
         moved = {m: means["field"][m] - value for m, value in means["test set"].items() if m in means["field"]}
         for label, estimates in [*means.items(), ("change", moved)]:
             rows.append(
@@ -166,7 +166,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     return Finding(
         "level-mix",
         "Levels as in the field",
-        start + said(shifts, parameters["normal"], int(fewest)),
+        start + conclusion(shifts, parameters["normal"], int(fewest)),
         "Only the shares of the levels change: images of a level in the field are taken to be like those of the test "
         "set. The cost is that of cuts placed for the test set's own shares, each image called by cuts that were "
         "placed on others; cuts placed for the field would cost less there.",
@@ -180,12 +180,12 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     )
 
 
-def _known(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _finite(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """Those that have a value."""
     return {name: value for name, value in estimates.items() if np.isfinite(value.value)}
 
 
-def said(shifts: Mapping[str, Estimate | None], normal: float, images: int) -> str:
+def conclusion(shifts: Mapping[str, Estimate | None], normal: float, images: int) -> str:
     """What the mix does to the C-index, from the intervals of the change.
 
     They are widened for the number of scorers, and for few images in the smallest level.
