@@ -37,12 +37,13 @@ from mad_core.audit.events import (
     to_redo,
     undone,
 )
-from mad_core.audit.matching import chunks, place
+from mad_core.audit.matching import place
 from mad_core.datasets.dataset import Dataset, level_key
 from mad_core.errors import AccessError, InputError, NotFoundError
 from mad_core.runs.database.engine import Database
-from mad_core.runs.database.schema import audit_events, audit_places, datasets, images, reviewers
+from mad_core.runs.database.schema import audit_events, audit_places, reviewers
 from mad_core.runs.store import Store
+from mad_core.runs.store.datasets import chunks, image_row
 
 Role = Literal["viewer", "reviewer", "adjudicator"]
 ROLES: tuple[Role, ...] = ("viewer", "reviewer", "adjudicator")
@@ -260,7 +261,7 @@ class AuditStore:
     def _filled(self, connection: Connection, event: Event, dataset: Dataset) -> Event:
         if event.kind == "undo":
             return self._filled_undo(connection, event, dataset.version)
-        row = _image(connection, event.dataset_id, event.image_id)
+        row = image_row(connection, event.dataset_id, event.image_id)
         if event.kind in ("level", "anchor", "adjudicate") and event.after is not None:
             allowed = levels_of(dataset, row["subset"])
             if event.after not in allowed:
@@ -270,7 +271,7 @@ class AuditStore:
                 )
         other = {"other": None, "other_hash": "", "other_path": ""}
         if event.kind == "compare":
-            second = _image(connection, event.dataset_id, event.other or "")
+            second = image_row(connection, event.dataset_id, event.other or "")
             if second["subset"] != row["subset"]:
                 raise InputError("Two images of different subsets cannot be compared; their levels mean other things.")
             other = {
@@ -661,18 +662,6 @@ def _placed_events(
         for *values, here, other in connection.execute(one)
         if (facts := dict(zip(names, values, strict=True)))
     ]
-
-
-def _image(connection: Connection, dataset_id: str, image_id: str) -> Mapping[Any, Any]:
-    row = (
-        connection.execute(sa.select(images).where(images.c.dataset_id == dataset_id, images.c.image_id == image_id))
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        name = connection.execute(sa.select(datasets.c.name).where(datasets.c.id == dataset_id)).scalar()
-        raise NotFoundError(f"Image '{image_id}' is not in dataset '{name or dataset_id}'.")
-    return row
 
 
 def _next_time(connection: Connection, event: Event) -> float:

@@ -12,12 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from mad_core.audit.events import Event
-from mad_core.runs.database.schema import audit_places, images
-
-AT_ONCE = 400
-"""Values in one question to the database; SQLite takes some thousand."""
-
-_COLUMNS = tuple(images.c[name] for name in ("dataset_id", "image_id", "content_hash", "subset", "template_path"))
+from mad_core.runs.database.schema import audit_places
+from mad_core.runs.store.datasets import chunks, images_where
 
 
 @dataclass(frozen=True)
@@ -110,23 +106,14 @@ class _Candidates:
 
 def _candidates(connection: Connection, events: Sequence[Event], dataset_id: str | None) -> _Candidates:
     wanted = [sought for event in events for sought in (image_of(event), other_of(event)) if sought is not None]
-    candidates = _Candidates()
-    for row in _rows(connection, images.c.content_hash, {s.content_hash for s in wanted if s.content_hash}, dataset_id):
-        candidates.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
+    found = _Candidates()
+    hashes = {s.content_hash for s in wanted if s.content_hash}
+    for row in images_where(connection, "content_hash", sorted(hashes), dataset_id):
+        found.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
     paths = {s.path for s in wanted if not s.content_hash and s.path}
-    for row in _rows(connection, images.c.template_path, paths, dataset_id):
-        candidates.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
-    return candidates
-
-
-def _rows(
-    connection: Connection, column: sa.Column[str], values: set[str], dataset_id: str | None
-) -> Iterator[RowMapping]:
-    for some in chunks(sorted(values)):
-        query = sa.select(*_COLUMNS).where(column.in_(some))
-        if dataset_id is not None:
-            query = query.where(images.c.dataset_id == dataset_id)
-        yield from connection.execute(query.order_by(images.c.dataset_id, images.c.position)).mappings()
+    for row in images_where(connection, "template_path", sorted(paths), dataset_id):
+        found.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
+    return found
 
 
 def _known(connection: Connection, ids: Sequence[str], dataset_id: str | None) -> set[tuple[str, str]]:
@@ -137,9 +124,3 @@ def _known(connection: Connection, ids: Sequence[str], dataset_id: str | None) -
             query = query.where(audit_places.c.dataset_id == dataset_id)
         matched |= {(row.event_id, row.dataset_id) for row in connection.execute(query)}
     return matched
-
-
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The values, ``AT_ONCE`` at a time."""
-    for start in range(0, len(values), AT_ONCE):
-        yield values[start : start + AT_ONCE]

@@ -27,12 +27,11 @@ def runs(as_json: AsJson = False) -> None:
 def show(run: RunId, as_json: AsJson = False) -> None:
     """Show one run: its request, its progress and what is needed to repeat it."""
     from mad_core.runs import listing
-    from mad_core.runs.token_usage import run_usage
 
     store = open_store()
     found = store.run(run)
     data = listing.run_entry(store, found) | {"device": found.device, "record": dict(found.record)}
-    used = run_usage(store, run)
+    used = store.usage(run)
     data["usage"] = used.to_json() if used else None
     data["fits"] = [
         {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}

@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from mad_core.audit.labels import AuditStore
 from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
 from mad_core.report.export import write_report
-from mad_core.runs.database.schema import studies
 from mad_core.runs.job_control import Control
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Store
@@ -57,7 +54,7 @@ def report_key(store: Store, request: ReportRequest) -> str:
         request.to_json(),
         [(run.title, run.done, run.status, run.finished) for run in runs],
         [(info.name, info.card.to_json()) for info in infos],
-        [_studies(store, dataset_id) for dataset_id in datasets],
+        [store.studies.finished(dataset_id) for dataset_id in datasets],
         [_audit(store, dataset_id, request.rule or "majority") for dataset_id in datasets],
     ]
     digest = hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
@@ -87,14 +84,6 @@ def report_job(control: Control) -> dict[str, Any]:
     write_report(store, parts, path, steps)
     _make_room(folder)
     return {"file": path.name, "bytes": path.stat().st_size}
-
-
-def _studies(store: Store, dataset_id: str) -> list[tuple[str, float]]:
-    """Which studies have found something and when; what they found is not read."""
-    conditions = (studies.c.dataset_id == dataset_id, studies.c.finding.is_not(None))
-    with store.database.read() as connection:
-        rows = connection.execute(sa.select(studies.c.id, studies.c.finished).where(*conditions).order_by(studies.c.id))
-        return [(row.id, row.finished or 0.0) for row in rows]
 
 
 def _audit(store: Store, dataset_id: str, rule: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.figures import percentile_ranks
-from mad_core.runs.cuts import SavedCuts
+from mad_core.runs.store.cuts import SavedCuts
 from mad_core.scorers.contract import OK
 
 STATES = ("scored", "failed", "not scored")

@@ -26,10 +26,11 @@ from mad_core.machine import devices
 from mad_core.machine.energy import ENERGY, Energy
 from mad_core.machine.memory import PEAK, PeakMemory
 from mad_core.map_files import MapRef, pack, shrink
-from mad_core.runs import consent, fitted, map_thresholds, token_usage
+from mad_core.runs import consent, fitted, map_thresholds
 from mad_core.runs.job_control import Control
 from mad_core.runs.parts import RunResults, StoredPart, part_run
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
+from mad_core.runs.store.usage import carried
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, LabelledItem, Resources, Scored, Scorer
@@ -75,7 +76,7 @@ def execute_run(control: Control) -> dict[str, Any]:
         raise UnavailableError(missing)
     dataset = store.dataset(run.dataset_id)
     scattered = control.settings.executor == "ray" and scatters(info, parameters)
-    facts = {**record(control.device), "code": info.code, **token_usage.carried(run.record)}
+    facts = {**record(control.device), "code": info.code, **carried(run.record)}
     if scattered:
         facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)

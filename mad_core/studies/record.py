@@ -6,17 +6,14 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
-
 from mad_core.errors import InputError, NotFoundError
-from mad_core.runs.database.schema import studies as table
 from mad_core.runs.queue import Job
-from mad_core.runs.store import Run, Store, study_key
+from mad_core.runs.store import Run, Store
+from mad_core.runs.store.studies import study_key
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.study import study
 
@@ -90,12 +87,12 @@ def request_study(store: Store, request: StudyRequest, *, force: bool = False, d
     InputError
         If a parameter does not fit, or a run is on another dataset.
     """
-    request, stored = _stored(store, request)
+    request, stored = _resolve(store, request)
     if stored is None:
         stored = _insert(store, request)
     elif stored.active or (stored.status == "done" and not force):
         return stored
-    _update(store, stored.id, status="queued", error=None, finished=None)
+    store.studies.update(stored.id, status="queued", error=None, finished=None)
     store.queue.submit("study", {"study": stored.id}, key=stored.job_key, device=device)
     return read_study(store, stored.id)
 
@@ -108,7 +105,7 @@ def find_study(store: Store, request: StudyRequest) -> StudyRecord | None:
     NotFoundError, InputError
         As :func:`request_study`.
     """
-    return _stored(store, request)[1]
+    return _resolve(store, request)[1]
 
 
 def read_study(store: Store, study_id: str) -> StudyRecord:
@@ -118,7 +115,7 @@ def read_study(store: Store, study_id: str) -> StudyRecord:
     ------
     NotFoundError
     """
-    records = _read(store, table.c.id == study_id)
+    records = _read(store, id=study_id)
     if not records:
         raise NotFoundError(f"There is no study '{study_id}' in the store; it may have been deleted.")
     return records[0]
@@ -126,14 +123,13 @@ def read_study(store: Store, study_id: str) -> StudyRecord:
 
 def list_studies(store: Store, dataset_id: str | None = None, name: str | None = None) -> list[StudyRecord]:
     """Studies, oldest first; of one dataset, of one entry of the catalogue, or all."""
-    conditions = [] if dataset_id is None else [table.c.dataset_id == dataset_id]
-    return _read(store, *conditions, *([] if name is None else [table.c.study == name]))
+    wanted = {"dataset_id": dataset_id, "study": name}
+    return _read(store, **{column: value for column, value in wanted.items() if value is not None})
 
 
 def cancel_study(store: Store, study_id: str) -> None:
     """Stop a study; what its full mode has finished is kept by the study itself."""
-    stored = read_study(store, study_id)
-    job = store.queue.active_for(stored.job_key)
+    job = store.queue.active_for(read_study(store, study_id).job_key)
     if job is not None:
         store.queue.request_cancel(job.id)
 
@@ -146,37 +142,36 @@ def delete_study(store: Store, study_id: str) -> None:
     InputError
         If it is still going.
     """
-    stored = read_study(store, study_id)
-    job = store.queue.active_for(stored.job_key)
+    record = read_study(store, study_id)
+    job = store.queue.active_for(record.job_key)
     if job is not None and job.status == "running":
-        raise InputError(f"The study '{stored.study}' is still going; cancel it first.")
+        raise InputError(f"The study '{record.study}' is still going; cancel it first.")
     if job is not None:
         store.queue.request_cancel(job.id)
-    with store.database.write() as connection:
-        connection.execute(table.delete().where(table.c.id == study_id))
+    store.studies.delete(study_id)
 
 
 # -- for the process that does it -----------------------------------------------------------------
 
 
 def begin_study(store: Store, study_id: str) -> None:
-    _update(store, study_id, status="running", error=None, finished=None)
+    store.studies.update(study_id, status="running", error=None, finished=None)
 
 
 def keep_finding(store: Store, study_id: str, finding: Finding) -> None:
     """Write what was found; the study is then done."""
-    _update(store, study_id, status="done", error=None, finding=finding.to_json(), finished=time.time())
+    store.studies.update(study_id, status="done", error=None, finding=finding.to_json(), finished=time.time())
 
 
 # -- inside ---------------------------------------------------------------------------------------
 
 
-def _stored(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
+def _resolve(store: Store, request: StudyRequest) -> tuple[StudyRequest, StudyRecord | None]:
     """The request, checked and in its one form, and the stored study of it."""
     info = study(request.study)
     runs = tuple(sorted(set(request.runs))) if info.least_runs else ()  # it looks at images alone
     request = replace(request, parameters=info.check(request.parameters or {}), runs=runs)
-    records = _read(store, table.c.request == _digest(store, request))
+    records = _read(store, request=_digest(store, request))
     return request, records[0] if records else None
 
 
@@ -204,9 +199,8 @@ def _state(run: Run, dataset_id: str) -> list[Any]:
 
 
 def _insert(store: Store, request: StudyRequest) -> StudyRecord:
-    study_id, digest = secrets.token_hex(4), _digest(store, request)
     values: dict[str, Any] = {
-        "id": study_id,
+        "id": secrets.token_hex(4),
         "dataset_id": request.dataset_id,
         "dataset_version": store.dataset_info(request.dataset_id).version,
         "study": request.study,
@@ -214,36 +208,24 @@ def _insert(store: Store, request: StudyRequest) -> StudyRecord:
         "runs": list(request.runs),
         "quick": request.quick,
         "seed": request.seed,
-        "request": digest,
+        "request": _digest(store, request),
         "status": "queued",
         "created": time.time(),
     }
-    with store.database.write() as connection:  # two pages may ask for the same at once
-        existing = connection.execute(sa.select(table.c.id).where(table.c.request == digest)).scalar()
-        if existing is None:
-            connection.execute(table.insert().values(**values))
-    return read_study(store, existing or study_id)
+    return read_study(store, store.studies.find_or_insert(values))
 
 
-def _update(store: Store, study_id: str, **values: Any) -> None:
-    with store.database.write() as connection:
-        connection.execute(table.update().where(table.c.id == study_id).values(**values))
+def _read(store: Store, **values: Any) -> list[StudyRecord]:
+    return [_record(store, row) for row in store.studies.rows(**values)]
 
 
-def _read(store: Store, *conditions: sa.ColumnElement[bool]) -> list[StudyRecord]:
-    query = sa.select(table).where(*conditions).order_by(table.c.created, table.c.id)
-    with store.database.read() as connection:
-        rows: Sequence[RowMapping] = connection.execute(query).mappings().all()
-    return [_record(store, row) for row in rows]
-
-
-def _record(store: Store, row: RowMapping) -> StudyRecord:
+def _record(store: Store, row: Mapping[Any, Any]) -> StudyRecord:
     finding = finding_from_json(row["finding"]) if row["finding"] else None
     record = StudyRecord(**{**row, "runs": tuple(row["runs"]), "finding": finding})
-    return _with_job_status(record, store.queue.latest_for(record.job_key)) if record.active else record
+    return _with_state_of(store.queue.latest_for(record.job_key), record) if record.active else record
 
 
-def _with_job_status(record: StudyRecord, job: Job | None) -> StudyRecord:
+def _with_state_of(job: Job | None, record: StudyRecord) -> StudyRecord:
     """A study that has not come to its end is what its job is: the job knows of workers that died."""
     if job is None or job.status == "done":  # it was left between two steps
         return replace(record, status="cancelled")

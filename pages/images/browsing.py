@@ -13,8 +13,8 @@ import streamlit as st
 from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard, level_key
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
-from mad_core.runs.cuts import SavedCuts, saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.runs.store.cuts import SavedCuts
 from pages.ui import engine, session
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ def browse(info: DatasetInfo) -> Browsing:
     run = runs.get(session.get("run")) or next(iter(begun_first), None)
     others = {other.id: other for other in begun_first if other is not run}
     against = others.get(session.get("against")) or next(iter(others.values()), None)
-    cuts = saved_cuts(engine.store(), run.id).get(subset) if run else None
+    cuts = engine.store().cuts.of_run(run.id).get(subset) if run else None
     key = (info.id, subset, split, *(one and (one.id, *engine.state(one)) for one in (run, against)), cuts)
     images, levels, defects = _joined(dataset, run, against, cuts, key)
     return Browsing(

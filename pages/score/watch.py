@@ -13,10 +13,10 @@ from mad_core.figures import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.metrics.comparing import READ_METRICS
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
-from mad_core.runs.latest_scores import LatestAnswer, latest_answers
 from mad_core.runs.results import run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.runs.token_usage import Usage, run_usage
+from mad_core.runs.store.latest import LatestAnswer
+from mad_core.runs.store.usage import Usage
 from mad_core.scorers.contract import OK
 from mad_core.teaching import METRICS
 from pages.score.multimodal import asks_a_model
@@ -198,12 +198,12 @@ def _numbers(run: Run) -> None:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _usage(run_id: str, state: tuple[Any, ...]) -> Usage | None:
-    return run_usage(engine.store(), run_id)
+    return engine.store().usage(run_id)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _latest(run_id: str, done: int, state: tuple[Any, ...]) -> list[LatestAnswer]:
-    return latest_answers(engine.store(), run_id, ANSWERS)
+    return engine.store().latest_answers(run_id, ANSWERS)
 
 
 def _answers(info: DatasetInfo, run: Run) -> None:

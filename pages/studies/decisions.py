@@ -12,8 +12,8 @@ from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
 from mad_core.metrics.decisions import distance_cost, miss_rates, ordinal_confusion, wilson, worth
 from mad_core.palette import level_colour, outline, text_on
-from mad_core.runs.cuts import COST, HAND, ISOTONIC, SavedCuts, save_cuts, saved_cuts
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.runs.store.cuts import COST, HAND, ISOTONIC, SavedCuts
 from mad_core.studies.decisions.calibration import stored_calibration
 from mad_core.studies.decisions.figures import confusion, describe_confusion, level_band
 from mad_core.studies.decisions.run import CALIBRATION, Parts, conformal_of, covered, misses_at, parts_of, place
@@ -54,7 +54,7 @@ def _live(info: DatasetInfo, run_id: str, subset: str) -> None:
     except MadError as error:
         st.info(plain(str(error)), icon=":material/info:")
         return
-    kept = saved_cuts(engine.store(), run_id).get(subset)
+    kept = engine.store().cuts.of_run(run_id).get(subset)
     if kept is not None and kept.levels != tuple(parts.scale):
         kept = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -162,7 +162,7 @@ def _keep(run_id: str, subset: str, parts: Parts, cuts: list[float], way: str, k
 
 
 def _save(run_id: str, subset: str, scale: list[float], cuts: list[float], way: str) -> None:
-    if session.attempt(lambda: save_cuts(engine.store(), run_id, subset, scale, cuts, way)):
+    if session.attempt(lambda: engine.store().cuts.save(run_id, subset, scale, cuts, way)):
         st.toast("The cuts are kept; the gallery shows the called level.")
 
 

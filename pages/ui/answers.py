@@ -16,8 +16,8 @@ from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
 from mad_core.figures import READ_DISTRIBUTION_101, describe_distribution_101, distribution_101
 from mad_core.palette import chrome
-from mad_core.runs.latest_scores import LatestAnswer
 from mad_core.runs.store import DatasetInfo, Run, StoredScore
+from mad_core.runs.store.latest import LatestAnswer
 from mad_core.scorers.multimodal.rubrics import find_rubric
 from pages.ui import charts, engine, urls
 from pages.ui.reading import how_to_read

@@ -16,7 +16,6 @@ from streamlit.testing.v1 import AppTest
 
 from mad_core.runs.in_process import do_here
 from mad_core.runs.supervisor import Supervisor
-from mad_core.runs.token_usage import run_usage
 from mad_core.scorers.multimodal.endpoint import address
 from mad_core.settings import Settings
 from pages.ui import credentials, engine
@@ -116,7 +115,7 @@ def test_the_key_is_in_no_store_log_or_page(home: Home, server: ChatServer, monk
     run = home.store.run(job.payload["run"])
     do_here(home.store, job.id, "cpu", lambda progress: None)
     assert set(server.keys) == {f"Bearer {KEY}"}
-    used = run_usage(home.store, run.id)
+    used = home.store.usage(run.id)
     assert used is not None and used.answers == home.store.run(run.id).done == 42
     image = home.images("plate")["image_id"].iloc[-1]
     pages += [opened(home, "score", secrets, monkeypatch, run=run.id)]

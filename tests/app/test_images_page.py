@@ -12,8 +12,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.cuts import save_cuts
 from mad_core.runs.store import RunSubset
+from mad_core.runs.store.cuts import CutStore
 from mad_core.scorers.contract import Scored
 from mad_core.scorers.multimodal.rubrics import find_rubric
 from pages.images import browsing, one_image
@@ -117,10 +117,10 @@ def test_the_rank_difference_of_two_runs_sorts_and_filters(home: Home, open_page
 def test_called_levels_are_marked_and_filter(home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = home.run("Alpha").id
     assert not [p for p in open_page("images", subset="leaf", run=alpha).pills if p.label == "Called level"]
-    save_cuts(home.store, alpha, "leaf", (0, 0.5, 2), (0.4, 1.9))
+    home.store.cuts.save(alpha, "leaf", (0, 0.5, 2), (0.4, 1.9))
     reads: list[str] = []
-    read = browsing.saved_cuts
-    monkeypatch.setattr(browsing, "saved_cuts", lambda store, run: reads.append(run) or read(store, run))
+    read = CutStore.of_run
+    monkeypatch.setattr(CutStore, "of_run", lambda cuts, run: reads.append(run) or read(cuts, run))
     rows = home.images("leaf").merge(home.store.scores(alpha)[["image_id", "score"]])
     called = dict(zip(rows["image_id"], np.array([0, 0.5, 2])[np.searchsorted([0.4, 1.9], rows["score"])], strict=True))
     test = open_page("images", subset="leaf", run=alpha)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mad_core.runs.cuts import COST, HAND, saved_cuts
+from mad_core.runs.store.cuts import COST, HAND
 from pages.studies import cut_component
 
 from .conftest import Home
@@ -58,7 +58,7 @@ def test_cuts_are_kept_with_the_run_and_come_back(home: Home) -> None:
     test = opened(home)
     assert test.segmented_control[0].value == COST
     press(test, "Keep these cuts with the run")
-    first = saved_cuts(home.store, run)
+    first = home.store.cuts.of_run(run)
     assert set(first) == {"leaf"} and first["leaf"].way == COST
     again = opened(home)
     assert again.segmented_control[0].value == HAND
@@ -78,7 +78,7 @@ def test_a_moved_cut_moves_matrix_and_worth_and_intervals_are_shown(home: Home) 
     assert after != dict(before.to_numpy().tolist())
     assert after["L0 called abnormal"].startswith("1.000") and after["L2 called normal"].startswith("0.000")
     press(test, "Keep these cuts with the run")
-    kept = saved_cuts(home.store, home.run("Alpha").id)["leaf"]
+    kept = home.store.cuts.of_run(home.run("Alpha").id)["leaf"]
     assert (kept.cuts, kept.way) == ((-9.0, -8.0), HAND)
     # Intervals of the level, and misses at a set overkill.
     text = " ".join(m.value for m in test.markdown).replace("\\", "")

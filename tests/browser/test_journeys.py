@@ -146,7 +146,7 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
 def test_a_killed_web_server_loses_nothing(serve: Serve, server: Server, store: Store, home: Path) -> None:
     run = run_of(store, "filterbank")
     before = store.scores(run.id).set_index("image_id")["score"]
-    store._drop_scores(run.id)
+    store.drop_scores(run.id)
     store.resume_run(run.id)
     until(lambda: store.run(run.id).done > 20)
     server.process.send_signal(signal.SIGKILL)

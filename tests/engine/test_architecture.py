@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mad_core.datasets.dataset import Imported
+from mad_core.runs.database.schema import metadata
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
@@ -139,6 +140,22 @@ def test_names_of_work_to_be_imported_later_exist() -> None:
     for module, name in texts:
         source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
         assert re.search(rf"^(def|class) {name}\b", source, re.MULTILINE), f"{module}:{name}"
+
+
+def test_a_table_is_read_and_written_in_one_room_alone() -> None:
+    """Others ask that room: its rows can change their form without a search through the house."""
+    schema = "mad_core.runs.database.schema."
+    rooms: dict[str, set[str]] = {}
+    for file in files(ROOT):
+        for target in imported(ROOT, file):
+            if target.startswith(schema) and target != f"{schema}metadata":
+                rooms.setdefault(target.removeprefix(schema), set()).add(table_room(module_of(ROOT, file)))
+    assert {table: len(owners) for table, owners in rooms.items()} == dict.fromkeys(metadata.tables, 1), rooms
+
+
+def table_room(module: str) -> str:
+    """``mad_core.runs.store`` and ``mad_core.runs.queue`` are two rooms as far as tables go."""
+    return ".".join(module.split(".")[: 3 if module.startswith("mad_core.runs") else 2])
 
 
 OPEN_EVERYTHING = """

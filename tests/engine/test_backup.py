@@ -29,7 +29,6 @@ from mad_core.backup.restore import restore
 from mad_core.cli.main import main
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, MadError, WorkError
-from mad_core.runs.cuts import save_cuts, saved_cuts
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
@@ -62,7 +61,7 @@ def filled(settings: Settings, store: Store) -> Store:
     dataset_id = store.add_dataset(Imported(Dataset("parts", table, data.card, str(folder))))
     run = scored_run(store, dataset_id)
     store.save_run_subset(run.id, RunSubset("a", "f", 1.0, 2.0, {"bank": 5}))
-    save_cuts(store, run.id, "a", [0, 1, 2], [0.1, 0.5])
+    store.cuts.save(run.id, "a", [0, 1, 2], [0.1, 0.5])
     audit = AuditStore(store)
     audit.record(Event(dataset_id, table["image_id"].iloc[3], audit.reviewer("Mara").name, "level", after=1.0))
     for name in ("fits/f/state.safetensors", "studies/s/k.json", "imports/upload-1/parts/x.png", "consents.json"):
@@ -104,7 +103,7 @@ def test_a_backup_comes_back_as_it_was_in_another_folder(filled: Store, settings
     assert image["path"].startswith(str(there.imports)) and dataset.source.startswith(str(there.imports))
     for image_id in filled.scores(run.id)["image_id"]:
         np.testing.assert_array_equal(opened.read_map(run, image_id), filled.read_map(run, image_id))
-    assert saved_cuts(opened, run.id)["a"].cuts == (0.1, 0.5)
+    assert opened.cuts.of_run(run.id)["a"].cuts == (0.1, 0.5)
     assert {"fits/f/state.safetensors", "studies/s/k.json", "consents.json"} <= files_of(there.home)
     assert not {"thumbnails", "weights", "logs", "x.lock"} & {p.name for p in there.home.iterdir()}
     assert opened.queue.submit("run", {}) > max(job.id for job in filled.queue.active())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, page_count, page_rows, select, with_scores
-from mad_core.runs.cuts import HAND, SavedCuts
+from mad_core.runs.store.cuts import HAND, SavedCuts
 
 NAN = float("nan")
 CUTS = SavedCuts("r", "s", (0.0, 0.5, 1.0, 1.5), (0.5, 2.0, 3.5), HAND, 0.0)

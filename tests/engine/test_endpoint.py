@@ -22,7 +22,6 @@ from mad_core.runs import consent
 from mad_core.runs.in_process import do_here
 from mad_core.runs.parts import settle_parts
 from mad_core.runs.store import RunRequest, Store
-from mad_core.runs.token_usage import run_usage
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, LabelledItem, Scored
 from mad_core.scorers.multimodal.endpoint import fleet as endpoint_fleet
@@ -542,7 +541,7 @@ def test_every_session_of_a_run_is_counted(serve, parts, store) -> None:
     """A session that is broken off, the rest, and failed answers asked for again."""
     server = serve(lambda request, number: judge(request, number) if number % 2 else Answer("Hm."))
     asked = request(store, parts, concurrency=1, price_in=2.0, price_out=10.0)
-    assert run_usage(store, asked.id) is None
+    assert store.usage(asked.id) is None
     job = store.queue.active_for(asked.job_key)
     assert job is not None
 
@@ -559,7 +558,7 @@ def test_every_session_of_a_run_is_counted(serve, parts, store) -> None:
     server.behaviour = lambda request, number: judge(request, number) if number % 2 else Answer("Hm.")
     store.resume_run(asked.id)
     do(store, asked)
-    used = run_usage(store, asked.id)
+    used = store.usage(asked.id)
     assert used is not None and (used.answers, used.tokens_in, used.tokens_out) == (9, 9000, 180)
     failed = int(store.scores(asked.id)["score"].isna().sum())
     assert failed > 0
@@ -567,7 +566,7 @@ def test_every_session_of_a_run_is_counted(serve, parts, store) -> None:
     for _ in range(2):  # the second time nothing has failed
         store.resume_run(asked.id, retry_failed=True)
         do(store, asked)
-    used = run_usage(store, asked.id)
+    used = store.usage(asked.id)
     assert used is not None and store.scores(asked.id)["score"].notna().all()
     assert (used.answers, used.tokens_in, used.tokens_out) == (9 + failed, 1000 * (9 + failed), 20 * (9 + failed))
     assert used.cost == pytest.approx((2.0 * used.tokens_in + 10.0 * used.tokens_out) / 1e6)

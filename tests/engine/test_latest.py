@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mad_core.errors import NotFoundError
-from mad_core.runs import store as stores
-from mad_core.runs.latest_scores import latest_answers
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.contract import Scored
 
@@ -23,22 +23,22 @@ def test_the_newest_answers_come_first(store: Store, dataset_id: str, monkeypatc
         Scored(ids[8], 4.0, reason="last"),
     ]
     for moment, scored in enumerate(told):
-        monkeypatch.setattr(stores.time, "time", lambda moment=moment: 1000.0 + moment)
+        monkeypatch.setattr(time, "time", lambda moment=moment: 1000.0 + moment)
         store.add_scores(run.id, "a", [(scored, None)])
-    found = latest_answers(store, run.id, 2)
+    found = store.latest_answers(run.id, 2)
     assert [(a.image_id, a.reason, a.score, a.status) for a in found] == [
         (ids[8], "last", 4.0, "ok"),
         (ids[3], "it refused", None, "refused"),
     ]
     last = rows.iloc[8]
     assert (found[0].subset, found[0].path, found[0].level) == ("a", last["path"], last["level"])
-    assert [a.reason for a in latest_answers(store, run.id, 9)] == ["last", "it refused", "first"]
+    assert [a.reason for a in store.latest_answers(run.id, 9)] == ["last", "it refused", "first"]
 
 
 def test_answers_of_other_runs_stay_out(store: Store, dataset_id: str) -> None:
     mine, other = (store.request_run(RunRequest(dataset_id, "filterbank", {}, seed=seed)) for seed in (0, 1))
     image = store.dataset(dataset_id).select(split="test", subset="a")["image_id"].iloc[0]
     store.add_scores(other.id, "a", [(Scored(image, 1.0, reason="not mine"), None)])
-    assert latest_answers(store, mine.id, 5) == []
+    assert store.latest_answers(mine.id, 5) == []
     with pytest.raises(NotFoundError):
-        latest_answers(store, "nowhere", 5)
+        store.latest_answers("nowhere", 5)

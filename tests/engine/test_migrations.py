@@ -19,7 +19,6 @@ from mad_core.backup import table_rows
 from mad_core.backup.create import back_up
 from mad_core.backup.restore import restore
 from mad_core.errors import InputError, WorkError
-from mad_core.runs.cuts import saved_cuts
 from mad_core.runs.database.engine import HEAD, open_engine, revision_of, revisions, transaction, upgrade
 from mad_core.runs.database.schema import metadata
 from mad_core.runs.store import Store
@@ -109,7 +108,7 @@ def test_rows_of_every_earlier_schema_are_kept_and_read(settings: Settings, revi
         audit = AuditStore(store)
         assert [r.name for r in audit.reviewers()] and [e.id for e in audit.events("d1")] == ["e1"]
     if "cuts" in given:
-        assert saved_cuts(store, "r1")["a"].cuts == (0.5,)
+        assert store.cuts.of_run("r1")["a"].cuts == (0.5,)
     store.close()
 
 

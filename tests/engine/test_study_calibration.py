@@ -11,7 +11,6 @@ import pytest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.errors import CancelledError
-from mad_core.runs.cuts import save_cuts
 from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
@@ -113,5 +112,5 @@ def test_a_stop_is_a_stop_and_cuts_by_hand_are_measured_too(store: Store, number
 
     with pytest.raises(CancelledError):
         run(replace(work, check_cancel=stop))
-    save_cuts(store, made.id, "a", (0, 1, 2), (0.5, 1.5))
+    store.cuts.save(made.id, "a", (0, 1, 2), (0.5, 1.5))
     assert run(work).tables["ways"]["way"].tolist() == ["cost", "isotonic", "hand"]

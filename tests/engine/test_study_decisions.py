@@ -8,7 +8,7 @@ import pytest
 
 from mad_core.errors import InputError
 from mad_core.metrics.decisions import distance_cost, ordinal_confusion
-from mad_core.runs.cuts import COST, HAND, ISOTONIC
+from mad_core.runs.store.cuts import COST, HAND, ISOTONIC
 from mad_core.studies.decisions.run import decisions, halves, place
 from mad_core.studies.finding import finding_from_json
 from mad_core.studies.sampling import Sample

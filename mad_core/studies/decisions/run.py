@@ -30,7 +30,7 @@ from mad_core.metrics.decisions import (
     worth,
 )
 from mad_core.metrics.intervals import percentile_interval
-from mad_core.runs.cuts import COST, HAND, ISOTONIC, saved_cuts
+from mad_core.runs.store.cuts import COST, HAND, ISOTONIC
 from mad_core.studies.decisions.calibration import calibration_scores, has_calibration
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
@@ -138,7 +138,7 @@ def run(work: Work) -> Finding:
     """Do the study."""
     sample = sample_of(work)
     by_hand = {
-        run.id: {subset: np.array(kept.cuts) for subset, kept in saved_cuts(work.store, run.id).items()}
+        run.id: {subset: np.array(kept.cuts) for subset, kept in work.store.cuts.of_run(run.id).items()}
         for run in work.runs
     }
     calibration, why_not = _calibration(work)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import images, scores
-from mad_core.runs.store import Store
+from mad_core.runs.store.records import Run
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class LatestAnswer:
     reason: str
 
 
-def latest_answers(store: Store, run_id: str, count: int) -> list[LatestAnswer]:
+def latest_answers(database: Database, run: Run, count: int) -> list[LatestAnswer]:
     """The last images of a run that came with a reason, newest first, failed ones among them.
 
     Parameters
@@ -37,16 +38,10 @@ def latest_answers(store: Store, run_id: str, count: int) -> list[LatestAnswer]:
     -------
     list of LatestAnswer
         Images of one batch are stored at the same time; among them the order is that of their ids.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such run.
     """
-    run = store.run(run_id)
     newest = (  # found before they are joined: else every image of the dataset is looked at
         sa.select(*(scores.c[name] for name in ("image_id", "score", "status", "reason", "created")))
-        .where(scores.c.run_id == run_id, scores.c.reason.is_not(None), scores.c.reason != "")
+        .where(scores.c.run_id == run.id, scores.c.reason.is_not(None), scores.c.reason != "")
         .order_by(scores.c.created.desc(), scores.c.image_id)
         .limit(count)
         .subquery()
@@ -58,5 +53,5 @@ def latest_answers(store: Store, run_id: str, count: int) -> list[LatestAnswer]:
         .join_from(newest, images, (images.c.image_id == newest.c.image_id) & (images.c.dataset_id == run.dataset_id))
         .order_by(newest.c.created.desc(), newest.c.image_id)
     )
-    with store.database.read() as connection:
+    with database.read() as connection:
         return [LatestAnswer(**row) for row in connection.execute(query).mappings()]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mad_core.runs.database.schema import runs, scores
+from mad_core.runs.database.engine import Database
+from mad_core.runs.database.schema import scores
+from mad_core.runs.store.records import Run
+from mad_core.runs.store.runs import record_of, update_run
 from mad_core.scorers.contract import OK
-
-if TYPE_CHECKING:
-    from mad_core.runs.store import Store
 
 DROPPED = "usage_of_dropped_answers"
 
@@ -62,28 +62,20 @@ class Usage:
         return words if self.cost is None else f"{words}, cost {self.cost:.4g}"
 
 
-def run_usage(store: Store, run_id: str) -> Usage | None:
-    """What a run has used in all its sessions; None where no server counted anything.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such run.
-    """
-    dropped = store.run(run_id).record.get(DROPPED)
-    with store.database.read() as connection:
-        total = _sum(connection, scores.c.run_id == run_id) + _read(dropped)
+def run_usage(database: Database, run: Run) -> Usage | None:
+    """What a run has used in all its sessions; None where no server counted anything."""
+    with database.read() as connection:
+        total = _sum(connection, scores.c.run_id == run.id) + _read(run.record.get(DROPPED))
     return total if total.answers else None
 
 
 def keep_dropped(connection: Connection, run_id: str) -> None:
     """Add what a run's failed answers used to its record; called before their entries are deleted."""
     lost = _sum(connection, sa.and_(scores.c.run_id == run_id, scores.c.status != OK))
-    if not lost.answers:
-        return
-    record = dict(connection.execute(sa.select(runs.c.record).where(runs.c.id == run_id)).scalar_one())
-    record[DROPPED] = (_read(record.get(DROPPED)) + lost).to_json()
-    connection.execute(runs.update().where(runs.c.id == run_id).values(record=record))
+    if lost.answers:
+        record = record_of(connection, run_id)
+        total = _read(record.get(DROPPED)) + lost
+        update_run(connection, run_id, record=record | {DROPPED: total.to_json()})
 
 
 def carried(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +98,7 @@ def _sum(connection: Connection, which: sa.ColumnElement[bool]) -> Usage:
         sa.func.sum(detail["cost"].as_float()),
     ]
     # Most scorers keep no detail; that is seen without parsing 100,000 of them.
-    there = sa.cast(detail, sa.Text) != "{}"
-    row: Any = connection.execute(sa.select(*columns).where(which, there, tokens_in.is_not(None))).one()
+    kept = sa.cast(detail, sa.Text) != "{}"
+    row: Any = connection.execute(sa.select(*columns).where(which, kept, tokens_in.is_not(None))).one()
     answers, sent, written, retries, cost = row
     return Usage(int(answers), int(sent or 0), int(written or 0), int(retries or 0), cost)
