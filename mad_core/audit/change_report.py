@@ -19,12 +19,13 @@ import pandas as pd
 
 from mad_core.audit.agreement import Agreement, agreement_of
 from mad_core.audit.consensus import NOT_GRADABLE, RULE_IN_WORDS, consensus_of, corrections
-from mad_core.audit.consequence import METRIC_NAMES, Consequence, consequences
+from mad_core.audit.consequence import Consequence, consequences
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Card, level_key
 from mad_core.errors import MadError
 from mad_core.images import thumbnail
 from mad_core.metrics.agreement import AgreementEstimate
+from mad_core.metrics.names import headline, judged
 
 PICTURE = 224
 """Longest side of a picture, pixels."""
@@ -142,14 +143,16 @@ def _metrics(facts: _Facts) -> Iterator[str]:
     yield "<table><thead><tr><th>Run</th><th>Metric</th><th>Original labels</th><th>Audited labels</th>"
     yield "<th>Difference</th></tr></thead><tbody>"
     for run in facts.runs:
-        for at, (metric, called) in enumerate(METRIC_NAMES.items()):
-            head = f'<th scope="rowgroup" rowspan="{len(METRIC_NAMES)}">{escape(run.title)}</th>' if not at else ""
+        head = f'<th scope="rowgroup" rowspan="{len(judged())}">{escape(run.title)}</th>'
+        for metric in judged():
             values = (
-                _estimate(run.original.values[metric], run.original.intervals[metric]),
-                _estimate(run.audited.values[metric], run.audited.intervals[metric]),
-                _signed(run.difference(metric)),
+                _estimate(run.original.values[metric.id], run.original.intervals[metric.id]),
+                _estimate(run.audited.values[metric.id], run.audited.intervals[metric.id]),
+                _signed(run.difference(metric.id)),
             )
-            yield f"<tr>{head}<td>{called}</td>{''.join(f'<td class=number>{value}</td>' for value in values)}</tr>"
+            cells = "".join(f"<td class=number>{value}</td>" for value in values)
+            yield f"<tr>{head}<td>{escape(metric.title)}</td>{cells}</tr>"
+            head = ""
     yield "</tbody></table>"
     yield "<p class=note>Fractions with 95 % intervals; means over subsets where there are several.</p>"
 
@@ -197,8 +200,7 @@ def _change(
 def _moves(row: Mapping[str, Any]) -> str:
     if not math.isfinite(row["score"]):
         return "the image has no score, so nothing moves."
-    names = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index")
-    return ", ".join(f"{METRIC_NAMES[name]} {_signed(row[name], 5)}" for name in names) + "."
+    return escape(", ".join(f"{metric.title} {_signed(row[metric.id], 5)}" for metric in headline())) + "."
 
 
 def _rating(facts: _Facts, subset: str, rating: Mapping[str, Any]) -> str:

@@ -14,19 +14,11 @@ import numpy as np
 import pandas as pd
 
 from mad_core.audit.consensus import corrections
-from mad_core.metrics.intervals import METRICS
 from mad_core.metrics.macro import Macro, Measured, macro, measure
+from mad_core.metrics.names import judged
 from mad_core.metrics.ranking import PairCounts, aurocs, c_index, counts_of_table, kendall_tau_b, score_table
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Store
-
-METRIC_NAMES: Mapping[str, str] = {
-    "auroc_whole": "AUROC",
-    "c_index": "C-index",
-    "kendall_tau_b": "Kendall tau-b",
-    "abnormal_c_index": "C-index, abnormal only",
-    "abnormal_kendall_tau_b": "Kendall tau-b, abnormal only",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +34,7 @@ class Consequence:
     corrections : DataFrame
         One row for each corrected image of the run: ``image_id``, ``path``, ``subset``, ``label``, ``audited``,
         ``by``, ``score`` (NaN: it has none, so it moves nothing) and for each of
-        :data:`mad_core.metrics.intervals.METRICS` what the correction moved in the macro average (NaN where the
+        :func:`mad_core.metrics.names.judged` what the correction moved in the macro average (NaN where the
         metric is missing with it or without it); the largest move of the C-index first.
     """
 
@@ -63,11 +55,11 @@ class Consequence:
         return {
             "run": self.run_id,
             "title": self.title,
-            "metrics": {metric: self._metric(metric, self.original, self.audited) for metric in METRICS},
+            "metrics": {metric.id: self._metric(metric.id, self.original, self.audited) for metric in judged()},
             "subsets": {
                 name: {
-                    metric: {"original": old.values.get(metric), "audited": new.values.get(metric)}
-                    for metric in METRICS
+                    metric.id: {"original": old.values.get(metric.id), "audited": new.values.get(metric.id)}
+                    for metric in judged()
                 }
                 for name, (old, new) in self.subsets.items()
             },
@@ -193,15 +185,15 @@ def _moves(
     changed: Any = corrections(audited)[["image_id", "label", "audited", "by"]]
     rows: Any = changed.merge(table[["image_id", "path", "subset", "score"]], on="image_id", sort=False)
     now = {name: pair[1].values for name, pair in subsets.items()}
-    for metric in METRICS:
-        rows[metric] = np.array(
+    for metric in judged():
+        rows[metric.id] = np.array(
             [
-                _moved(metric, now, subset, undone[subset].get(image, {}))
+                _moved(metric.id, now, subset, undone[subset].get(image, {}))
                 for image, subset in zip(rows["image_id"], rows["subset"], strict=True)
             ],
             dtype=np.float64,
         )
-    names = ["image_id", "path", "subset", "label", "audited", "by", "score", *METRICS]
+    names = ["image_id", "path", "subset", "label", "audited", "by", "score", *(m.id for m in judged())]
     order = rows["c_index"].abs().sort_values(ascending=False, kind="stable", na_position="last").index
     return rows.loc[order, names].reset_index(drop=True)
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mad_core.bench.table import (
-    METRICS,
     BenchTable,
     Place,
     Row,
@@ -18,6 +17,7 @@ from mad_core.bench.table import (
     heading,
     hundredfold,
 )
+from mad_core.metrics.names import COVERAGE, headline
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,8 +40,6 @@ _SPECIAL = {
     "`": r"\textasciigrave{}",
     "·": r"\textperiodcentered{}",
 }
-_TITLES = ("AUROC", "C-index", r"Kendall $\tau_b$", "C-index, abnormal only")
-_COLUMNS = "lccccl"
 _COSTS = ("Scorer", "Fit (s)", "Scoring (s)", "Images/s", "Peak memory", "Peak GPU memory")
 
 
@@ -76,7 +74,7 @@ def _float(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -
     yield from (r"\begin{table}[t]", r"\centering", r"\small")
     yield rf"\caption{{{escape(table.title)}: macro averages, $\times 100$.}}"
     yield r"\label{tab:mad-bench}"
-    yield rf"\begin{{tabular}}{{{_COLUMNS}}}"
+    yield rf"\begin{{tabular}}{{{_columns()}}}"
     yield from (r"\toprule", _head())
     for block in blocks:
         yield from _block(*block)
@@ -94,7 +92,7 @@ def _float(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -
 
 
 def _long_table(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -> Iterable[str]:
-    yield from (r"{\small", rf"\begin{{longtable}}{{{_COLUMNS}}}")
+    yield from (r"{\small", rf"\begin{{longtable}}{{{_columns()}}}")
     yield rf"\caption{{{escape(table.title)}: single subsets, $\times 100$.}}\label{{tab:mad-bench-subsets}}\\"
     yield from (r"\toprule", _head(), r"\endhead", r"\bottomrule", r"\endfoot")
     for block in blocks:
@@ -102,15 +100,19 @@ def _long_table(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]
     yield from (r"\end{longtable}", "}")
 
 
+def _columns() -> str:
+    return f"l{'c' * len(headline())}l"
+
+
 def _head() -> str:
-    return _line(["Scorer", *_TITLES, "Images with a score"])
+    return _line(["Scorer", *(escape(metric.title) for metric in headline()), COVERAGE.title])
 
 
 def _block(places: Sequence[Place], rows: Sequence[Row]) -> Iterable[str]:
-    yield from (r"\midrule", rf"\multicolumn{{{len(_COLUMNS)}}}{{l}}{{\textit{{{escape(heading(places))}}}}} \\")
-    winners = {metric: best(rows, metric) for metric in METRICS}
+    yield from (r"\midrule", rf"\multicolumn{{{len(_columns())}}}{{l}}{{\textit{{{escape(heading(places))}}}}} \\")
+    winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
     for row in rows:
-        cells = [_cell(row, metric, winners[metric] is row) for metric in METRICS]
+        cells = [_cell(row, metric, winner is row) for metric, winner in winners]
         yield _line([escape(row.entry.name), *cells, escape(coverage_text(row))])
 
 

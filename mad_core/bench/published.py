@@ -14,6 +14,7 @@ from mad_core.datasets import plain_yaml
 from mad_core.datasets.madbench import Identity, identify
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
+from mad_core.metrics.names import Metric, headline
 from mad_core.scorefiles import read_table
 
 MAX_BYTES = 1_000_000
@@ -21,13 +22,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "scorer": ("scorer", "model", "method"),
     "place": ("datasetsubset", "place", "subset", "dataset", "name"),
     "source": ("source", "paper"),
-    "auroc_whole": ("auroc", "aurocwhole", "auc"),
-    "c_index": ("cindex", "c"),
-    "kendall_tau_b": ("kendalltaub", "kendall", "tau", "taub", "ken"),
-    "abnormal_c_index": ("abnormalcindex", "cindexabnormalonly"),
 }
-"""Our names and how a file may write them, in lower case without blanks, underscores, slashes and hyphens."""
-_FIGURES = ("auroc_whole", "c_index", "kendall_tau_b", "abnormal_c_index")
+"""Our names and how a file may write them, as :func:`_bare` leaves them."""
 HOW_TO = "its columns are scorer, dataset/subset, auroc, c_index, kendall_tau_b, source"
 
 
@@ -44,24 +40,27 @@ def read_published(path: Path, places: Sequence[Place]) -> list[Entry]:
         If it cannot be read, lacks a column, names a place twice, or holds something that is no figure.
     """
     rows = [_resolved(row, path) for row in _rows(path)]
-    numbers = [value for row in rows for name in _FIGURES if (value := _number(row, name, path)) is not None]
+    figures_of_rows = [
+        {metric.id: value for metric in headline() if (value := _number(row, metric.id, path)) is not None}
+        for row in rows
+    ]
+    numbers = [value for figures in figures_of_rows for value in figures.values()]
     if not numbers:
         raise InputError(f"{path} holds no figure; {HOW_TO}.")
     scale = 100.0 if any(abs(value) > 1 for value in numbers) else 1.0
     beyond = [value for value in numbers if abs(value) > scale]
     if beyond:
         raise InputError(f"{path}: {beyond[0]:g} is no share; figures are fractions or percent, one way for all.")
-    found: dict[tuple[str, str], dict[tuple[str, str], dict[str, float]]] = {}
-    for row in rows:
-        figures = {name: v / scale for name in _FIGURES if (v := _number(row, name, path)) is not None}
+    entries: dict[tuple[str, str], dict[tuple[str, str], dict[str, float]]] = {}
+    for row, figures in zip(rows, figures_of_rows, strict=True):
         place = _place(row["place"], places)
-        entry = found.setdefault((row["scorer"], row["source"]), {})
+        entry = entries.setdefault((row["scorer"], row["source"]), {})
         if place in entry:
             raise InputError(f"{path} has two rows of {row['scorer']} on {row['place']} from {row['source']}.")
-        entry[place] = figures
+        entry[place] = {name: value / scale for name, value in figures.items()}
     return [
         Entry(f"{scorer} (as published: {source})", PUBLISHED, figures=figures)
-        for (scorer, source), figures in found.items()
+        for (scorer, source), figures in entries.items()
     ]
 
 
@@ -90,15 +89,25 @@ def _resolved(row: Mapping[str, str], path: Path) -> dict[str, str]:
     InputError
         If scorer, place or source is missing.
     """
-    given = {re.sub(r"[\W_]+", "", str(key)).lower(): value.strip() for key, value in row.items()}
-    found = {ours: next((given[s] for s in spellings if given.get(s)), "") for ours, spellings in _NAMES.items()}
+    given = {_bare(key): value.strip() for key, value in row.items()}
+    names = {**_NAMES, **{metric.id: _spellings(metric) for metric in headline()}}
+    resolved = {ours: next((given[s] for s in spellings if given.get(s)), "") for ours, spellings in names.items()}
     if given.get("dataset") and given.get("subset"):
-        found["place"] = f"{given['dataset']}/{given['subset']}"
-    missing = [name for name in ("scorer", "place", "source") if not found[name]]
+        resolved["place"] = f"{given['dataset']}/{given['subset']}"
+    missing = [name for name in _NAMES if not resolved[name]]
     if missing:
         what = {"place": "dataset or subset"}.get(missing[0], missing[0])
         raise InputError(f"{path}: a row has no {what}; {HOW_TO}.")
-    return found
+    return resolved
+
+
+def _bare(name: str) -> str:
+    """A name in lower case, without blanks, underscores, slashes and other signs."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _spellings(metric: Metric) -> list[str]:
+    return [*map(_bare, (metric.title, metric.id, metric.short)), *metric.spellings]
 
 
 def _number(row: Mapping[str, Any], name: str, path: Path) -> float | None:

@@ -18,15 +18,8 @@ import pandas as pd
 from mad_core.datasets.dataset import DOMAINS, Card
 from mad_core.datasets.madbench import recognise
 from mad_core.metrics.macro import Macro, Measured, macro, measure
+from mad_core.metrics.names import COVERAGE, headline, metric_of
 from mad_core.scorefiles import csv_text, text_cell
-
-METRICS: Mapping[str, str] = {
-    "auroc_whole": "AUROC",
-    "c_index": "C-index",
-    "kendall_tau_b": "Kendall tau-b",
-    "abnormal_c_index": "C-index, abnormal only",
-}
-"""Metrics of the table and their titles."""
 
 SCORED, IMPORTED, PUBLISHED, NOT_RUN = "scored", "imported", "published", "not run"
 """What a row's figures are: made here, made elsewhere and imported, typed from a paper, or none."""
@@ -201,20 +194,23 @@ def bench_table(title: str, places: Sequence[Place], entries: Sequence[Entry], n
 
 
 def best(rows: Sequence[Row], metric: str) -> Row | None:
-    """The row of a block that is clearly best: its interval lies above every other row's interval.
+    """The row of a block that is clearly best: its interval lies beyond every other row's interval.
 
     Only rows with an interval on the same images can win, and only against another such row. Others (figures as
-    published, rows that lack images or subsets) count as their upper end or bare value: they can prevent a
+    published, rows that lack images or subsets) count as their interval or bare value: they can prevent a
     winner, not be one.
     """
-    known = [(row, value) for row in rows if (value := row.value(metric)) is not None]
-    whole = [row for row, _ in known if row.interval(metric) and row.found and _is_whole(row.found)]
+    intervals = [
+        (row, row.interval(metric) or [value, value]) for row in rows if (value := row.value(metric)) is not None
+    ]
+    whole = [row for row, _ in intervals if row.interval(metric) and row.found and _is_whole(row.found)]
     if len(whole) < 2 or len({row.found.n for row in whole if row.found}) > 1:
         return None
-    top = max(whole, key=lambda row: row.value(metric) or 0.0)
-    low = (top.interval(metric) or [math.nan])[0]
-    others = [(other.interval(metric) or [value, value])[1] for other, value in known if other is not top]
-    return top if all(high < low for high in others) else None
+    for winner, own in intervals:
+        others = [interval for row, interval in intervals if row is not winner]
+        if winner in whole and all(metric_of(metric).is_beyond(own, interval) for interval in others):
+            return winner
+    return None
 
 
 def _is_whole(found: Macro) -> bool:
@@ -256,7 +252,7 @@ def _row(entry: Entry, place: Place) -> Row | None:
 def _general(rows: Sequence[Row]) -> list[str]:
     """What the rows as a whole ask to be said."""
     said = []
-    if any(row.interval(metric) for row in rows for metric in METRICS):
+    if any(row.interval(metric.id) for row in rows for metric in headline()):
         said.append(
             "In brackets 95 % bootstrap intervals: images drawn within levels, every subset for itself; those of "
             "macro averages from the averages of the subsets' draws."
@@ -308,9 +304,9 @@ def _long(row: Row) -> dict[str, Any]:
         "n_scored": found.n_scored if found else None,
         "coverage": found.coverage if found else None,
     }
-    for metric in METRICS:
-        low, high = row.interval(metric) or (None, None)
-        facts |= {metric: row.value(metric), f"{metric}_low": low, f"{metric}_high": high}
+    for metric in headline():
+        low, high = row.interval(metric.id) or (None, None)
+        facts |= {metric.id: row.value(metric.id), f"{metric.id}_low": low, f"{metric.id}_high": high}
     facts |= {
         "seconds_fit": cost.seconds_fit if cost else None,
         "seconds_score": cost.seconds_score if cost else None,
@@ -377,12 +373,13 @@ def entry_notes(table: BenchTable) -> list[str]:
 
 def bench_text(table: BenchTable) -> str:
     """The table as aligned text, values times 100; blocks of macro averages, then of subsets, then the costs."""
-    header = ["", *METRICS.values(), "Images with a score"]
+    header = ["", *(metric.title for metric in headline()), COVERAGE.title]
     lines: list[list[str]] = []
     for places, rows in table.blocks():
         lines.append([heading(places)])
         lines += [
-            [f"  {row.entry.name}", *(_with_interval(row, m) for m in METRICS), coverage_text(row)] for row in rows
+            [f"  {row.entry.name}", *(_with_interval(row, m.id) for m in headline()), coverage_text(row)]
+            for row in rows
         ]
     text = [f"{table.title} (x100)", *_aligned([header, *lines])]
     costs = [[f"  {entry.name}", *cost_texts(cost)] for entry, cost in cost_rows(table)]

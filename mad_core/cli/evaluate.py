@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,16 +85,14 @@ def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool)
 
 
 def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
-    heads = ("reduction", "C-index", "C-index, abnormal only", "Kendall tau-b", "rank correlation with area")
+    from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU
+
+    metrics = (C_INDEX, ABNORMAL_C_INDEX, TAU)
+    heads = ("reduction", *(metric.title for metric in metrics), "rank correlation with area")
     rows: list[tuple[str, ...]] = [heads]
-    for reduction, found in compared.founds.items():
-        between = found["intervals"]
-        cells = [
-            _number(found["c_index"], between["c_index"]),
-            _number(found["abnormal_only"]["c_index"], between["abnormal_c_index"]),
-            _number(found["kendall_tau_b"], between["kendall_tau_b"]),
-            _number(found["area"]["rank_correlation"], found["area"]["interval"]),
-        ]
+    for reduction, result in compared.founds.items():
+        cells = [_number(metric.value(result), metric.interval(result)) for metric in metrics]
+        cells.append(_number(result["area"]["rank_correlation"], result["area"]["interval"]))
         rows.append(("own score" if reduction == "score" else reduction, *cells))
     yield name
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
@@ -113,26 +111,30 @@ def _number(value: float | None, interval: Any = None) -> str:
 
 
 def _metric_lines(name: str, result: Mapping[str, Any]) -> Iterable[str]:
-    number = _number
-    intervals, reference = result["intervals"] or {}, result["reference"]
+    from mad_core.metrics.names import METRICS, headline
+
     yield f"{name}: {result['n_scored']} of {result['n']} images scored"
-    yield f"  AUROC whole        {number(result['auroc']['whole'], intervals.get('auroc_whole'))}"
-    for level, value in result["auroc"].items():
-        if level != "whole":
-            yield f"  AUROC L0 to L{level:<5}  {number(value)}"
-    yield f"  C-index            {number(result['c_index'], intervals.get('c_index'))}"
-    yield f"    abnormal only    {number(result['abnormal_only']['c_index'])}"
-    yield f"    random severity  {number(reference['c_index_random_severity'])}"
-    yield f"  Kendall tau-b      {number(result['kendall_tau_b'], intervals.get('kendall_tau_b'))}"
-    yield f"    abnormal only    {number(result['abnormal_only']['kendall_tau_b'])}"
-    yield f"    random severity  {number(reference['kendall_tau_b_random_severity'])}"
-    yield f"    untied ceiling   {number(reference['kendall_tau_b_max_untied'])}"
+    for metric in METRICS:
+        if not metric.part_of:
+            yield f"  {metric.title:<18} {_number(metric.value(result), metric.interval(result))}"
+            yield from (f"    {label:<16} {_number(*numbers)}" for label, *numbers in _lines_beneath(metric, result))
     for subset, entry in result["subsets"].items():
-        yield f"  {subset}: C-index {number(entry['c_index'])}, tau-b {number(entry['kendall_tau_b'])}, " + (
-            f"AUROC {number(entry['auroc']['whole'])}, n {entry['n_scored']}"
-        )
+        metrics = [metric for metric in headline() if not metric.part_of]
+        values = (f"{m.short} {_number(m.value(entry))}" for m in sorted(metrics, key=lambda m: m.by_level))
+        yield f"  {subset}: {', '.join(values)}, n {entry['n_scored']}"
     for note in result["notes"]:
         yield f"  note: {note}"
+
+
+def _lines_beneath(metric: Any, result: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """A metric of each level and on some images alone, and what made-up scorers reach: label, value, interval."""
+    from mad_core.metrics.names import METRICS
+
+    levels = result[metric.place[0]] if metric.by_level else {}
+    yield from ((f"L0 to L{level}", value) for level, value in levels.items() if level != metric.place[1])
+    for part in (part for part in METRICS if part.part_of == metric.id):
+        yield part.title.removeprefix(f"{metric.title}, "), part.value(result), part.interval(result)
+    yield from ((label, result["reference"][key]) for label, key in metric.references.items())
 
 
 COMMANDS: Mapping[str, Callable[..., None]] = {

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mad_core.metrics import names as metric_names
 from mad_core.metrics.intervals import METRICS, paired_difference
+from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat, flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix
 from mad_core.metrics.summary import evaluate
-
-Flat = dict[str, float | None]
-"""Metrics by name: those of :data:`METRICS`, ``auroc_<level>`` for every level, and ``tied_pairs``."""
 
 _MANY_TIES = 0.05
 READ_METRICS = (
@@ -43,18 +42,6 @@ def summarize(
     return found
 
 
-def flat(found: Mapping[str, Any]) -> Flat:
-    """The metrics of :func:`evaluate` as one row of numbers."""
-    return {
-        **{f"auroc_{level}": value for level, value in found["auroc"].items()},
-        "c_index": found["c_index"],
-        "kendall_tau_b": found["kendall_tau_b"],
-        "abnormal_c_index": found["abnormal_only"]["c_index"],
-        "abnormal_kendall_tau_b": found["abnormal_only"]["kendall_tau_b"],
-        "tied_pairs": found["ties"]["share_of_pairs"],
-    }
-
-
 def reference_rows(found: Mapping[str, Any]) -> dict[str, Flat]:
     """What three made-up scorers would get on the same images, by what they do.
 
@@ -65,37 +52,40 @@ def reference_rows(found: Mapping[str, Any]) -> dict[str, Flat]:
     random = points["c_index_random_severity"]
     if random is None:
         return {}
-    perfect: Flat = {f"auroc_{level}": 1.0 for level in found["auroc"]}
+    perfect: Flat = dict.fromkeys(metric_names.AUROC.columns(found), metric_names.AUROC.best)
     ceiling = points.get("abnormal_kendall_tau_b_max_untied")
     several = ceiling is not None
 
-    def row(c: float, tau: float | None, abnormal_c: float, abnormal_tau: float | None, tied: float) -> Flat:
+    def row(c: float, tau: float | None, abnormal_c: float | None, abnormal_tau: float | None, tied: float) -> Flat:
         alone = {"abnormal_c_index": abnormal_c, "abnormal_kendall_tau_b": abnormal_tau} if several else {}
         return {**perfect, "c_index": c, "kendall_tau_b": tau, **alone, "tied_pairs": tied}
 
+    by_chance, no_tau = ABNORMAL_C_INDEX.chance, ABNORMAL_TAU.chance
+    tau = points["kendall_tau_b_random_severity"]
     return {
-        "Perfect detection, severity at random": row(random, points["kendall_tau_b_random_severity"], 0.5, 0.0, 0.0),
-        "Perfect 0/1 score": row(random, points["kendall_tau_b_perfect_binary"], 0.5, None, 2 - 2 * random),
+        "Perfect detection, severity at random": row(random, tau, by_chance, no_tau, 0.0),
+        "Perfect 0/1 score": row(random, points["kendall_tau_b_perfect_binary"], by_chance, None, 2 - 2 * random),
         "Perfect order without ties": row(1.0, points["kendall_tau_b_max_untied"], 1.0, ceiling, 0.0),
     }
 
 
-def best(founds: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bool]]:
-    """The best of several scorers in each metric, and whether its interval lies above all the others'.
+def best(results: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bool]]:
+    """The best of several scorers in each column of the metrics, and whether its interval lies beyond all the others'.
 
-    A metric in which the highest value stands twice, or that fewer than two scorers have, has no
-    best. Ties are neither good nor bad and are left out.
+    A column in which the best value stands twice, or that fewer than two scorers have, has no best. Metrics that are
+    neither good nor bad are left out.
     """
-    rows = {name: flat(found) for name, found in founds.items()}
     winners = {}
-    for metric in dict.fromkeys(m for row in rows.values() for m in row if m != "tied_pairs"):
-        values = {name: value for name, row in rows.items() if (value := row.get(metric)) is not None}
-        top = max(values.values(), default=0.0)
-        leaders = [name for name, value in values.items() if value == top]
-        if len(values) > 1 and len(leaders) == 1:
-            others = [founds[name]["intervals"].get(metric) for name in values if name != leaders[0]]
-            own = founds[leaders[0]]["intervals"].get(metric)
-            winners[metric] = leaders[0], bool(own) and all(other and other[1] < own[0] for other in others)
+    for metric in metric_names.judged():
+        rows = {name: metric.columns(result) for name, result in results.items()}
+        for column in dict.fromkeys(column for row in rows.values() for column in row):
+            values = {name: value for name, row in rows.items() if (value := row.get(column)) is not None}
+            leaders = [name for name, value in values.items() if value == metric.best_of(values.values())]
+            if len(values) > 1 and len(leaders) == 1:
+                intervals = {name: results[name]["intervals"].get(column) for name in values}
+                own = intervals.pop(leaders[0])
+                clear = bool(own) and all(other and metric.is_beyond(own, other) for other in intervals.values())
+                winners[column] = leaders[0], clear
     return winners
 
 
@@ -109,23 +99,23 @@ def differences(
     n : int
         Images that both scored.
     dict
-        For each of ``METRICS`` the difference, averaged over the subsets where both have the metric,
-        and its interval.
+        For each metric by which one can be better the difference, averaged over the subsets where both have the
+        metric, and its interval (None where it has none).
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     at, names = np.asarray(levels, dtype=np.float64)[both], np.asarray(subsets, dtype=object)[both]
-    apart: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    apart: dict[str, list[float]] = {metric.id: [] for metric in metric_names.judged()}
     for name in np.unique(names):
         rows = names == name
         ours, theirs = (flat(evaluate(at[rows], scores[rows], draws=0)) for scores in (a, b))
-        for metric in METRICS:
+        for metric in apart:
             mine, other = ours[metric], theirs[metric]
             if mine is not None and other is not None:
                 apart[metric].append(mine - other)
     intervals = paired_difference(at, a, b, names, draws=draws, seed=seed)
-    return len(at), {m: (float(np.mean(d)) if d else None, intervals[m]) for m, d in apart.items()}
+    return len(at), {m: (float(np.mean(d)) if d else None, intervals.get(m)) for m, d in apart.items()}
 
 
 def mean_inversion_matrix(

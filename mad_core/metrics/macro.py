@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mad_core.metrics.comparing import Flat, flat
-from mad_core.metrics.intervals import METRICS, bootstrap, percentile_interval
+from mad_core.metrics import names as metric_names
+from mad_core.metrics.intervals import bootstrap, percentile_interval
+from mad_core.metrics.names import Flat, flat
 from mad_core.metrics.summary import evaluate
 
 
@@ -29,7 +30,7 @@ class Measured:
     n, n_scored : int
         Images asked for, and those with a finite score.
     values : mapping of metric to fraction or None
-        As :func:`mad_core.metrics.comparing.flat` gives them.
+        As :func:`mad_core.metrics.names.flat` gives them.
     draws : mapping of metric to ndarray of shape (draws,)
         Bootstrap values, NaN where a draw has none; empty where none were drawn.
     """
@@ -51,7 +52,7 @@ class Macro:
     subsets, of : int
         How many subsets have scores, and how many were asked for.
     values : mapping of metric to fraction or None
-        For each of :data:`mad_core.metrics.intervals.METRICS` the mean over the subsets that have it.
+        For each of :data:`mad_core.metrics.names.METRICS` the mean over the subsets that have it.
     intervals : mapping of metric to [low, high] or None
         95 %; None where a subset that enters the mean has no draws.
     """
@@ -104,8 +105,8 @@ def macro(parts: Sequence[Measured | None]) -> Macro:
         n_scored=sum(part.n_scored for part in there),
         subsets=len(scored),
         of=len(parts),
-        values={metric: _mean(scored, metric) for metric in METRICS},
-        intervals={metric: _interval(scored, metric) for metric in METRICS},
+        values={metric.id: _mean(scored, metric.id) for metric in metric_names.METRICS},
+        intervals={metric.id: _interval(scored, metric.id) for metric in metric_names.METRICS},
     )
 
 

@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mad_core.metrics import names as metric_names
 from mad_core.metrics.intervals import bootstrap, percentile_interval
-from mad_core.metrics.ranking import aurocs, c_index, count_pairs, cross_pairs, kendall_tau_b, reference_points
+from mad_core.metrics.ranking import (
+    PairCounts,
+    aurocs,
+    c_index,
+    count_pairs,
+    cross_pairs,
+    kendall_tau_b,
+    reference_points,
+)
 
 INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
 """Metrics that get an interval in ``evaluate --json``."""
@@ -79,9 +88,7 @@ def _one(
         "coverage": float(usable.mean()) if len(levels) else None,
         "levels": {str(level): int(n) for level, n in zip(*everyone, strict=True)},
         "auroc": _every_level(aurocs(counts), everyone[0]),
-        "c_index": c_index(counts),
-        "kendall_tau_b": kendall_tau_b(counts),
-        "abnormal_only": {"c_index": c_index(abnormal), "kendall_tau_b": kendall_tau_b(abnormal)},
+        **severity(counts, abnormal),
         "ties": {
             "share_of_pairs": counts.tied_cross / pairs if pairs else None,
             "distinct_scores": counts.distinct,
@@ -92,6 +99,15 @@ def _one(
         "notes": notes + _missing(counts.levels, counts.distinct),
     }
     return result, values
+
+
+def severity(whole: PairCounts, abnormal: PairCounts) -> dict[str, Any]:
+    """What is measured of all pairs and of those of abnormal images, where :mod:`mad_core.metrics.names` places it."""
+    return {
+        "c_index": c_index(whole),
+        "kendall_tau_b": kendall_tau_b(whole),
+        "abnormal_only": {"c_index": c_index(abnormal), "kendall_tau_b": kendall_tau_b(abnormal)},
+    }
 
 
 def _every_level(found: dict[str, float | None], levels: np.ndarray) -> dict[str, float | None]:
@@ -123,6 +139,7 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]], inter
     every = list(results.values())
     levels = sorted({level for r in every for level in r["levels"]}, key=int)
     aurocs_known = ["whole", *(level for level in levels if level != "0")]
+    means = metric_names.nested({m: _mean([m.value(r) for r in every]) for m in metric_names.METRICS})
     n, scored = sum(r["n"] for r in every), sum(r["n_scored"] for r in every)
     notes = [f"Macro averages over {len(every)} subsets; raw scores of different subsets are never pooled."]
     notes += [f"{name}: {note}" for name, r in results.items() for note in r["notes"]]
@@ -131,14 +148,9 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]], inter
         "n_scored": scored,
         "coverage": scored / n if n else None,
         "levels": {level: sum(r["levels"].get(level, 0) for r in every) for level in levels},
+        **means,
         "auroc": {key: _mean([r["auroc"].get(key) for r in every]) for key in aurocs_known},
-        "c_index": _mean([r["c_index"] for r in every]),
-        "kendall_tau_b": _mean([r["kendall_tau_b"] for r in every]),
-        "abnormal_only": {key: _mean([r["abnormal_only"][key] for r in every]) for key in ("c_index", "kendall_tau_b")},
-        "ties": {
-            "share_of_pairs": _mean([r["ties"]["share_of_pairs"] for r in every]),
-            "distinct_scores": sum(r["ties"]["distinct_scores"] for r in every),
-        },
+        "ties": means["ties"] | {"distinct_scores": sum(r["ties"]["distinct_scores"] for r in every)},
         "reference": {key: _mean([r["reference"][key] for r in every]) for key in every[0]["reference"]},
         "intervals": {name: _macro_interval([values for _, values in parts.values()], name) for name in intervals},
         "subsets": results,

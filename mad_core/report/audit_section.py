@@ -13,14 +13,14 @@ from mad_core.audit.consensus import RULE_IN_WORDS, consensus_of, corrections
 from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
-from mad_core.metrics import comparing
 from mad_core.metrics.agreement import AgreementEstimate
+from mad_core.metrics.names import headline
 from mad_core.report.contents import ReportPart, summarized
 from mad_core.report.html import estimate, facts, folded, how_to_read, in_line, table
 from mad_core.report.image_strips import STRIP, ImageStrip, StripImage
+from mad_core.report.metric_section import metric_cell
 from mad_core.runs.store import Store
 
-COLUMNS = {"auroc_whole": "AUROC", "c_index": "C-index", "kendall_tau_b": "tau-b"}
 MOST_ROWS = 40
 READ_AUDIT = (
     "Alpha says how far reviewers agree beyond chance: 1 is full agreement, 0 is chance. Kappa says the same of one "
@@ -60,7 +60,8 @@ class AuditSection:
         yield f"<p class=note>{escape(' '.join(found.notes))}</p>" if found.notes else ""
         if len(self.changed):
             yield "<h3>What the changes do to the metrics</h3>"
-            yield table(("Run", "Labels", *COLUMNS.values()), list(self._metrics()), numbers_from=2, made=True)
+            heads = ["Run", "Labels", *(metric.short for metric in headline())]
+            yield table(heads, list(self._metrics()), numbers_from=2, made=True)
 
     def strip(self) -> ImageStrip:
         """The first of the labels that change, the furthest moves first."""
@@ -85,11 +86,10 @@ class AuditSection:
     def _metrics(self) -> Iterator[Any]:
         for run in self.part.runs:
             original = self.part.originals[run.id]
-            for said, rows in (("original", original), ("audited", with_audited(original, self.labels))):
-                found = summarized(rows, self.part.request)
-                values = comparing.flat(found)
-                cells = [estimate(values[column], found["intervals"].get(column)) for column in COLUMNS]
-                yield [escape(self.part.names[run.id]), said, *cells]
+            for labels, rows in (("original", original), ("audited", with_audited(original, self.labels))):
+                result = summarized(rows, self.part.request)
+                cells = [metric_cell(metric, result) for metric in headline()]
+                yield [escape(self.part.names[run.id]), labels, *cells]
 
 
 def _reviewers(found: Agreement) -> str:

@@ -17,13 +17,13 @@ from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Card
 from mad_core.errors import InputError
 from mad_core.metrics import comparing
+from mad_core.metrics.names import C_INDEX, judged
 from mad_core.palette import Theme
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_by_side
 from mad_core.runs.results import run_table
 from mad_core.runs.store import DatasetInfo, Run, Store
 from mad_core.studies.record import StudyRecord, list_studies
 
-DIFFERENCES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC, all levels"}
 EVERY_PAIR = 3
 """Up to so many runs each pair of them is compared; of more the first one with each other."""
 POINTS = 2800
@@ -261,16 +261,17 @@ def figures_of(part: ReportPart) -> Iterator[Drawing]:
 def _overview(part: ReportPart) -> Drawing:
     rows = []
     for run in part.runs:
-        found = part.founds[run.id]
-        low, high = found["intervals"].get("c_index") or (None, None)
-        rows.append({"name": part.names[run.id], "estimate": found["c_index"], "low": low, "high": high})
-    random = max(part.founds.values(), key=lambda f: f["n_scored"])["reference"]["c_index_random_severity"]
-    facts: dict[str, Any] = {"x_title": "C-index"}
-    facts |= {"reference": [("severity at random", random)]} if random is not None else {}
+        result = part.founds[run.id]
+        low, high = C_INDEX.interval(result) or (None, None)
+        rows.append({"name": part.names[run.id], "estimate": C_INDEX.value(result), "low": low, "high": high})
+    fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
+    points = {name: fullest["reference"][key] for name, key in C_INDEX.references.items()}
+    facts: dict[str, Any] = {"x_title": C_INDEX.title}
+    facts["reference"] = [(name, value) for name, value in points.items() if value is not None]
     words = draw.describe_metric_intervals(rows, **facts)
     return Drawing(
         draw.READ_METRIC_INTERVALS,
-        "C-index of each run",
+        f"{C_INDEX.title} of each run",
         words,
         lambda theme: draw.metric_intervals(rows, theme=theme, **facts),
     )
@@ -333,10 +334,10 @@ def _of_pair(part: ReportPart, pair: RunPair) -> Iterator[Drawing]:
     said = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
     yield Drawing(draw.READ_RANK_SCATTER, f"{title}: ranks", said, ranks, wide=False)
     rows = []
-    for metric, label in DIFFERENCES.items():
-        value, interval = pair.differences[metric]
+    for metric in judged():
+        value, interval = pair.differences[metric.id]
         low, high = interval or (None, None)
-        rows.append({"name": label, "estimate": value, "low": low, "high": high})
+        rows.append({"name": metric.title, "estimate": value, "low": low, "high": high})
     facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
     words = draw.describe_metric_intervals(rows, **facts)
     yield Drawing(

@@ -7,21 +7,13 @@ from html import escape
 from typing import Any
 
 from mad_core.metrics import comparing
+from mad_core.metrics import names as metric_names
+from mad_core.metrics.names import COVERAGE, Metric
 from mad_core.report.contents import ReportPart
-from mad_core.report.html import estimate, folded, how_to_read, number, table, take_away
+from mad_core.report.html import folded, how_to_read, table, take_away
 from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
 from mad_core.runs.store import Run, Store
 from mad_core.studies.export import slug
-
-COLUMNS = {
-    "auroc_whole": "AUROC",
-    "c_index": "C-index",
-    "kendall_tau_b": "tau-b",
-    "abnormal_c_index": "C-index, abnormal only",
-    "abnormal_kendall_tau_b": "tau-b, abnormal only",
-    "tied_pairs": "Tied pairs",
-}
-HEADS = ("Run", "Images", *COLUMNS.values())
 
 
 def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
@@ -29,24 +21,25 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     complete = {part.names[run.id]: part.founds[run.id] for run in part.runs if not waiting(part, run)}
     best = comparing.best(complete) if _same_images(part) else {}
     rows = [_row(part.names[run.id], part.founds[run.id], best, _note(store, part, run)) for run in part.runs]
-    fullest = max(part.founds.values(), key=lambda found: found["n_scored"])
+    fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
     for name, values in comparing.reference_rows(fullest).items():
-        cells = [f"<i>{number(values.get(column))}</i>" for column in COLUMNS]
+        cells = [f"<i>{metric.text(values.get(metric.id))}</i>" for metric in metric_names.METRICS]
         rows.append([f"<i>{escape(name)}</i>", "", *cells])
     yield how_to_read(comparing.READ_METRICS)
-    yield table(HEADS, rows, made=True)
+    heads = ["Run", COVERAGE.short, *(metric.short for metric in metric_names.METRICS)]
+    yield table(heads, rows, made=True)
     yield "<p class=note>Below each value its 95 % bootstrap interval. Bold: its interval lies above those of all "
     yield "other runs. In italics what made-up scorers would reach on the same images.</p>"
     if not _same_images(part):
         yield "<p class=note>The runs were asked for different images, so none is marked as best.</p>"
     yield f"<p>{escape(comparing.reference_in_words(fullest))}</p>"
     subsets = [
-        _row(f"{part.names[run.id]}, {subset}", found, {}, "")
+        _row(f"{part.names[run.id]}, {subset}", result, {}, "")
         for run in part.runs
-        for subset, found in part.founds[run.id]["subsets"].items()
+        for subset, result in part.founds[run.id]["subsets"].items()
     ]
     if subsets:
-        yield folded("Each subset", table(HEADS, subsets, made=True), rows=len(subsets))
+        yield folded("Each subset", table(heads, subsets, made=True), rows=len(subsets))
     for name, text in csv_files(part).items():
         yield take_away(name, text)
 
@@ -54,18 +47,18 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
 def in_short(part: ReportPart) -> Iterator[str]:
     """What the runs are worth, a sentence or two each."""
     for run in part.runs:
-        said = " ".join(comparing.in_words(part.founds[run.id]))
-        if said:
-            yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(said)}</li>"
+        sentences = " ".join(comparing.in_words(part.founds[run.id]))
+        if sentences:
+            yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(sentences)}</li>"
 
 
 def csv_files(part: ReportPart) -> dict[str, str]:
     """The tables of a part as CSV, by file name."""
     at = f"{slug(part.info.name)}-{part.info.id[:6]}"
     rows = [
-        (run.id, part.names[run.id], subset or part.request.subset or "average over subsets", found)
+        (run.id, part.names[run.id], subset or part.request.subset or "average over subsets", result)
         for run in part.runs
-        for subset, found in [(None, part.founds[run.id]), *part.founds[run.id]["subsets"].items()]
+        for subset, result in [(None, part.founds[run.id]), *part.founds[run.id]["subsets"].items()]
     ]
     scores = scores_side_by_side_csv(side_by_side(part.tables), part.names)
     return {f"{at}-metrics.csv": metrics_csv(rows), f"{at}-scores.csv": scores}
@@ -76,14 +69,20 @@ def waiting(part: ReportPart, run: Run) -> int:
     return int((part.tables[run.id]["status"] == "waiting").to_numpy().sum())
 
 
-def _row(name: str, found: Mapping[str, Any], best: Mapping[str, tuple[str, bool]], note: str) -> Sequence[str]:
-    values = comparing.flat(found)
+def _row(name: str, result: Mapping[str, Any], best: Mapping[str, tuple[str, bool]], note: str) -> Sequence[str]:
     cells = []
-    for column in COLUMNS:
-        text = estimate(values.get(column), found["intervals"].get(column))
-        cells.append(f"<b>{text}</b>" if best.get(column) == (name, True) else text)
+    for metric in metric_names.METRICS:
+        text = metric_cell(metric, result)
+        cells.append(f"<b>{text}</b>" if best.get(metric.id) == (name, True) else text)
     head = escape(name) + (f"<small>{escape(note)}</small>" if note else "")
-    return [head, f"{found['n_scored']:,} of {found['n']:,}", *cells]
+    return [head, f"{result['n_scored']:,} of {result['n']:,}", *cells]
+
+
+def metric_cell(metric: Metric, result: Mapping[str, Any]) -> str:
+    """A value and, below it, its interval; HTML."""
+    interval = metric.interval(result)
+    between = f"<small>{metric.text(interval[0])} to {metric.text(interval[1])}</small>" if interval else ""
+    return metric.text(metric.value(result)) + between
 
 
 def _note(store: Store, part: ReportPart, run: Run) -> str:

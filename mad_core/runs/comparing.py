@@ -10,8 +10,7 @@ import pandas as pd
 
 from mad_core.errors import NotFoundError
 from mad_core.figures import percentile_ranks
-from mad_core.metrics.comparing import flat
-from mad_core.metrics.intervals import METRICS
+from mad_core.metrics.names import flat
 from mad_core.runs.imported_scores import provenance
 from mad_core.runs.store import Run
 from mad_core.scorefiles import csv_text, text_cell
@@ -128,7 +127,7 @@ def _csv_row(run_id: str, name: str, subset: str, found: Mapping[str, Any]) -> d
     row |= {key: found[key] for key in ("n", "n_scored", "coverage")}
     for metric, value in flat(found).items():
         row[metric] = value
-        if metric in METRICS:
+        if metric in found["intervals"]:
             row[f"{metric}_low"], row[f"{metric}_high"] = found["intervals"].get(metric) or (None, None)
     row["distinct_scores"] = found["ties"]["distinct_scores"]
     return row | {f"reference_{key}": value for key, value in found["reference"].items()}

@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.consensus import consensus_of, corrections
-from mad_core.audit.consequence import METRIC_NAMES, Consequence, consequence
+from mad_core.audit.consequence import Consequence, consequence
 from mad_core.figures import describe_metric_intervals, metric_intervals
+from mad_core.metrics.names import C_INDEX, TAU, Metric, judged
 from mad_core.palette import chrome
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.results import run_table
@@ -21,7 +22,7 @@ from pages.audit.review_queue import scored_runs
 from pages.ui import charts, engine, session
 from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
 from pages.ui.reading import how_to_read
-from pages.ui.text import number, plain
+from pages.ui.text import plain
 
 MOST_RUNS = 4
 DRAWS = 1000
@@ -91,35 +92,33 @@ def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
 
 
 def _in_words(found: Consequence) -> str:
-    said = [_moved(found, metric) for metric in ("c_index", "kendall_tau_b")]
-    return " ".join(sentence for sentence in said if sentence)
+    return " ".join(_moved(found, metric) for metric in (C_INDEX, TAU))
 
 
-def _moved(found: Consequence, metric: str) -> str:
-    difference = found.difference(metric)
-    name = METRIC_NAMES[metric]
+def _moved(found: Consequence, metric: Metric) -> str:
+    difference = found.difference(metric.id)
     if difference is None:
-        return f"{name} cannot be computed on one of both labels."
-    before, after = found.original.values[metric], found.audited.values[metric]
+        return f"{metric.title} cannot be computed on one of both labels."
+    before, after = (metric.text(labels.values[metric.id]) for labels in (found.original, found.audited))
     if abs(difference) < 0.0005:
-        return f"{name} stays at {number(after)}."
-    return f"{name} {'rises' if difference > 0 else 'falls'} from {number(before)} to {number(after)}."
+        return f"{metric.title} stays at {after}."
+    return f"{metric.title} {'rises' if difference > 0 else 'falls'} from {before} to {after}."
 
 
 def _rows(found: Consequence) -> list[dict[str, Any]]:
     tones = chrome(charts.theme())
     rows = []
-    for metric, name in METRIC_NAMES.items():
+    for metric in judged():
         for kind, labels, colour in (
             (found.original, "original", tones.muted),
             (found.audited, "audited", tones.accent),
         ):
-            interval = kind.intervals.get(metric)
+            interval = kind.intervals.get(metric.id)
             rows.append(
                 {
-                    "name": f"{name.removeprefix('Kendall ')}, {labels}",
+                    "name": f"{metric.short}, {labels}",
                     "colour": colour,
-                    "estimate": kind.values.get(metric),
+                    "estimate": kind.values.get(metric.id),
                     "low": interval[0] if interval else None,
                     "high": interval[1] if interval else None,
                 }
@@ -131,8 +130,9 @@ def _subsets(found: Consequence) -> pd.DataFrame:
     rows = []
     for name, (old, new) in found.subsets.items():
         cells: dict[str, str] = {"Subset": name}
-        for metric, label in METRIC_NAMES.items():
-            cells[label] = f"{number(old.values.get(metric))} → {number(new.values.get(metric))}"
+        for metric in judged():
+            before, after = (metric.text(measured.values.get(metric.id)) for measured in (old, new))
+            cells[metric.title] = f"{before} → {after}"
         rows.append(cells)
     return pd.DataFrame(rows)
 
@@ -151,8 +151,8 @@ def _corrections(audit: Audit, found: Consequence) -> pd.DataFrame:
             "By": rows["by"],
         }
     )
-    for metric, name in METRIC_NAMES.items():
-        table[name] = _signed(rows[metric].tolist())
+    for metric in judged():
+        table[metric.title] = _signed(rows[metric.id].tolist())
     return table
 
 

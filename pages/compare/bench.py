@@ -12,7 +12,6 @@ from mad_core.bench.latex import bench_latex
 from mad_core.bench.matrix import table_of_runs
 from mad_core.bench.table import (
     COSTS,
-    METRICS,
     BenchTable,
     Row,
     bench_csv,
@@ -26,6 +25,7 @@ from mad_core.bench.table import (
     measured_subsets,
 )
 from mad_core.metrics.macro import Measured
+from mad_core.metrics.names import COVERAGE, headline
 from mad_core.palette import chrome
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine
@@ -96,7 +96,7 @@ def _kept(run_id: str, draws: int, state: tuple[Any, ...]) -> dict[str, Measured
 def _html(table: BenchTable) -> str:
     tones = chrome(theme())
     style = _STYLE.format(ink=tones.ink, muted=tones.muted, line=tones.line, page=tones.page)
-    titles = ["Scorer", *METRICS.values(), "Images with a score"]
+    titles = ["Scorer", *(metric.title for metric in headline()), COVERAGE.title]
     body = "".join(_block(heading(places), rows) for places, rows in table.blocks())
     costs = "".join(_cells(entry.name, cost_texts(cost)) for entry, cost in cost_rows(table))
     label = f"Benchmark table of {html.escape(table.title)}"
@@ -118,12 +118,12 @@ def _table(caption: str, titles: Sequence[str], body: str) -> str:
 
 
 def _block(title: str, rows: Sequence[Row]) -> str:
-    winners = {metric: best(rows, metric) for metric in METRICS}
+    winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
     lines = "".join(
-        _cells(row.entry.name, [_value(row, metric, winners[metric] is row) for metric in METRICS], coverage_text(row))
+        _cells(row.entry.name, [_value(row, metric, winner is row) for metric, winner in winners], coverage_text(row))
         for row in rows
     )
-    head = f'<tr><th scope="rowgroup" colspan="{len(METRICS) + 2}">{html.escape(title)}</th></tr>'
+    head = f'<tr><th scope="rowgroup" colspan="{len(winners) + 2}">{html.escape(title)}</th></tr>'
     return f"<tbody>{head}{lines}</tbody>"
 
 

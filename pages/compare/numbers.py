@@ -9,13 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.metrics import comparing
+from mad_core.metrics import names as metric_names
 from mad_core.runs.comparing import (
     metrics_csv,
     scores_side_by_side_csv,
     side_by_side,
     supervision_note,
 )
-from mad_core.teaching import METRICS
 from pages.compare import deferred_intervals
 from pages.compare.report import report_download
 from pages.compare.view import View, draws_of, renewed
@@ -25,14 +25,6 @@ from pages.ui.table import metric_table
 from pages.ui.text import plain
 
 COMPUTING = "The 95 % intervals are being computed."
-COLUMNS = {
-    "auroc": "AUROC",
-    "c_index": "C-index",
-    "kendall_tau_b": "Kendall's tau-b",
-    "abnormal_only": "Abnormal only",
-    "ties": "Tied pairs",
-    "coverage": "Images",
-}
 
 
 def numbers(view: View) -> None:
@@ -140,7 +132,8 @@ def export(view: View) -> None:
         report_download(view.report)
         how_to_read(comparing.READ_METRICS, "the table")
         with st.popover("What the columns mean", type="tertiary"):
-            st.markdown("\n".join(f"- **{COLUMNS[key]}**: {plain(text)}" for key, text in METRICS.items()))
+            columns = (*metric_names.METRICS, metric_names.COVERAGE)
+            st.markdown("\n".join(f"- **{column.title}**: {plain(column.read)}" for column in columns))
 
 
 def _metrics_csv(view: View) -> str:

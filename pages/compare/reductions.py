@@ -10,6 +10,7 @@ import streamlit as st
 
 from mad_core.errors import MadError
 from mad_core.figures.reductions import READ_REDUCTION_PANELS, Panel, describe_reduction_panels, reduction_panels
+from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU, Metric
 from mad_core.runs.map_reductions import NAMES, Compared, can_find_threshold, compare_reductions
 from mad_core.runs.store import Run
 from pages.ui import charts, engine, session
@@ -83,34 +84,23 @@ def _compared(run_id: str, subset: str | None, state: tuple[Any, ...]) -> Compar
 
 
 def _panels(compared: Compared) -> list[Panel]:
-    founds = list(compared.founds.values())
-    random = founds[0]["reference"]["c_index_random_severity"]
+    results = list(compared.founds.values())
+
+    def panel(metric: Metric, reference: tuple[str, float] | None = None, **looks: Any) -> Panel:
+        values, intervals = [metric.value(r) for r in results], [metric.interval(r) for r in results]
+        return Panel(metric.title, values, intervals, reference, **looks)
+
+    random = results[0]["reference"]["c_index_random_severity"]
     return [
-        Panel(
-            "C-index, abnormal only",
-            [found["abnormal_only"]["c_index"] for found in founds],
-            [found["intervals"]["abnormal_c_index"] for found in founds],
-            ("chance", 0.5),
-        ),
+        panel(ABNORMAL_C_INDEX, ("chance", ABNORMAL_C_INDEX.chance)),
         Panel(
             _area_title(compared),
-            [found["area"]["rank_correlation"] for found in founds],
-            [found["area"]["interval"] for found in founds],
+            [result["area"]["rank_correlation"] for result in results],
+            [result["area"]["interval"] for result in results],
             ("none", 0.0),
         ),
-        Panel(
-            "C-index",
-            [found["c_index"] for found in founds],
-            [found["intervals"]["c_index"] for found in founds],
-            None if random is None else ("random severity", random),
-            strong=False,
-        ),
-        Panel(
-            "Kendall's tau-b",
-            [found["kendall_tau_b"] for found in founds],
-            [found["intervals"]["kendall_tau_b"] for found in founds],
-            strong=False,
-        ),
+        panel(C_INDEX, None if random is None else ("random severity", random), strong=False),
+        panel(TAU, strong=False),
     ]
 
 

@@ -19,6 +19,7 @@ from mad_core.figures import (
 )
 from mad_core.figures.raincloud import POINTS_A_LEVEL
 from mad_core.metrics import comparing
+from mad_core.metrics.names import judged
 from mad_core.palette import Theme
 from mad_core.runs.comparing import (
     ranks_within_subsets,
@@ -32,13 +33,6 @@ from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 
 APART = 6
-DIFFERENCES = {
-    "c_index": "C-index",
-    "kendall_tau_b": "Kendall's tau-b",
-    "auroc_whole": "AUROC, all levels",
-    "abnormal_c_index": "C-index, abnormal only",
-    "abnormal_kendall_tau_b": "tau-b, abnormal only",
-}
 
 
 def two_runs(view: View) -> None:
@@ -117,11 +111,11 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws:
     if draws and deferred_intervals.waits("difference", key):
         st.caption("The paired intervals are being computed.")
         return
-    n, found = _differences(table, first, second, draws, key)
+    n, differences = _differences(table, first, second, draws, key)
     rows = [
-        {"name": label, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
-        for metric, label in DIFFERENCES.items()
-        for value, interval in [found[metric]]
+        {"name": metric.title, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
+        for metric in judged()
+        for value, interval in [differences[metric.id]]
     ]
     title = f"{view.names[first]} minus {view.names[second]}"
     figure, alt = _difference_of(rows, charts.theme())

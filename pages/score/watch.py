@@ -11,6 +11,7 @@ import streamlit as st
 
 from mad_core.figures import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.metrics.comparing import READ_METRICS
+from mad_core.metrics.names import headline
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
 from mad_core.runs.results import run_scores_csv
@@ -18,13 +19,12 @@ from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.latest import LatestAnswer
 from mad_core.runs.store.usage import Usage
 from mad_core.scorers.contract import OK
-from mad_core.teaching import METRICS
 from pages.score.multimodal import asks_a_model
 from pages.ui import charts, engine, header, session
 from pages.ui.answers import latest
 from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
-from pages.ui.text import duration, level_names, number, plain, size
+from pages.ui.text import duration, level_names, plain, size
 
 LIVE_SECONDS = 1.0
 ANSWERS, ANSWERS_HEIGHT = 8, 320
@@ -171,29 +171,23 @@ def _confirm_delete(run: Run) -> None:
 
 def _numbers(run: Run) -> None:
     draws = 0 if run.active else 1000
-    found = engine.metrics(run, None, draws)
-    intervals = found["intervals"] or {}
-    tiles = (
-        ("AUROC, whole", found["auroc"]["whole"], intervals.get("auroc_whole"), "auroc"),
-        ("C-index", found["c_index"], intervals.get("c_index"), "c_index"),
-        ("Kendall's tau-b", found["kendall_tau_b"], intervals.get("kendall_tau_b"), "kendall_tau_b"),
-        ("C-index, abnormal only", found["abnormal_only"]["c_index"], None, "abnormal_only"),
-    )
-    for column, (label, value, interval, help_key) in zip(st.columns(len(tiles)), tiles, strict=True):
+    result = engine.metrics(run, None, draws)
+    for column, metric in zip(st.columns(len(headline())), headline(), strict=True):
+        interval = metric.interval(result)
         column.metric(
-            label,
-            number(value),
-            delta=f"{number(interval[0])} to {number(interval[1])}" if interval else None,
+            metric.title,
+            metric.text(metric.value(result)),
+            delta=f"{metric.text(interval[0])} to {metric.text(interval[1])}" if interval else None,
             delta_color="off",
             delta_arrow="off",
-            help=METRICS[help_key],
+            help=metric.read,
         )
     if len(run.subsets) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Averages over the subsets. Scores of different subsets are never pooled.", width="content")
             how_to_read(READ_METRICS, "the table")
-        rows = found["subsets"].items()  # with the same draws as alone
-        metric_table([(name, result) for name, result in rows if result["n_scored"]], first="Subset")
+        rows = result["subsets"].items()  # with the same draws as alone
+        metric_table([(name, subset) for name, subset in rows if subset["n_scored"]], first="Subset")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -10,10 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.errors import MadError
+from mad_core.metrics.level_mix import METRICS
+from mad_core.metrics.names import metric_of
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.studies.estimates import Estimate
 from mad_core.studies.finding import Finding
-from mad_core.studies.level_mix.run import TITLES, Prepared, prepare
+from mad_core.studies.level_mix.run import Prepared, prepare
 from pages.studies.runs_in_view import run_and_subset, runs_of
 from pages.ui import engine
 from pages.ui.text import plain, with_interval
@@ -74,7 +76,7 @@ def _prepared(run_id: str, subset: str, under: float, over: float, state: tuple[
 def _table(ready: Prepared, shares: Sequence[float]) -> pd.DataFrame:
     """Each metric with the test set's shares and with these, and how far it moves, with 95 % intervals."""
     own, mixed = ready.under(ready.pairs.shares), ready.under(shares)
-    titles = {**TITLES, "cost": "Expected cost an image"}
+    titles = {**{name: metric_of(name).title for name in METRICS}, "cost": "Expected cost an image"}
     return pd.DataFrame(
         [
             {

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from mad_core.datasets.dataset import level_key
+from mad_core.metrics.names import metric_of
 from mad_core.runs.store import DatasetInfo
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness import figures as draw
@@ -33,9 +34,9 @@ def of_finding(info: DatasetInfo, finding: Finding) -> set[str]:
 def _metrics(finding: Finding) -> None:
     chosen = st.segmented_control(
         "Metric against strength",
-        list(draw.METRICS),
-        default=next(iter(draw.METRICS)),
-        format_func=draw.METRICS.__getitem__,
+        draw.METRICS,
+        default=draw.METRICS[0],
+        format_func=lambda metric: metric_of(metric).title,
         required=True,
         key="robustness_metric",
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from mad_core.metrics.comparing import Flat, flat
+from mad_core.metrics import names as metric_names
+from mad_core.metrics.names import COVERAGE, Flat, Metric, flat
 from mad_core.palette import chrome
 from pages.ui.charts import theme
-from pages.ui.text import number
 
 _STYLE = """
 .mad-metrics {{ overflow-x: auto; font-variant-numeric: tabular-nums; line-height: 1.3; }}
@@ -58,12 +59,9 @@ def metric_table(
         From :func:`mad_core.metrics.comparing.reference_rows`, drawn below the rows.
     level_names : mapping of level to name
     """
-    levels = sorted({level for _, found in rows for level in found["auroc"] if level != "whole"}, key=float)
-    columns = [
-        *(f"auroc_{level}" for level in ("whole", *levels)),
-        *("c_index", "kendall_tau_b", "abnormal_c_index", "abnormal_kendall_tau_b", "tied_pairs"),
-    ]
-    scored = [_row(name, found, columns, (notes or {}).get(name, ""), best or {}) for name, found in rows]
+    levels = sorted({level for _, result in rows for level in result["auroc"] if level != "whole"}, key=float)
+    columns = [(column, metric) for metric in metric_names.METRICS for column in _columns(metric, levels)]
+    scored = [_row(name, result, columns, (notes or {}).get(name, ""), best or {}) for name, result in rows]
     made_up = [_reference_row(name, values, columns) for name, values in (reference or {}).items()]
     tones, label = chrome(theme()), f"Metrics by {html.escape(first.lower())}"
     style = _STYLE.format(page=tones.page, ink=tones.ink, muted=tones.muted, line=tones.line)
@@ -74,50 +72,53 @@ def metric_table(
     )
 
 
+def _columns(metric: Metric, levels: Sequence[str]) -> list[str]:
+    return [metric.id, *(f"{metric.place[0]}_{level}" for level in levels if metric.by_level)]
+
+
 def _head(first: str, levels: Sequence[str], level_names: Mapping[float, str]) -> str:
-    names = [_small(level_names.get(float(level), "")) for level in levels]
-    under = [f"L{level}{name}" for level, name in zip(levels, names, strict=True)]
-    under = ["all levels", *under, "C-index", "tau-b", "C-index", "tau-b"]
-    second = "".join(f'<th scope="col">{label}</th>' for label in under)
+    """Two lines: groups of metrics over their own names; what is in no group stands over both."""
+    above, below = "", ""
+    for group, metrics in itertools.groupby(metric_names.METRICS, key=lambda metric: metric.group or metric.id):
+        heads = []
+        for metric in metrics:
+            heads.append(html.escape(metric.head or metric.short))
+            heads += [f"L{v}{_small(level_names.get(float(v), ''))}" for v in levels if metric.by_level]
+        if metric.group:
+            above += f'<th colspan="{len(heads)}" scope="colgroup"><span>{html.escape(group)}</span></th>'
+            below += "".join(f'<th scope="col">{head}</th>' for head in heads)
+        else:
+            above += f'<th rowspan="2" scope="col">{"<br>".join(heads[0].split())}</th>'
     return (
         f'<thead><tr><th class="name" rowspan="2" scope="col">{html.escape(first)}</th>'
-        '<th rowspan="2" scope="col">images</th>'
-        f'<th colspan="{len(levels) + 1}" scope="colgroup"><span>AUROC, normal against</span></th>'
-        '<th colspan="2" scope="colgroup"><span>Severity, all images</span></th>'
-        '<th colspan="2" scope="colgroup"><span>Severity, abnormal only</span></th>'
-        '<th rowspan="2" scope="col">tied<br>pairs</th></tr>'
-        f"<tr>{second}</tr></thead>"
+        f'<th rowspan="2" scope="col">{COVERAGE.short}</th>{above}</tr><tr>{below}</tr></thead>'
     )
 
 
 def _row(
-    name: str, found: Mapping[str, Any], columns: Sequence[str], note: str, best: Mapping[str, tuple[str, bool]]
+    name: str,
+    result: Mapping[str, Any],
+    columns: Sequence[tuple[str, Metric]],
+    note: str,
+    best: Mapping[str, tuple[str, bool]],
 ) -> str:
-    values = flat(found)
-    cells = []
-    for column in columns:
+    values, cells = flat(result), []
+    for column, metric in columns:
         winner, clear = best.get(column, ("", False))
-        cells.append(_cell(column, values.get(column), found["intervals"].get(column), winner == name, clear))
-    images = f"{found['n']:,}" if found["n_scored"] == found["n"] else f"{found['n_scored']:,} of {found['n']:,}"
+        text = metric.text(values.get(column))
+        if winner == name:
+            text = f"<b>{text}</b>" if clear else f"<u>{text}</u>"
+        interval = result["intervals"].get(column)
+        between = f"{metric.text(interval[0])} to {metric.text(interval[1])}" if interval else ""
+        cells.append(f"<td>{text}{_small(between)}</td>")
+    images = f"{result['n']:,}" if result["n_scored"] == result["n"] else f"{result['n_scored']:,} of {result['n']:,}"
     head = f'<th class="name" scope="row">{html.escape(name)}{_small(note)}</th>'
     return f"<tr>{head}<td>{images}</td>{''.join(cells)}</tr>"
 
 
-def _cell(column: str, value: float | None, interval: list[float] | None, is_best: bool, clear: bool) -> str:
-    text = _text(column, value)
-    if is_best:
-        text = f"<b>{text}</b>" if clear else f"<u>{text}</u>"
-    between = f"{number(interval[0])} to {number(interval[1])}" if interval else ""
-    return f"<td>{text}{_small(between)}</td>"
-
-
-def _reference_row(name: str, values: Flat, columns: Sequence[str]) -> str:
-    cells = "".join(f"<td>{_text(column, values.get(column))}</td>" for column in columns)
+def _reference_row(name: str, values: Flat, columns: Sequence[tuple[str, Metric]]) -> str:
+    cells = "".join(f"<td>{metric.text(values.get(column))}</td>" for column, metric in columns)
     return f'<tr><th class="name" scope="row">{html.escape(name)}</th><td></td>{cells}</tr>'
-
-
-def _text(column: str, value: float | None) -> str:
-    return f"{100 * value:.1f}\u00a0%" if column == "tied_pairs" and value is not None else number(value)
 
 
 def _small(text: str) -> str:

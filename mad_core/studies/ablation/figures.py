@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from mad_core.figures.intervals import describe_metric_intervals, metric_intervals
 from mad_core.figures.plot import Plot
+from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX
 from mad_core.palette import Theme, chrome
 
 _READ_C_INDEX = (
@@ -26,12 +27,10 @@ _READ_LOSS = (
     "A line that holds 0 does not show that the part brings anything; it does not show that it brings nothing either."
 )
 _CHARTS = (
-    ("c_index", "C-index", "C-index, all images", _READ_C_INDEX),
-    ("abnormal_c_index", "Order of severity", "C-index, abnormal images only", _READ_ORDER),
-    ("c_index_loss", "What is lost", "C-index as chosen, less that of the way", _READ_LOSS),
+    (C_INDEX.id, C_INDEX.title, C_INDEX.title, _READ_C_INDEX),
+    (ABNORMAL_C_INDEX.id, "Order of severity", ABNORMAL_C_INDEX.title, _READ_ORDER),
+    (f"{C_INDEX.id}_loss", "What is lost", f"{C_INDEX.title} as chosen, less that of the way", _READ_LOSS),
 )
-RANDOM = 0.5
-"""C-index of an order at random."""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
@@ -67,7 +66,7 @@ def _columns(metric: str) -> dict[str, str]:
 
 
 def _reference(shown: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[str, float]]:
-    return [("no loss", 0.0)] if metric.endswith("_loss") else [("random", RANDOM)] if shown else []
+    return [("no loss", 0.0)] if metric.endswith("_loss") else [("random", C_INDEX.chance)] if shown else []
 
 
 def _number(value: Any) -> float | None:

@@ -16,6 +16,7 @@ from scipy import stats
 
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
+from mad_core.metrics.names import headline
 from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, WAYS, Asking, asks, stranger
 from mad_core.studies.estimates import Estimate, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
@@ -28,7 +29,6 @@ DRAWS = 1000
 LEAST_SCORED = 0.5
 """Share of a subset's images that a way must score to be judged there."""
 TITLE = "Ablation of the question"
-METRICS = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index")
 CAVEAT = (
     "A question without one of its parts is one that the model may never have learned to answer, so a loss says what "
     "this model does without it, not what the part is worth. Parts can stand in for each other: without references the "
@@ -127,8 +127,8 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
     for name, one in results.items():
         for way, values in one.metrics.items():
             row = {"run": name, "way": WAYS[way].title, "images": one.images[way], "failed": one.failed[way]}
-            row |= {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
-            losses = {m: loss for m in METRICS if (loss := one.loss(way, m)) is not None}
+            row |= {k: v for m in headline() if m.id in values for k, v in values[m.id].columns(m.id).items()}
+            losses = {m.id: loss for m in headline() if (loss := one.loss(way, m.id)) is not None}
             row |= {k: v for m, loss in losses.items() for k, v in loss.columns(f"{m}_loss").items()}
             rows.append(row)
     priors = _priors(cells)

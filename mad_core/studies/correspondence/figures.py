@@ -13,6 +13,7 @@ from mad_core.figures.layout import TEXT, WIDTH, axis, empty_figure, sentence_fi
 from mad_core.figures.marks import add_key, key_name, marker
 from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, pixels, short
+from mad_core.metrics.names import AUROC, metric_of
 from mad_core.palette import Theme, chrome, scorer_colours, translucent
 
 HEIGHT = 380
@@ -56,8 +57,6 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
 
 
 # -- points -----------------------------------------------------------------------------------------
-
-_TITLES = {"abnormal_c_index": "C-index, abnormal images only", "c_index": "C-index, all images"}
 
 
 def detection_and_order(
@@ -104,8 +103,8 @@ def detection_and_order(
     left = min(
         0.5, *(v for v in _column(complete, "auroc_whole_low") if math.isfinite(v)), *_column(complete, "auroc_whole")
     )
-    figure.update_xaxes(axis(theme, "Detection: AUROC of normal against abnormal", range=[left - 0.02, 1.02]))
-    figure.update_yaxes(axis(theme, f"Order: {_TITLES[order]}", range=[low - 0.03, high + 0.04]))
+    figure.update_xaxes(axis(theme, f"Detection: {AUROC.title} of normal against abnormal", range=[left - 0.02, 1.02]))
+    figure.update_yaxes(axis(theme, f"Order: {metric_of(order).title}", range=[low - 0.03, high + 0.04]))
     add_key(figure, [*names, *([] if at is None else [reference_name(at)])], theme, width=width - 80)
     return figure
 
@@ -144,12 +143,12 @@ def describe_detection_and_order(points: pd.DataFrame, order: str, reference: Ma
     ]
     at = reference.get(order)
     end = "" if at is None else f" Perfect detection with random severity reaches {at:.2f}."
-    return f"AUROC and {_TITLES[order]} (n = {len(complete)} points): {listed(texts) or 'none'}.{end}"
+    return f"AUROC and {metric_of(order).title} (n = {len(complete)} points): {listed(texts) or 'none'}.{end}"
 
 
 def _point_in_words(row: Mapping[Any, Any], order: str) -> str:
     head = f"{escaped(str(row['scorer']))}<br>{escaped(str(row['subset']))}, {row['images']:,} images"
-    lines = [f"{title} {_between(row, name)}" for name, title in (("auroc_whole", "AUROC"), (order, _TITLES[order]))]
+    lines = [f"{title} {_between(row, name)}" for name, title in ((m.id, m.title) for m in (AUROC, metric_of(order)))]
     return "<br>".join([head, *lines])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mad_core.metrics.names import headline
 from mad_core.scorers.contract import Parameter
 from mad_core.studies.study import StudyInfo
 
@@ -20,8 +21,8 @@ CARD = StudyInfo(
             "metric",
             "choice",
             "c_index",
-            "What quality is: c_index, abnormal_c_index (abnormal images only), kendall_tau_b or auroc_whole.",
-            choices=("c_index", "abnormal_c_index", "kendall_tau_b", "auroc_whole"),
+            "What quality is.",
+            choices=tuple(metric.id for metric in headline()),
         ),
     ),
 )

@@ -14,6 +14,7 @@ from mad_core.figures.marks import add_key, key_name, marker
 from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import escaped, listed, short
+from mad_core.metrics.names import metric_of
 from mad_core.palette import Theme, chrome, translucent
 
 HEIGHT = 360
@@ -26,12 +27,6 @@ _READ_COSTS = (
     "Each row is a scorer, each panel a cost; left is cheaper. Memory is the highest use of the whole process, "
     "libraries included, so even the smallest scorer needs some."
 )
-TITLES = {
-    "c_index": "C-index",
-    "abnormal_c_index": "C-index, abnormal images only",
-    "kendall_tau_b": "Kendall's tau-b",
-    "auroc_whole": "AUROC",
-}
 COSTS = {
     "seconds_to_fit": ("Seconds to fit", 1.0),
     "memory_bytes": ("Peak memory, GB", 1e9),
@@ -45,7 +40,7 @@ COSTS = {
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
     """The figures of the study ``cost``."""
     costs, metric = tables["costs"], str(facts.get("metric", "c_index"))
-    title = TITLES[metric]
+    title = metric_of(metric).title
     drawn = []
     for device, rows in costs.groupby("device", sort=False):
         figure = quality_and_speed(rows, metric, theme=theme)
@@ -99,7 +94,7 @@ def quality_and_speed(rows: pd.DataFrame, metric: str, *, theme: Theme, width: i
     if spread[1] - spread[0] < 1:  # less than a decade: Plotly's own ticks say more
         ticks = axis(theme, "Images a second (log scale)", type="log", nticks=6, exponentformat="none")
     figure.update_xaxes(ticks | {"range": spread})
-    figure.update_yaxes(axis(theme, TITLES[metric], range=[low - 0.03, high + 0.03]))
+    figure.update_yaxes(axis(theme, metric_of(metric).title, range=[low - 0.03, high + 0.03]))
     add_key(figure, [f"{name} · front" for name in names], theme, width=width - 80)
     return figure
 
@@ -124,7 +119,7 @@ def _point_in_words(row: Mapping[Any, Any], metric: str) -> str:
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
     has_interval = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
     interval = f" [{low:.3f}, {high:.3f}]" if has_interval else ""
-    return f"{row['images_per_second']:.3g} images/s, {TITLES[metric]} {row[metric]:.3f}{interval}"
+    return f"{row['images_per_second']:.3g} images/s, {metric_of(metric).title} {row[metric]:.3f}{interval}"
 
 
 def cost_panels(costs: pd.DataFrame) -> tuple[list[str], list[Panel]]:

@@ -20,6 +20,7 @@ from mad_core.figures.words import listed
 from mad_core.machine.energy import ENERGY
 from mad_core.machine.memory import PEAK
 from mad_core.metrics.macro import Macro, macro
+from mad_core.metrics.names import metric_of
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.features import weights
@@ -28,13 +29,6 @@ from mad_core.studies.correspondence.run import Places, paired_gap
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, measured, sample_of
 from mad_core.studies.study import Work
-
-METRICS = {
-    "c_index": "C-index",
-    "abnormal_c_index": "C-index among abnormal images",
-    "kendall_tau_b": "Kendall's tau-b",
-    "auroc_whole": "AUROC",
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
     places : mapping of run id to subset to Measured
         With draws that are paired between runs; may hold runs that recorded no cost.
     metric : str
-        One of :data:`METRICS`.
+        Id of one of the headline metrics.
     """
     founds = {run_id: macro(list(places[run_id].values())) for run_id in spent}
     table = cost_table(spent, founds, sample.names, metric)
@@ -174,7 +168,7 @@ def _choice(
     metric: str,
 ) -> tuple[str, dict[str, Any] | None]:
     """What the fastest and the best on one device say, and the gap between them."""
-    title = METRICS[metric]
+    title = metric_of(metric).title
     if len(ids) < 2:
         return f"There is one scorer with this metric on {device}, so there is nothing to choose.", None
     fastest = max(ids, key=lambda i: spent[i].rate or 0.0)

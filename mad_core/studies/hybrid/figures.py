@@ -12,6 +12,7 @@ from mad_core.figures.layout import axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name
 from mad_core.figures.plot import Plot
 from mad_core.figures.words import listed
+from mad_core.metrics.names import AUROC, C_INDEX, TAU, Metric
 from mad_core.palette import Theme, scorer_colours, scorer_dashes
 
 _READ = (
@@ -19,44 +20,42 @@ _READ = (
     "curve higher in the middle than at both ends says that each knows what the other does not. Its highest point was "
     "found on the same images and flatters the blend; the sentence above does not use it."
 )
-_TITLES = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
+_METRICS = (C_INDEX, TAU, AUROC)
 
 
 def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Theme) -> list[Plot]:
     """The figures of the study ``hybrid``."""
     curves = tables["curves"]
     return [
-        Plot(
-            f"{title} over weights", _over(curves, metric, title, theme), _curve_in_words(curves, metric, title), _READ
-        )
-        for metric, title in _TITLES.items()
+        Plot(f"{metric.title} over weights", _over(curves, metric, theme), _curve_in_words(curves, metric), _READ)
+        for metric in _METRICS
     ]
 
 
-def _over(curves: pd.DataFrame, metric: str, title: str, theme: Theme) -> go.Figure:
-    if metric not in curves:
+def _over(curves: pd.DataFrame, metric: Metric, theme: Theme) -> go.Figure:
+    if metric.id not in curves:
         return sentence_figure(theme, height=160, sentence="There is nothing to draw.")
     names = list(dict.fromkeys(curves["blend"]))
     figure = empty_figure(theme, height=340, margin=(48, 12, 12, 52))
     for name, colour, dash in zip(names, scorer_colours(len(names), theme), scorer_dashes(len(names)), strict=True):
         rows: Any = curves[curves["blend"] == name]
-        at = rows[metric].astype("float64")
+        at = rows[metric.id].astype("float64")
         bars = {"type": "data", "symmetric": False, "width": 0, "thickness": 1}
-        bars |= {"array": (rows[f"{metric}_high"].astype("float64") - at).clip(lower=0).tolist()}
-        bars |= {"arrayminus": (at - rows[f"{metric}_low"].astype("float64")).clip(lower=0).tolist()}
+        bars |= {"array": (rows[f"{metric.id}_high"].astype("float64") - at).clip(lower=0).tolist()}
+        bars |= {"arrayminus": (at - rows[f"{metric.id}_low"].astype("float64")).clip(lower=0).tolist()}
         line = {"color": colour, "dash": dash}
         x = rows["weight"].tolist()
         figure.add_trace(
             go.Scatter(x=x, y=at.tolist(), mode="lines+markers", line=line, error_y=bars, name=key_name(name))
         )
     figure.update_xaxes(axis(theme, "Weight of the detector: 0 is the model alone, 1 the detector alone"))
-    figure.update_yaxes(axis(theme, title))
+    figure.update_yaxes(axis(theme, metric.title))
     add_key(figure, names, theme, width=620)
     return figure
 
 
-def _curve_in_words(curves: pd.DataFrame, metric: str, title: str) -> str:
-    if metric not in curves:
+def _curve_in_words(curves: pd.DataFrame, metric: Metric) -> str:
+    if metric.id not in curves:
         return "There is nothing to draw."
-    texts = [f"{r['blend']} at {r['weight']:.2f}: {r[metric]:.2f}" for r in curves.to_dict("records")]
-    return f"{title} (n = {len(texts)} values): {listed(texts)}."
+    texts = [f"{r['blend']} at {r['weight']:.2f}: {r[metric.id]:.2f}" for r in curves.to_dict("records")]
+    return f"{metric.title} (n = {len(texts)} values): {listed(texts)}."

@@ -18,6 +18,7 @@ import pandas as pd
 
 from mad_core.errors import InputError
 from mad_core.metrics.intervals import counted_c_index, stratified_counts
+from mad_core.metrics.names import headline
 from mad_core.runs.parts import kind_of
 from mad_core.scorers.hybrid import LABELLED, WEIGHTS, Scale
 from mad_core.studies.estimates import Estimate, of_subset, over_subsets
@@ -26,7 +27,6 @@ from mad_core.studies.sampling import sample_of
 from mad_core.studies.study import Work
 
 FOLDS = 5
-METRICS = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index")
 
 
 def run(work: Work) -> Finding:
@@ -104,7 +104,7 @@ def hybrid(
 
 
 def _columns(values: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
+    return {k: v for m in headline() if m.id in values for k, v in values[m.id].columns(m.id).items()}
 
 
 def _in_words(name: str, better: str, blend: Estimate, part: Estimate, gap: Estimate) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.metrics.names import ABNORMAL_C_INDEX, AUROC, C_INDEX, TAU
 from mad_core.palette import Theme
 from mad_core.studies.area.figures import column
 
@@ -28,12 +29,8 @@ _READ_AUROC = (
     "of the test set."
 )
 _PANELS = (
-    ("Test set and field", _READ_METRICS, {"c_index": "C-index", "abnormal_c_index": "C-index, abnormal only"}),
-    (
-        "Test set and field, by pairs and by normals",
-        _READ_METRICS,
-        {"kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"},
-    ),
+    ("Test set and field", _READ_METRICS, {m.id: m.title for m in (C_INDEX, ABNORMAL_C_INDEX)}),
+    ("Test set and field, by pairs and by normals", _READ_METRICS, {m.id: m.title for m in (TAU, AUROC)}),
     ("Cost in the test set and in the field", _READ_COST, {"cost": "Expected cost an image"}),
 )
 _A_ROW = 3
@@ -57,7 +54,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         panels = []
         for level in dict.fromkeys(still["level"]):
             own = still[still["level"] == level].set_index("scorer").reindex(names)
-            panels.append(Panel(f"AUROC of {level}", *column(own, "auroc"), ("chance", 0.5)))
+            panels.append(Panel(f"{AUROC.title} of {level}", *column(own, "auroc"), ("chance", AUROC.chance)))
         for start in range(0, len(panels), _A_ROW):
             some = panels[start : start + _A_ROW]
             title = (

@@ -27,13 +27,6 @@ from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
 
-TITLES = {
-    "c_index": "C-index",
-    "abnormal_c_index": "C-index, abnormal only",
-    "kendall_tau_b": "Kendall's tau-b",
-    "auroc_whole": "AUROC",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:

@@ -17,6 +17,7 @@ from mad_core.figures.layout import SMALL, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name
 from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, short
+from mad_core.metrics.names import AUROC, C_INDEX, TAU, metric_of
 from mad_core.palette import Theme, chrome, level_colour, outline, scorer_colours, scorer_dashes
 
 ROW, ACROSS = 250, 4  # height of a row of panels in pixels, panels side by side
@@ -37,7 +38,7 @@ READ_EXAMPLE = (
     "the scorer; its colours mean the same at every strength, but not for another scorer. One image is an example, "
     "not evidence."
 )
-METRICS = {"c_index": "C-index", "kendall_tau_b": "Kendall's tau-b", "auroc_whole": "AUROC"}
+METRICS = tuple(metric.id for metric in (C_INDEX, TAU, AUROC))
 NAMES = {
     "brightness": "Brightness",
     "contrast": "Contrast",
@@ -55,7 +56,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     """The figures of the study ``robustness``."""
     drawn = [metric_plot(tables, metric, theme) for metric in METRICS]
     levels = tables["detection"]
-    figure = against_strength(levels, "auroc", "level", level_looks(levels, theme), title="AUROC", theme=theme)
+    figure = against_strength(levels, "auroc", "level", level_looks(levels, theme), title=AUROC.title, theme=theme)
     drawn.append(Plot("Detection of each level", figure, _lines_in_words(levels, "auroc", "level"), _READ_LEVELS))
     for corruption in corruptions_of(facts):
         steps = steps_of(facts, corruption)
@@ -68,14 +69,14 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
 
 def title_of(metric: str) -> str:
     """Title of the figure of one of :data:`METRICS`."""
-    return f"{METRICS[metric]} against strength"
+    return f"{metric_of(metric).title} against strength"
 
 
 def metric_plot(tables: Mapping[str, pd.DataFrame], metric: str, theme: Theme) -> Plot:
     """The figure of one of :data:`METRICS`, a line for each scorer."""
     curves = tables["curves"]
     looks = scorer_looks(_distinct(curves, "scorer"), theme)
-    figure = against_strength(curves, metric, "scorer", looks, title=METRICS[metric], theme=theme)
+    figure = against_strength(curves, metric, "scorer", looks, title=metric_of(metric).title, theme=theme)
     return Plot(title_of(metric), figure, _lines_in_words(curves, metric, "scorer"), _READ_METRIC)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
+from mad_core.metrics.names import headline
 from mad_core.studies.estimates import Estimate, clearly_above, mean, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness.corruptions import CORRUPTIONS, STRENGTHS, corruption_of
@@ -25,7 +26,6 @@ from mad_core.studies.study import Work
 QUICK_CORRUPTIONS, QUICK_STRENGTHS = ("noise", "blur", "brightness"), (1, 3, 5)
 QUICK_IMAGES = 20
 """Images a subset in quick mode, even over the levels."""
-METRICS = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index")
 CAVEAT = (
     "The corruptions are computed, not taken by a worse camera, and an occlusion is an anomaly of its own; with other "
     "amounts or kinds of corruption the order of scorers and levels may change. A level breaks at the lowest strength "
@@ -186,7 +186,7 @@ def _curves(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> Ite
     for run_id, conditions in estimates.items():
         for (corruption, strength), values in conditions.items():
             place = {"scorer": names[run_id], "corruption": corruption, "strength": strength}
-            yield place | {k: v for m in METRICS if m in values for k, v in values[m].columns(m).items()}
+            yield place | {k: v for m in headline() if m.id in values for k, v in values[m.id].columns(m.id).items()}
 
 
 def _of_levels(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
