@@ -9,6 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from mad_core.cli.terminal import AsJson, Draws, Seed, open_store, print_answer, working
+from mad_core.metrics import names as metric_names
+from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU, Metric
+
+REDUCED = (C_INDEX, ABNORMAL_C_INDEX, TAU)
+"""What the reductions of maps are measured by."""
 
 
 def evaluate(
@@ -85,13 +90,10 @@ def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool)
 
 
 def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
-    from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU
-
-    metrics = (C_INDEX, ABNORMAL_C_INDEX, TAU)
-    heads = ("reduction", *(metric.title for metric in metrics), "rank correlation with area")
+    heads = ("reduction", *(metric.title for metric in REDUCED), "rank correlation with area")
     rows: list[tuple[str, ...]] = [heads]
     for reduction, result in compared.founds.items():
-        cells = [_number(metric.value(result), metric.interval(result)) for metric in metrics]
+        cells = [_number(metric.value(result), metric.interval(result)) for metric in REDUCED]
         cells.append(_number(result["area"]["rank_correlation"], result["area"]["interval"]))
         rows.append(("own score" if reduction == "score" else reduction, *cells))
     yield name
@@ -111,28 +113,24 @@ def _number(value: float | None, interval: Any = None) -> str:
 
 
 def _metric_lines(name: str, result: Mapping[str, Any]) -> Iterable[str]:
-    from mad_core.metrics.names import METRICS, headline
-
     yield f"{name}: {result['n_scored']} of {result['n']} images scored"
-    for metric in METRICS:
+    for metric in metric_names.METRICS:
         if not metric.part_of:
             yield f"  {metric.title:<18} {_number(metric.value(result), metric.interval(result))}"
             yield from (f"    {label:<16} {_number(*numbers)}" for label, *numbers in _lines_beneath(metric, result))
     for subset, entry in result["subsets"].items():
-        metrics = [metric for metric in headline() if not metric.part_of]
+        metrics = [metric for metric in metric_names.headline() if not metric.part_of]
         values = (f"{m.short} {_number(m.value(entry))}" for m in sorted(metrics, key=lambda m: m.by_level))
         yield f"  {subset}: {', '.join(values)}, n {entry['n_scored']}"
     for note in result["notes"]:
         yield f"  note: {note}"
 
 
-def _lines_beneath(metric: Any, result: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def _lines_beneath(metric: Metric, result: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """A metric of each level and on some images alone, and what made-up scorers reach: label, value, interval."""
-    from mad_core.metrics.names import METRICS
-
     levels = result[metric.place[0]] if metric.by_level else {}
     yield from ((f"L0 to L{level}", value) for level, value in levels.items() if level != metric.place[1])
-    for part in (part for part in METRICS if part.part_of == metric.id):
+    for part in (part for part in metric_names.METRICS if part.part_of == metric.id):
         yield part.title.removeprefix(f"{metric.title}, "), part.value(result), part.interval(result)
     yield from ((label, result["reference"][key]) for label, key in metric.references.items())
 
