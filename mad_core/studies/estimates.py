@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mad_core.metrics.intervals import METRICS, percentile_interval
+from mad_core.metrics.intervals import percentile_interval
 from mad_core.metrics.levelwise import bootstrap_level_aurocs
 from mad_core.metrics.macro import measure
 
@@ -77,7 +77,7 @@ def of_subset(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     found = measure(levels, scores, subset, draws=draws, seed=seed)
-    drawn = {name: values for name in METRICS if (values := found.draws.get(name)) is not None}
+    drawn = dict(found.draws)
     if by_level:
         own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
         parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)

@@ -17,8 +17,8 @@ from mad_core.audit.consequence import consequence, consequences, each_undone, m
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.errors import InputError
-from mad_core.metrics.comparing import flat
 from mad_core.metrics.intervals import METRICS
+from mad_core.metrics.names import flat
 from mad_core.metrics.ranking import count_pairs, counts_of_table, score_table
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.results import run_table

@@ -13,6 +13,7 @@ import pytest
 
 from mad_core.metrics import comparing
 from mad_core.metrics.intervals import METRICS, paired_difference
+from mad_core.metrics.names import flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix
 from mad_core.metrics.summary import evaluate
 from mad_core.runs.comparing import (
@@ -47,10 +48,10 @@ def test_reference_rows_are_what_such_scorers_get() -> None:
     rows = comparing.reference_rows(comparing.summarize(LEVELS, noisy(0), draws=0))
     untied = np.arange(len(LEVELS)) / 1000 + LEVELS
     for name, scores in (("Perfect 0/1 score", LEVELS > 0), ("Perfect order without ties", untied)):
-        assert rows[name] == pytest.approx(comparing.flat(evaluate(LEVELS, scores, draws=0)))
+        assert rows[name] == pytest.approx(flat(evaluate(LEVELS, scores, draws=0)))
     rng = np.random.default_rng(1)
     orders = [np.where(LEVELS > 0, 1 + rng.random(len(LEVELS)), rng.random(len(LEVELS))) for _ in range(400)]
-    table = pd.DataFrame([comparing.flat(evaluate(LEVELS, scores, draws=0)) for scores in orders])
+    table = pd.DataFrame([flat(evaluate(LEVELS, scores, draws=0)) for scores in orders])
     assert rows["Perfect detection, severity at random"] == pytest.approx(table.mean().to_dict(), abs=0.02)
 
 
