@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mad_core.errors import InputError, UnavailableError
+from mad_core.errors import InputError
 from mad_core.metrics.summary import evaluate
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
@@ -117,16 +117,14 @@ def score(
     """
     from mad_core.machine.devices import check_device
     from mad_core.runs.in_process import do_here
-    from mad_core.runs.parts import settle_parts
+    from mad_core.runs.request import request_run
     from mad_core.runs.store import RunRequest, Store
     from mad_core.scorers import catalog
     from mad_core.scorers.own import resolved
 
     info = catalog.scorer(resolved(scorer))
     checked = info.check(parameters)
-    missing = info.why_not(checked)
-    if missing:
-        raise UnavailableError(missing)
+    info.check_available(checked)  # before a dataset is read, which may take long
     imported = load(source) if isinstance(source, str | Path) else source
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {imported.dataset.source}.")
@@ -134,17 +132,8 @@ def score(
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = Store(Settings.from_environment())
     dataset_id = store.add_dataset(imported)
-    request = RunRequest(
-        dataset_id,
-        info.id,
-        settle_parts(store, info, checked, imported.dataset, subsets),
-        tuple(subsets),
-        limit,
-        seed,
-        check_device(device),
-        title=info.title,
-    )
-    run = store.request_run(request)
+    request = RunRequest(dataset_id, info.id, checked, tuple(subsets), limit, seed, check_device(device))
+    run = request_run(store, request)
     job = store.queue.active_for(run.job_key)
     if job is not None:
         do_here(store, job.id, device, progress)

@@ -13,7 +13,7 @@ from mad_core.errors import CancelledError, InputError, MadError, UnavailableErr
 from mad_core.machine.memory import PEAK
 from mad_core.metrics.macro import Measured
 from mad_core.runs.comparing import distinct_names, supervision_note
-from mad_core.runs.parts import settle_parts
+from mad_core.runs.request import request_run
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunRequest, Store
 from mad_core.scorers.catalog import ScorerInfo
 
@@ -67,26 +67,20 @@ def run_matrix(store: Store, matrix: Matrix, do: Callable[[Run], None]) -> list[
 def _outcome(
     store: Store, matrix: Matrix, info: ScorerInfo, parameters: Mapping[str, Any], do: Callable[[Run], None]
 ) -> Outcome:
-    missing = info.why_not(parameters)
-    if missing:
-        return Outcome(info, None, missing)
-    dataset = store.dataset(matrix.dataset_id)
-    try:
-        settled = settle_parts(store, info, parameters, dataset, matrix.subsets)
-    except (InputError, UnavailableError) as error:
-        return Outcome(info, None, str(error))
     request = RunRequest(
         matrix.dataset_id,
         info.id,
-        settled,
+        parameters,
         matrix.subsets,
         matrix.limit,
         matrix.seed,
         matrix.device,
         matrix.map_policy,
-        title=info.title,
     )
-    run = store.request_run(request)
+    try:
+        run = request_run(store, request)
+    except (InputError, UnavailableError) as error:
+        return Outcome(info, None, str(error))
     try:
         do(run)
     except CancelledError:

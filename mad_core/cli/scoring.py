@@ -27,7 +27,7 @@ from mad_core.cli.terminal import (
     print_answer,
     read_dataset,
 )
-from mad_core.errors import InputError, UnavailableError
+from mad_core.errors import InputError
 from mad_core.settings import Settings
 
 
@@ -77,7 +77,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorer on each subset's normals and score its test images; resumable."""
-    from mad_core.runs.parts import settle_parts
+    from mad_core.runs.request import request_run
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
@@ -86,9 +86,7 @@ def score(
     if maps not in ("all", "none", "on demand"):
         raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")
     device = named_device(device or Settings.from_environment().device)
-    missing = info.why_not(parameters)
-    if missing:
-        raise UnavailableError(missing)
+    info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
     imported = read_dataset(source, policy)
     if imported.dataset.table.empty:
@@ -100,18 +98,8 @@ def score(
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = open_store()
     dataset_id = store.add_dataset(imported)
-    request = RunRequest(
-        dataset_id,
-        info.id,
-        settle_parts(store, info, parameters, imported.dataset, subset or ()),
-        tuple(subset or ()),
-        limit,
-        seed,
-        device,
-        maps,
-        title=info.title,
-    )
-    run = store.request_run(request, force=force)
+    request = RunRequest(dataset_id, info.id, parameters, tuple(subset or ()), limit, seed, device, maps)
+    run = request_run(store, request, force=force)
     finish_run(store, run)
     write_run_scores(store, run.id, out)
     data = _score_summary(store, run.id, out)

@@ -71,9 +71,7 @@ def execute_run(control: Control) -> dict[str, Any]:
     run = store.run(control.job.payload["run"])
     info = catalog.scorer(run.scorer)
     parameters = info.check(run.parameters)
-    missing = info.why_not(parameters)
-    if missing:
-        raise UnavailableError(missing)
+    info.check_available(parameters)
     dataset = store.dataset(run.dataset_id)
     scattered = control.settings.executor == "ray" and scatters(info, parameters)
     facts = {**record(control.device), "code": info.code, **carried(run.record)}

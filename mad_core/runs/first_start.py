@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mad_core.errors import MadError
+from mad_core.runs.request import request_run
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 
@@ -14,12 +14,12 @@ def prepare_first_start(store: Store) -> None:
     """Import the demo and queue the first scorers on it, unless this store was used before."""
     if store.queue.any_job():
         return
-    known = store.datasets()
-    if not known:
+    datasets = store.datasets()
+    if not datasets:
         store.queue.submit("import", {"source": "demo", "then": ready_scorers()}, key="import:demo")
-    elif known[0].source == "demo":
+    elif datasets[0].source == "demo":
         for scorer_id in ready_scorers():
-            queue_default(store, known[0].id, scorer_id)
+            queue_default(store, datasets[0].id, scorer_id)
 
 
 def ready_scorers() -> list[str]:
@@ -36,9 +36,4 @@ def queue_default(store: Store, dataset_id: str, scorer_id: str) -> str:
     MadError
         If the scorer cannot run here or the dataset has nothing to score.
     """
-    info = catalog.scorer(scorer_id)
-    parameters = info.check({})
-    missing = info.why_not(parameters)
-    if missing:
-        raise MadError(missing)
-    return store.request_run(RunRequest(dataset_id, scorer_id, parameters, title=info.title)).id
+    return request_run(store, RunRequest(dataset_id, scorer_id, {})).id

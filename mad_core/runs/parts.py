@@ -119,7 +119,7 @@ class StoredPart:
         )
 
 
-def settle_parts(
+def resolve_parts(
     store: Store, info: ScorerInfo, parameters: Mapping[str, Any], dataset: Dataset, subsets: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Name what the parameters leave open, so that a request says all: runs that a scorer is made of, server, model.

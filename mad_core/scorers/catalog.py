@@ -130,6 +130,18 @@ class ScorerInfo:
             return f"{self.local}-{code_digest(self.made)}"
         return source_digest(self.entry.partition(":")[0])
 
+    def check_available(self, parameters: Mapping[str, Any]) -> None:
+        """See that it can run on this machine with these parameters.
+
+        Raises
+        ------
+        UnavailableError
+            If it cannot; the sentence says what it needs.
+        """
+        missing = self.why_not(parameters)
+        if missing:
+            raise UnavailableError(missing)
+
     def create(self, parameters: Mapping[str, Any]) -> Scorer:
         """Import the implementation and build it. Only a worker does this."""
         checked = self.check(parameters)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from mad_core.runs import consent
 from mad_core.runs.commands import calibration_steps, score_command
-from mad_core.runs.parts import kind_of, settle_parts
+from mad_core.runs.parts import kind_of
+from mad_core.runs.request import resolve_request
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
@@ -69,7 +69,7 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = missing is None and asked.problem is None and host != ""
         if st.button("Queue run", type="primary", disabled=not ready):
-            run = session.attempt(lambda: _queue(info, scorer, request, host))
+            run = session.attempt(lambda: _queue(info, request, host))
             if run is not None:
                 session.put(view=None, run=run.id)
                 st.rerun()
@@ -82,14 +82,13 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
         st.code(_command(info, scorer, request), language="shell", wrap_lines=True)
 
 
-def _queue(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest, host: str | None) -> Run:
+def _queue(info: DatasetInfo, request: RunRequest, host: str | None) -> Run:
     """Queue the run; that its images may be sent to ``host`` is kept first, where that was agreed to just now."""
     store = engine.store()
-    dataset = store.dataset(info.id)
-    settled = settle_parts(store, scorer, request.parameters, dataset, request.subsets)
+    resolved = resolve_request(store, request)
     if host:
-        consent.agree(store.settings, dataset, host)
-    return store.request_run(replace(request, parameters=settled))
+        consent.agree(store.settings, store.dataset(info.id), host)
+    return store.request_run(resolved)
 
 
 def _parameters(info: DatasetInfo, scorer: ScorerInfo) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mad_core.cli import main
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import import_dataset
 from mad_core.runs.commands import repeat_run
-from mad_core.runs.parts import settle_parts
+from mad_core.runs.parts import resolve_parts
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
@@ -75,7 +75,7 @@ def finished(store: Store, source: Path, scorer: str, *, calibrate: int = 0, **r
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     dataset_id = store.add_dataset(Imported(imported.dataset))
     info = catalog.scorer(scorer)
-    parameters = settle_parts(store, info, info.check(request.pop("parameters", {})), imported.dataset)
+    parameters = resolve_parts(store, info, info.check(request.pop("parameters", {})), imported.dataset)
     run = store.request_run(RunRequest(dataset_id, scorer, parameters, **request))
     rows = store.test_images(store.dataset(dataset_id), run.subsets, run.image_limit, run.seed)
     for subset, images in rows.groupby("subset"):

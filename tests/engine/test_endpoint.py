@@ -20,7 +20,7 @@ from mad_core.datasets.dataset import Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
 from mad_core.runs import consent
 from mad_core.runs.in_process import do_here
-from mad_core.runs.parts import settle_parts
+from mad_core.runs.parts import resolve_parts
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, LabelledItem, Scored
@@ -585,7 +585,7 @@ def test_a_run_on_another_machine_waits_for_consent(monkeypatch, parts, store) -
 def asked_for(store: Store, dataset: Dataset, **parameters: Any) -> Any:
     """The run that a person asks for, as the command line and the pages do."""
     info = catalog.scorer("endpoint")
-    settled = settle_parts(store, info, info.check(QUICK | parameters), dataset)
+    settled = resolve_parts(store, info, info.check(QUICK | parameters), dataset)
     return store.request_run(RunRequest(store.add_dataset(Imported(dataset)), "endpoint", settled))
 
 

@@ -16,7 +16,7 @@ from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, WorkError
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.runs.in_process import do_here
-from mad_core.runs.parts import settle_parts
+from mad_core.runs.parts import resolve_parts
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
@@ -114,7 +114,7 @@ def data(tmp_path: Path) -> Dataset:
 def score(store: Store, dataset: Dataset, scorer: str, limit: int | None = None, **parameters: Any) -> Run:
     info = catalog.scorer(scorer)
     dataset_id = store.add_dataset(Imported(dataset))
-    checked = settle_parts(store, info, info.check(parameters), dataset)
+    checked = resolve_parts(store, info, info.check(parameters), dataset)
     run = store.request_run(RunRequest(dataset_id, scorer, checked, limit=limit, title=scorer))
     job = store.queue.active_for(run.job_key)
     assert job is not None
@@ -280,7 +280,7 @@ def test_a_part_that_is_deleted_before_the_work_is_a_sentence(store, data) -> No
     detector = score(store, data, "size")
     score(store, data, "meaning")
     info = catalog.scorer("hybrid")
-    parameters = settle_parts(store, info, info.check({}), data)
+    parameters = resolve_parts(store, info, info.check({}), data)
     run = store.request_run(RunRequest(store.add_dataset(Imported(data)), "hybrid", parameters))
     store.delete_run(detector.id)
     job = store.queue.active_for(run.job_key)

@@ -20,7 +20,7 @@ from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 
 from mad_core.machine.python_process import start_python
-from mad_core.runs.parts import settle_parts
+from mad_core.runs.parts import resolve_parts
 from mad_core.runs.store import RunRequest
 from mad_core.scorers import catalog
 from pages.ui import engine
@@ -80,7 +80,7 @@ def mad(*arguments: str) -> bytes:
 def test_planted_secrets_come_out_nowhere(home: Home, open_page, tmp_path: Path, caplog, capfd) -> None:  # noqa: F811
     store, info = home.store, catalog.scorer("endpoint")
     assert store.database.engine.dialect.name == "postgresql"
-    parameters = settle_parts(store, info, info.check({"retries": 0}), store.dataset(home.dataset), ["plate"])
+    parameters = resolve_parts(store, info, info.check({"retries": 0}), store.dataset(home.dataset), ["plate"])
     run = store.request_run(RunRequest(home.dataset, info.id, parameters, ("plate",), title="On a server"))
     logs = store.settings.logs
     logs.mkdir(parents=True, exist_ok=True)

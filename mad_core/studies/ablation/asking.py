@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from mad_core.datasets.dataset import Dataset, SubsetCard
-from mad_core.errors import NotFoundError, UnavailableError
+from mad_core.errors import NotFoundError
 from mad_core.runs.store import Run
 from mad_core.scorers import catalog
 from mad_core.scorers.multimodal.rubrics import Rubric, find_rubric
@@ -263,9 +263,7 @@ class Asking:
         todo = [item for item in items if item.image_id not in cached]
         self._step(len(items) - len(todo))
         if todo:
-            missing = catalog.scorer(one.scorer).why_not(parameters)
-            if missing:
-                raise UnavailableError(missing)
+            catalog.scorer(one.scorer).check_available(parameters)
             try:
                 with scorer_with(self.work, one, subset, parameters, resources, normals_of=donor or subset) as scorer:
                     for scored in scorer.score(todo):
