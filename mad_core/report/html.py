@@ -57,7 +57,7 @@ def folded(title: str, inner: str, *, rows: int = 0, columns: int = 0) -> str:
 
 
 def how_to_read(text: str) -> str:
-    """A teaching text, folded away; empty where nothing is said."""
+    """How to read something, folded away; empty where there is no text."""
     if not text:
         return ""
     return f"<details class=read><summary>How to read this</summary><p>{escape(text)}</p></details>"
