@@ -18,7 +18,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Size = int | tuple[int, int] | None
 Normalise = tuple[Sequence[float], Sequence[float]] | None
 
-NEEDS_ONNX = "An ONNX file needs onnxruntime: python -m pip install 'onnxruntime>=1.20,<2' (requirements-onnx.txt)."
+NEEDS_ONNX = "An ONNX file needs onnxruntime, see requirements-onnx.txt: python -m pip install 'onnxruntime>=1.32,<2'."
 
 
 def from_torch(module: Any, *, size: Size = None, normalise: Normalise = IMAGENET) -> TorchModel:
@@ -32,7 +32,8 @@ def from_torch(module: Any, *, size: Size = None, normalise: Normalise = IMAGENE
     size : int, (height, width) or None
         What images are squeezed to, pixels; None leaves them as large as they are.
     normalise : (mean, deviation) of three numbers each, or None
-        For channels in 0-1, those of ImageNet unless told otherwise. A model of anomalib brings its own.
+        For channels in 0-1, those of ImageNet unless told otherwise. A Lightning model of anomalib brings them itself,
+        and its size.
 
     Raises
     ------

@@ -35,7 +35,7 @@ FLOORS = (
     {"runs"},
     {"audit", "bench", "backup", "studies"},
     {"report"},
-    {"cli", "api"},
+    {"cli", "api", "testing"},
     {"pages", "__main__", "mad_core"},
     {"app"},
 )
