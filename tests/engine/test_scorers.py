@@ -222,3 +222,16 @@ def test_local_weights_file_is_used_and_recorded(tmp_path, pictures):
     save_file({"a": torch.zeros(3)}, wrong)
     with pytest.raises(InputError, match="cannot be used for this backbone"):
         catalog.scorer("padim").create({**parameters, "weights": str(wrong)}).fit(pictures[0], Context())
+
+
+def test_cflow_is_anomalibs_relative_to_the_normals(pictures):
+    import torch
+
+    scorer = catalog.scorer("cflow").create(SMALL["cflow"])
+    scorer.fit(pictures[0], Context(seed=3))
+    batch = torch.randn(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    scorer.model.highest = torch.stack([likelihood.max() for likelihood in scorer._likelihoods(batch)])
+    with torch.inference_mode():
+        ours, theirs = scorer.predict(batch)[1], scorer.model(batch).anomaly_map[:, 0]
+    difference = ours - theirs  # a constant: anomalib subtracts from the largest sum of the batch
+    torch.testing.assert_close(difference, difference.mean().expand_as(difference), rtol=0, atol=1e-4)
