@@ -104,9 +104,8 @@ def warm(
     from mad_core.scorers.features import weights
     from mad_core.scorers.multimodal import models
 
-    infos = (
-        [named_scorer(s, "SCORERS") for s in scorers] if scorers else [i for i in catalog.scorers() if i.needs_weights]
-    )
+    ours = [info for info in catalog.scorers() if info.needs_weights and not info.package]  # packages fetch their own
+    infos = [named_scorer(s, "SCORERS") for s in scorers] if scorers else ours
     given = [text.partition("=")[0] for text in param or []]
     wanted = [
         (info.id, name)
