@@ -18,9 +18,9 @@ _MANY_TIES = 0.05
 READ_METRICS = (
     "Each row is a scorer, or one scorer on one subset. Higher is better, but for tied pairs. AUROC: how often an "
     "abnormal image scores above a normal one; 0.5 is chance. C-index: how often the more severe of two images scores "
-    "higher, ties counting half. Tau-b: agreement of the two orders, from -1 to 1. Below each value stands its 95 % "
-    "interval: how far it would move with other images of the same kind. Intervals that overlap do not by themselves "
-    "show that two scorers are equal. Where rows of made-up scorers stand at the end: a C-index at the level of "
+    "higher, ties counting half. Kendall's tau-b: agreement of the two orders, from -1 to 1. Below each value stands "
+    "its 95 % interval: how far it would move with other images of the same kind. Intervals that overlap do not by "
+    "themselves show that two scorers are equal. Where rows of made-up scorers stand at the end: a C-index at the level of "
     "perfect detection with severity at random can be had without any sense of severity."
 )
 
