@@ -20,8 +20,8 @@ READ_METRICS = (
     "abnormal image scores above a normal one; 0.5 is chance. C-index: how often the more severe of two images scores "
     "higher, ties counting half. Kendall's tau-b: agreement of the two orders, from -1 to 1. Below each value stands "
     "its 95 % interval: how far it would move with other images of the same kind. Intervals that overlap do not by "
-    "themselves show that two scorers are equal. Where rows of made-up scorers stand at the end: a C-index at the level of "
-    "perfect detection with severity at random can be had without any sense of severity."
+    "themselves show that two scorers are equal. Where rows of made-up scorers stand at the end: a C-index at the "
+    "level of perfect detection with severity at random can be had without any sense of severity."
 )
 
 

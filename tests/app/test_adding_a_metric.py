@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -117,11 +118,11 @@ def test_the_command_line_prints_it(home: Home, somers: Metric) -> None:
 
 
 def test_where_less_is_better_the_least_wins(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "METRICS", (AUROC, C_INDEX.__class__(**{**vars(C_INDEX), "higher_is_better": False})))
     results = {title: metrics_of(home, title) for title in ("Alpha", "Beta")}
+    less = replace(C_INDEX, higher_is_better=False)
+    monkeypatch.setattr(names, "METRICS", (AUROC, less))
     best = comparing.best(results)
     assert (best["c_index"][0], best["auroc_whole"][0]) == ("Beta", "Alpha")
-    less = names.metric_of("c_index")
     assert less.is_beyond([0.1, 0.2], [0.3, 0.4]) and not less.is_beyond([0.1, 0.35], [0.3, 0.4])
 
 
