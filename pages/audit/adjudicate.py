@@ -94,14 +94,10 @@ def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.
     label = level_text(row["level"], audit.info.card.subset(row["subset"]))
     known = image_id in decided or not audit.blind
     shown = Reveal(
-        "",
-        "",
-        "",
-        "",
-        f"Label before the audit: {label}." if known else "The label before the audit is shown once you decided.",
-        lines,
-        f"{row['subset']}/{row['template_path']}" if known else "",
-        urls.image_page(audit.info.id, row["subset"], image_id) if known else "",
+        why=f"Label before the audit: {label}." if known else "The label before the audit is shown once you decided.",
+        lines=lines,
+        path=f"{row['subset']}/{row['template_path']}" if known else "",
+        href=urls.image_page(audit.info.id, row["subset"], image_id) if known else "",
     )
     return replace(item, mine=decided.get(image_id), reveal=shown)
 

@@ -13,9 +13,10 @@ from mad_core.audit.agreement import Agreement, agreement
 from mad_core.figures import describe_metric_intervals, metric_intervals
 from mad_core.metrics.agreement import AgreementEstimate, confusion
 from pages.audit.context import Audit, records
-from pages.ui import charts, session
+from pages.ui import charts
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, number, plain, with_interval
+from pages.ui.widgets import pick, pick_subset
 
 FEW = 20
 """Images below which an interval is too wide to lean on."""
@@ -52,9 +53,7 @@ def agreement_section(audit: Audit) -> None:
             icon=":material/info:",
         )
         return
-    subset = subsets[0]
-    if len(subsets) > 1:
-        subset = st.selectbox("Subset", subsets, width=240, **session.bound("agreed", subsets, subsets[0]))
+    subset = pick_subset("agreed", subsets, width=240)
     there = [(audit.image(i) or {}).get("subset") == subset for i in ratings["image_id"]]
     rows: Any = ratings[np.asarray(there, dtype=bool)]
     found = agreement(rows, audit.dataset.select(subset=subset))
@@ -136,9 +135,9 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
     given[LABELS] = [(audit.image(str(i)) or {})["level"] for i in given.index]
     names = [str(name) for name in given.columns]
     with st.container(horizontal=True):
-        rows = st.selectbox("Rows", names, width=240, **session.bound("rater", names, names[0]))
+        rows = pick("Rows", "rater", names, width=240)
         others = [name for name in names if name != rows]
-        columns = st.selectbox("Columns", others, width=240, **session.bound("other", others, others[0]))
+        columns = pick("Columns", "other", others, width=240)
     known = given.to_numpy(float)
     scale = sorted({*records().levels(audit.info.id, subset), *known[np.isfinite(known)].tolist()})
     counts = confusion(given[rows].to_numpy(float), given[columns].to_numpy(float), scale)

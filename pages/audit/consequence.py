@@ -19,10 +19,11 @@ from mad_core.runs.results import run_table
 from mad_core.runs.store import Run
 from pages.audit.context import Audit, records
 from pages.audit.review_queue import scored_runs
-from pages.ui import charts, engine, session
+from pages.ui import charts, engine
 from pages.ui.audited_labels import corrections_in_words, digest_of, rule_choice
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain
+from pages.ui.widgets import pick_several
 
 MOST_RUNS = 4
 DRAWS = 1000
@@ -40,13 +41,8 @@ def consequence_section(audit: Audit) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rule = rule_choice()
         names = distinct_names(list(runs.values()))
-        chosen = st.multiselect(
-            "Runs",
-            list(runs),
-            format_func=lambda run_id: names.get(run_id, str(run_id)),
-            max_selections=MOST_RUNS,
-            **session.bound_list("weighed", list(runs), list(runs)[-MOST_RUNS:]),
-        )
+        newest = list(runs)[-MOST_RUNS:]
+        chosen = pick_several("Runs", "weighed", list(runs), names, newest, max_selections=MOST_RUNS)
     audited = consensus_of(records(), audit.info.id, rule)
     st.markdown(plain(corrections_in_words(audited)))
     moved = corrections(audited)

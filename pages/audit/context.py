@@ -12,8 +12,9 @@ from mad_core.audit.labels import AuditStore, Reviewer
 from mad_core.datasets.dataset import Dataset
 from mad_core.runs.store import DatasetInfo
 from pages.audit.review_component import remembered_name
-from pages.ui import access, engine, session
+from pages.ui import access, engine, session, urls
 from pages.ui.text import level_text, plain
+from pages.ui.widgets import pick
 
 NAME = "audit_reviewer"
 FORGET = "audit_forget"
@@ -48,6 +49,10 @@ class Audit:
         """The row of an image, None where the dataset has none of that id."""
         place = _places(self.dataset, f"{self.dataset.source}\0{self.dataset.version}").get(image_id)
         return None if place is None else self.dataset.table.iloc[place].to_dict()
+
+    def picture(self, image_id: str, kind: str) -> str:
+        """Address of an image of the dataset as ``original``, ``preview`` or ``thumbnail``."""
+        return urls.picture(self.info.id, image_id, kind, (self.image(image_id) or {})["content_hash"])
 
     def level(self, image_id: str, level: float) -> str:
         """A level in the words of the image's subset."""
@@ -134,5 +139,5 @@ def subset_choice(audit: Audit, options: list[str], **facts: Any) -> str | None:
     """A choice of subset, bound to the view; None stands for all. Nothing is drawn where there is only one."""
     if len(options) < 2:
         return options[0] if options else None
-    chosen = st.selectbox("Subset", [ALL, *options], **facts, **session.bound("within", [ALL, *options], ALL))
+    chosen = pick("Subset", "within", [ALL, *options], **facts)
     return None if chosen == ALL else chosen

@@ -28,6 +28,7 @@ from pages.audit.review_queue import scored_runs
 from pages.ui import engine, session
 from pages.ui.audited_labels import corrections_in_words, rule_choice
 from pages.ui.text import plain
+from pages.ui.widgets import download, pick, pick_subset
 
 REPORTED = 4
 """Runs whose metrics the change report shows, the newest ones."""
@@ -52,39 +53,27 @@ def _labels(audit: Audit) -> None:
         rule = rule_choice()
         runs = {run.id: run for run in scored_runs(audit)}
         names = {NO_RUN: NO_RUN} | distinct_names(list(runs.values()))
-        run = st.selectbox(
-            "Scores",
-            list(names),
-            format_func=lambda run_id: names.get(run_id, str(run_id)),
-            width=220,
-            help="A run's scores in the same table, so that evaluate measures them on the audited labels.",
-            **session.bound("exported", list(names), next(iter(runs), NO_RUN)),
-        )
+        scored = "A run's scores in the same table, so that evaluate measures them on the audited labels."
+        first = next(iter(runs), NO_RUN)
+        run = pick("Scores", "exported", list(names), names, first, width=220, help=scored)
         subsets = audit.dataset.subsets
-        subset = subsets[0]
-        if len(subsets) > 1:
-            subset = st.selectbox("Subset", subsets, width=180, **session.bound("table", subsets, subsets[0]))
+        subset = pick_subset("table", subsets, width=180)
     audited = consensus_of(records(), audit.info.id, rule)
     st.caption(plain(corrections_in_words(audited)))
     scores = _scores(runs.get(run))
     with st.container(horizontal=True):
-        st.download_button(
+        download(
             "Corrected labels",
-            data=lambda: template_csv(audit.dataset, audited, subset, scores),
-            file_name=template_name(audit.dataset, subset),
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
+            template_name(audit.dataset, subset),
+            lambda: template_csv(audit.dataset, audited, subset, scores),
             help="This subset in the benchmark's format.",
         )
         if len(subsets) > 1:
-            st.download_button(
+            download(
                 "All subsets",
-                data=lambda: zipped(template_files(audit.dataset, audited, scores)),
-                file_name="corrected-labels.zip",
-                mime="application/zip",
+                "corrected-labels.zip",
+                lambda: zipped(template_files(audit.dataset, audited, scores)),
                 icon=":material/folder_zip:",
-                on_click="ignore",
                 help="A table for each subset. In the dataset's folder they stand in place of its folders' levels.",
             )
 
@@ -102,13 +91,11 @@ def _report(audit: Audit) -> None:
     st.caption("What the audit changes and why, for the dataset's owner: one HTML file that needs nothing else.")
     rule = session.get("rule", RULES[0])
     run_ids = [run.id for run in scored_runs(audit)][-REPORTED:]
-    st.download_button(
+    download(
         "Change report",
-        data=lambda: change_report(records(), audit.info.id, rule if rule in RULES else RULES[0], run_ids),
-        file_name=f"{safe_name(audit.info.name).replace(' ', '-')}-label-audit.html",
-        mime="text/html",
+        f"{safe_name(audit.info.name).replace(' ', '-')}-label-audit.html",
+        lambda: change_report(records(), audit.info.id, rule if rule in RULES else RULES[0], run_ids),
         icon=":material/description:",
-        on_click="ignore",
     )
 
 
@@ -120,15 +107,8 @@ def _record(audit: Audit) -> None:
         return
     st.caption(f"{len(events):,} events, those that were taken back included.")
     with st.container(horizontal=True):
-        for label, kind, write in (("Events as CSV", "csv", events_csv), ("Events as JSON", "json", events_json)):
-            st.download_button(
-                label,
-                data=lambda write=write: write(records().originals(audit.info.id)),
-                file_name=f"audit-events.{kind}",
-                mime="text/csv" if kind == "csv" else "application/json",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+        download("Events as CSV", "audit-events.csv", lambda: events_csv(records().originals(audit.info.id)))
+        download("Events as JSON", "audit-events.json", lambda: events_json(records().originals(audit.info.id)))
 
 
 # -- import ---------------------------------------------------------------------------------------

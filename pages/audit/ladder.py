@@ -7,11 +7,10 @@ import streamlit as st
 
 from mad_core.datasets.dataset import Dataset, LevelMeaning, SubsetCard, level_key
 from mad_core.errors import MadError
-from mad_core.palette import level_colour, outline, text_on
 from mad_core.scorers.multimodal.rubrics import find_rubric
 from pages.audit.context import Audit, records
 from pages.audit.review_component import Ladder, Reference, Rung
-from pages.ui import charts, urls
+from pages.ui import charts
 from pages.ui.text import level_text
 
 REFERENCES = 2
@@ -31,7 +30,6 @@ def _ladder(audit: Audit, subset: str, anchors: pd.DataFrame) -> Ladder:
     card, levels = audit.info.card.subset(subset), levels_of(audit, subset)
     rungs = []
     for level in levels:
-        colour = level_colour(level, levels, charts.theme())
         meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
         rungs.append(
             Rung(
@@ -39,9 +37,7 @@ def _ladder(audit: Audit, subset: str, anchors: pd.DataFrame) -> Ladder:
                 level_key(level),
                 level_text(level, card),
                 meaning,
-                colour,
-                text_on(colour),
-                outline(colour, charts.theme()),
+                *charts.level_tones(level, levels),
                 _references(audit, subset, level, anchors),
             )
         )
@@ -70,8 +66,7 @@ def _in_subset(audit: Audit, image_id: str, subset: str) -> bool:
 
 
 def _reference(audit: Audit, image_id: str, name: str) -> Reference:
-    digest = (audit.image(image_id) or {})["content_hash"]
-    original, small = (urls.picture(audit.info.id, image_id, kind, digest) for kind in ("original", "thumbnail"))
+    original, small = audit.picture(image_id, "original"), audit.picture(image_id, "thumbnail")
     return Reference(image_id, original, small, f"Reference of {name}")
 
 

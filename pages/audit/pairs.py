@@ -19,9 +19,10 @@ from pages.audit.context import Audit, records
 from pages.audit.review import item_of
 from pages.audit.review_component import Act, Pair, pairs
 from pages.audit.review_queue import committed_images
-from pages.ui import charts, session, urls
+from pages.ui import charts
 from pages.ui.gallery import Tile, gallery
 from pages.ui.reading import how_to_read
+from pages.ui.widgets import pick, pick_subset
 
 POOLS = (12, 24, 48)
 OFFERED = 4
@@ -38,10 +39,8 @@ def pairs_section(audit: Audit) -> None:
         st.info("This dataset has no test images to compare.", icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        subset = subsets[0]
-        if len(subsets) > 1:
-            subset = st.selectbox("Subset", subsets, width=200, **session.bound("pairs", subsets, subsets[0]))
-        size = st.selectbox("Images", POOLS, width=120, help=HELP, **session.bound("pool", POOLS, POOLS[0]))
+        subset = pick_subset("pairs", subsets, width=200)
+        size = pick("Images", "pool", POOLS, width=120, help=HELP)
     pool = _pool(tests[tests["subset"] == subset], size)
     if len(pool) < 2:
         st.info("A comparison needs two images; this subset has one.", icon=":material/info:")
@@ -164,10 +163,9 @@ def _show_order(audit: Audit, order: SeverityOrder, count: int) -> None:
 
 def _tile(audit: Audit, row: Any, place: int) -> Tile:
     tones = chrome(charts.theme())
-    digest = (audit.image(row.image_id) or {})["content_hash"]
     return Tile(
         row.image_id,
-        urls.picture(audit.info.id, row.image_id, "thumbnail", digest),
+        audit.picture(row.image_id, "thumbnail"),
         f"Image at place {place} of the order",
         f"{place}.",
         tones.panel,

@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 
 from mad_core.audit.queue import ORDERS
-from mad_core.palette import level_colour, outline, text_on
 from pages.audit.acts import NOTE, say, take_back, taking, write
 from pages.audit.context import Audit, records, subset_choice
 from pages.audit.ladder import ladders, levels_of
@@ -28,8 +27,10 @@ from pages.audit.sample_size import sample_size
 from pages.ui import charts, session, urls
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text
+from pages.ui.widgets import pick
 
 AFTER = {"show": "show what was hidden", "on": "go straight on"}
+AFTER_HELP = "Seeing the label after each image teaches you its habits; for ratings that owe nothing to it, go on."
 BEHIND, AHEAD = 4, 24
 """Images of the queue that the browser holds before and after the one in view."""
 ORDER_WORDS = {
@@ -59,22 +60,8 @@ def review_section(audit: Audit) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         subset = subset_choice(audit, sorted(tests["subset"].unique().tolist()), width=200)
-        order = st.selectbox(
-            "Order",
-            ORDERS,
-            format_func=ORDER_WORDS.__getitem__,
-            help=ORDER_HELP,
-            width=240,
-            **session.bound("queue", ORDERS, ORDERS[0]),
-        )
-        after = st.selectbox(
-            "After a commit",
-            list(AFTER),
-            format_func=AFTER.__getitem__,
-            help="Seeing the label after each image teaches you its habits; for ratings that owe nothing to it, go on.",
-            width=240,
-            **session.bound("after", list(AFTER), "show"),
-        )
+        order = pick("Order", "queue", ORDERS, ORDER_WORDS, help=ORDER_HELP, width=240)
+        after = pick("After a commit", "after", list(AFTER), AFTER, help=AFTER_HELP, width=240)
         with st.popover("Sample size", icon=":material/calculate:"):
             sample_size(audit, tests if subset is None else tests[tests["subset"] == subset])
         with st.popover("Settings", icon=":material/tune:"):
@@ -129,9 +116,7 @@ def _review(audit: Audit, queue: ReviewQueue, after: str) -> None:
 def item_of(audit: Audit, image_id: str) -> Item:
     """An image as the browser gets it before a commit: addresses of ids, and its size."""
     row = audit.image(image_id) or {}
-    original, small = (
-        urls.picture(audit.info.id, image_id, kind, row["content_hash"]) for kind in ("original", "preview")
-    )
+    original, small = audit.picture(image_id, "original"), audit.picture(image_id, "preview")
     return Item(image_id, original, small, int(row["width"]), int(row["height"]), row["subset"])
 
 
@@ -147,12 +132,9 @@ def _item(audit: Audit, queue: ReviewQueue, image_id: str, mine: Mapping[str, Mi
 def _reveal(audit: Audit, queue: ReviewQueue, image_id: str) -> Reveal:
     row = audit.image(image_id) or {}
     why = queue.why(image_id)
-    colour = level_colour(row["level"], levels_of(audit, row["subset"]), charts.theme())
     return Reveal(
         level_text(row["level"], audit.info.card.subset(row["subset"])),
-        colour,
-        text_on(colour),
-        outline(colour, charts.theme()),
+        *charts.level_tones(row["level"], levels_of(audit, row["subset"])),
         why.reason,
         (*ranks(audit, image_id), *why.parts),
         f"{row['subset']}/{row['template_path']}",

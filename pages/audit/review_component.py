@@ -77,14 +77,14 @@ class Mine:
 class Reveal:
     """What was hidden: the label with its colours (empty: not shown), why it is in question, scores, the file."""
 
-    label: str
-    colour: str
-    text: str
-    edge: str
-    why: str
-    lines: tuple[tuple[str, str], ...]
-    path: str
-    href: str
+    label: str = ""
+    colour: str = ""
+    text: str = ""
+    edge: str = ""
+    why: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    path: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from pages.ui import engine
 from pages.ui.charts import theme
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain
+from pages.ui.widgets import download
 
 DRAWS = 1000
 _STYLE = """
@@ -64,23 +65,12 @@ def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
         table = table_of_runs(engine.store(), info.id, runs, lambda run: (engine.table(run), _measured(run)))
         st.html(_html(table))
         with st.container(horizontal=True):
-            _download("Table as CSV", "bench-table.csv", "text/csv", table, bench_csv)
-            _download("Table as LaTeX", "bench-table.tex", "text/x-tex", table, bench_latex)
+            download("Table as CSV", "bench-table.csv", lambda: bench_csv(table))
+            download("Table as LaTeX", "bench-table.tex", lambda: bench_latex(table))
             how_to_read(READ_BENCH, "this table")
         st.caption("Values times 100. **Bold**: its interval lies above those of all others on the same images.")
         for note in (*table.notes, *entry_notes(table)):
             st.caption(plain(note))
-
-
-def _download(label: str, name: str, mime: str, table: BenchTable, write: Any) -> None:
-    st.download_button(
-        label,
-        data=lambda: write(table),
-        file_name=name,
-        mime=mime,
-        icon=":material/download:",
-        on_click="ignore",
-    )
 
 
 def _measured(run: Run) -> dict[str, Measured]:

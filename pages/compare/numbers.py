@@ -23,6 +23,7 @@ from pages.ui import audited_labels, engine
 from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
 from pages.ui.text import plain
+from pages.ui.widgets import download
 
 COMPUTING = "The 95 % intervals are being computed."
 
@@ -113,22 +114,8 @@ def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
 
 def export(view: View) -> None:
     with st.container(horizontal=True):
-        st.download_button(
-            "Metrics as CSV",
-            data=lambda: _metrics_csv(view),
-            file_name="metrics.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Scores side by side as CSV",
-            data=lambda: _scores_csv(view),
-            file_name="scores-side-by-side.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download("Metrics as CSV", "metrics.csv", lambda: _metrics_csv(view))
+        download("Scores side by side as CSV", "scores-side-by-side.csv", lambda: _scores_csv(view))
         report_download(view.report)
         how_to_read(comparing.READ_METRICS, "the table")
         with st.popover("What the columns mean", type="tertiary"):

@@ -20,6 +20,7 @@ from pages.compare.two_runs import two_runs
 from pages.compare.view import LIVE_SECONDS, View
 from pages.ui import audited_labels, engine, session
 from pages.ui.header import header
+from pages.ui.widgets import pick, pick_several
 
 ALL = "All subsets"
 FEW = 8
@@ -86,14 +87,8 @@ def _choose(info: DatasetInfo, scored: Sequence[Run]) -> View:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         subset = subsets[0]
         if len(subsets) > 1:
-            options = [ALL, *subsets]
-            subset = st.selectbox("Subset", options, width=240, **session.bound("within", options, ALL))
-        chosen = st.multiselect(
-            "Runs",
-            list(by_id),
-            format_func=names.__getitem__,
-            **session.bound_list("runs", list(by_id), list(by_id)[-FEW:]),
-        )
+            subset = pick("Subset", "within", [ALL, *subsets], width=240)
+        chosen = pick_several("Runs", "runs", list(by_id), names, list(by_id)[-FEW:])
     subset = None if subset == ALL else subset
     runs = [by_id[run_id] for run_id in chosen if subset is None or subset in by_id[run_id].subsets]
     return View(info, subset, runs, names, audited_labels.labels_in_view(info))

@@ -16,6 +16,7 @@ from mad_core.runs.store import Run
 from pages.ui import charts, engine, session
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain, with_interval
+from pages.ui.widgets import pick
 
 DRAWS = 1000
 LIVE_SECONDS = 3.0
@@ -41,13 +42,7 @@ def severity_from_maps(subset: str | None, runs: Sequence[Run], names: Mapping[s
         "the worse one."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            "Run with maps",
-            list(by_id),
-            format_func=names.__getitem__,
-            width=320,
-            **session.bound("reduced", list(by_id), next(iter(by_id))),
-        )
+        chosen = pick("Run with maps", "reduced", list(by_id), names, width=320)
         how_to_read(READ_REDUCTION_PANELS, "the panels")
     run = by_id[chosen]
     st.fragment(_section, run_every=LIVE_SECONDS if run.active else None)(run.id, subset)

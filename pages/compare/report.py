@@ -8,6 +8,7 @@ from mad_core.report.contents import ReportRequest
 from mad_core.report.job import latest_report, request_report
 from pages.ui import engine, header, session
 from pages.ui.text import plain, size
+from pages.ui.widgets import download
 
 LIVE_SECONDS = 1.0
 ABOUT = (
@@ -22,16 +23,8 @@ def report_download(request: ReportRequest) -> None:
     if job is not None and job.active:
         st.fragment(_live, run_every=LIVE_SECONDS)(request)
     elif path is not None:
-        st.download_button(
-            f"Download the report ({size(path.stat().st_size)})",
-            data=path.read_bytes,
-            file_name=path.name,
-            mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
-            type="primary",
-            help=ABOUT,
-        )
+        label = f"Download the report ({size(path.stat().st_size)})"
+        download(label, path.name, path.read_bytes, type="primary", help=ABOUT)
     else:
         if st.button("Report as HTML", icon=":material/description:", help=ABOUT) and session.attempt(
             lambda: request_report(engine.store(), request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -27,10 +26,11 @@ from mad_core.runs.comparing import (
 )
 from pages.compare import deferred_intervals
 from pages.compare.view import LIVE_SECONDS, View, draws_of, open_image
-from pages.ui import charts, engine, session, tiles
+from pages.ui import charts, session, tiles
 from pages.ui.gallery import gallery
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain
+from pages.ui.widgets import pick
 
 APART = 6
 
@@ -43,17 +43,9 @@ def two_runs(view: View) -> None:
         how_to_read(READ_RANK_SCATTER, "ranks")
         how_to_read(READ_METRIC_DIFFERENCES, "the difference")
     with st.container(horizontal=True):
-        first = st.selectbox(
-            "Run", ids, format_func=view.names.__getitem__, width=320, **session.bound("run", ids, ids[0])
-        )
+        first = pick("Run", "run", ids, view.names, width=320)
         others = [run_id for run_id in ids if run_id != first]
-        second = st.selectbox(
-            "Against",
-            others,
-            format_func=view.names.__getitem__,
-            width=320,
-            **session.bound("against", others, others[0]),
-        )
+        second = pick("Against", "against", others, view.names, width=320)
     key = view.key(*(run for run_id in (first, second) for run in view.runs if run.id == run_id))
     table = _pair_of(view, first, second, key)
     left, right = st.columns(2, gap="large")
@@ -139,16 +131,10 @@ def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> 
     """The images whose ranks lie furthest apart."""
     gaps: Any = (table["rank_a"] - table["rank_b"]).abs()
     furthest = table.loc[gaps.nlargest(APART).index]
-    dataset = engine.store().dataset(view.info.id)
-    these: Any = dataset.table[dataset.table["image_id"].isin(furthest["image_id"].tolist())]
-    images: dict[str, Any] = {image.image_id: image for image in these.itertuples()}
+    ranks = {row.image_id: f"{row.rank_a:.0f} / {row.rank_b:.0f}" for row in furthest.itertuples()}
     st.markdown("**Where they disagree most**")
     st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
-    shown = []
-    for row in furthest.itertuples():
-        image = images[row.image_id]
-        label = f"{row.rank_a:.0f} / {row.rank_b:.0f}"
-        shown.append(replace(tiles.tile(view.info, image, dataset.levels(image.subset)), score_label=label))
+    shown = tiles.tiles_of(view.info, list(ranks), ranks)
     open_image(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
     if view.subset and st.button("All images by rank difference", icon=":material/grid_view:"):
         session.put(image=None, subset=view.subset, split=None, sort="rank difference", run=first, against=second)

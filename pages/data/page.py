@@ -16,6 +16,7 @@ from pages.ui import charts, engine, guide, session, tiles
 from pages.ui.gallery import gallery
 from pages.ui.header import header, without_dataset
 from pages.ui.text import plain
+from pages.ui.widgets import pick_subset
 
 PREVIEW = 6
 
@@ -82,7 +83,7 @@ def _subset(dataset: Dataset) -> str:
     chosen = (
         st.segmented_control("Subset", names, format_func=plain, **session.bound("subset", names, names[0]))
         if len(names) <= 6
-        else st.selectbox("Subset", names, **session.bound("subset", names, names[0]))
+        else pick_subset("subset", names)
     )
     return chosen or names[0]
 

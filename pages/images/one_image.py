@@ -22,6 +22,7 @@ from pages.ui.placing import place
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
+from pages.ui.widgets import pick_several
 
 LAST_INSPECTED = "last_inspected"
 LOOK_SECONDS = 2
@@ -114,13 +115,8 @@ def _runs(view: Browsing) -> list[Run]:
         return []
     others = [run for run in view.runs.values() if run is not view.run and run.done and run.map_policy == "all"]
     usual = [run.id for run in (view.run, *others) if run][:MAX_MAPS]
-    chosen = st.multiselect(
-        "Scorers side by side",
-        list(view.runs),
-        format_func=view.names.__getitem__,
-        max_selections=MAX_MAPS,
-        **session.bound_list("maps", list(view.runs), usual),
-    )
+    ids = list(view.runs)
+    chosen = pick_several("Scorers side by side", "maps", ids, view.names, usual, max_selections=MAX_MAPS)
     return [view.runs[run_id] for run_id in chosen]
 
 
@@ -167,16 +163,13 @@ def _addresses(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> l
 
 
 def _layer(view: Browsing, run: Run, stored: StoredScore | None, image_id: str) -> MapLayer:
-    low, high, threshold = engine.map_range(run, view.subset) or (None, None, None)
     there = stored is not None and stored.map is not None
     return MapLayer(
         view.names[run.id],
         score_text(stored.score) if stored else "",
         url=urls.anomaly_map(run.id, image_id, run.finished or run.created) if there else None,
-        low=low,
-        high=high,
-        threshold=threshold,
         missing=_why_no_map(run, stored, image_id),
+        **engine.map_range(run, view.subset),
     )
 
 

@@ -18,6 +18,7 @@ from pages.ui.placing import place
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
+from pages.ui.widgets import pick, pick_several
 
 LOOK_SECONDS = 0.4
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
@@ -31,18 +32,10 @@ def one_image(info: DatasetInfo) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         file = st.file_uploader("Image", type=TYPES, width=360)
-        chosen = st.multiselect(
-            "Scored by",
-            list(fitted),
-            format_func=lambda r: fitted[r].title if r in fitted else str(r),
-            max_selections=MAX_MAPS,
-            width=420,
-            **session.bound_list("by", list(fitted), list(fitted)[:2]),
-        )
+        titles, first = {run.id: run.title for run in fitted.values()}, list(fitted)[:2]
+        chosen = pick_several("Scored by", "by", list(fitted), titles, first, max_selections=MAX_MAPS, width=420)
         subsets = [s for s in engine.store().dataset(info.id).subsets if any(s in fitted[r].subsets for r in chosen)]
-        subset = st.selectbox(
-            "As a part of", subsets, width=200, **session.bound("subset", subsets, subsets[0] if subsets else None)
-        )
+        subset = pick("As a part of", "subset", subsets, width=200)
     if file is not None and subset and chosen:
         runs = [fitted[r] for r in chosen if subset in fitted[r].subsets]
         _submit_once(runs, subset, file.file_id, file.getvalue(), file.name)
@@ -105,16 +98,12 @@ def _layer(job: Job, run: Run) -> MapLayer:
     result = job.result or {}
     if job.active:
         return MapLayer(run.title, "being scored", missing="The image is being scored.")
-    shown = engine.map_range(run, job.payload["subset"])
-    low, high, threshold = shown or (None, None, None)
     return MapLayer(
         run.title,
         score_text(result.get("score")),
         url=urls.single(job.id, "map") if result.get("map") else None,
-        low=low,
-        high=high,
-        threshold=threshold,
         missing=job.error or result.get("reason") or "This scorer gave no anomaly map.",
+        **engine.map_range(run, job.payload["subset"]),
     )
 
 
@@ -132,8 +121,7 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         answer(run, card, stored, f"answer_{job.id}")
         return
     mark = stored.score
-    rows = engine.table(run)
-    rows = rows[rows["subset"] == subset]
+    rows = engine.table_of(run, subset)
     places = place_among_levels(rows["level"], rows["score"], mark)
     nearest = next((p["level"] for p in places if p["nearest"]), None)
     with st.container(horizontal=True, vertical_alignment="center"):

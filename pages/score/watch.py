@@ -25,6 +25,7 @@ from pages.ui.answers import latest
 from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
 from pages.ui.text import duration, level_names, plain, size
+from pages.ui.widgets import download
 
 LIVE_SECONDS = 1.0
 ANSWERS, ANSWERS_HEIGHT = 8, 320
@@ -137,14 +138,11 @@ def _failed(run: Run) -> int:
 
 def _more(run: Run) -> None:
     if run.done:
-        st.download_button(
+        download(
             "Scores as CSV",
-            data=lambda: run_scores_csv(engine.store(), run.id),
-            file_name=f"{run.scorer}-{run.id}.csv",
-            mime="text/csv",
-            icon=":material/download:",
+            f"{run.scorer}-{run.id}.csv",
+            lambda: run_scores_csv(engine.store(), run.id),
             help="The benchmark's format: Path, Severity, Anomaly Score, then further columns.",
-            on_click="ignore",
         )
     with st.form(f"rename_{run.id}", border=False):
         title = st.text_input("Title", run.title, max_chars=190)

@@ -11,7 +11,6 @@ import streamlit as st
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
 from mad_core.metrics.decisions import distance_cost, miss_rates, ordinal_confusion, wilson, worth
-from mad_core.palette import level_colour, outline, text_on
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.cuts import COST, HAND, ISOTONIC, SavedCuts
 from mad_core.studies.decisions.calibration import stored_calibration
@@ -109,10 +108,10 @@ def _by_hand(key: str, moved: list[float]) -> None:
 def _rows(parts: Parts, card: SubsetCard) -> list[CutRow]:
     found = []
     for level in parts.scale.tolist():
-        colour = level_colour(level, parts.scale.tolist(), charts.theme())
+        colour, ink, edge = charts.level_tones(level, parts.scale.tolist())
         scores, placed = (tuple(values[at == level].tolist()) for at, values in (parts.held, parts.fit))
         label, short = level_text(level, card), f"L{level:g}"
-        found.append(CutRow(label, short, colour, outline(colour, charts.theme()), text_on(colour), scores, placed))
+        found.append(CutRow(label, short, colour, edge, ink, scores, placed))
     return found
 
 

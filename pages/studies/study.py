@@ -30,6 +30,7 @@ from pages.ui.fields import dataset_field, field, key_of
 from pages.ui.gallery import gallery
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain
+from pages.ui.widgets import download, pick_several
 
 LIVE_SECONDS = 1.0
 STRIP = 8
@@ -67,9 +68,7 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
 
 def _runs(runs: Sequence[Run]) -> list[str]:
     names, ids = distinct_names(runs), [run.id for run in runs]
-    return st.multiselect(
-        "Runs", ids, format_func=lambda r: names.get(r, str(r)), **session.bound_list("studied", ids, ids)
-    )
+    return pick_several("Runs", "studied", ids, names, ids)
 
 
 def _in_short(found: StudyRecord | None) -> str:
@@ -224,21 +223,14 @@ def _plot(plot: Plot, name: str) -> None:
 
 
 def _strip(info: DatasetInfo, study: str, name: str, ids: Sequence[str]) -> None:
-    table = engine.store().dataset(info.id).table
-    found: Any = table[table["image_id"].isin(list(ids))].itertuples()
-    rows: dict[str, Any] = {row.image_id: row for row in found}
-    shown = []
-    for image_id in [i for i in ids if i in rows][:STRIP]:
-        row = rows[image_id]
-        levels = table.loc[table["subset"] == row.subset, "level"].unique()
-        shown.append(tiles.tile(info, row, levels))
+    shown = tiles.tiles_of(info, ids)[:STRIP]
     if not shown:
         return
     st.markdown(f"**{plain(name)}**")
     opened = gallery(shown, columns=STRIP, key=f"strip_{study}_{slug(name)}")
     if opened:
         st.session_state["studies_open"] = True
-        session.put(image=opened, subset=str(rows[opened].subset), split=None)
+        session.put(image=opened, subset=engine.store().image(info.id, opened)["subset"], split=None)
         st.rerun()
 
 
@@ -249,16 +241,16 @@ def _take_away(finding: Finding, plots: Sequence[Plot]) -> None:
             st.dataframe(table, hide_index=True, width="stretch", alt=f"{finding.title}: {name}")
     with st.popover("Download", icon=":material/download:"):
         for name, table in finding.tables.items():
-            _file(f"{name} (CSV)", f"{finding.study}-{slug(name)}.csv", "text/csv", lambda t=table: table_csv(t))
+            _file(f"{name} (CSV)", f"{finding.study}-{slug(name)}.csv", lambda t=table: table_csv(t))
         for plot in plots:
             name = f"{finding.study}-{slug(plot.title)}.html"
-            _file(f"{plot.title} (HTML)", name, "text/html", lambda f=plot.figure: _html(f))
-        _file("Everything (JSON)", f"{finding.study}.json", "application/json", lambda: json.dumps(finding.to_json()))
+            _file(f"{plot.title} (HTML)", name, lambda f=plot.figure: _html(f))
+        _file("Everything (JSON)", f"{finding.study}.json", lambda: json.dumps(finding.to_json()))
 
 
 def _html(figure: Any) -> str:
     return opaque(figure, charts.theme()).to_html(include_plotlyjs=True)
 
 
-def _file(label: str, name: str, mime: str, data: Any) -> None:
-    st.download_button(plain(label), data=data, file_name=name, mime=mime, key=f"take_{name}", on_click="ignore")
+def _file(label: str, name: str, data: Any) -> None:
+    download(plain(label), name, data, icon=None, key=f"take_{name}")

@@ -14,6 +14,7 @@ from mad_core.metrics.comparing import summarize
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session
 from pages.ui.text import plain
+from pages.ui.widgets import pick
 
 ORIGINAL, AUDITED = "original", "audited"
 
@@ -39,14 +40,9 @@ def labels_in_view(info: DatasetInfo) -> pd.DataFrame | None:
 
 def rule_choice() -> str:
     """The rule that makes one label out of several ratings, bound to the view."""
-    return st.selectbox(
-        "Rule",
-        RULES,
-        format_func=str.capitalize,
-        width=180,
-        help="\n".join(f"- {name}: {plain(RULE_IN_WORDS[name])}" for name in RULES),
-        **session.bound("rule", RULES, RULES[0]),
-    )
+    words = {name: name.capitalize() for name in RULES}
+    meaning = "\n".join(f"- {name}: {plain(RULE_IN_WORDS[name])}" for name in RULES)
+    return pick("Rule", "rule", RULES, words, width=180, help=meaning)
 
 
 def corrections_in_words(audited: pd.DataFrame) -> str:

@@ -46,12 +46,18 @@ def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
     return str(chosen) if chosen and chosen != seen else None
 
 
+def level_tones(level: float, levels: Collection[float]) -> tuple[str, str, str]:
+    """The colour of a level, of text on it, and of its edge, as ``#rrggbb``."""
+    colour = level_colour(level, levels, theme())
+    return colour, text_on(colour), outline(colour, theme())
+
+
 def level_chip(level: float, levels: Collection[float], card: SubsetCard, *, large: bool = False) -> str:
     """A level as HTML: its words on its colour."""
-    colour = level_colour(level, levels, theme())
+    colour, ink, edge = level_tones(level, levels)
     size = "padding:0.35rem 0.8rem;font-size:1.05rem" if large else "padding:0.1rem 0.55rem;font-size:0.85rem"
     return (
         f'<span style="{size};border-radius:1rem;font-weight:600;white-space:nowrap;display:inline-block;'
-        f"background:{colour};color:{text_on(colour)};border:1px solid {outline(colour, theme())}"
+        f"background:{colour};color:{ink};border:1px solid {edge}"
         f'">{html.escape(level_text(level, card))}</span>'
     )

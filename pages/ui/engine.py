@@ -67,10 +67,11 @@ def _range(run_id: str, subset: str, state: tuple[Any, ...]) -> tuple[float, flo
     return display_range(store(), run_id, subset)
 
 
-def map_range(run: Run, subset: str) -> tuple[float, float, float] | None:
-    """Low and high end of the display range of a run's maps on one subset, and a threshold."""
+def map_range(run: Run, subset: str) -> dict[str, Any]:
+    """``low`` and ``high`` end of the display range of a run's maps on one subset, and a ``threshold``, if known."""
     rounded = run.done if not run.active else run.done // 50
-    return _range(run.id, subset, (rounded, run.status))
+    found = _range(run.id, subset, (rounded, run.status))
+    return dict(zip(("low", "high", "threshold"), found, strict=True)) if found else {}
 
 
 def state(run: Run) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from mad_core.runs.queue import Job
 from mad_core.runs.store import DatasetInfo
 from pages.ui import engine, session
 from pages.ui.text import duration, plain
+from pages.ui.widgets import pick
 
 REFRESH_SECONDS = 1.5
 
@@ -22,13 +23,7 @@ def header(title: str) -> DatasetInfo | None:
         info = session.dataset()
         if info is not None:
             names = {d.id: d.name for d in known}
-            st.selectbox(
-                "Dataset",
-                list(names),
-                format_func=lambda d: names.get(str(d), str(d)),
-                width=260,
-                **session.bound("dataset", list(names), info.id),
-            )
+            pick("Dataset", "dataset", list(names), names, info.id, width=260)
     return info
 
 

@@ -18,7 +18,7 @@ from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, Scored
 from mad_core.scorers.multimodal.rubrics import find_rubric, shipped_rubrics
 from mad_core.scorers.multimodal.showing import Showing, settle
-from pages.score import multimodal
+from pages.score import prompt, references, rubric
 from pages.ui import engine
 from tests.app.conftest import Home, scored
 from tests.app.test_score_page import button, form, written
@@ -76,7 +76,7 @@ def test_a_rubric_is_edited_in_place_and_checked(home: Home) -> None:
 
 def test_own_wording_is_pasted(home: Home) -> None:
     test = form(home, "mllm")
-    test.selectbox(key="parameter_mllm_rubric").select(multimodal.OWN).run()
+    test.selectbox(key="parameter_mllm_rubric").select(rubric.OWN).run()
     assert button(test, "Queue run").disabled
     test.text_area(key="own_mllm").set_value("0 is sound,\n100 is *lost*.").run()
     assert "0 is sound,\n100 is *lost*." in texts(test)
@@ -102,7 +102,7 @@ def test_references_are_picked_by_their_pictures(home: Home, monkeypatch: pytest
         if clicks:
             on_open(clicks.pop(0))
 
-    monkeypatch.setattr(multimodal, "gallery", gallery)
+    monkeypatch.setattr(references, "gallery", gallery)
     test = form(home, "mllm")
     test.selectbox(key=f"preview_{home.dataset}").select("plate").run()
     test.selectbox(key="parameter_mllm_choose").select("named").run()
@@ -136,7 +136,7 @@ def test_the_prompt_on_the_page_is_the_one_that_is_asked(home: Home, given: dict
     showing = Showing(settle(parameters), Context(subset="plate", card=info.card.subset("plate"), normals=normals))
     row = home.images("plate").iloc[0]
     asked = showing.question(Item(str(row["image_id"]), str(row["path"])))
-    found = multimodal.outline(info, "plate", showing.rubric, parameters)
+    found = prompt.outline(info, "plate", showing.rubric, parameters)
     assert found.conversation == asked.conversation
     assert [row.path for row in found.references] == [item.path for item in showing.references]
 
