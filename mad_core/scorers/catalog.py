@@ -21,6 +21,8 @@ from mad_core.scorers.object_digest import code_digest
 from mad_core.source_digest import source_digest
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from mad_core.scorers.plugins import Plugin
 
 FAMILIES = (
@@ -297,13 +299,17 @@ def _load_plugins() -> tuple[Plugin, ...]:
     """Read the entry points of installed packages, each all or nothing."""
     from mad_core.scorers import plugins
 
-    return tuple(_admitted(plugin) for plugin in plugins.installed())
+    return tuple(_admitted(point) for point in plugins.installed())
 
 
-def _admitted(plugin: Plugin) -> Plugin:
-    """Put a plug-in's scorers into the catalogue, unless an id is taken by another one."""
-    from mad_core.scorers.plugins import broken
+def _admitted(point: EntryPoint) -> Plugin:
+    """Put the scorers of an entry point into the catalogue, unless an id is taken by another one."""
+    from mad_core.scorers.plugins import broken, read
 
+    before = set(_CATALOG)
+    plugin = read(point)
+    for declared in set(_CATALOG) - before:  # by the import on its way; only what the entry point names counts
+        del _CATALOG[declared]
     for info in plugin.scorers:
         known = _CATALOG.get(info.id)
         if known is not None and not (known.made is info.made is not None) and known != info:

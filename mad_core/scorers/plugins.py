@@ -39,10 +39,20 @@ class Plugin:
         }
 
 
-def installed() -> list[Plugin]:
-    """Every entry point of the group, read; in the order of packages and names."""
+def installed() -> list[EntryPoint]:
+    """Every entry point of the group, in the order of packages and names."""
     found = {(_package(point), point.name, point.value): point for point in entry_points(group=GROUP)}
-    return [_read(point, package) for (package, _, _), point in sorted(found.items())]
+    return [point for _, point in sorted(found.items())]
+
+
+def read(point: EntryPoint) -> Plugin:
+    """What an entry point brings; without scorers and with the reason where it fails."""
+    package = _package(point)
+    plugin = Plugin(point.name, point.value, package)
+    try:
+        return replace(plugin, scorers=tuple(_declared(point.load(), point.value, package)))
+    except (Exception, SystemExit) as error:  # whatever a stranger's module does when it is imported
+        return broken(plugin, error if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
 
 
 def broken(plugin: Plugin, error: object) -> Plugin:
@@ -53,15 +63,6 @@ def broken(plugin: Plugin, error: object) -> Plugin:
 
 def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "a package"
-
-
-def _read(point: EntryPoint, package: str) -> Plugin:
-    plugin = Plugin(point.name, point.value, package)
-    try:
-        scorers = tuple(_declared(point.load(), point.value, package))
-    except (Exception, SystemExit) as error:  # whatever a stranger's module does when it is imported
-        return broken(plugin, error if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
-    return replace(plugin, scorers=scorers)
 
 
 def _declared(found: Any, entry: str, package: str) -> Iterator[ScorerInfo]:

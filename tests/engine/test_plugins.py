@@ -49,24 +49,46 @@ def test_the_example_is_known_scored_and_fitted_again_when_its_source_changes(
     assert entry["available"] and entry["family"] == "example" and entry["package"] == "mad-blurred-mean 0.1.0"
     assert entry["parameters"][0]["name"] == "radius" and listed[-1] == entry
 
+    package = site / "mad_blurred_mean"
+    text = (package / "__init__.py").read_text(encoding="utf-8")
     score = ["score", str(tiles), "--scorer", "blurred-mean", "--param", "radius=1", "--json", "--force"]
-    done = command(environment, *score, "--out", str(tmp_path / "scores.csv"))
-    assert done.returncode == 0, done.stderr
-    table = pd.read_csv(tmp_path / "scores.csv")
-    assert table.groupby("Severity")["Anomaly Score"].mean().is_monotonic_increasing and len(table) == 6
 
-    fits = tmp_path / "home" / "fits"
-    kept = {folder.name for folder in fits.iterdir()}
-    module = site / "mad_blurred_mean" / "__init__.py"
-    text = module.read_text(encoding="utf-8")
+    def kept_fits() -> set[str]:
+        done = command(environment, *score, "--out", str(tmp_path / "scores.csv"))
+        assert done.returncode == 0, done.stderr
+        return {folder.name for folder in (tmp_path / "home" / "fits").iterdir()}
+
     try:
-        assert command(environment, *score, "--out", str(tmp_path / "scores.csv")).returncode == 0
-        assert {folder.name for folder in fits.iterdir()} == kept
-        module.write_text(text.replace(".resize((128, 128))", ".resize((64, 64))"), encoding="utf-8")
-        assert command(environment, *score, "--out", str(tmp_path / "scores.csv")).returncode == 0
-        assert {folder.name for folder in fits.iterdir()} > kept
+        with_helper = text.replace(
+            "import mad_core as mad", "import mad_core as mad\nfrom mad_blurred_mean.side import SIDE"
+        )
+        (package / "__init__.py").write_text(with_helper.replace("(128, 128)", "(SIDE, SIDE)"), encoding="utf-8")
+        (package / "side.py").write_text("SIDE = 128\n")
+        first = kept_fits()
+        table = pd.read_csv(tmp_path / "scores.csv")
+        assert table.groupby("Severity")["Anomaly Score"].mean().is_monotonic_increasing and len(table) == 6
+        assert len(first) == 1 and kept_fits() == first
+        (package / "side.py").write_text("SIDE = 64\n")
+        assert kept_fits() > first
     finally:
-        module.write_text(text, encoding="utf-8")
+        (package / "__init__.py").write_text(text, encoding="utf-8")
+        (package / "side.py").unlink()
+
+
+ELSEWHERE = """
+from mad_core.scorers.catalog import build
+from mad_core.testing import check_scorer
+check_scorer("blurred-mean", radius=1)
+scorer = build("mad_blurred_mean:blurred_mean", {"radius": 1.0})  # as an actor of a cluster does
+print(type(scorer).__name__)
+"""
+
+
+def test_the_example_keeps_the_contract_and_is_built_by_its_name_alone(site: Path, tmp_path: Path) -> None:
+    environment = {**with_site(site), "MAD_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "FunctionScorer"
 
 
 BROKEN = {
@@ -129,17 +151,20 @@ def test_what_fails_is_named_and_hurts_nothing_else(tmp_path: Path) -> None:
 
 
 PAGE = """
-import json, sys
+import json, runpy, sys
+from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 from tests.engine.conftest import make_dataset
 store = Store(Settings.from_environment())
 store.add_dataset(Imported(make_dataset()))
-app = AppTest.from_file("app.py", default_timeout=60).run()
-app.switch_page("pages/score/page.py")
+script_runner._mpa_v1 = runpy.run_path  # as tests/app/conftest.py opens a page
+app = AppTest.from_file("app.py", default_timeout=60)
 app.query_params["view"] = "New run"
+app._page_hash = calc_hash("score")
 app.run()
 print(json.dumps({
     "warnings": [w.value for w in app.warning],
@@ -165,5 +190,5 @@ def test_the_score_page_shows_the_example_names_what_fails_and_loads_no_torch(si
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["errors"] == [] and not seen["torch"]
-    assert any(sentence in warning for warning in seen["warnings"])
+    assert any(sentence in warning.replace("\\", "") for warning in seen["warnings"])
     assert seen["cards"][-1] == "set_up_blurred-mean" and "set_up_filterbank" in seen["cards"]
