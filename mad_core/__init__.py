@@ -4,23 +4,79 @@
 for: workers and pages need none of them, and importing this package changes nothing in the caller's process.
 """
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mad_core.settings import VERSION
 
 if TYPE_CHECKING:
-    from mad_core.api import Parameter, ScoredRun, Scorer, evaluate, from_onnx, from_torch, load, score, scorer
+    from mad_core.api import (
+        Parameter,
+        ScoredRun,
+        Scorer,
+        datasets,
+        evaluate,
+        from_onnx,
+        from_torch,
+        import_scores,
+        load,
+        report,
+        run,
+        runs,
+        score,
+        scorer,
+        scorers,
+        study,
+        suspicious,
+    )
 
-__all__ = ["Parameter", "ScoredRun", "Scorer", "evaluate", "from_onnx", "from_torch", "load", "score", "scorer"]
+__all__ = [
+    "Parameter",
+    "ScoredRun",
+    "Scorer",
+    "datasets",
+    "evaluate",
+    "from_onnx",
+    "from_torch",
+    "import_scores",
+    "load",
+    "report",
+    "run",
+    "runs",
+    "score",
+    "scorer",
+    "scorers",
+    "study",
+    "suspicious",
+]
 __version__ = VERSION
+_ROOMS = ("datasets", "report", "runs", "scorers")
+"""Subpackages of these names can be called, as the function of :mod:`mad_core.api` of that name."""
+
+
+class _Room(ModuleType):
+    """A subpackage whose name is a function's too: ``mad.runs()`` beside ``mad_core.runs.store``."""
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return getattr(import_module("mad_core.api"), self.__name__.rpartition(".")[2])(*given, **named)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in __all__ and isinstance(value, ModuleType):
+            value.__class__ = _Room
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'mad_core' has no attribute '{name}'")
-    from mad_core import api
-
-    return getattr(api, name)
+    return import_module(f"mad_core.{name}") if name in _ROOMS else getattr(import_module("mad_core.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mad_core.errors import InputError
+from mad_core.errors import InputError, WorkError
+from mad_core.extras import explained
 from mad_core.metrics.summary import evaluate
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
@@ -22,13 +23,37 @@ from mad_core.settings import Settings
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import plotly.graph_objects as go
 
+    from mad_core.audit.queue import QueueOrder
     from mad_core.datasets.dataset import Imported
+    from mad_core.metrics.metrics_table import Metrics
+    from mad_core.palette import Theme
     from mad_core.runs.store import Store
+    from mad_core.studies.finding import Finding
 
-__all__ = ["Parameter", "ScoredRun", "Scorer", "evaluate", "from_onnx", "from_torch", "load", "score", "scorer"]
+__all__ = [
+    "Parameter",
+    "ScoredRun",
+    "Scorer",
+    "datasets",
+    "evaluate",
+    "from_onnx",
+    "from_torch",
+    "import_scores",
+    "load",
+    "report",
+    "run",
+    "runs",
+    "score",
+    "scorer",
+    "scorers",
+    "study",
+    "suspicious",
+]
 
 
+@explained()
 def load(source: str | Path, *, policy: Path | None = None) -> Imported:
     """Read a dataset: a folder, a table, an archive, or the word ``demo``.
 
@@ -49,10 +74,14 @@ def load(source: str | Path, *, policy: Path | None = None) -> Imported:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A finished run in the store, as the app shows it too."""
+    """A run in the store, as the app shows it too."""
 
     id: str
-    store: Store
+    store: Store = field(repr=False)
+
+    def __repr__(self) -> str:
+        run = self.store.run(self.id)
+        return f"ScoredRun('{self.id}', {run.title}: {run.done} of {run.total} images, {run.status})"
 
     @property
     def table(self) -> pd.DataFrame:
@@ -62,16 +91,53 @@ class ScoredRun:
 
         return run_table(self.store, self.id)
 
-    def metrics(self, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-        """All metrics in the form of ``evaluate --json``."""
+    @property
+    def mismatches(self) -> list[str]:
+        """What did not fit when these scores were imported, a sentence each; empty of a run that was made here."""
+        entries = self.store.run(self.id).record.get("imported", {}).get("mismatches", ())
+        return [f"{entry['file']}, {entry['path']}: {entry['message']}" for entry in entries]
+
+    def metrics(self, *, draws: int = 1000, seed: int = 0) -> Metrics:
+        """All metrics in the form of ``evaluate --json``: a dictionary that is printed as a table."""
         table = self.table
         return evaluate(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
+
+    def plot(
+        self,
+        name: str = "raincloud",
+        *,
+        subset: str | None = None,
+        image: str | None = None,
+        theme: Theme = "light",
+    ) -> go.Figure:
+        """A Plotly figure of the scores.
+
+        Parameters
+        ----------
+        name : {"raincloud", "matrix", "strip", "intervals", "levels"}
+            Scores against levels; how often level j scores above level i; a row a level; the C-index with its
+            interval for each subset; how many images there are.
+        subset : str, optional
+            One subset alone. Of several the percentile ranks within each are drawn: raw scores are never pooled.
+        image : str, optional
+            The ``image_id`` of the image that is marked in a raincloud or a strip.
+        theme : {"light", "dark"}
+
+        Raises
+        ------
+        InputError
+            If there is no figure, subset, image or theme of that name; the sentence says which there are.
+        """
+        from mad_core.runs.plots import plot
+
+        return plot(self.store, self.id, name, subset=subset, image=image, theme=theme)
 
     def anomaly_map(self, image_id: str) -> np.ndarray | None:
         """The image's anomaly map, float32 of shape (H, W) in raw units; None where there is none."""
         return self.store.read_map(self.store.run(self.id), image_id)
 
 
+@explained()
 def score(
     source: str | Path | Imported,
     scorer: str | Any = "filterbank",
@@ -118,7 +184,7 @@ def score(
     from mad_core.machine.devices import check_device
     from mad_core.runs.in_process import do_here
     from mad_core.runs.request import request_run
-    from mad_core.runs.store import RunRequest, Store
+    from mad_core.runs.store import RunRequest
     from mad_core.scorers import catalog
     from mad_core.scorers.own import resolved
 
@@ -130,7 +196,7 @@ def score(
         raise InputError(f"Nothing usable is in {imported.dataset.source}.")
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
-    store = Store(Settings.from_environment())
+    store = _store()
     dataset_id = store.add_dataset(imported)
     request = RunRequest(dataset_id, info.id, checked, tuple(subsets), limit, seed, check_device(device))
     run = request_run(store, request)
@@ -138,3 +204,271 @@ def score(
     if job is not None:
         do_here(store, job.id, device, progress)
     return ScoredRun(run.id, store)
+
+
+def scorers() -> pd.DataFrame:
+    """The catalogue, a row a scorer: ``id``, ``family``, ``title``, ``available``, ``why_not``, ``parameters``, …
+
+    >>> "filterbank" in set(scorers()["id"])
+    True
+    """
+    import pandas as pd
+
+    from mad_core.scorers import catalog
+
+    return pd.DataFrame([info.to_json() for info in catalog.scorers()])
+
+
+def datasets() -> pd.DataFrame:
+    """The datasets in the store, a row each: ``dataset`` (its id), ``name``, ``source``, ``images``, ``runs``, …"""
+    from mad_core.runs import listing
+
+    return _frame(listing.datasets(_store()), "dataset")
+
+
+def runs(dataset: str | None = None) -> pd.DataFrame:
+    """The runs in the store, a row each: ``run`` (its id), ``title``, ``scorer``, ``status``, ``done``, …
+
+    Parameters
+    ----------
+    dataset : str, optional
+        Only those on the dataset of this id.
+    """
+    from mad_core.runs import listing
+
+    store = _store()
+    return _frame([listing.run_entry(store, run) for run in store.runs(dataset)], "run")
+
+
+def run(run_id: str) -> ScoredRun:
+    """A run of the store by its id.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    store = _store()
+    return ScoredRun(store.run(_run_id(run_id)).id, store)
+
+
+@explained()
+def import_scores(
+    places: str | Path | Sequence[str | Path],
+    dataset: str | Path | Imported,
+    *,
+    title: str = "",
+    note: str = "",
+) -> ScoredRun:
+    """Keep scores that another program made as a run, matched to the images by path.
+
+    Parameters
+    ----------
+    places : path or sequence of paths
+        Score files of one model, or folders of them: CSV with ``Path`` and ``Anomaly Score``.
+    dataset : path, "demo", the id of a stored dataset, or what :func:`load` gave
+    title, note : str
+        What the run is called, by default as the model; where the scores come from.
+
+    Returns
+    -------
+    ScoredRun
+        Its ``mismatches`` say what did not fit; an image without a usable score has none.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, no row names an image, or the files are of several models.
+    """
+    from mad_core.runs.imported_scores import import_results
+    from mad_core.runs.result_files import find_result_files
+
+    store, dataset_id = _stored(dataset)
+    files = [Path(place) for place in ([places] if isinstance(places, str | Path) else places)]
+    models = sorted({file.model for file in find_result_files(files, store.dataset(dataset_id))})
+    if len(models) > 1:
+        raise InputError(f"The files are of {len(models)} models ({', '.join(models)}); import each by itself.")
+    (imported,) = import_results(store, dataset_id, files, title=title, note=note)
+    return ScoredRun(imported.run.id, store)
+
+
+@explained()
+def suspicious(
+    dataset: str | Path | Imported | None = None,
+    runs: Sequence[str | ScoredRun] = (),
+    *,
+    order: QueueOrder = "suspicion",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Labels that look wrong, the most suspicious first, with the reason in words: the queue of the Audit page.
+
+    Parameters
+    ----------
+    dataset : path, "demo", the id of a stored dataset, or what :func:`load` gave
+        May be left out where runs are given.
+    runs : sequence of str or ScoredRun
+        Whose scores count; all runs on the dataset if empty. Copies and look-alikes under other labels, and
+        reviewers who gave another level, count in any case.
+    order : {"suspicion", "random", "level", "disagreement", "unreviewed"}
+    seed : int
+        Deals images into folds, and draws the random order.
+
+    Returns
+    -------
+    DataFrame
+        A row per test image: ``image_id``, ``path``, ``subset``, ``level`` (the label), ``suspicion`` (0 to 1), its
+        parts, ``predicted`` (level), ``reason``, …
+
+    Raises
+    ------
+    InputError, NotFoundError
+    """
+    from mad_core.audit.label_queue import label_queue
+
+    store, dataset_id, ids = _of_runs(dataset, runs)
+    return label_queue(store, dataset_id, ids, order=order, seed=seed)
+
+
+@explained()
+def study(
+    name: str,
+    dataset: str | Path | Imported | None = None,
+    runs: Sequence[str | ScoredRun] = (),
+    *,
+    quick: bool = True,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+    **parameters: Any,
+) -> Finding:
+    """Ask a question of scores that are there, as ``python -m mad_core study``; that also lists the studies.
+
+    Parameters
+    ----------
+    name : str
+        The study's id.
+    dataset : path, "demo", the id of a stored dataset, or what :func:`load` gave
+        May be left out where runs are given.
+    runs : sequence of str or ScoredRun
+        All runs on the dataset with scores if empty.
+    quick : bool
+        A stratified sample instead of every image.
+    force : bool
+        Do it again where its finding is stored.
+    **parameters
+        As the study declares them.
+
+    Returns
+    -------
+    Finding
+        ``sentence``, ``caveat``, ``tables`` and ``facts``.
+
+    Raises
+    ------
+    InputError, NotFoundError, WorkError, CancelledError
+    """
+    from mad_core.runs.in_process import do_here
+    from mad_core.studies.record import StudyRequest, read_study, request_study
+
+    store, dataset_id, ids = _of_runs(dataset, runs)
+    chosen = tuple(ids) or tuple(each.id for each in store.runs(dataset_id) if each.done)
+    request = StudyRequest(dataset_id, name, chosen, parameters, quick, seed)
+    record = request_study(store, request, force=force, device=device)
+    job = store.queue.active_for(record.job_key)
+    if job is not None:
+        do_here(store, job.id, device, progress)
+    finding = read_study(store, record.id).finding
+    if finding is None:
+        raise WorkError(f"The study '{name}' ended without a finding.")
+    return finding
+
+
+@explained()
+def report(
+    runs: str | ScoredRun | Sequence[str | ScoredRun],
+    out: str | Path = "report.html",
+    *,
+    subset: str | None = None,
+    labels: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Path:
+    """Write one self-contained HTML file of any runs: metrics, figures, images, studies, audit, how to repeat it.
+
+    Parameters
+    ----------
+    runs : ids or runs
+    out : path
+        The file to write.
+    subset : str, optional
+        One subset alone.
+    labels : {"majority", "median", "adjudicator"}, optional
+        Audited labels by this rule, instead of the original ones.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError, NotFoundError, WorkError
+    """
+    from mad_core.audit.consensus import RULES
+    from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
+    from mad_core.report.export import write_report
+
+    if labels is not None and labels not in RULES:
+        raise InputError(f"'{labels}' is no rule for audited labels; there are {', '.join(RULES)}.")
+    out = Path(out)
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise InputError(f"{out} cannot be written: name a file in a folder that exists.")
+    store, request = _store(), ReportRequest(tuple(_run_ids(runs)), subset, labels, draws, seed)
+    steps = Steps(lambda done, total: None, steps_of(request))
+    write_report(store, gather(store, request, steps), out, steps)
+    return out
+
+
+# -- what the functions share ---------------------------------------------------------------------
+
+
+def _store() -> Store:
+    from mad_core.runs.store import Store
+
+    return Store(Settings.from_environment())
+
+
+def _frame(entries: list[dict[str, Any]], first: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(entries, columns=None if entries else [first])
+
+
+def _stored(dataset: str | Path | Imported) -> tuple[Store, str]:
+    """The store, and the id of a dataset in it: a stored one's, or of what lies at a path."""
+    store = _store()
+    if isinstance(dataset, str) and any(info.id == dataset for info in store.datasets()):
+        return store, dataset
+    imported = load(dataset) if isinstance(dataset, str | Path) else dataset
+    if imported.dataset.table.empty:
+        raise InputError(f"Nothing usable is in {imported.dataset.source}.")
+    return store, store.add_dataset(imported)
+
+
+def _of_runs(dataset: str | Path | Imported | None, runs: Sequence[str | ScoredRun]) -> tuple[Store, str, list[str]]:
+    """The store, the dataset, and ids of runs; without a dataset it is that of the runs."""
+    ids = _run_ids(runs)
+    if dataset is not None:
+        return *_stored(dataset), ids
+    if not ids:
+        raise InputError("Name a dataset (a path, or demo), or runs.")
+    store = _store()
+    return store, store.run(ids[0]).dataset_id, ids
+
+
+def _run_ids(runs: str | ScoredRun | Sequence[str | ScoredRun]) -> list[str]:
+    return [_run_id(each) for each in ([runs] if isinstance(runs, str | ScoredRun) else runs)]
+
+
+def _run_id(run: str | ScoredRun) -> str:
+    return run.id if isinstance(run, ScoredRun) else run.removeprefix("run:")

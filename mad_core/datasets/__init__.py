@@ -1,0 +1,1 @@
+"""Datasets: reading, checking and fetching them. ``mad.datasets()`` lists those in the store."""

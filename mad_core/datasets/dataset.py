@@ -108,6 +108,12 @@ class Card:
         """The card of one subset; an empty one where nothing is known."""
         return self.subsets.get(name) or SubsetCard()
 
+    def level_names(self, subsets: Iterable[str]) -> dict[float, str]:
+        """Names of the levels on which these subsets agree."""
+        known = [{float(k): m.name for k, m in self.subset(s).levels.items() if m.name} for s in subsets]
+        first = known[0] if known else {}
+        return {level: name for level, name in first.items() if all(k.get(level) == name for k in known)}
+
     def with_level(self, subset: str, level: float, meaning: LevelMeaning) -> Card:
         """A copy in which one level of one subset is called and means something else."""
         old = self.subset(subset)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics import names as metric_names
-from mad_core.metrics.intervals import bootstrap, percentile_interval
+from mad_core.metrics.arguments import check_draws, checked
+from mad_core.metrics.intervals import METRICS, bootstrap, percentile_interval
+from mad_core.metrics.metrics_table import Metrics
 from mad_core.metrics.ranking import (
     PairCounts,
     aurocs,
@@ -32,7 +34,7 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
     intervals: Sequence[str] = INTERVALS,
-) -> dict[str, Any]:
+) -> Metrics:
     """All metrics of one set of scores.
 
     Parameters
@@ -51,17 +53,28 @@ def evaluate(
 
     Returns
     -------
-    dict
-        Fractions; ``None`` with a sentence in ``"notes"`` where something cannot be computed.
+    Metrics
+        A dictionary, printed as a table. Fractions; ``None`` with a sentence in ``"notes"`` where something cannot
+        be computed.
+
+    Raises
+    ------
+    InputError
+        If a level is missing or negative, lengths differ, or something is not a number.
+
+    Examples
+    --------
+    >>> metrics = evaluate([0, 0, 1, 2], [0.1, 0.3, 0.2, 0.9], draws=0)
+    >>> metrics["c_index"], metrics["auroc"]["whole"]
+    (0.8, 0.75)
     """
-    levels = np.asarray(levels, dtype=np.float64)
-    scores = np.asarray(scores, dtype=np.float64)
-    names = np.zeros(len(levels), dtype=object) if subsets is None else np.asarray(subsets, dtype=object)
-    known = sorted(set(names.tolist()), key=str)
+    levels, scores, names = checked(levels, scores, subsets)
+    check_draws(draws, seed, intervals, METRICS)
+    known = sorted(set(names.tolist()))
     if len(known) <= 1:
-        return _one(levels, scores, draws, seed, intervals)[0]
-    parts = {str(name): _one(levels[names == name], scores[names == name], draws, seed, intervals) for name in known}
-    return _macro(parts, intervals)
+        return Metrics(_one(levels, scores, draws, seed, intervals)[0])
+    parts = {name: _one(levels[names == name], scores[names == name], draws, seed, intervals) for name in known}
+    return Metrics(_macro(parts, intervals))
 
 
 def _one(

@@ -1,5 +1,1 @@
-"""The report: any set of runs as one HTML file that needs nothing else."""
-
-from mad_core.report.document import report_html
-
-__all__ = ["report_html"]
+"""The report: any set of runs as one HTML file that needs nothing else. ``mad.report(runs)`` writes it."""

@@ -14,7 +14,6 @@ from mad_core import figures as draw
 from mad_core.audit.consensus import RULES, consensus_of
 from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
-from mad_core.datasets.dataset import Card
 from mad_core.errors import InputError
 from mad_core.metrics import comparing
 from mad_core.metrics.names import C_INDEX, judged
@@ -216,13 +215,6 @@ def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportReq
     return [RunPair(a, b, table.assign(**ranks), found)]
 
 
-def level_names(card: Card, subsets: Sequence[str]) -> dict[float, str]:
-    """Names of the levels on which the subsets agree."""
-    known = [{float(k): m.name for k, m in card.subset(s).levels.items() if m.name} for s in subsets]
-    first = known[0] if known else {}
-    return {level: name for level, name in first.items() if all(k.get(level) == name for k in known)}
-
-
 # -- figures --------------------------------------------------------------------------------------
 
 
@@ -279,7 +271,7 @@ def _overview(part: ReportPart) -> Drawing:
 
 def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
     rows, name = part.tables[run.id], part.names[run.id]
-    names = level_names(part.info.card, part.subsets)
+    names = part.info.card.level_names(part.subsets)
     scores, label = rows["score"], "anomaly score"
     if len(part.subsets) > 1:
         scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
@@ -322,7 +314,7 @@ def _of_pair(part: ReportPart, pair: RunPair) -> Iterator[Drawing]:
             table["rank_b"],
             table["level"],
             table["image_id"].tolist(),
-            level_names=level_names(part.info.card, part.subsets),
+            level_names=part.info.card.level_names(part.subsets),
             theme=theme,
             hover=table["path"].tolist(),
             points_a_level=_points(table),

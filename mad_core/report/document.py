@@ -24,7 +24,6 @@ from mad_core.report.contents import (
     Steps,
     figures_of,
     gather,
-    level_names,
     steps_of,
 )
 from mad_core.report.html import cell, facts, folded, heading, how_to_read, table, take_away
@@ -136,7 +135,7 @@ class _Writer:
         rows = rows[rows["subset"].isin(part.subsets)]
         sizes: Any = rows.groupby(["subset", "split", "level"], sort=False).size()
         counts = sizes.reset_index(name="n")
-        names = level_names(card, part.subsets)
+        names = card.level_names(part.subsets)
         words = describe_level_counts(counts, level_names=names)
         yield from self._figure(
             Drawing(
@@ -222,7 +221,7 @@ class _Writer:
 
     def _picture(self, part: ReportPart, one: StripImage, row: Mapping[Any, Any]) -> str:
         self.shown += 1
-        names = level_names(part.info.card, [row["subset"]])
+        names = part.info.card.level_names([row["subset"]])
         caption = f"{level_label(row['level'], names)} · {row['subset']} / {row['template_path']}"
         picture = self.pictures.row(part.info.id, row, one.runs)
         if picture is None:

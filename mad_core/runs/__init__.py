@@ -1,0 +1,1 @@
+"""Runs: the store, the queue, the worker. ``mad.runs()`` lists those in the store."""

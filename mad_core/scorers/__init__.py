@@ -1,0 +1,1 @@
+"""Scorers: the contract, the catalogue, and those that ship. ``mad.scorers()`` lists them."""

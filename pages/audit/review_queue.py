@@ -12,17 +12,15 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.events import RATINGS
-from mad_core.audit.lookalikes import read_hashes
+from mad_core.audit.label_queue import stored_suspicions
 from mad_core.audit.queue import QueueOrder, ordered
-from mad_core.audit.suspicion import PARTS, suspicions
+from mad_core.audit.suspicion import PARTS
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from pages.audit.context import Audit, records
 from pages.audit.review_component import Mine, Place
 from pages.ui import engine, session
 
 QUEUE = "audit_queue"
-HASHED = 5_000
-"""Images of a dataset up to which near-duplicates are looked for; copies of a file are always found."""
 PART_WORDS = {
     "prediction": "Another level, by the scores",
     "agreement": "Scorers agree on it",
@@ -106,10 +104,7 @@ def suspicions_of(audit: Audit) -> pd.DataFrame:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _suspicions(_audit: Audit, dataset_id: str, runs: tuple[Any, ...], events: int) -> pd.DataFrame:
     audit = _audit
-    few = len(audit.dataset.table) <= HASHED
-    folder = engine.store().settings.thumbnails / audit.info.id
-    hashes = read_hashes(audit.dataset.table, folder) if few else None
-    found = suspicions(audit.dataset.table, _scores(audit), records().ratings(audit.info.id), hashes)
+    found = stored_suspicions(engine.store(), audit.info.id, audit.dataset, _scores(audit))
     return found.set_index(pd.Index(found["image_id"].tolist(), dtype=object))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from mad_core.report import report_html
+from mad_core.report.document import report_html
 from tests.app.conftest import Home, home  # noqa: F401 - a fixture
 
 PAPER = (680, 900)

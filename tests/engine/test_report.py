@@ -26,9 +26,8 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, Sub
 from mad_core.errors import InputError, NotFoundError
 from mad_core.machine.browser import find_browser
 from mad_core.metrics import comparing
-from mad_core.report import report_html
 from mad_core.report.contents import ReportRequest, Steps, figures_of, gather
-from mad_core.report.document import in_both_themes
+from mad_core.report.document import in_both_themes, report_html
 from mad_core.report.image_strips import contested, strips_of_run
 from mad_core.report.job import latest_report, request_report
 from mad_core.report.repeat import study_command

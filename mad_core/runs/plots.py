@@ -1,0 +1,135 @@
+"""The figures of one run, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mad_core import figures
+from mad_core.datasets.dataset import Card
+from mad_core.errors import InputError
+from mad_core.metrics.comparing import mean_inversion_matrix, summarize
+from mad_core.palette import Theme, chrome
+from mad_core.runs.comparing import ranks_within_subsets
+from mad_core.runs.results import run_table
+from mad_core.runs.store import Store
+
+RANK = "percentile rank within its subset"
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What is drawn: the images of a run, in a theme, and the one image that is marked, if any.
+
+    Raw scores of different subsets are never pooled: of several subsets the ranks within each are drawn.
+    """
+
+    rows: pd.DataFrame
+    card: Card
+    theme: Theme
+    image: str | None = None
+
+    @property
+    def names(self) -> dict[float, str]:
+        return self.card.level_names(self.rows["subset"].unique().tolist())
+
+    @property
+    def scores(self) -> tuple[pd.Series, str]:
+        """What is drawn as score, and what it is called."""
+        rows: Any = self.rows
+        if len(rows["subset"].unique()) > 1:
+            return ranks_within_subsets(rows, "score"), RANK
+        return rows["score"], "anomaly score"
+
+
+def raincloud(view: View) -> go.Figure:
+    scores, label = view.scores
+    ids, paths = view.rows["image_id"].tolist(), view.rows["path"].tolist()
+    common: dict[str, Any] = {"level_names": view.names, "theme": view.theme, "score_label": label}
+    return figures.raincloud(view.rows["level"], scores, ids, hover=paths, highlight=view.image, **common)
+
+
+def matrix(view: View) -> go.Figure:
+    rows = view.rows
+    shares, levels, counts = mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    return figures.inversion_matrix(shares, levels, counts=counts, level_names=view.names, theme=view.theme)
+
+
+def strip(view: View) -> go.Figure:
+    scores, label = view.scores
+    marked = scores[view.rows["image_id"] == view.image].tolist()
+    return figures.score_strip(
+        view.rows["level"],
+        scores,
+        mark=marked[0] if marked else float("nan"),
+        mark_label="This image",
+        level_names=view.names,
+        theme=view.theme,
+        score_label=label,
+    )
+
+
+def intervals(view: View) -> go.Figure:
+    found = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
+    parts = {"all subsets" if found["subsets"] else "all images": found, **found["subsets"]}
+    random = found["reference"]["c_index_random_severity"]
+    rows = []
+    for name, part in parts.items():
+        low, high = part["intervals"].get("c_index") or (None, None)
+        rows.append({"name": name, "estimate": part["c_index"], "low": low, "high": high})
+    reference = [] if random is None else [("severity at random", random)]
+    return figures.metric_intervals(rows, reference=reference, x_title="C-index", theme=view.theme)
+
+
+def levels(view: View) -> go.Figure:
+    counts: Any = view.rows.groupby(["subset", "level"]).size()
+    counts = counts.rename("n").reset_index().assign(split="test")
+    return figures.level_counts(counts, level_names=view.names, theme=view.theme)
+
+
+PLOTS: Mapping[str, Callable[[View], go.Figure]] = {
+    "raincloud": raincloud,
+    "matrix": matrix,
+    "strip": strip,
+    "intervals": intervals,
+    "levels": levels,
+}
+
+
+def plot(
+    store: Store,
+    run_id: str,
+    name: str = "raincloud",
+    *,
+    subset: str | None = None,
+    image: str | None = None,
+    theme: Theme = "light",
+) -> go.Figure:
+    """One of :data:`PLOTS` of a run.
+
+    Raises
+    ------
+    InputError
+        If there is no figure, subset, image or theme of that name.
+    NotFoundError
+        If there is no such run.
+    """
+    _one_of(name, PLOTS, "figure")
+    _one_of(theme, ("light", "dark"), "theme")
+    rows: Any = run_table(store, run_id)
+    if subset is not None:
+        _one_of(subset, rows["subset"].unique().tolist(), "subset of this run")
+        rows = rows[rows["subset"] == subset]
+    if image is not None and image not in set(rows["image_id"]):
+        raise InputError(f"No test image of this run has the id '{image}'; its table lists them as image_id.")
+    figure = PLOTS[name](View(rows, store.dataset_info(store.run(run_id).dataset_id).card, theme, image))
+    return figure.update_layout(paper_bgcolor=chrome(theme).page, plot_bgcolor=chrome(theme).page)
+
+
+def _one_of(value: str, known: Any, what: str) -> None:
+    if value not in known:
+        raise InputError(f"'{value}' is no {what}; there are {', '.join(known)}.")
