@@ -1,4 +1,4 @@
-"""The catalogue of studies: every folder of this package is one.
+"""The catalogue of studies: every folder of this package that holds a card is one, made of three files.
 
 ``card.py`` holds ``CARD``, what the study asks and needs, without torch; ``run.py`` holds ``run``, a
 ``(Work) -> Finding``, which only the process that does the work imports; ``figures.py`` holds ``draw``, a
@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_core.datasets.dataset import Dataset
@@ -159,7 +159,7 @@ def _is(run: Run, kind: str) -> bool:
 
 
 _PLACES: tuple[str, ...] = ("mad_core.studies",)
-"""Packages whose folders are studies."""
+"""Packages whose folders with a card are studies."""
 
 
 @cache
@@ -171,12 +171,13 @@ def _catalogue() -> dict[str, StudyInfo]:
     ValueError
         If a folder and the id in its card differ.
     """
-    cards = [
-        replace(importlib.import_module(f"{place}.{folder.name}.card").CARD, package=f"{place}.{folder.name}")
+    folders = [
+        f"{place}.{card.parent.name}"
         for place in _PLACES
-        for folder in pkgutil.iter_modules(importlib.import_module(place).__path__)
-        if folder.ispkg
+        for root in importlib.import_module(place).__path__
+        for card in Path(root).glob("*/card.py")
     ]
+    cards = [replace(importlib.import_module(f"{folder}.card").CARD, package=folder) for folder in folders]
     for info in cards:
         if not info.package.endswith(f".{info.name}"):
             raise ValueError(f"the study '{info.id}' stands in {info.package}")
