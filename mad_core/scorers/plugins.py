@@ -6,9 +6,12 @@ sentence by ``doctor`` and on the Score page, and takes nothing else with it.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,9 +43,25 @@ class Plugin:
 
 
 def installed() -> list[EntryPoint]:
-    """Every entry point of the group, in the order of packages and names."""
-    found = {(_package(point), point.name, point.value): point for point in entry_points(group=GROUP)}
-    return [point for _, point in sorted(found.items())]
+    """Every entry point of the group, in the order of packages and names.
+
+    The folder that a command is started in is on Python's search path too, and may hold data of strangers: what lies
+    there as if it were installed does not count.
+    """
+    here = Path.cwd().resolve()
+    places = [place for place in sys.path if place and Path(place).resolve() != here]
+    first: dict[str, Distribution] = {}
+    for package in distributions(path=places):
+        first.setdefault(str(package.name).lower(), package)
+    points = [point for package in first.values() for point in _points(package)]
+    return sorted(points, key=lambda point: (_package(point), point.name))
+
+
+def _points(package: Distribution) -> list[EntryPoint]:
+    try:
+        return [point for point in package.entry_points if point.group == GROUP]
+    except Exception:  # metadata that cannot be read, of a package that may be anything
+        return []
 
 
 def read(point: EntryPoint) -> Plugin:
@@ -50,7 +69,8 @@ def read(point: EntryPoint) -> Plugin:
     package = _package(point)
     plugin = Plugin(point.name, point.value, package)
     try:
-        return replace(plugin, scorers=tuple(_declared(point.load(), point.value, package)))
+        with contextlib.redirect_stdout(sys.stderr):  # where --json prints its one document nobody else prints
+            return replace(plugin, scorers=tuple(_declared(point.load(), point.value, package)))
     except (Exception, SystemExit) as error:  # whatever a stranger's module does when it is imported
         return broken(plugin, error if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
 

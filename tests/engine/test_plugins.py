@@ -150,6 +150,22 @@ def test_what_fails_is_named_and_hurts_nothing_else(tmp_path: Path) -> None:
     assert len(json.loads(listed.stdout)) == len(ids) and "RuntimeError: not today" in listed.stderr
 
 
+def test_a_folder_of_data_is_not_installed_and_what_a_package_prints_is_no_json(tmp_path: Path) -> None:
+    """A command is started in a folder that somebody made to look like a package."""
+    write_package(tmp_path / "data", "planted", "open('planted.txt', 'w').close()\n", "planted:mine")
+    text, entry, _ = BROKEN["no_scorer"]
+    write_package(tmp_path / "site", "no_scorer", f"print('hello')\n{text}", entry)
+    done = subprocess.run(
+        [sys.executable, "-m", "mad_core", "doctor", "--json"],
+        cwd=tmp_path / "data",
+        env={**with_site(tmp_path / "site"), "MAD_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert [plugin["name"] for plugin in json.loads(done.stdout)["plugins"]] == ["no_scorer"] and "hello" in done.stderr
+    assert not (tmp_path / "data" / "planted.txt").exists()
+
+
 PAGE = """
 import json, runpy, sys
 from streamlit.runtime.scriptrunner import script_runner
