@@ -1,7 +1,5 @@
 """Errors that carry one clear sentence for the person who has to act on it."""
 
-from __future__ import annotations
-
 
 class MadError(Exception):
     """Base of every error this package raises on purpose.

@@ -1,7 +1,5 @@
 """EfficientAd-S."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.parameters import missing, reduction, square, steps, weights_file
 

@@ -1,7 +1,5 @@
 """Multimodal LLM on a server."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.multimodal.endpoint import address, served_model

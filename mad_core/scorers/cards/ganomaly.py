@@ -1,7 +1,5 @@
 """GANomaly."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.parameters import reduction, steps

@@ -1,7 +1,5 @@
 """Hybrid."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 

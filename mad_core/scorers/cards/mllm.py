@@ -1,7 +1,5 @@
 """Multimodal LLM."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.multimodal import models

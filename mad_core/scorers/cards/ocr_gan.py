@@ -1,7 +1,5 @@
 """OCR-GAN."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps
 

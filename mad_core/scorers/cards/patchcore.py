@@ -1,7 +1,5 @@
 """PatchCore."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights

@@ -1,7 +1,5 @@
 """Perturbation resilience."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps

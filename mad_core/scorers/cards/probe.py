@@ -1,7 +1,5 @@
 """Severity probe."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.parameters import filter_bank
 

@@ -1,7 +1,5 @@
 """SimpleNet."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from mad_core.scorers.catalog import ScorerInfo

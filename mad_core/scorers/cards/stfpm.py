@@ -1,7 +1,5 @@
 """STFPM."""
 
-from __future__ import annotations
-
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.parameters import backbone, missing, reduction, square, steps, weights_file
 

@@ -1,7 +1,5 @@
 """What the study asks and needs. No torch here."""
 
-from __future__ import annotations
-
 from mad_core.scorers.contract import Parameter
 from mad_core.studies.decisions.card import COSTS
 from mad_core.studies.study import StudyInfo

@@ -1,7 +1,5 @@
 """Alembic environment: migrations run on the connection that the store hands over."""
 
-from __future__ import annotations
-
 from alembic import context
 
 from mad_core.runs.database.schema import metadata
