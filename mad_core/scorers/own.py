@@ -18,6 +18,7 @@ from mad_core.errors import InputError
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter, Scorer
+from mad_core.scorers.exported import ExportedModel
 from mad_core.scorers.object_digest import OMITTED, object_digest
 
 CODE = "code"
@@ -161,8 +162,8 @@ def resolved(wanted: Any) -> str:
     """
     if isinstance(wanted, str):
         return wanted
-    info = wanted if isinstance(wanted, ScorerInfo) else getattr(wanted, DECLARATION, None)
-    if info is None and getattr(wanted, "learns", True) is False:
+    info: ScorerInfo | None = wanted if isinstance(wanted, ScorerInfo) else getattr(wanted, DECLARATION, None)
+    if info is None and isinstance(wanted, ExportedModel):
         id = f"model-{object_digest(wanted)[:8]}"
         scorer(id, title=str(wanted))(wanted)
         return id
