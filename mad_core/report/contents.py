@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from mad_core.metrics import comparing
 from mad_core.metrics.names import C_INDEX, judged
 from mad_core.palette import Theme
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_by_side
+from mad_core.runs.jobs import ReportRequest
 from mad_core.runs.results import run_table
 from mad_core.runs.store import DatasetInfo, Run, Store
 from mad_core.studies.record import StudyRecord, list_studies
@@ -27,37 +28,6 @@ EVERY_PAIR = 3
 """Up to so many runs each pair of them is compared; of more the first one with each other."""
 POINTS = 2800
 """Most points in a figure: as many are drawn as lines and shapes, which print well and need no WebGL."""
-
-
-@dataclass(frozen=True)
-class ReportRequest:
-    """What a person asks for.
-
-    Parameters
-    ----------
-    runs : tuple of str
-        Ids, of one dataset or several.
-    subset : str or None
-        One subset alone; None for all.
-    rule : {"majority", "median", "adjudicator"} or None
-        Audited labels by this rule; None for the original ones.
-    draws, seed : int
-        Bootstrap draws for the 95 % intervals and their seed.
-    """
-
-    runs: tuple[str, ...]
-    subset: str | None = None
-    rule: str | None = None
-    draws: int = 1000
-    seed: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "runs": list(self.runs)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ReportRequest:
-        """The inverse of :meth:`to_json`."""
-        return cls(**{**data, "runs": tuple(data["runs"])})
 
 
 @dataclass(frozen=True)

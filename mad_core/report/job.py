@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.audit.labels import AuditStore
-from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
+from mad_core.report.contents import Steps, gather, steps_of
 from mad_core.report.export import write_report
 from mad_core.runs.job_control import Control
+from mad_core.runs.jobs import ReportRequest, submit
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Store
 from mad_core.studies.export import slug
@@ -28,7 +29,7 @@ def request_report(store: Store, request: ReportRequest) -> int:
     NotFoundError
         If a run is not in the store.
     """
-    return store.queue.submit("report", request.to_json(), key=report_key(store, request), quick=True)
+    return submit(store.queue, request, key=report_key(store, request))
 
 
 def latest_report(store: Store, request: ReportRequest) -> tuple[Job | None, Path | None]:

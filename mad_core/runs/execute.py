@@ -28,6 +28,7 @@ from mad_core.machine.memory import PEAK, PeakMemory
 from mad_core.map_files import MapRef, pack, shrink
 from mad_core.runs import consent, fitted, map_thresholds
 from mad_core.runs.job_control import Control
+from mad_core.runs.jobs import MapJob, RunJob, SingleJob
 from mad_core.runs.parts import RunResults, StoredPart, part_run
 from mad_core.runs.store import FAILED_SUBSETS, Run, RunSubset, Store
 from mad_core.runs.store.usage import carried
@@ -68,7 +69,7 @@ def execute_run(control: Control) -> dict[str, Any]:
         ``run``, ``n`` (images with an entry), ``seconds_fit``, ``seconds_score``.
     """
     store = control.store
-    run = store.run(control.job.payload["run"])
+    run = store.run(RunJob.from_json(control.job.payload).run)
     info = catalog.scorer(run.scorer)
     parameters = info.check(run.parameters)
     info.check_available(parameters)
@@ -486,13 +487,13 @@ def score_one(control: Control) -> dict[str, Any]:
         ``score``, ``status``, ``reason``, ``seconds``, ``map`` (whether one was written),
         ``distribution`` (101 numbers, or None), ``detail``.
     """
-    payload = control.job.payload
-    run = control.store.run(payload["run"])
-    if payload["subset"] not in run.subsets:
-        raise NotFoundError(f"Run '{run.title}' has no subset '{payload['subset']}'.")
-    scored = _score_items(control, run, payload["subset"], [Item(Path(payload["path"]).stem, payload["path"])])[0]
+    payload = SingleJob.from_json(control.job.payload)
+    run = control.store.run(payload.run)
+    if payload.subset not in run.subsets:
+        raise NotFoundError(f"Run '{run.title}' has no subset '{payload.subset}'.")
+    scored = _score_items(control, run, payload.subset, [Item(Path(payload.path).stem, payload.path)])[0]
     if scored.map is not None:
-        target = Path(payload["map"])
+        target = Path(payload.map)
         building = target.with_suffix(".part")
         building.write_bytes(pack(shrink(scored.map, run.map_side)))
         building.replace(target)
@@ -509,9 +510,9 @@ def score_one(control: Control) -> dict[str, Any]:
 
 def make_map(control: Control) -> dict[str, Any]:
     """Do the job of kind ``map``: make one image's anomaly map for a run that keeps none."""
-    payload, store = control.job.payload, control.store
-    run = store.run(payload["run"])
-    row = store.image(run.dataset_id, payload["image"])
+    payload, store = MapJob.from_json(control.job.payload), control.store
+    run = store.run(payload.run)
+    row = store.image(run.dataset_id, payload.image)
     scored = _score_items(control, run, row["subset"], [Item(row["image_id"], row["path"])])[0]
     if scored.map is None:
         raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")

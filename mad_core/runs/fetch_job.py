@@ -8,6 +8,7 @@ from typing import Any
 from mad_core.datasets.fetching import fetch_benchmark, parse_selection
 from mad_core.datasets.hub import Hub
 from mad_core.runs.job_control import Control
+from mad_core.runs.jobs import FetchJob, ImportJob, submit
 from mad_core.runs.store import Store
 
 MEGABYTE = 1_000_000
@@ -31,27 +32,26 @@ def queue_fetch(store: Store, only: str, folder: Path, then: str = "") -> int:
         If ``only`` names something else.
     """
     parse_selection([only])
-    payload = {"benchmark": "madbench", "only": only, "to": str(folder), "then": then}
-    return store.queue.submit("fetch", payload, key=f"fetch:{folder}")
+    return submit(store.queue, FetchJob(only, str(folder), then=then))
 
 
 def fetch_job(control: Control) -> dict[str, Any]:
-    """Do the job of kind ``fetch``; ``payload`` as :func:`queue_fetch` writes it.
+    """Do a :class:`~mad_core.runs.jobs.FetchJob`.
 
     Returns
     -------
     dict
         As :meth:`~mad_core.datasets.fetching.Fetched.to_json`, and ``job``, the id of the import that follows.
     """
-    payload = control.job.payload
-    folder = Path(payload["to"])
+    payload = FetchJob.from_json(control.job.payload)
+    folder = Path(payload.to)
 
     def progress(done: int, total: int) -> None:
         control.report(phase="fetching", done=done // MEGABYTE, total=-(-total // MEGABYTE), unit="MB")
         control.check_cancel()
 
-    fetched = fetch_benchmark(folder, parse_selection([payload["only"]]), Hub.from_environment(), progress)
+    fetched = fetch_benchmark(folder, parse_selection([payload.only]), Hub.from_environment(), progress)
     job = None
-    if payload.get("then") == "import":
-        job = control.store.queue.submit("import", {"source": str(folder), "policy": None}, key=f"import:{folder}")
+    if payload.then == "import":
+        job = submit(control.store.queue, ImportJob(str(folder)))
     return fetched.to_json() | {"job": job}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.request import request_run
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
@@ -16,10 +17,15 @@ def prepare_first_start(store: Store) -> None:
         return
     datasets = store.datasets()
     if not datasets:
-        store.queue.submit("import", {"source": "demo", "then": ready_scorers()}, key="import:demo")
+        queue_demo(store)
     elif datasets[0].source == "demo":
         for scorer_id in ready_scorers():
             queue_default(store, datasets[0].id, scorer_id)
+
+
+def queue_demo(store: Store) -> int:
+    """Queue the import of the demo, with the first scorers after it; returns the job's id."""
+    return submit(store.queue, ImportJob("demo", then=tuple(ready_scorers())))
 
 
 def ready_scorers() -> list[str]:

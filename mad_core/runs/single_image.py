@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mad_core.errors import InputError, NotFoundError
 from mad_core.images import probe
+from mad_core.runs.jobs import SingleJob, submit
 from mad_core.runs.store import Store
 
 MAX_BYTES = 200_000_000
@@ -38,13 +39,9 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
             building.unlink(missing_ok=True)
             raise
         building.replace(path)
-    payload = {"run": run_id, "subset": subset, "path": str(path), "name": name[:200]}
-    payload["map"] = str(
-        folder / f"{digest}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
-    )
-    return store.queue.submit(
-        "single", payload, key=f"single:{run_id}:{subset}:{digest}", device=store.run(run_id).device, quick=True
-    )
+    target = folder / f"{digest}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
+    payload = SingleJob(run_id, subset, str(path), str(target), name[:200])
+    return submit(store.queue, payload, device=store.run(run_id).device)
 
 
 def single_file(store: Store, job_id: int, kind: str) -> Path:
@@ -55,9 +52,10 @@ def single_file(store: Store, job_id: int, kind: str) -> Path:
     NotFoundError
     """
     job = store.queue.job(job_id)
-    if job.kind != "single" or kind not in ("original", "map"):
+    if job.kind != SingleJob.kind or kind not in ("original", "map"):
         raise NotFoundError(f"Job {job_id} has no {kind}.")
-    path = Path(job.payload["path" if kind == "original" else "map"])
+    payload = SingleJob.from_json(job.payload)
+    path = Path(payload.path if kind == "original" else payload.map)
     if path.is_symlink() or path.resolve().parent != store.settings.uploads.resolve():
         raise NotFoundError(f"The {kind} of job {job_id} is no upload.")
     return path

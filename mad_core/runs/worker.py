@@ -7,7 +7,6 @@ once. A heartbeat thread writes progress twice a second and reads whether the jo
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -24,20 +23,11 @@ from mad_core.errors import CancelledError, MadError
 from mad_core.extras import explained
 from mad_core.machine import devices
 from mad_core.runs.job_control import Control
+from mad_core.runs.jobs import RunJob, handler_of
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
-HANDLERS = {
-    "run": "mad_core.runs.execute:execute_run",
-    "single": "mad_core.runs.execute:score_one",
-    "map": "mad_core.runs.execute:make_map",
-    "import": "mad_core.runs.import_job:import_job",
-    "fetch": "mad_core.runs.fetch_job:fetch_job",
-    "study": "mad_core.studies.execute:study_job",
-    "report": "mad_core.report.job:report_job",
-}
-"""Kinds of jobs and the functions that do them: ``(Control) -> result``."""
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
@@ -153,10 +143,8 @@ class Worker:
 
     def _attempt(self, control: Control) -> tuple[str, dict[str, Any] | None, str | None]:
         try:
-            module, _, name = HANDLERS[control.job.kind].partition(":")
             with explained():
-                handler: Callable[[Control], dict[str, Any]] = getattr(importlib.import_module(module), name)
-                return "done", handler(control), None
+                return "done", handler_of(control.job)(control), None
         except CancelledError:
             return "cancelled", None, None
         except MadError as error:
@@ -174,13 +162,14 @@ class Worker:
         if now.worker != self.id or now.status != "running":  # it was given to another worker meanwhile
             return
         if status == "cancelled" and self.stopping.is_set() and not now.cancel:
-            if job.kind == "run":
-                self.store.update_run(job.payload["run"], status="queued")
+            if job.kind == RunJob.kind:
+                self.store.update_run(RunJob.from_json(job.payload).run, status="queued")
             queue.release(job.id, self.id)
             return
-        if job.kind == "run" and status != "done":
+        if job.kind == RunJob.kind and status != "done":
             with contextlib.suppress(MadError):
-                self.store.update_run(job.payload["run"], status=status, error=error, finished=time.time())
+                run_id = RunJob.from_json(job.payload).run
+                self.store.update_run(run_id, status=status, error=error, finished=time.time())
         queue.beat(job.id, self.id, control.progress)
         queue.finish(job.id, self.id, status, result=result, error=error)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from mad_core.runs.execute import FLUSH_SECONDS, preserved_generators, record
 from mad_core.runs.job_control import Control
+from mad_core.runs.jobs import StudyJob
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import StudyRecord, begin_study, keep_finding, read_study
 from mad_core.studies.study import StudyInfo, Work, study
 
 
 def study_job(control: Control) -> dict[str, Any]:
-    """Do the job of kind ``study``; ``payload["study"]`` is the study's id in the store.
+    """Do the job of kind ``study``; a :class:`~mad_core.runs.jobs.StudyJob`.
 
     Returns
     -------
@@ -21,7 +22,7 @@ def study_job(control: Control) -> dict[str, Any]:
         ``study`` (id in the store), ``name`` (in the catalogue) and ``sentence``.
     """
     store = control.store
-    stored = read_study(store, control.job.payload["study"])
+    stored = read_study(store, StudyJob.from_json(control.job.payload).study)
     info = study(stored.study)
     begin_study(store, stored.id)
     started = time.time()

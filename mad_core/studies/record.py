@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.jobs import StudyJob, submit
 from mad_core.runs.queue import Job
 from mad_core.runs.store import Run, Store
-from mad_core.runs.store.studies import study_key
 from mad_core.studies.finding import Finding, finding_from_json
 from mad_core.studies.study import study
 
@@ -71,7 +71,7 @@ class StudyRecord:
 
     @property
     def job_key(self) -> str:
-        return study_key(self.id)
+        return StudyJob(self.id).key
 
 
 def request_study(store: Store, request: StudyRequest, *, force: bool = False, device: str = "auto") -> StudyRecord:
@@ -93,7 +93,7 @@ def request_study(store: Store, request: StudyRequest, *, force: bool = False, d
     elif stored.active or (stored.status == "done" and not force):
         return stored
     store.studies.update(stored.id, status="queued", error=None, finished=None)
-    store.queue.submit("study", {"study": stored.id}, key=stored.job_key, device=device)
+    submit(store.queue, StudyJob(stored.id), device=device)
     return read_study(store, stored.id)
 
 

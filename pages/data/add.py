@@ -11,6 +11,7 @@ from mad_core import remote
 from mad_core.datasets.madbench import BENCHMARKS
 from mad_core.errors import InputError
 from mad_core.runs.fetch_job import queue_fetch
+from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.uploads import keep_upload
 from pages.ui import engine, session
 
@@ -98,11 +99,11 @@ def _queue_path(source: str, policy: str) -> int:
             raise InputError(f"{path} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
         if not Path(path).expanduser().exists():
             raise InputError(f"{path} does not exist on the machine that runs this app.")
-    known = source if remote.is_address(source) else str(Path(source).expanduser())
-    return store.queue.submit("import", {"source": known, "policy": policy or None}, key=f"import:{source}")
+    address = source if remote.is_address(source) else str(Path(source).expanduser())
+    return submit(store.queue, ImportJob(address, policy=policy or None))
 
 
 def _queue_upload(name: str, data: IO[bytes]) -> int:
     store = engine.store()
     path = keep_upload(store.settings, name, data)
-    return store.queue.submit("import", {"source": str(path), "name": Path(name).stem}, key=f"import:{path.name}")
+    return submit(store.queue, ImportJob(str(path), name=Path(name).stem))

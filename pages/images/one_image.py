@@ -13,6 +13,7 @@ from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
 from mad_core.figures import READ_SCORE_STRIP
 from mad_core.images import ImageInfo, probe, read_mask
+from mad_core.runs.jobs import MapJob, submit
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
@@ -181,7 +182,7 @@ def _why_no_map(run: Run, stored: StoredScore | None, image_id: str) -> str:
     if run.map_policy == "none":
         return "This run keeps no anomaly maps."
     if run.map_policy == "on demand":
-        job = engine.store().queue.latest_for(_map_key(run, image_id))
+        job = engine.store().queue.latest_for(MapJob(run.id, image_id).key)
         if job is not None and (job.active or job.error):
             return "The anomaly map is being made." if job.active else str(job.error)
         return "This run makes anomaly maps on demand; ask for this one below."
@@ -239,14 +240,10 @@ def _ask_for_map(run: Run, stored: StoredScore) -> None:
     """A button that has the map made by a worker, for runs that make maps on demand."""
     if run.map_policy != "on demand" or stored.map is not None:
         return
-    queue, key = engine.store().queue, _map_key(run, stored.image_id)
+    queue, payload = engine.store().queue, MapJob(run.id, stored.image_id)
 
     def ask() -> None:
-        payload = {"run": run.id, "image": stored.image_id}
-        queue.submit("map", payload, key=key, device=run.device, quick=True)
+        submit(queue, payload, device=run.device)
 
-    st.button("Make the anomaly map", key=key, on_click=ask, disabled=queue.active_for(key) is not None)
-
-
-def _map_key(run: Run, image_id: str) -> str:
-    return f"map:{run.id}:{image_id}"
+    disabled = queue.active_for(payload.key) is not None
+    st.button("Make the anomaly map", key=payload.key, on_click=ask, disabled=disabled)

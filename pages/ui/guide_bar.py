@@ -9,7 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mad_core.palette import chrome
-from mad_core.runs.first_start import queue_default, ready_scorers
+from mad_core.runs.first_start import queue_default, queue_demo, ready_scorers
 from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
@@ -130,12 +130,8 @@ def _state(step: Step, found: Tour | None, number: int) -> None:
 def _no_demo() -> None:
     if any(job.payload.get("source") == "demo" for job in engine.store().queue.active()):
         st.markdown("The demo dataset is being made; it appears in a moment.")
-    elif st.button("Make the demo dataset", key="guide_make") and session.attempt(_make_demo):
+    elif st.button("Make the demo dataset", key="guide_make") and session.attempt(lambda: queue_demo(engine.store())):
         st.rerun()
-
-
-def _make_demo() -> int:
-    return engine.store().queue.submit("import", {"source": "demo", "then": ready_scorers()}, key="import:demo")
 
 
 def _offer(found: Tour, missing: list[str], number: int) -> None:

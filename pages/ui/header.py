@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mad_core.runs.jobs import RunJob, title_of
 from mad_core.runs.queue import Job
 from mad_core.runs.store import DatasetInfo
 from pages.ui import engine, session
@@ -65,8 +66,8 @@ def jobs_line() -> None:
 def cancel(job: Job) -> None:
     """Cancel a job, through its run where it is one."""
     store = engine.store()
-    if job.kind == "run":
-        session.attempt(lambda: store.cancel_run(job.payload["run"]))
+    if job.kind == RunJob.kind:
+        session.attempt(lambda: store.cancel_run(RunJob.from_json(job.payload).run))
     else:
         store.queue.request_cancel(job.id)
 
@@ -80,13 +81,7 @@ def share(job: Job) -> float | None:
 def describe(job: Job) -> str:
     """A job in a few words: what, how far, how fast, how long still."""
     facts = job.progress
-    if job.kind == "run":
-        name = _run_title(job)
-    else:
-        names = {"study": "Study", "import": "Import", "fetch": "Download", "single": "One image", "map": "Anomaly map"}
-        names |= {"report": "Report"}
-        name = names.get(job.kind, job.kind)
-        name = "Demo dataset" if job.payload.get("source") == "demo" else name
+    name = _run_title(job) if job.kind == RunJob.kind else title_of(job)
     if job.cancel:
         return f"{name}: stopping"
     if job.status == "queued":

@@ -9,6 +9,7 @@ from typing import Any
 
 from mad_core.errors import InputError
 from mad_core.runs.database.engine import Database
+from mad_core.runs.jobs import RunJob, submit
 from mad_core.runs.queue import IN_PROCESS, Queue
 from mad_core.runs.store.datasets import DatasetStore
 from mad_core.runs.store.records import Run, RunRequest
@@ -115,7 +116,7 @@ class Lifecycle:
                 delete_failed(connection, run_id)
             self._scores.count_done(run_id)
         device = IN_PROCESS if catalog.is_local(run.scorer) else run.device
-        job = self._queue.submit("run", {"run": run_id}, key=run.job_key, device=device)
+        job = submit(self._queue, RunJob(run_id), device=device)
         self._runs.set_queued(run_id)
         return job
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mad_core.datasets.dataset import Card, Problem
 from mad_core.map_files import MapRef
+from mad_core.runs.jobs import RunJob
 
 ACTIVE = ("queued", "running")
 EXTERNAL = "external"
@@ -108,7 +109,7 @@ class Run:
 
     @property
     def job_key(self) -> str:
-        return f"run:{self.id}"
+        return RunJob(self.id).key
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from mad_core.errors import InputError
 from mad_core.map_files import MapStore
 from mad_core.paths import remove_tree
 from mad_core.runs.database.engine import Database
+from mad_core.runs.jobs import StudyJob
 from mad_core.runs.queue import Queue
 from mad_core.runs.store.cuts import delete_cuts
 from mad_core.runs.store.datasets import DatasetStore
 from mad_core.runs.store.runs import RunStore, delete_subsets, update_run
 from mad_core.runs.store.scores import delete_scores
-from mad_core.runs.store.studies import StudyStore, study_key
+from mad_core.runs.store.studies import StudyStore
 from mad_core.settings import Settings
 
 
@@ -96,7 +97,7 @@ class Retention:
     def _end_studies(self, dataset_id: str, run_id: str | None = None) -> None:
         """Take a dataset's studies, or those made of one run, out of the queue; one being done is in the way."""
         study_ids = self._studies.made_of(dataset_id, run_id)
-        jobs = [job for study_id in study_ids if (job := self._queue.active_for(study_key(study_id)))]
+        jobs = [job for study_id in study_ids if (job := self._queue.active_for(StudyJob(study_id).key))]
         if any(job.status == "running" for job in jobs):
             of = "on this dataset" if run_id is None else "of this run"
             raise InputError(f"A study {of} is still going; cancel it first.")

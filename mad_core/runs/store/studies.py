@@ -60,8 +60,3 @@ class StudyStore:
         query = sa.select(studies.c.id, studies.c.finished).where(*done).order_by(studies.c.id)
         with self._database.read() as connection:
             return [(row.id, row.finished or 0.0) for row in connection.execute(query)]
-
-
-def study_key(study_id: str) -> str:
-    """Key of a study's jobs in the queue."""
-    return f"study:{study_id}"
