@@ -37,7 +37,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Part:
+class BackupMember:
     """One member of a backup: bytes and their digest."""
 
     bytes: int
@@ -66,7 +66,7 @@ class Manifest:
     version: str
     created: float
     tables: dict[str, int]
-    members: dict[str, Part]
+    members: dict[str, BackupMember]
     left_out: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -96,9 +96,9 @@ class Digesting:
         return piece
 
     @property
-    def part(self) -> Part:
+    def part(self) -> BackupMember:
         """What has passed so far."""
-        return Part(self.size, self._digest.hexdigest())
+        return BackupMember(self.size, self._digest.hexdigest())
 
 
 def back_up(
@@ -149,7 +149,7 @@ def back_up(
 def _fill(
     archive: zipfile.ZipFile, store: Store, leave_out: list[str], progress: Callable[[int, int], None]
 ) -> tuple[Manifest, list[str]]:
-    members: dict[str, Part] = {}
+    members: dict[str, BackupMember] = {}
     counts: dict[str, int] = {}
     with store.database.read() as connection:
         schema = revision_of(connection)
@@ -218,7 +218,7 @@ def _worth_packing(path: Path) -> bool:
     return facts.st_blocks * 512 < facts.st_size / 2
 
 
-def _add(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], *, packed: bool) -> tuple[Part, int]:
+def _add(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes], *, packed: bool) -> tuple[BackupMember, int]:
     """Write one member; returns what it is and the number of pieces."""
     pieces = iter(pieces)
     first = next(pieces, b"")  # a file that cannot be opened fails here, before it has an entry

@@ -34,9 +34,9 @@ from mad_core.backup.create import (
     MANIFEST,
     PARTS,
     ROWS,
+    BackupMember,
     Digesting,
     Manifest,
-    Part,
     files_to_keep,
     keeps,
     store_file,
@@ -177,7 +177,7 @@ def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
         version=str(said["version"]),
         created=float(said["created"]),
         tables={str(name): int(count) for name, count in said["tables"].items()},
-        members={str(name): Part(int(m["bytes"]), str(m["digest"])) for name, m in said["members"].items()},
+        members={str(name): BackupMember(int(m["bytes"]), str(m["digest"])) for name, m in said["members"].items()},
         left_out=tuple(name for name in map(str, said["left_out"]) if name in PARTS),
     )
     _check_members(archive, manifest)
@@ -274,7 +274,7 @@ def _write_files(archive: zipfile.ZipFile, manifest: Manifest, building: Path, p
             file.truncate(manifest.members[name].bytes)
 
 
-def _checked(archive: zipfile.ZipFile, name: str, part: Part) -> Iterator[bytes]:
+def _checked(archive: zipfile.ZipFile, name: str, part: BackupMember) -> Iterator[bytes]:
     """The bytes of a member.
 
     Raises
@@ -323,7 +323,7 @@ def _scratch(building: Path) -> str:
     return f"sqlite:///{building / 'mad.db'}"
 
 
-def _lines(archive: zipfile.ZipFile, name: str, part: Part) -> Iterator[str]:
+def _lines(archive: zipfile.ZipFile, name: str, part: BackupMember) -> Iterator[str]:
     rest = b""
     for piece in _checked(archive, name, part):
         *lines, rest = (rest + piece).split(b"\n")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mad_core.bench.table import (
+    BenchRow,
     BenchTable,
-    Place,
-    Row,
+    Scope,
     best,
     cost_rows,
     cost_texts,
@@ -70,7 +70,7 @@ def bench_latex(table: BenchTable) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _float(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -> Iterable[str]:
+def _float(table: BenchTable, blocks: Sequence[tuple[list[Scope], list[BenchRow]]]) -> Iterable[str]:
     yield from (r"\begin{table}[t]", r"\centering", r"\small")
     yield rf"\caption{{{escape(table.title)}: macro averages, $\times 100$.}}"
     yield r"\label{tab:mad-bench}"
@@ -91,7 +91,7 @@ def _float(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -
     yield r"\end{table}"
 
 
-def _long_table(table: BenchTable, blocks: Sequence[tuple[list[Place], list[Row]]]) -> Iterable[str]:
+def _long_table(table: BenchTable, blocks: Sequence[tuple[list[Scope], list[BenchRow]]]) -> Iterable[str]:
     yield from (r"{\small", rf"\begin{{longtable}}{{{_columns()}}}")
     yield rf"\caption{{{escape(table.title)}: single subsets, $\times 100$.}}\label{{tab:mad-bench-subsets}}\\"
     yield from (r"\toprule", _head(), r"\endhead", r"\bottomrule", r"\endfoot")
@@ -108,7 +108,7 @@ def _head() -> str:
     return _line(["Scorer", *(escape(metric.title) for metric in headline()), COVERAGE.title])
 
 
-def _block(places: Sequence[Place], rows: Sequence[Row]) -> Iterable[str]:
+def _block(places: Sequence[Scope], rows: Sequence[BenchRow]) -> Iterable[str]:
     yield from (r"\midrule", rf"\multicolumn{{{len(_columns())}}}{{l}}{{\textit{{{escape(heading(places))}}}}} \\")
     winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
     for row in rows:
@@ -116,7 +116,7 @@ def _block(places: Sequence[Place], rows: Sequence[Row]) -> Iterable[str]:
         yield _line([escape(row.entry.name), *cells, escape(coverage_text(row))])
 
 
-def _cell(row: Row, metric: str, is_best: bool) -> str:
+def _cell(row: BenchRow, metric: str, is_best: bool) -> str:
     if row.value(metric) is None:
         return "--"
     text, interval = _number(row.value(metric)), row.interval(metric)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mad_core.bench.table import PUBLISHED, Entry, Place
+from mad_core.bench.table import PUBLISHED, Entry, Scope
 from mad_core.datasets import plain_yaml
 from mad_core.datasets.madbench import Identity, identify
 from mad_core.datasets.naming import plain
@@ -27,7 +27,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 HOW_TO = "its columns are scorer, dataset/subset, auroc, c_index, kendall_tau_b, source"
 
 
-def read_published(path: Path, places: Sequence[Place]) -> list[Entry]:
+def read_published(path: Path, places: Sequence[Scope]) -> list[Entry]:
     """The figures of a file, an entry for each scorer and source.
 
     Figures are fractions, or times 100 where any of the file lies beyond 1 (or -1); one way for a whole file. A
@@ -120,7 +120,7 @@ def _number(row: Mapping[str, Any], name: str, path: Path) -> float | None:
     return float(value)
 
 
-def _place(text: str, places: Sequence[Place]) -> tuple[str, str]:
+def _place(text: str, places: Sequence[Scope]) -> tuple[str, str]:
     """The kind and name of the place that is meant; kind ``"unknown"`` where it is none of these."""
     for place in places:
         if plain(text) in (plain(place.name), plain(place.title)):
@@ -132,7 +132,7 @@ def _place(text: str, places: Sequence[Place]) -> tuple[str, str]:
     return "unknown", text
 
 
-def _same(asked: Identity | None, place: Place) -> bool:
+def _same(asked: Identity | None, place: Scope) -> bool:
     """Whether a place is what the benchmark calls so: a dataset where no part is named, else that subset."""
     if asked is None or place.kind not in ("dataset", "subset"):
         return False

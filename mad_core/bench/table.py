@@ -26,7 +26,7 @@ SCORED, IMPORTED, PUBLISHED, NOT_RUN = "scored", "imported", "published", "not r
 
 
 @dataclass(frozen=True)
-class Place:
+class Scope:
     """What a row's figures are of: one subset, or a macro average over several.
 
     Parameters
@@ -97,11 +97,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """An entry at a place; ``found`` and ``cost`` are None where there is nothing."""
 
     entry: Entry
-    place: Place
+    place: Scope
     found: Macro | None
     cost: Cost | None
     remark: str = ""
@@ -118,25 +118,25 @@ class BenchTable:
     """The whole table; ``notes`` hold for all of it."""
 
     title: str
-    places: tuple[Place, ...]
+    places: tuple[Scope, ...]
     entries: tuple[Entry, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[BenchRow, ...]
     notes: tuple[str, ...] = ()
 
-    def at(self, place: Place) -> list[Row]:
+    def at(self, place: Scope) -> list[BenchRow]:
         """The rows of one place, in the order of the entries."""
         return [row for row in self.rows if row.place is place]
 
-    def blocks(self) -> list[tuple[list[Place], list[Row]]]:
+    def blocks(self) -> list[tuple[list[Scope], list[BenchRow]]]:
         """Places with their rows; places that hold the same subsets are one block."""
-        grouped: dict[tuple[str, ...], list[Place]] = {}
+        grouped: dict[tuple[str, ...], list[Scope]] = {}
         for place in self.places:
             grouped.setdefault(place.subsets, []).append(place)
         return [(places, self._merged(places)) for places in grouped.values()]
 
-    def _merged(self, places: Sequence[Place]) -> list[Row]:
+    def _merged(self, places: Sequence[Scope]) -> list[BenchRow]:
         """One row an entry; figures as published stand at one of the places, the others may have none."""
-        rows: dict[int, Row] = {}
+        rows: dict[int, BenchRow] = {}
         for row in (row for place in places for row in self.at(place)):
             known = rows.get(id(row.entry))
             if known is None or known.found is None:
@@ -144,7 +144,7 @@ class BenchTable:
         return [rows[id(entry)] for entry in self.entries if id(entry) in rows]
 
 
-def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Place, ...]:
+def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, ...]:
     """Overall, the domains, the datasets, the subsets.
 
     Parameters
@@ -163,10 +163,10 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Place, 
         domains.setdefault(known.benchmark.domain if known else card.subset(name).domain, []).append(name)
         key = (known.benchmark.key, known.benchmark.title, len(known.benchmark.subsets)) if known else None
         datasets.setdefault(key or (dataset, dataset, None), []).append(name)
-    found = [Place("overall", "overall", "Overall", tuple(names))]
-    found += [Place("domain", d, d.capitalize(), tuple(domains[d])) for d in DOMAINS if d in domains]
-    found += [Place("dataset", key, title, tuple(of), count) for (key, title, count), of in datasets.items()]
-    return (*found, *(Place("subset", name, name, (name,)) for name in names))
+    found = [Scope("overall", "overall", "Overall", tuple(names))]
+    found += [Scope("domain", d, d.capitalize(), tuple(domains[d])) for d in DOMAINS if d in domains]
+    found += [Scope("dataset", key, title, tuple(of), count) for (key, title, count), of in datasets.items()]
+    return (*found, *(Scope("subset", name, name, (name,)) for name in names))
 
 
 def measured_subsets(table: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Measured]:
@@ -177,7 +177,7 @@ def measured_subsets(table: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -
     }
 
 
-def bench_table(title: str, places: Sequence[Place], entries: Sequence[Entry], notes: Sequence[str] = ()) -> BenchTable:
+def bench_table(title: str, places: Sequence[Scope], entries: Sequence[Entry], notes: Sequence[str] = ()) -> BenchTable:
     """Put entries at places.
 
     An entry that lacks some subsets of a macro average is averaged over those it has, and its row says over how
@@ -193,7 +193,7 @@ def bench_table(title: str, places: Sequence[Place], entries: Sequence[Entry], n
     return BenchTable(title, tuple(places), tuple(entries), tuple(rows), (*notes, *_general(rows), *unplaced))
 
 
-def best(rows: Sequence[Row], metric: str) -> Row | None:
+def best(rows: Sequence[BenchRow], metric: str) -> BenchRow | None:
     """The row of a block that is clearly best: its interval lies beyond every other row's interval.
 
     Only rows with an interval on the same images can win, and only against another such row. Others (figures as
@@ -232,24 +232,24 @@ def total_cost(costs: Iterable[Cost]) -> Cost | None:
     )
 
 
-def _row(entry: Entry, place: Place) -> Row | None:
+def _row(entry: Entry, place: Scope) -> BenchRow | None:
     if entry.kind == PUBLISHED:
         figures = entry.figures.get((place.kind, place.name))
         if figures is None:
             return None
         found = Macro(0, 0, len(place.subsets), len(place.subsets), dict(figures), {})
-        return Row(entry, place, found, None, "as published")
+        return BenchRow(entry, place, found, None, "as published")
     if entry.kind == NOT_RUN:
-        return Row(entry, place, None, None, "not run")
+        return BenchRow(entry, place, None, None, "not run")
     found = macro([entry.measured.get(name) for name in place.subsets])
     cost = total_cost(entry.costs[name] for name in place.subsets if name in entry.costs)
     failed = [name for name in place.subsets if name in entry.failed]
     if not found.n_scored:
-        return Row(entry, place, None, cost, f"failed on {', '.join(failed)}" if failed else "no scores")
-    return Row(entry, place, found, cost, "" if found.complete else f"over {found.subsets} of {found.of} subsets")
+        return BenchRow(entry, place, None, cost, f"failed on {', '.join(failed)}" if failed else "no scores")
+    return BenchRow(entry, place, found, cost, "" if found.complete else f"over {found.subsets} of {found.of} subsets")
 
 
-def _general(rows: Sequence[Row]) -> list[str]:
+def _general(rows: Sequence[BenchRow]) -> list[str]:
     """What the rows as a whole ask to be said."""
     said = []
     if any(row.interval(metric.id) for row in rows for metric in headline()):
@@ -290,7 +290,7 @@ def bench_csv(table: BenchTable) -> str:
     return csv_text(rows, float_format=lambda value: repr(float(value)))
 
 
-def _long(row: Row) -> dict[str, Any]:
+def _long(row: BenchRow) -> dict[str, Any]:
     cost, entry = row.cost, row.entry
     found = None if entry.kind == PUBLISHED else row.found
     facts: dict[str, Any] = {
@@ -318,14 +318,14 @@ def _long(row: Row) -> dict[str, Any]:
     return facts | {"note": "; ".join(part for part in (row.remark, *_reasons(row), *entry.notes) if part)}
 
 
-def _reasons(row: Row) -> list[str]:
+def _reasons(row: BenchRow) -> list[str]:
     return [row.entry.failed[name] for name in row.place.subsets if name in row.entry.failed]
 
 
 # -- text -----------------------------------------------------------------------------------------
 
 
-def heading(places: Sequence[Place]) -> str:
+def heading(places: Sequence[Scope]) -> str:
     """What a block of the table is of, in words."""
     names = " · ".join(dict.fromkeys(place.title for place in places))
     count = len(places[0].subsets)
@@ -337,7 +337,7 @@ def hundredfold(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.2f}"
 
 
-def coverage_text(row: Row) -> str:
+def coverage_text(row: BenchRow) -> str:
     """The images with a score, and over how many subsets where some are missing."""
     if row.found is None or row.entry.kind == PUBLISHED:
         return row.remark
@@ -389,7 +389,7 @@ def bench_text(table: BenchTable) -> str:
     return "\n".join([*text, *([""] if notes else []), *(f"note: {note}" for note in notes)]) + "\n"
 
 
-def _with_interval(row: Row, metric: str) -> str:
+def _with_interval(row: BenchRow, metric: str) -> str:
     interval = row.interval(metric)
     between = f" [{hundredfold(interval[0])}, {hundredfold(interval[1])}]" if interval else ""
     return hundredfold(row.value(metric)) + between

@@ -17,7 +17,7 @@ class Found:
     """An image that a folder or a table names; not opened yet.
 
     ``relative`` is its path relative to the subset's folder: the source of its id. ``split`` is None
-    where nothing says it. ``group`` is the :class:`Expected` level it helps to fill.
+    where nothing says it. ``group`` is the :class:`PromisedLevel` level it helps to fill.
     """
 
     subset: str
@@ -32,7 +32,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class PromisedLevel:
     """A level that a folder or a table promises; without one usable image it is a problem."""
 
     group: str
@@ -46,7 +46,7 @@ class Gathered:
     """Images found, levels promised, problems met, and facts known of the subsets."""
 
     found: tuple[Found, ...] = ()
-    expected: tuple[Expected, ...] = ()
+    expected: tuple[PromisedLevel, ...] = ()
     problems: tuple[Problem, ...] = ()
     cards: Mapping[str, SubsetCard] = field(default_factory=dict)
 

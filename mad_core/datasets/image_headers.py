@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.dataset import Problem, image_id, level_key
-from mad_core.datasets.gathering import Expected, Found, Gathered
+from mad_core.datasets.gathering import Found, Gathered, PromisedLevel
 from mad_core.images import ImageError, content_hash, inspect
 
 _BATCH = 64
@@ -155,7 +155,7 @@ def _same_content(images: Iterable[Found], files: Mapping[str, Read]) -> Iterato
             yield Problem("duplicate", f.path, f"{same}.")
 
 
-def _empty(expected: Iterable[Expected], images: Iterable[Found]) -> Iterator[Problem]:
+def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterator[Problem]:
     filled = {(f.group, f.subset) for f in images}
     for e in expected:
         if (e.group, e.subset) not in filled:

@@ -32,7 +32,7 @@ CHUNK = 32
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScoreScale:
     """What normal images score, and how far their scores are apart.
 
     Parameters
@@ -47,7 +47,7 @@ class Scale:
     spread: float
 
     @classmethod
-    def of(cls, scores: np.ndarray, least: float) -> Scale:
+    def of(cls, scores: np.ndarray, least: float) -> ScoreScale:
         """From scores of normals, float64 of shape (n,); a spread below ``least`` is taken as ``least``."""
         middle = float(np.median(scores))
         robust = 1.4826 * float(np.median(np.abs(scores - middle)))
@@ -76,14 +76,14 @@ class Fitted:
     """
 
     threshold: float
-    detector: Scale
-    mllm: Scale | None
+    detector: ScoreScale
+    mllm: ScoreScale | None
     weight: float
     notes: Mapping[str, Any]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fitted:
-        scales = {name: Scale(**data[name]) if data[name] else None for name in ("detector", "mllm")}
+        scales = {name: ScoreScale(**data[name]) if data[name] else None for name in ("detector", "mllm")}
         return cls(**{**data, **scales})
 
     def normal_side(self, score: float) -> float:
@@ -111,14 +111,14 @@ class Hybrid(Scorer):
         found = _values(_judged(detector, calm, context), detector)
         notes: dict[str, Any] = {"normals": f"{len(found)} {said}"}
         threshold = float(np.quantile(found, self.parameters["quantile"]))
-        scale = Scale.of(found, 1e-9 * max(1e-3, float(np.abs(found).max())))
+        scale = ScoreScale.of(found, 1e-9 * max(1e-3, float(np.abs(found).max())))
         context.step(1, 3)
         if self.parameters["mode"] == STAGES:
             notes["threshold"] = f"{self.parameters['quantile']:g} quantile of the detector's scores of these normals"
             self._fitted = Fitted(threshold, scale, None, 1.0, notes)
             return
         asked = _some(calm) if isinstance(calm[0], Item) else calm
-        other = Scale.of(_values(_judged(mllm, asked, context), mllm), 1.0)
+        other = ScoreScale.of(_values(_judged(mllm, asked, context), mllm), 1.0)
         context.step(2, 3)
         weight, learned = _learn(detector, mllm, scale, other, context.calibration)
         self._fitted = Fitted(threshold, scale, other, weight, notes | learned)
@@ -231,7 +231,7 @@ def _values(judged: Sequence[Scored], part: Part) -> np.ndarray:
 
 
 def _learn(
-    detector: Part, mllm: Part, scale: Scale, other: Scale, calibration: Sequence[LabelledItem]
+    detector: Part, mllm: Part, scale: ScoreScale, other: ScoreScale, calibration: Sequence[LabelledItem]
 ) -> tuple[float, dict[str, Any]]:
     """The detector's weight with the highest C-index on the calibration images; 0.5 where these are too few."""
     plain = [Item(item.image_id, item.path) for item in calibration]

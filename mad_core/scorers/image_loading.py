@@ -24,7 +24,7 @@ THREADS = max(2, min(8, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded(Generic[T]):
+class LoadedImage(Generic[T]):
     """A decoded and prepared image, or the sentence that says why there is none."""
 
     item: Item
@@ -34,7 +34,7 @@ class Loaded(Generic[T]):
 
 def load(
     items: Sequence[Item], prepare: Callable[[np.ndarray], T], *, ahead: int = 8, threads: int = THREADS
-) -> Iterator[Loaded[T]]:
+) -> Iterator[LoadedImage[T]]:
     """Yield ``prepare(image)`` for every item, in order, at most ``ahead`` images early.
 
     Parameters
@@ -49,17 +49,17 @@ def load(
 
 def work_ahead(
     items: Sequence[Item], work: Callable[[Item], T], *, ahead: int = 8, threads: int = THREADS
-) -> Iterator[Loaded[T]]:
+) -> Iterator[LoadedImage[T]]:
     """As :func:`load`, for work that reads the image itself and wants to know whose it is."""
 
-    def guarded(item: Item) -> Loaded[T]:
+    def guarded(item: Item) -> LoadedImage[T]:
         try:
-            return Loaded(item, work(item), None)
+            return LoadedImage(item, work(item), None)
         except (MadError, OSError, ValueError, MemoryError) as error:
-            return Loaded(item, None, str(error) or type(error).__name__)
+            return LoadedImage(item, None, str(error) or type(error).__name__)
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    waiting: deque[Future[Loaded[T]]] = deque()
+    waiting: deque[Future[LoadedImage[T]]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(guarded, item))
@@ -71,9 +71,9 @@ def work_ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def batches(loaded: Iterator[Loaded[T]], size: int) -> Iterator[list[Loaded[T]]]:
+def batches(loaded: Iterator[LoadedImage[T]], size: int) -> Iterator[list[LoadedImage[T]]]:
     """Group loaded images, failed ones included, into lists of at most ``size``, order kept."""
-    batch: list[Loaded[T]] = []
+    batch: list[LoadedImage[T]] = []
     for one in loaded:
         batch.append(one)
         if len(batch) == size:

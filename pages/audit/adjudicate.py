@@ -15,7 +15,7 @@ from pages.audit.acts import NOTE, take_back, taking, write
 from pages.audit.context import ROLES, Audit, records
 from pages.audit.ladder import ladders
 from pages.audit.review import item_of
-from pages.audit.review_component import Act, Item, Mine, Place, Queue, Reveal, review
+from pages.audit.review_component import Act, Mine, Reveal, ReviewImage, ReviewPosition, ReviewWindow, review
 from pages.audit.review_queue import ReviewQueue, look
 from pages.ui import session, urls
 from pages.ui.text import level_text, plain
@@ -58,7 +58,7 @@ def _queue(audit: Audit, contested: Sequence[str]) -> ReviewQueue:
         st.session_state[DECISIONS] = {
             "dataset": audit.info.id,
             "queue": ReviewQueue(key, "", ids),
-            "at": Place(0, first),
+            "at": ReviewPosition(0, first),
         }
     return st.session_state[DECISIONS]["queue"]
 
@@ -69,12 +69,12 @@ def _decided(audit: Audit) -> dict[str, Mine]:
 
 
 def _decide(audit: Audit, queue: ReviewQueue) -> None:
-    at: Place = st.session_state[DECISIONS]["at"]
+    at: ReviewPosition = st.session_state[DECISIONS]["at"]
     start = max(at.place - BEHIND, 0)
     decided, ratings = _decided(audit), records().ratings(audit.info.id)
     items = tuple(_item(audit, i, decided, ratings) for i in queue.ids[start : at.place + AHEAD + 1])
     review(
-        Queue(queue.key, len(queue.ids), start, items, at, ladders(audit, {item.subset for item in items})),
+        ReviewWindow(queue.key, len(queue.ids), start, items, at, ladders(audit, {item.subset for item in items})),
         done=sum(image_id in decided for image_id in queue.ids),
         total=len(queue.ids),
         pace="",
@@ -87,7 +87,7 @@ def _decide(audit: Audit, queue: ReviewQueue) -> None:
     )
 
 
-def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.DataFrame) -> Item:
+def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.DataFrame) -> ReviewImage:
     item, row = item_of(audit, image_id), audit.image(image_id) or {}
     said: Any = ratings[ratings["image_id"] == image_id]
     lines = tuple((rating.reviewer, _said(audit, rating)) for rating in said.itertuples())
@@ -120,7 +120,7 @@ def _do(audit: Audit, queue: ReviewQueue, act: Act) -> None:
         about = take_back(audit, act)
         place, kept = queue.place_of(about.image_id) if about else None, st.session_state[DECISIONS]
         if place is not None:
-            kept["at"] = Place(kept["at"].number + 1, place)
+            kept["at"] = ReviewPosition(kept["at"].number + 1, place)
     elif act.act == "at":
         look(queue, act.image, DECISIONS)
 

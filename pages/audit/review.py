@@ -12,7 +12,7 @@ from mad_core.audit.queue import ORDERS
 from pages.audit.acts import NOTE, say, take_back, taking, write
 from pages.audit.context import Audit, records, subset_choice
 from pages.audit.ladder import ladders, levels_of
-from pages.audit.review_component import Act, Item, Mine, Place, Queue, Reveal, review
+from pages.audit.review_component import Act, Mine, Reveal, ReviewImage, ReviewPosition, ReviewWindow, review
 from pages.audit.review_queue import (
     QUEUE,
     ReviewQueue,
@@ -93,7 +93,7 @@ def _settings(audit: Audit) -> None:
 
 def _review(audit: Audit, queue: ReviewQueue, after: str) -> None:
     kept = st.session_state[QUEUE]
-    at: Place = kept["at"]
+    at: ReviewPosition = kept["at"]
     start = max(at.place - BEHIND, 0)
     window = queue.ids[start : at.place + AHEAD + 1]
     mine, committed = standing_ratings(audit), committed_images(audit)
@@ -101,7 +101,7 @@ def _review(audit: Audit, queue: ReviewQueue, after: str) -> None:
     progress = records().progress(audit.info.id, audit.reviewer.name)
     done = sum(queue.place_of(image_id) is not None for image_id in mine)
     review(
-        Queue(queue.key, len(queue.ids), start, items, at, ladders(audit, {item.subset for item in items})),
+        ReviewWindow(queue.key, len(queue.ids), start, items, at, ladders(audit, {item.subset for item in items})),
         done=done,
         total=len(queue.ids),
         pace=f"{progress.per_minute:.0f} a minute" if progress.per_minute else "",
@@ -113,14 +113,16 @@ def _review(audit: Audit, queue: ReviewQueue, after: str) -> None:
     )
 
 
-def item_of(audit: Audit, image_id: str) -> Item:
+def item_of(audit: Audit, image_id: str) -> ReviewImage:
     """An image as the browser gets it before a commit: addresses of ids, and its size."""
     row = audit.image(image_id) or {}
     original, small = audit.picture(image_id, "original"), audit.picture(image_id, "preview")
-    return Item(image_id, original, small, int(row["width"]), int(row["height"]), row["subset"])
+    return ReviewImage(image_id, original, small, int(row["width"]), int(row["height"]), row["subset"])
 
 
-def _item(audit: Audit, queue: ReviewQueue, image_id: str, mine: Mapping[str, Mine], committed: set[str]) -> Item:
+def _item(
+    audit: Audit, queue: ReviewQueue, image_id: str, mine: Mapping[str, Mine], committed: set[str]
+) -> ReviewImage:
     shown = not audit.blind or image_id in committed
     return replace(
         item_of(audit, image_id),
@@ -166,7 +168,7 @@ def _back(audit: Audit, queue: ReviewQueue, act: Act) -> None:
     if place is not None and kept:
         serial = st.session_state["audit_serial"] + 1
         st.session_state["audit_serial"] = serial
-        kept["at"] = Place(serial, place)
+        kept["at"] = ReviewPosition(serial, place)
 
 
 def _anchor(audit: Audit, act: Act) -> None:

@@ -5,7 +5,7 @@ before they are asked for, so that going on does not wait for this process. What
 acts; the browser keeps and repeats each until the page has answered that it was taken (``taken``), and an act
 carries the id of its event, so that a repeated one is written once.
 
-Nothing that is hidden may be in what is sent: an :class:`Item` holds addresses made of ids, and its ``reveal``
+Nothing that is hidden may be in what is sent: an :class:`ReviewImage` holds addresses made of ids, and its ``reveal``
 only once the reviewer has committed.
 """
 
@@ -88,7 +88,7 @@ class Reveal:
 
 
 @dataclass(frozen=True)
-class Item:
+class ReviewImage:
     """One image of the queue; ``width`` and ``height`` in pixels, 0 where they are not known."""
 
     id: str
@@ -129,7 +129,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Place:
+class ReviewPosition:
     """Where the reviewer is to look; a new ``number`` moves the view there, else the browser's own place stands."""
 
     number: int
@@ -137,7 +137,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Queue:
+class ReviewWindow:
     """The part of a queue that the browser holds.
 
     Parameters
@@ -151,8 +151,8 @@ class Queue:
     key: str
     total: int
     start: int
-    items: tuple[Item, ...]
-    at: Place
+    items: tuple[ReviewImage, ...]
+    at: ReviewPosition
     ladders: Mapping[str, Ladder] = field(default_factory=dict)
 
 
@@ -161,11 +161,11 @@ class Pair:
     """Two images to compare; ``key`` names the pair."""
 
     key: str
-    images: tuple[Item, Item]
+    images: tuple[ReviewImage, ReviewImage]
 
 
 def review(
-    queue: Queue,
+    queue: ReviewWindow,
     *,
     done: int,
     total: int,

@@ -17,7 +17,7 @@ from mad_core.audit.queue import QueueOrder, ordered
 from mad_core.audit.suspicion import PARTS
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from pages.audit.context import Audit, records
-from pages.audit.review_component import Mine, Place
+from pages.audit.review_component import Mine, ReviewPosition
 from pages.ui import engine, session
 
 QUEUE = "audit_queue"
@@ -82,7 +82,7 @@ def queue_in_view(audit: Audit, order: QueueOrder, subset: str | None) -> Review
     queue = ReviewQueue(f"{wanted}-{serial}-{drawn}", order, tuple(ids), found)
     mine = standing_ratings(audit)
     first = next((i for i, image_id in enumerate(ids) if image_id not in mine), max(len(ids) - 1, 0))
-    st.session_state[QUEUE] = {"wanted": wanted, "queue": queue, "at": Place(serial, first)}
+    st.session_state[QUEUE] = {"wanted": wanted, "queue": queue, "at": ReviewPosition(serial, first)}
     return queue
 
 

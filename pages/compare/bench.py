@@ -12,8 +12,8 @@ from mad_core.bench.latex import bench_latex
 from mad_core.bench.matrix import table_of_runs
 from mad_core.bench.table import (
     COSTS,
+    BenchRow,
     BenchTable,
-    Row,
     bench_csv,
     best,
     cost_rows,
@@ -107,7 +107,7 @@ def _table(caption: str, titles: Sequence[str], body: str) -> str:
     return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>{body}</table>"
 
 
-def _block(title: str, rows: Sequence[Row]) -> str:
+def _block(title: str, rows: Sequence[BenchRow]) -> str:
     winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
     lines = "".join(
         _cells(row.entry.name, [_value(row, metric, winner is row) for metric, winner in winners], coverage_text(row))
@@ -123,7 +123,7 @@ def _cells(name: str, made: Sequence[str], *texts: str) -> str:
     return f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
 
 
-def _value(row: Row, metric: str, is_best: bool) -> str:
+def _value(row: BenchRow, metric: str, is_best: bool) -> str:
     value, interval = row.value(metric), row.interval(metric)
     text = "–" if value is None else hundredfold(value)
     between = f"<small>{hundredfold(interval[0])} to {hundredfold(interval[1])}</small>" if interval else ""

@@ -32,7 +32,7 @@ from mad_core.datasets.dataset import SubsetCard
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, Resources
 from mad_core.scorers.multimodal import models
-from mad_core.scorers.multimodal.loading import Loaded, load
+from mad_core.scorers.multimodal.loading import LoadedModel, load
 from mad_core.scorers.multimodal.local import Mllm
 from mad_core.scorers.multimodal.showing import Question
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired
@@ -102,7 +102,7 @@ def pictures(folder: Path, count: int) -> list[Item]:
     return items
 
 
-def plain(loaded: Loaded, asked: Sequence[Question]) -> None:
+def plain(loaded: LoadedModel, asked: Sequence[Question]) -> None:
     """The plain way: one prompt after the other through ``generate``."""
     for question in asked:
         text = loaded.processor.apply_chat_template(
@@ -116,7 +116,7 @@ def plain(loaded: Loaded, asked: Sequence[Question]) -> None:
             )
 
 
-def fitted(loaded: Loaded, context: Context, **parameters: Any) -> Mllm:
+def fitted(loaded: LoadedModel, context: Context, **parameters: Any) -> Mllm:
     """A scorer that asks the model which is loaded already."""
     given = {"model": str(loaded.folder), "quantisation": loaded.quantisation, "tokens": TOKENS - LINE, **parameters}
     scorer = catalog.scorer("mllm").create({"rubric": "mvtec", **given})
@@ -156,7 +156,7 @@ def apart(scorer: Mllm, asked: Sequence[Question]) -> float:
 
 
 def measure(
-    name: str, loaded: Loaded, context: Context, items: Sequence[Item], rounds: int, **parameters: Any
+    name: str, loaded: LoadedModel, context: Context, items: Sequence[Item], rounds: int, **parameters: Any
 ) -> list[Row]:
     """Rows of one model: with its reason, and the score alone, each against plain generation in turns."""
     resources = Resources()

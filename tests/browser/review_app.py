@@ -42,7 +42,18 @@ def draw() -> None:
 
 
 def _review() -> None:
-    from pages.audit.review_component import Act, Item, Ladder, Mine, Place, Queue, Reference, Reveal, Rung, review
+    from pages.audit.review_component import (
+        Act,
+        Ladder,
+        Mine,
+        Reference,
+        Reveal,
+        ReviewImage,
+        ReviewPosition,
+        ReviewWindow,
+        Rung,
+        review,
+    )
 
     mine, acts = st.session_state["mine"], st.session_state["acts"]
     first, _, last = st.query_params.get("rated", "").partition("-")
@@ -74,15 +85,20 @@ def _review() -> None:
     start = max(place - 3, 0)
     items = tuple(
         replace(
-            Item(str(i), f"/image/{i}", f"/image/{i}", WIDTH, HEIGHT, "plate"),
+            ReviewImage(str(i), f"/image/{i}", f"/image/{i}", WIDTH, HEIGHT, "plate"),
             mine=mine.get(str(i)),
             reveal=reveal if str(i) in mine else None,
         )
         for i in range(start, min(place + 12, IMAGES))
     )
     review(
-        Queue(
-            "all", IMAGES, start, items, Place(number, place), {"plate": Ladder("plate", "Judge the scratch.", rungs)}
+        ReviewWindow(
+            "all",
+            IMAGES,
+            start,
+            items,
+            ReviewPosition(number, place),
+            {"plate": Ladder("plate", "Judge the scratch.", rungs)},
         ),
         done=len(mine),
         total=IMAGES,
@@ -97,12 +113,12 @@ def _review() -> None:
 
 
 def _pairs() -> None:
-    from pages.audit.review_component import Item, Pair, pairs
+    from pages.audit.review_component import Pair, ReviewImage, pairs
 
     acts = st.session_state["acts"]
 
-    def item(i: int) -> Item:
-        return Item(str(i), f"/image/{i}", f"/image/{i}")
+    def item(i: int) -> ReviewImage:
+        return ReviewImage(str(i), f"/image/{i}", f"/image/{i}")
 
     first = len(acts)
     offered = [Pair(f"{i}-{i + 1}", (item(i), item(i + 1))) for i in range(first, first + 4)]

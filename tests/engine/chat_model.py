@@ -13,7 +13,7 @@ from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context
 from mad_core.scorers.multimodal.local import Mllm
 from mad_core.scorers.multimodal.prompts import SCORE_CUE, Conversation, Piece
-from mad_core.scorers.multimodal.readout import Expected
+from mad_core.scorers.multimodal.readout import ExpectedScore
 from mad_core.scorers.multimodal.showing import Question
 
 from .chat_server import Answer, _entry, images_of
@@ -46,7 +46,7 @@ def conversation(request: dict[str, Any]) -> Conversation:
     return Conversation(system["content"], (), tuple(parts))
 
 
-def tokens(raw: str, expected: Expected, most: int) -> list[dict[str, Any]]:
+def tokens(raw: str, expected: ExpectedScore, most: int) -> list[dict[str, Any]]:
     """``logprobs.content`` of an answer, as of a tokeniser that writes a score as one token."""
     line, _, rest = raw.removeprefix(SCORE_CUE).partition("\n")
     best = np.argsort(expected.distribution)[::-1][:most]

@@ -142,6 +142,17 @@ def test_names_of_work_to_be_imported_later_exist() -> None:
         assert re.search(rf"^(def|class) {name}\b", source, re.MULTILINE), f"{module}:{name}"
 
 
+def test_no_two_public_classes_share_a_name() -> None:
+    """A name in a message, a test or a search leads to one thing."""
+    modules: dict[str, list[str]] = {}
+    for file in files(ROOT):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(module_of(ROOT, file))
+    assert len(modules) > 100
+    assert {name: homes for name, homes in modules.items() if len(homes) > 1} == {}
+
+
 def test_a_table_is_read_and_written_in_one_room_alone() -> None:
     """Others ask that room: its rows can change their form without a search through the house."""
     schema = "mad_core.runs.database.schema."

@@ -19,7 +19,7 @@ from mad_core.bench.table import (
     BenchTable,
     Cost,
     Entry,
-    Place,
+    Scope,
     bench_csv,
     bench_table,
     bench_text,
@@ -52,7 +52,7 @@ def table(*entries: Entry) -> BenchTable:
     return bench_table("data", places_of(SUBSETS, CARD, "data"), entries)
 
 
-def place(found: BenchTable, kind: str, name: str) -> Place:
+def place(found: BenchTable, kind: str, name: str) -> Scope:
     return next(p for p in found.places if (p.kind, p.name) == (kind, name))
 
 

@@ -22,7 +22,7 @@ from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
-from mad_core.scorers.hybrid import Fitted, Scale
+from mad_core.scorers.hybrid import Fitted, ScoreScale
 
 from .conftest import make_dataset
 
@@ -290,18 +290,18 @@ def test_a_part_that_is_deleted_before_the_work_is_a_sentence(store, data) -> No
 
 
 def test_fitted_comes_back_from_json_bit_by_bit() -> None:
-    fitted = Fitted(0.1 + 0.2, Scale(1 / 3, 2 / 7), None, 0.35, {"a": 1})
+    fitted = Fitted(0.1 + 0.2, ScoreScale(1 / 3, 2 / 7), None, 0.35, {"a": 1})
     assert Fitted.from_json(json.loads(json.dumps(asdict(fitted)))) == fitted
 
 
 def test_the_normal_side_keeps_order_and_stays_below_zero() -> None:
-    fitted = Fitted(2.0, Scale(1.0, 0.5), None, 1.0, {})
+    fitted = Fitted(2.0, ScoreScale(1.0, 0.5), None, 1.0, {})
     values = [fitted.normal_side(score) for score in (-1e6, 0.0, 1.0, 1.9, 2.0)]
     assert values == sorted(values) and len(set(values)) == 5 and values[0] > -1 and values[-1] == 0
 
 
 def test_equal_normals_still_have_a_spread() -> None:
-    scale = Scale.of(np.full(9, 3.0), 1e-9)
+    scale = ScoreScale.of(np.full(9, 3.0), 1e-9)
     assert scale.spread == 1e-9 and np.isfinite(scale.standard(1e12))
 
 

@@ -12,8 +12,16 @@ from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, together
 from mad_core.datasets.naming import BESIDE, SPLITS, TEMPLATES, plain
 from mad_core.datasets.policies import HOW_TO, Policy
-from mad_core.datasets.readers.subset_folder import Place, is_place, unmatched
-from mad_core.datasets.readers.tables import Row, Table, gather_table, is_table, is_template, read_rows, subset_named
+from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, unmatched
+from mad_core.datasets.readers.tables import (
+    Table,
+    TableLine,
+    gather_table,
+    is_table,
+    is_template,
+    read_rows,
+    subset_named,
+)
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
@@ -76,7 +84,7 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
     return gather_table(Table(table, rows, name, table.parent, split=split, policy=policy), walker)
 
 
-def _survey(root: Path, name: str, walker: Walker, policy: Policy | None) -> tuple[list[Place], list[Path]]:
+def _survey(root: Path, name: str, walker: Walker, policy: Policy | None) -> tuple[list[SubsetFolder], list[Path]]:
     """The subsets' folders below a folder, and the templates on the way to them."""
     places, templates = [], []
     waiting: list[tuple[Path, tuple[str, ...]]] = [(root, (name,))]
@@ -91,20 +99,20 @@ def _survey(root: Path, name: str, walker: Walker, policy: Policy | None) -> tup
     return _told_apart(places), sorted(templates)
 
 
-def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy | None) -> Place | None:
+def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy | None) -> SubsetFolder | None:
     """The subset that a folder holds; None where it holds none itself."""
     if is_raw_visa(folder, walker):
         return RawVisa(folder, trail, walker, policy)
-    return Place(folder, trail, walker, policy) if is_place(folder, walker) else None
+    return SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker) else None
 
 
-def _told_apart(places: list[Place]) -> list[Place]:
+def _told_apart(places: list[SubsetFolder]) -> list[SubsetFolder]:
     """Subsets that are called the same take the names of the folders above as well."""
     names = [p.name for p in places]
     return [replace(p, trail=(*p.trail[:-1], "_".join(p.trail[1:]))) if names.count(p.name) > 1 else p for p in places]
 
 
-def _is_of(template: Path, place: Place) -> bool:
+def _is_of(template: Path, place: SubsetFolder) -> bool:
     """Whether a template lists a place's images: it lies there, or is called as the place is."""
     if template.parent == place.folder or template.parent.parent == place.folder:
         return True
@@ -114,7 +122,7 @@ def _is_of(template: Path, place: Place) -> bool:
     return called in {plain(place.name), plain(place.own), plain("".join(place.trail[-2:]))}
 
 
-def _by_names(place: Place) -> Gathered:
+def _by_names(place: SubsetFolder) -> Gathered:
     """What the folders' own names and the policy say."""
     parts = []
     for name, images in _kinds(place).items():
@@ -126,7 +134,7 @@ def _by_names(place: Place) -> Gathered:
     return together([*parts, Gathered(problems=(*problems, *place.leftovers()))])
 
 
-def _by_templates(place: Place, templates: Sequence[Path]) -> Gathered:
+def _by_templates(place: SubsetFolder, templates: Sequence[Path]) -> Gathered:
     """What templates list for test, and what the folders keep for training."""
     kinds, listings, training, tests, named = _kinds(place), [], [], set[str](), set[str]()
     for name, template in {subset_named(t): t for t in templates}.items():
@@ -154,7 +162,7 @@ def _by_templates(place: Place, templates: Sequence[Path]) -> Gathered:
     return together([*listings, *training, Gathered(problems=(*unmatched(loose, words), *place.leftovers()))])
 
 
-def _template(place: Place, subset: str, path: Path, rows: Sequence[Row]) -> Table:
+def _template(place: SubsetFolder, subset: str, path: Path, rows: Sequence[TableLine]) -> Table:
     tests = [f for f in place.walker.folders(place.folder) if SPLITS.get(f.name.lower()) == "test"]
     split = "test" if is_template(path.name) else None
     return Table(path, rows, subset, place.folder, tests, {i.path: i for i in place.images}, split, place.policy)
@@ -164,7 +172,7 @@ def _is_training(image: Found) -> bool:
     return image.split in ("train", "calibration")
 
 
-def _kinds(place: Place) -> dict[str, list[Found]]:
+def _kinds(place: SubsetFolder) -> dict[str, list[Found]]:
     """Images by subset: one subset, but in ``multidog`` one for each breed, with all other animals."""
     known = place.identity
     if known is None or known.benchmark.key != "multidog":
@@ -181,7 +189,7 @@ def _breed(image: Found) -> str:
     return parts[1] if len(parts) > 2 else ""
 
 
-def _no_level(place: Place, folder: str, count: int) -> str:
+def _no_level(place: SubsetFolder, folder: str, count: int) -> str:
     defect = Path(folder).name
     left_out = f"its {count} images are left out"
     if place.policy:
@@ -189,7 +197,7 @@ def _no_level(place: Place, folder: str, count: int) -> str:
     return f"Nothing says the severity level of '{defect}' and {left_out}: {HOW_TO}."
 
 
-def _check_levels(gathered: Gathered, places: Iterable[Place], root: Path) -> None:
+def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path) -> None:
     """A tree of defect types without any level is of no use until somebody writes a policy."""
     unknown = list(dict.fromkeys(Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"))
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mad_core.datasets.dataset import Problem, SubsetCard, level_key
-from mad_core.datasets.gathering import Expected, Found, listed, split_of
+from mad_core.datasets.gathering import Found, PromisedLevel, listed, split_of
 from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in, identify
 from mad_core.datasets.masks import Masks, beside
 from mad_core.datasets.naming import BESIDE, SPLITS, looks_levelled, looks_short, meaning, meanings
@@ -38,12 +38,12 @@ class Class:
             return walker.images(self.folder)
         return ((name, str(self.folder / name)) for name in walker.files(self.folder) if is_image(name))
 
-    def expected(self, subset: str) -> Expected:
-        return Expected(str(self.folder), subset, self.level, str(self.folder))
+    def expected(self, subset: str) -> PromisedLevel:
+        return PromisedLevel(str(self.folder), subset, self.level, str(self.folder))
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class SubsetFolder:
     """A folder that holds one subset (of ``multidog``: several), and the names of the folders above it."""
 
     folder: Path

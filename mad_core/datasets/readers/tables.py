@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.gathering import Expected, Found, Gathered, split_of
+from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, split_of
 from mad_core.datasets.masks import Masks
 from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.policies import Policy
@@ -31,7 +31,7 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableLine:
     """One line of a table; empty where a column is not there, paths with ``/`` whatever was written."""
 
     number: int
@@ -51,7 +51,7 @@ class Table:
     ----------
     path : Path
         The table's file.
-    rows : sequence of Row
+    rows : sequence of TableLine
     subset : str
         What the subset is called where no column says it.
     folder : Path
@@ -67,7 +67,7 @@ class Table:
     """
 
     path: Path
-    rows: Sequence[Row]
+    rows: Sequence[TableLine]
     subset: str
     folder: Path
     others: Sequence[Path] = ()
@@ -95,7 +95,7 @@ def subset_named(path: Path) -> str:
     return path.stem[: -len(_TEMPLATE)] if is_template(path.name) else path.stem
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TableLine]:
     """Read a table; column names are taken in any of their known spellings.
 
     Raises
@@ -110,10 +110,10 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
     if not columns.keys() & {"level", "defect"}:
         raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
-    wanted = [c for c in columns if c in Row.__slots__]
+    wanted = [c for c in columns if c in TableLine.__slots__]
     cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[columns[c]]] for c in wanted)
     lines = zip(*cells, strict=True)
-    rows = [Row(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1)]
+    rows = [TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1)]
     return [row for row in rows if row.path or row.level]
 
 
@@ -129,7 +129,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
             level = table.policy.level(row.defect or row.level, subset)
         path, group = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
         if level is not None:
-            expected[group] = Expected(group, subset, level, str(table.path))
+            expected[group] = PromisedLevel(group, subset, level, str(table.path))
         if isinstance(path, Problem):
             problems.append(replace(path, message=f"{where}: {path.message}"))
         elif level is None:
@@ -219,7 +219,7 @@ def _levels(texts: Iterable[str]) -> dict[str, float | None]:
     return result
 
 
-def _no_level(row: Row, policy: Policy | None) -> str:
+def _no_level(row: TableLine, policy: Policy | None) -> str:
     if policy and (row.defect or row.level):
         return f"the severity policy {policy.source} gives no level for '{(row.defect or row.level)[:80]}'."
     if row.level:
@@ -262,7 +262,7 @@ def _inside(written: str, folder: Path) -> str | None:
     return None if path in (".", "..") or path.startswith("../") else path
 
 
-def _found(row: Row, path: str, table: Table) -> Found:
+def _found(row: TableLine, path: str, table: Table) -> Found:
     """What a row and the folder it leads to say of an image; subset and level are still to be set."""
     seen = table.seen.get(path)
     if seen is None:
@@ -272,7 +272,7 @@ def _found(row: Row, path: str, table: Table) -> Found:
     return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect)
 
 
-def _mask(row: Row, image: Found, table: Table, masks: Masks, walker: Walker) -> str | Problem | None:
+def _mask(row: TableLine, image: Found, table: Table, masks: Masks, walker: Walker) -> str | Problem | None:
     if not row.mask:
         return image.mask or masks.of(image.relative, image.relative.partition("/")[2])
     relative = _inside(row.mask, table.folder)

@@ -20,7 +20,7 @@ from mad_core.datasets.gathering import Found, listed, stem
 from mad_core.datasets.madbench import BENCHMARKS, Identity, identify
 from mad_core.datasets.naming import plain
 from mad_core.datasets.policies import defect_key
-from mad_core.datasets.readers.subset_folder import Class, Place, unmatched
+from mad_core.datasets.readers.subset_folder import Class, SubsetFolder, unmatched
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.scorefiles import read_table
@@ -42,7 +42,7 @@ def is_raw_visa(folder: Path, walker: Walker) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class RawVisa(Place):
+class RawVisa(SubsetFolder):
     """One object of VisA; ``image_anno.csv`` stands for folders that say defect types."""
 
     @cached_property

@@ -23,7 +23,7 @@ from mad_core.scorers.reductions import reduce_map
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class TrainingPlan:
     """How large a model is built and how long it learns.
 
     Parameters
@@ -70,17 +70,19 @@ class FramedScorer(TrainedScorer):
 
     frozen = ()
     normalisation = HALVES
-    scales: Mapping[str, Scale] = {}
+    scales: Mapping[str, TrainingPlan] = {}
     width: int = 0
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**{**parameters, "size": parameters["size"] or 0})
         self.parameters = parameters
 
-    def scale(self, context: Context) -> Scale:
+    def scale(self, context: Context) -> TrainingPlan:
         """What is built on this device, the parameters that were given first."""
         usual = self.scales[context.device.partition(":")[0]]
-        return Scale(*(int(self.parameters[name] or getattr(usual, name)) for name in ("size", "width", "steps")))
+        return TrainingPlan(
+            *(int(self.parameters[name] or getattr(usual, name)) for name in ("size", "width", "steps"))
+        )
 
     def training_steps(self, context: Context) -> int:
         return self.scale(context).steps

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mad_core.scorers.contract import Context
-from mad_core.scorers.detectors.framed import Scale
+from mad_core.scorers.detectors.framed import TrainingPlan
 from mad_core.scorers.detectors.skip_ganomaly import SkipGanomaly, UNet
 from mad_core.scorers.features.filters import blur
 
@@ -66,7 +66,7 @@ class OcrGan(SkipGanomaly):
     """Reconstruction band by band; the discriminator sees cut-and-pasted normals as unreal too."""
 
     id = "ocr-gan"
-    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 400), "cuda": Scale(256, 64, 6000)}
+    scales: Mapping[str, TrainingPlan] = {"cpu": TrainingPlan(128, 8, 400), "cuda": TrainingPlan(256, 64, 6000)}
     contextual = 50.0
 
     def generator(self) -> nn.Module:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mad_core.scorers.contract import Context
-from mad_core.scorers.detectors.framed import FramedScorer, Scale
+from mad_core.scorers.detectors.framed import FramedScorer, TrainingPlan
 
 LEVELS = 4
 LEAST_NOISE, MOST_NOISE = 0.01, 0.3
@@ -73,7 +73,7 @@ class Perturbation(FramedScorer):
     """How far perturbed places fail to return, in squared standard deviations of the perturbation."""
 
     id = "perturbation"
-    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 400), "cuda": Scale(192, 64, 20_000)}
+    scales: Mapping[str, TrainingPlan] = {"cpu": TrainingPlan(128, 8, 400), "cuda": TrainingPlan(192, 64, 20_000)}
 
     def build(self) -> nn.Module:
         return ScoreNet(self.width)

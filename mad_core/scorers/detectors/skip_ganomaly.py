@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mad_core.scorers.contract import Context
-from mad_core.scorers.detectors.framed import FramedScorer, Scale
+from mad_core.scorers.detectors.framed import FramedScorer, TrainingPlan
 from mad_core.scorers.features.filters import blur
 
 LATENT = 100
@@ -112,7 +112,7 @@ class SkipGanomaly(FramedScorer):
     """Score: nine tenths mean squared reconstruction error, one tenth distance of the discriminator's features."""
 
     id = "skip-ganomaly"
-    scales: Mapping[str, Scale] = {"cpu": Scale(128, 8, 500), "cuda": Scale(256, 64, 6000)}
+    scales: Mapping[str, TrainingPlan] = {"cpu": TrainingPlan(128, 8, 500), "cuda": TrainingPlan(256, 64, 6000)}
     contextual = 40.0
     """Weight of the reconstruction beside the adversarial loss."""
 

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from mad_core.errors import InputError
-from mad_core.scorers.multimodal.loading import Loaded
+from mad_core.scorers.multimodal.loading import LoadedModel
 from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE, Conversation
 from mad_core.scorers.multimodal.readout import SCORES, ScoreTrie
 from mad_core.scorers.multimodal.showing import Question
@@ -139,7 +139,7 @@ class Asker:
         Whether the common part is computed once; decided by the first question.
     """
 
-    def __init__(self, loaded: Loaded, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, loaded: LoadedModel, check: Callable[[], None] = lambda: None) -> None:
         self.loaded, self.check = loaded, check
         self.model, self.processor = loaded.model, loaded.processor
         self.tokenizer = getattr(loaded.processor, "tokenizer", loaded.processor)

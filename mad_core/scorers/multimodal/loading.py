@@ -32,7 +32,7 @@ _WITHOUT_FASTER_KERNEL = _WithoutFasterKernel()
 
 
 @dataclass
-class Loaded:
+class LoadedModel:
     """A model with its processor, ready to be asked.
 
     Parameters
@@ -64,7 +64,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def load(model: str, quantisation: str, device: str) -> Loaded:
+def load(model: str, quantisation: str, device: str) -> LoadedModel:
     """Load a model.
 
     Parameters
@@ -102,7 +102,7 @@ def load(model: str, quantisation: str, device: str) -> Loaded:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         failure = None if is_out_of_memory(error) else error
     else:
-        return Loaded(network.eval(), processor, device, chosen, folder)
+        return LoadedModel(network.eval(), processor, device, chosen, folder)
     free_memory()
     if failure is None:
         raise WorkError(

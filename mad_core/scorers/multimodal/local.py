@@ -17,14 +17,13 @@ import torch
 
 from mad_core.errors import InputError, WorkError
 from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
-from mad_core.scorers.image_loading import Loaded as Read
-from mad_core.scorers.image_loading import batches, work_ahead
+from mad_core.scorers.image_loading import LoadedImage, batches, work_ahead
 from mad_core.scorers.image_scorer import single_threaded
 from mad_core.scorers.multimodal import models
 from mad_core.scorers.multimodal.asking import Asker, State, Text
-from mad_core.scorers.multimodal.loading import Loaded, free_memory, load
+from mad_core.scorers.multimodal.loading import LoadedModel, free_memory, load
 from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE
-from mad_core.scorers.multimodal.readout import UNPARSED, Expected, Written, expected_score, read_answer
+from mad_core.scorers.multimodal.readout import UNPARSED, ExpectedScore, Written, expected_score, read_answer
 from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, settle
 from mad_core.scorers.out_of_memory import is_out_of_memory
 
@@ -61,7 +60,7 @@ class Answer:
         Why it ended.
     """
 
-    expected: Expected | None
+    expected: ExpectedScore | None
     written: Written | None = None
     reason: str | None = None
     raw: str = ""
@@ -72,7 +71,7 @@ class Answer:
 class Mllm(Scorer):
     """Scores by a local image-text-to-text model."""
 
-    _loaded: Loaded | None = None
+    _loaded: LoadedModel | None = None
     _asker: Asker | None = None
     _owned = True
 
@@ -181,10 +180,10 @@ class Mllm(Scorer):
 
     # -- results --------------------------------------------------------------------------------
 
-    def _unreadable(self, one: Read[Question]) -> Scored:
+    def _unreadable(self, one: LoadedImage[Question]) -> Scored:
         return Scored.failed(one.item.image_id, "unreadable", one.error or "The image cannot be read.")
 
-    def _scored(self, one: Read[Question], answer: Answer, seconds: float) -> Scored:
+    def _scored(self, one: LoadedImage[Question], answer: Answer, seconds: float) -> Scored:
         question = one.value
         assert question is not None
         self._counts["images"] += 1
@@ -241,21 +240,21 @@ class Mllm(Scorer):
             loaded.close()
 
 
-def _expected(log_probabilities: np.ndarray) -> Expected | None:
+def _expected(log_probabilities: np.ndarray) -> ExpectedScore | None:
     try:
         return expected_score(log_probabilities)
     except ValueError:
         return None
 
 
-def _cued_answer(expected: Expected | None, line: Text, reason: Text) -> Answer:
+def _cued_answer(expected: ExpectedScore | None, line: Text, reason: Text) -> Answer:
     first = SCORE_CUE + line.text.rstrip()
     raw = f"{first}\n{REASON_CUE}{reason.text.strip()}"
     written = read_answer(first)  # a line that goes on and on is no number that was cut off
     return Answer(expected, written, reason.text.strip(), raw, line.tokens + reason.tokens, reason.finish)
 
 
-def _plain_answer(expected: Expected | None, text: Text) -> Answer:
+def _plain_answer(expected: ExpectedScore | None, text: Text) -> Answer:
     written = read_answer(text.text, text.finish)
     return Answer(expected, written, written.reason, text.text, text.tokens, text.finish)
 

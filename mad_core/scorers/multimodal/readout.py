@@ -42,7 +42,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedScore:
     """The score a model expects.
 
     Parameters
@@ -64,7 +64,7 @@ class Expected:
     distribution: np.ndarray
 
 
-def expected_score(log_probabilities: np.ndarray) -> Expected:
+def expected_score(log_probabilities: np.ndarray) -> ExpectedScore:
     """The expectation over all scores.
 
     Parameters
@@ -89,10 +89,10 @@ def expected_score(log_probabilities: np.ndarray) -> Expected:
     return _expected(distribution, min(1.0, mass))
 
 
-def _expected(distribution: np.ndarray, mass: float) -> Expected:
+def _expected(distribution: np.ndarray, mass: float) -> ExpectedScore:
     values = np.arange(SCORES)
     mean = float(distribution @ values)
-    return Expected(mean, math.sqrt(float(distribution @ (values - mean) ** 2)), mass, distribution)
+    return ExpectedScore(mean, math.sqrt(float(distribution @ (values - mean) ** 2)), mass, distribution)
 
 
 class ScoreTrie:
@@ -393,7 +393,7 @@ def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 # -- what a server's top tokens say -------------------------------------------------------------
 
 
-def expected_from_top_logprobs(content: Sequence[Mapping[str, Any]]) -> Expected | None:
+def expected_from_top_logprobs(content: Sequence[Mapping[str, Any]]) -> ExpectedScore | None:
     """An approximate expectation from the most probable tokens at the place of the written score.
 
     Servers name a few alternatives a token, along the answer that was written. Alternatives that hold a

@@ -20,7 +20,7 @@ from mad_core.errors import InputError
 from mad_core.metrics.intervals import counted_c_index, stratified_counts
 from mad_core.metrics.names import headline
 from mad_core.runs.parts import kind_of
-from mad_core.scorers.hybrid import LABELLED, WEIGHTS, Scale
+from mad_core.scorers.hybrid import LABELLED, WEIGHTS, ScoreScale
 from mad_core.studies.estimates import Estimate, of_subset, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import sample_of
@@ -125,7 +125,7 @@ def standardised(table: pd.DataFrame) -> pd.DataFrame:
         for column, least in (("detector", None), ("mllm", 1.0)):
             values = calm[column].to_numpy(dtype=np.float64)
             floor = 1e-9 * max(1e-3, float(np.abs(values).max())) if least is None else least
-            scale = Scale.of(values, floor)
+            scale = ScoreScale.of(values, floor)
             own[column] = [scale.standard(float(score)) for score in own[column]]
         parts.append(own)
     return pd.concat(parts, ignore_index=True)

@@ -33,7 +33,7 @@ from mad_core.scorers.multimodal.endpoint.client import (
     messages,
 )
 from mad_core.scorers.multimodal.endpoint.fleet import Fleet
-from mad_core.scorers.multimodal.readout import REFUSED, Expected, Written, expected_from_top_logprobs, read_answer
+from mad_core.scorers.multimodal.readout import REFUSED, ExpectedScore, Written, expected_from_top_logprobs, read_answer
 from mad_core.scorers.multimodal.showing import Question, Showing, settle
 from mad_core.settings import Settings
 
@@ -239,12 +239,12 @@ class Endpoint(Scorer):
         return scored
 
 
-def _expectation(reply: Reply) -> Expected | None:
+def _expectation(reply: Reply) -> ExpectedScore | None:
     expected = expected_from_top_logprobs(reply.content)
     return expected if expected is not None and expected.mass >= LEAST_MASS else None
 
 
-def _detail(reply: Reply, written: Written, expected: Expected | None) -> dict[str, Any]:
+def _detail(reply: Reply, written: Written, expected: ExpectedScore | None) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "score_from": "expected" if expected else "written",
         "expected": expected.mean if expected else None,
