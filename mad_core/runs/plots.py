@@ -22,7 +22,7 @@ RANK = "percentile rank within its subset"
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PlotView:
     """What is drawn: the images of a run, in a theme, and the one image that is marked, if any.
 
     Raw scores of different subsets are never pooled: of several subsets the ranks within each are drawn.
@@ -46,20 +46,20 @@ class View:
         return rows["score"], "anomaly score"
 
 
-def raincloud(view: View) -> go.Figure:
+def raincloud(view: PlotView) -> go.Figure:
     scores, label = view.scores
     ids, paths = view.rows["image_id"].tolist(), view.rows["path"].tolist()
     common: dict[str, Any] = {"level_names": view.names, "theme": view.theme, "score_label": label}
     return figures.raincloud(view.rows["level"], scores, ids, hover=paths, highlight=view.image, **common)
 
 
-def matrix(view: View) -> go.Figure:
+def matrix(view: PlotView) -> go.Figure:
     rows = view.rows
     shares, levels, counts = mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
     return figures.inversion_matrix(shares, levels, counts=counts, level_names=view.names, theme=view.theme)
 
 
-def strip(view: View) -> go.Figure:
+def strip(view: PlotView) -> go.Figure:
     scores, label = view.scores
     marked = scores[view.rows["image_id"] == view.image].tolist()
     return figures.score_strip(
@@ -73,7 +73,7 @@ def strip(view: View) -> go.Figure:
     )
 
 
-def intervals(view: View) -> go.Figure:
+def intervals(view: PlotView) -> go.Figure:
     found = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
     parts = {"all subsets" if found["subsets"] else "all images": found, **found["subsets"]}
     random = found["reference"]["c_index_random_severity"]
@@ -85,13 +85,13 @@ def intervals(view: View) -> go.Figure:
     return figures.metric_intervals(rows, reference=reference, x_title="C-index", theme=view.theme)
 
 
-def levels(view: View) -> go.Figure:
+def levels(view: PlotView) -> go.Figure:
     counts: Any = view.rows.groupby(["subset", "level"]).size()
     counts = counts.rename("n").reset_index().assign(split="test")
     return figures.level_counts(counts, level_names=view.names, theme=view.theme)
 
 
-PLOTS: Mapping[str, Callable[[View], go.Figure]] = {
+PLOTS: Mapping[str, Callable[[PlotView], go.Figure]] = {
     "raincloud": raincloud,
     "matrix": matrix,
     "strip": strip,
@@ -126,7 +126,7 @@ def plot(
         rows = rows[rows["subset"] == subset]
     if image is not None and image not in set(rows["image_id"]):
         raise InputError(f"No test image of this run has the id '{image}'; its table lists them as image_id.")
-    figure = PLOTS[name](View(rows, store.dataset_info(store.run(run_id).dataset_id).card, theme, image))
+    figure = PLOTS[name](PlotView(rows, store.dataset_info(store.run(run_id).dataset_id).card, theme, image))
     return figure.update_layout(paper_bgcolor=chrome(theme).page, plot_bgcolor=chrome(theme).page)
 
 
