@@ -1,8 +1,10 @@
 """The engine in a notebook: load a dataset, score it, measure; through the same store as the app.
 
 >>> import mad_core as mad
->>> run = mad.score("demo", "filterbank", subsets=["plate"], limit=40)
->>> run.metrics()["c_index"]
+>>> round(mad.evaluate([0, 0, 1, 2], [0.1, 0.3, 0.2, 0.9], draws=0)["kendall_tau_b"], 3)
+0.548
+
+``mad.score("demo", "filterbank", subsets=["plate"], limit=40).metrics()`` fits, scores and measures.
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""The package as a stranger installs it: a wheel in an empty environment, bare, far from the checkout."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_MEGABYTES = 400
+MOST_SECONDS = 1.0
+
+USE = """
+import sys, time
+begun = time.process_time()  # other work on this machine does not count
+import mad_core as mad
+metrics = mad.evaluate([0, 0, 1, 2], [0.1, 0.3, 0.2, 0.9])
+seconds = time.process_time() - begun
+from mad_core.assets import app_script, asset
+from mad_core import figures
+assert asset("rubrics", "general.yaml").is_file() and asset("mllm", "config.json").is_file()
+assert app_script().is_file() and (app_script().parent / ".streamlit" / "config.toml").is_file()
+assert figures.raincloud([0, 1], [0.1, 0.2], ["a", "b"], level_names={}, theme="light").to_json()
+assert not {"torch", "streamlit", "scipy", "pyarrow"} & set(sys.modules)
+print(metrics["c_index"], seconds)
+"""
+
+
+def run(*command: object, cwd: Path, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "MAD_HOME": str(cwd / "home"), **environment}
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=variables, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout[-2000:] + done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built from a copy: a build leaves folders behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if files.returncode:
+        pytest.skip("this is no git checkout")
+    for name in filter(None, files.stdout.split("\0")):
+        if not name.startswith("tests/") and (ROOT / name).is_file():
+            target = folder / "source" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, "."]
+    done = subprocess.run([str(part) for part in pip], cwd=folder / "source", capture_output=True, text=True)
+    if done.returncode and "setuptools" in done.stderr:
+        pytest.skip("building needs setuptools 77 or later")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return next(folder.glob("*.whl"))
+
+
+def test_a_wheel_holds_app_pages_and_assets(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(["git", "ls-files", "pages", "assets"], cwd=ROOT, capture_output=True, text=True)
+    wanted = [n for n in tracked.stdout.split() if not n.startswith("assets/screenshots") and (ROOT / n).is_file()]
+    moved = {"pages": "mad_core/_app/pages", "assets": "mad_core/_assets"}
+    placed = {re.sub(r"^\w+", lambda found: moved[found[0]], name) for name in wanted}
+    assert placed <= names
+    assert {"mad_core/_app/app.py", "mad_core/_app/.streamlit/config.toml", "mad_core/py.typed"} <= names
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
+
+
+def test_the_whole_is_made_of_its_parts() -> None:
+    """``requirements.txt`` and the extra ``all`` are the same; no range is written twice."""
+    dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]
+    extras = dynamic["optional-dependencies"]
+    whole = set(re.findall(r"^-r (\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    assert whole == {*extras["all"]["file"], *dynamic["dependencies"]["file"]}
+    assert {file for name in ("audit", "parquet", "detectors", "mllm", "app") for file in extras[name]["file"]} == set(
+        extras["all"]["file"]
+    )
+    parts = sorted((ROOT / "requirements").glob("*.txt"))
+    lines = [line for part in parts for line in part.read_text(encoding="utf-8").splitlines() if line[:1].isalpha()]
+    names = [re.split(r"[\[<>=;]", line)[0] for line in lines]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_bare_package_is_small_and_enough(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    installing = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel]
+    done = subprocess.run([str(part) for part in installing], capture_output=True, text=True)
+    if done.returncode and re.search("No matching distribution|connection|resolution|timed out", done.stderr):
+        pytest.skip("the package index does not answer")
+    assert done.returncode == 0, done.stderr[-3000:]
+    size = sum(path.lstat().st_size for path in (tmp_path / "venv").rglob("*") if path.is_file())
+    assert size < MOST_MEGABYTES * 1e6
+    run(python, "-c", USE, cwd=tmp_path)
+    index, seconds = run(python, "-c", USE, cwd=tmp_path).stdout.split()
+    assert float(index) == 0.8 and float(seconds) < MOST_SECONDS
+    for level in (0, 1, 2):
+        (tmp_path / "parts" / f"level_{level}").mkdir(parents=True)
+        Image.new("RGB", (32, 32), (level * 90, 40, 40)).save(tmp_path / "parts" / f"level_{level}" / "a.png")
+    mad = tmp_path / "venv" / "bin" / "mad"
+    assert '"2": 1' in run(mad, "check", "parts", "--json", cwd=tmp_path).stdout
+    (tmp_path / "scores.csv").write_text("Path,Severity,Anomaly Score\na.png,0,0.1\nb.png,1,0.4\nc.png,2,0.9\n")
+    assert "C-index" in run(mad, "evaluate", "scores.csv", cwd=tmp_path).stdout
+    for command, extra in (("score parts", "detectors"), ("score parts --scorer mllm", "mllm"), ("app", "app")):
+        said = run(mad, *command.split(), cwd=tmp_path, status=1).stderr
+        assert f'pip install "mad-inspector[{extra}]"' in said and "Traceback" not in said
