@@ -189,7 +189,7 @@ def test_the_shipped_model_is_asked_in_every_way_and_what_is_kept_is_not_asked_a
         "without image",
     ]
     assert steps[-1] == (21, 21) and len(store.runs(dataset_id)) == 1
-    monkeypatch.setattr("mad_core.studies.scoring.otherwise", None)  # asking again would fail
+    monkeypatch.setattr("mad_core.studies.scoring.scorer_with", None)  # asking again would fail
     assert run(work).to_json() == found.to_json()
 
 

@@ -67,7 +67,7 @@ def test_cuts_are_placed_on_calibration_images_and_measured_on_all_test_images(
     truth = {i: np.load(p).mean() for i, p in zip(numbers.table["image_id"], numbers.table["path"], strict=True)}
     offset = {round(s - truth[i], 9) for i, s in zip(table["image_id"], table["score"], strict=True)}
     assert len(table) == 15 and len(offset) == 1  # the fit on the same normals for all of them
-    monkeypatch.setattr(calibration, "fitted", None)  # scoring again would fail
+    monkeypatch.setattr(calibration, "fitted_scorer", None)  # scoring again would fail
     assert run(work).to_json() == finding.to_json()
     store.cancel_run(made.id)
     store.request_run(RunRequest(work.dataset_id, "toy", made.parameters), force=True)

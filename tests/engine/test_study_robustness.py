@@ -142,7 +142,7 @@ def test_end_to_end_and_what_is_kept_is_not_scored_again(
     assert len(found.tables["curves"]) == 1 + 2 * 3
     steps = found.facts["example"]["steps"]
     assert len(steps) == 7 and all(step["image"].startswith("data:image/webp") and step["maps"] for step in steps)
-    monkeypatch.setattr("mad_core.studies.scoring.fitted", None)  # a second scoring would fail
+    monkeypatch.setattr("mad_core.studies.scoring.fitted_scorer", None)  # a second scoring would fail
     again = run(work)
     assert again.to_json() == found.to_json()
 
