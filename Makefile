@@ -5,13 +5,16 @@ BIN := .venv/bin
 PORT ?= 8501
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app setup test test-hard lint bench audit clean browser dev
+# MAD_PINNED=1: the exact versions that were tested, checked by their digests, for those who serve.
+READY := .venv/ready$(if $(filter 1,$(MAD_PINNED)),-pinned)
+
+.PHONY: app setup test test-hard lint bench audit pin clean browser dev
 
 app: setup
 	@$(BIN)/python -m mad_core demo
 	@$(BIN)/streamlit run app.py --server.port $(PORT)
 
-setup: .venv/ready
+setup: $(READY)
 
 # Files side by side, one for each processor, each with one thread.
 test: dev browser
@@ -37,6 +40,11 @@ audit: setup
 	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install -q "pip-audit>=2.10,<3"; }
 	@$(BIN)/python -m tools.vulnerable .venv-audit/bin/pip-audit
 
+# Exact versions of this environment, with digests, into constraints.txt; needs the network. Run the tests before.
+pin: setup
+	@test -x .venv-pin/bin/uv || { $(PYTHON) -m venv .venv-pin && .venv-pin/bin/python -m pip install -q "uv>=0.9,<1"; }
+	@$(BIN)/python -m tools.pin .venv-pin/bin/uv
+
 dev: .venv/dev
 
 .venv/bin/python:
@@ -46,6 +54,11 @@ dev: .venv/dev
 .venv/ready: requirements.txt $(wildcard requirements/*.txt) | .venv/bin/python
 	@echo "Installing what the app needs into .venv (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install -q -r requirements.txt
+	@touch $@
+
+.venv/ready-pinned: constraints.txt | .venv/bin/python
+	@echo "Installing the tested versions into .venv (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install -q --require-hashes -r constraints.txt
 	@touch $@
 
 .venv/dev: $(wildcard requirements-*.txt) .venv/ready
@@ -60,4 +73,4 @@ browser:
 	echo "Chromium is not here: the browser tests will skip (Debian: apt-get install chromium)." >&2
 
 clean:
-	@rm -rf .venv .venv-audit .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-audit .venv-pin .pytest_cache .ruff_cache .hypothesis
