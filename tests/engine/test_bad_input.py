@@ -5,12 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mad_core.audit.events import event_from_json
@@ -139,6 +144,50 @@ def test_a_small_parquet_file_of_many_rows_is_refused(tmp_path: Path) -> None:
     one.assign(level=np.int8(1)).to_parquet(path)
     with pytest.raises(InputError, match=r"list\.parquet has 6,000,000 rows"):
         read_rows(path)
+
+
+LONG_TEXT = """
+import resource, sys
+from pathlib import Path
+from mad_core.datasets.readers.tables import read_rows
+from mad_core.errors import InputError
+import pyarrow.parquet
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(len(read_rows(Path(sys.argv[1]))))
+except InputError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def long_text(path: Path, column: str, rows: int = 20_000, **how: Any) -> Path:
+    """A table in which one text of a megabyte stands in every row, in a few kilobytes."""
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 1_000_000]))
+    columns = {"path": pa.array([f"{i}.png" for i in range(rows)]), "level": pa.array(np.ones(rows)), column: long}
+    pq.write_table(pa.table(columns), path, compression="zstd", **how)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("note", "20000"), ("path", "hold more than 500 MB"), ("defect", "hold more than 500 MB")],
+)
+def test_one_text_in_20000_rows_takes_little_memory(tmp_path: Path, column: str, said: str) -> None:
+    path = long_text(tmp_path / "list.parquet", column)
+    assert path.stat().st_size < 1_000_000
+    done = subprocess.run([sys.executable, "-c", LONG_TEXT, str(path)], capture_output=True, text=True, check=True)
+    answer, megabytes = done.stdout.splitlines()
+    assert said in answer and int(megabytes) < 300
+
+
+def test_a_parquet_file_of_lists_or_without_known_columns_is_a_sentence(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": [["a.png"]], "level": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"what": ["a.png"], "how": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="not plain values"):
+        read_rows(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="its columns are"):
+        read_rows(tmp_path / "b.parquet")
 
 
 def test_a_name_of_half_a_character_is_refused() -> None:

@@ -25,6 +25,7 @@ from mad_core.errors import InputError
 from mad_core.scorefiles import MAX_BYTES, MOST_COLUMNS, MOST_ROWS, columns_in_words, read_table, resolve_columns
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
+_BATCH_ROWS = 1_024
 _TEMPLATE = "_template"
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
@@ -171,19 +172,59 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file; a few bytes of it may stand for any number of rows, so its own counts are looked at first."""
+    """The known columns of a Parquet file, all names where these are not there; a few bytes may stand for any amount.
+
+    Its own counts are looked at first, then what each batch really holds.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            facts = file.metadata
-            rows, columns = facts.num_rows, facts.num_columns
-            size = sum(facts.row_group(k).total_byte_size for k in range(facts.num_row_groups))
-            if rows <= MOST_ROWS and columns <= MOST_COLUMNS and size <= MAX_BYTES:
-                return file.read().to_pandas().astype(object)
+        with pq.ParquetFile(path, memory_map=True) as file:
+            names = file.schema_arrow.names
+            texts = [
+                f.name for f in file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
+            ]
+            rows = file.metadata.num_rows
+        if rows > MOST_ROWS or len(names) > MOST_COLUMNS:
+            raise InputError(
+                f"{path} has {rows:,} rows in {len(names):,} columns, too much for a list of images; split it."
+            )
+        wanted = list(resolve_columns(names).values())
+        if not wanted:
+            return pd.DataFrame(columns=names)
+        with pq.ParquetFile(path, memory_map=True, read_dictionary=texts) as file:
+            return _counted(path, file.iter_batches(_BATCH_ROWS, columns=wanted), wanted)
+    except InputError:
+        raise
     except Exception as error:  # Arrow raises nearly anything for a file that is broken
         raise InputError(f"{path} is not readable as parquet: {str(error)[:120].strip('. ')}.") from None
-    raise InputError(f"{path} has {rows:,} rows in {columns:,} columns, too much for a list of images; split it.")
+
+
+def _counted(path: Path, batches: Iterable[Any], wanted: Sequence[str]) -> pd.DataFrame:
+    """Batches of a Parquet file as one table; what they hold is counted before it is unfolded."""
+    parts, left = [], MAX_BYTES
+    for batch in batches:
+        left -= sum(_unfolded_bytes(batch.column(name)) for name in wanted)
+        if left < 0:
+            raise InputError(
+                f"The known columns of {path} hold more than {MAX_BYTES / 1e6:.0f} MB, too much for a list of images."
+            )
+        parts.append(batch.select(list(wanted)).to_pandas().astype(object))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=wanted)
+
+
+def _unfolded_bytes(column: Any) -> int:
+    """Bytes of a column once each row has its own value; a text that many rows share is kept once until then."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_nested(column.type):
+        raise InputError("A column of paths, levels or names holds lists or structures, not plain values.")
+    if not pa.types.is_dictionary(column.type):
+        return column.nbytes + len(column)
+    lengths = pc.binary_length(column.dictionary)
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0) + len(column)
 
 
 def _records(text: str) -> list[Any]:
