@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MOST_PARTS = 40
@@ -23,6 +26,58 @@ def fits(relative: str) -> bool:
         and max(map(len, parts)) <= LONGEST_NAME
         and sum(map(len, parts)) + len(parts) <= LONGEST_PATH
     )
+
+
+def folder_named(text: str) -> Path | None:
+    """The folder that a text names; None where it names none, whatever its shape."""
+    path = _named(text)
+    return path if path is not None and _is(path, stat.S_ISDIR) else None
+
+
+def file_named(text: str) -> Path | None:
+    """The plain file that a text names; None where it names none, whatever its shape."""
+    path = _named(text)
+    return path if path is not None and _is(path, stat.S_ISREG) else None
+
+
+def _named(text: str) -> Path | None:
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):  # the home of nobody
+        return None
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):  # not there, too long, a character that no path has
+        return False
+
+
+def keep_private() -> None:
+    """Let what this process makes from now on be for its owner alone."""
+    os.umask(0o077)
+
+
+@contextlib.contextmanager
+def shared_files() -> Iterator[None]:
+    """What is made meanwhile may be read by others of this machine: datasets outside the store's own folder."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or everything on the disk of a folder, to where a power cut does not take it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        whole_disk = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if path.is_dir() else None
+        if whole_disk is None or whole_disk(handle) != 0:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def spare_bytes(folder: Path) -> int:

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from mad_core.errors import UnavailableError
+from mad_core.machine.child_environment import secrets_apart
 
 NEEDS = "MAD_EXECUTOR=ray needs Ray: pip install -r requirements-ray.txt"
 ACTORS = "MAD_RAY_ACTORS"
@@ -36,7 +37,10 @@ def connected() -> Any:
     if threading.current_thread() is threading.main_thread():
         handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(address=address, namespace="mad-inspector", log_to_driver=False, logging_level=logging.ERROR, **own)
+        with secrets_apart():  # the processes of a cluster of our own inherit what is there
+            ray.init(
+                address=address, namespace="mad-inspector", log_to_driver=False, logging_level=logging.ERROR, **own
+            )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnavailableError(f"The Ray cluster at {address or 'this machine'} does not answer: {reason}") from None

@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mad_core.errors import UnavailableError, WorkError
+from mad_core.machine.child_environment import of_program
 
 KINDS = ("svg", "png")
 WIDTH, HEIGHT, SCALE = 760, 400, 2
@@ -101,7 +102,7 @@ def _drawn(browser: str, page: Path) -> list[dict[str, str]]:
     root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     command = [browser, *_ARGUMENTS, *root, f"--user-data-dir={page.parent / 'profile'}", page.as_uri()]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL, env=of_program())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WorkError(f"The browser {browser} did not draw the figures: {type(error).__name__}.") from None
     made = re.search(r'<pre id="made">(.+?)</pre>', done.stdout.decode("utf-8", "replace"), re.DOTALL)

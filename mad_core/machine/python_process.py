@@ -13,6 +13,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+from mad_core.machine.child_environment import without_secrets
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,11 +36,12 @@ def start_python(
     module : str
     *arguments : str
     environment : dict, optional
-        Variables to set on top of this process's own.
+        Variables to set on top of this process's own, of which none may be secret
+        (:func:`~mad_core.machine.child_environment.of_worker` names those of a worker).
     **how
         Passed on to :class:`subprocess.Popen`.
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
+    variables = {**without_secrets(), "PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
     let_threads_sleep(variables)
     return subprocess.Popen([sys.executable, "-m", module, *arguments], env=variables, **how)

@@ -24,6 +24,8 @@ from typing import Any
 from mad_core.assets import asset
 from mad_core.errors import InputError, UnavailableError
 from mad_core.extras import installed
+from mad_core.machine.child_environment import of_program
+from mad_core.paths import folder_named
 
 SHIPPED = "shipped"
 SHIPPED_FOLDER = asset("mllm")
@@ -32,6 +34,8 @@ CARDS = (8, 16, 24, 80)
 """Memory of common graphics cards, GB."""
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*")
 """What is fetched of a model: weights as safetensors and plain text; never pickles, never code."""
+MOST_JSON_BYTES = 8_000_000
+"""Of one JSON file of a model, and of the header of a file of weights."""
 _BYTES = {"4bit": 0.56, "8bit": 1.06, "bf16": 2.0, "fp32": 4.0}
 """Bytes a parameter of a quantised layer; the scales of 4-bit blocks are in it."""
 _TRAINED = "trained with severity labels on generated images"
@@ -166,8 +170,8 @@ def locate(model: str) -> Path | None:
     if model == SHIPPED:
         return SHIPPED_FOLDER if (SHIPPED_FOLDER / "config.json").is_file() else None
     if model not in KNOWN:
-        folder = Path(model).expanduser()
-        if folder.is_dir():
+        folder = folder_named(model)
+        if folder is not None:
             return folder
         if not _is_hub_id(model):
             return None
@@ -211,7 +215,8 @@ def _missing(model: str) -> str:
         )
     if model not in KNOWN and not _is_hub_id(model):
         return (
-            f"'{model}' is no model: give a folder with config.json and safetensors files, owner/name on the Hub, "
+            f"'{model[:200]}' is no model: give a folder with config.json and safetensors files, "
+            "owner/name on the Hub, "
             f"or one of {', '.join((SHIPPED, *KNOWN))}."
         )
     known = KNOWN.get(model)
@@ -240,6 +245,9 @@ def _unusable(folder: Path) -> str | None:
             f"The model in {folder} is of the type '{family}', which is none that takes images and text and answers; "
             "take an image-text-to-text model such as qwen3-vl-4b."
         )
+    kernel = _hub_kernel(config)
+    if kernel:
+        return f"The model in {folder} wants code of the Hub, '{kernel[:80]}', which is never run; take another model."
     quantised = config.get("quantization_config")
     method = quantised.get("quant_method", "bitsandbytes") if isinstance(quantised, dict) else "bitsandbytes"
     if method != "bitsandbytes":
@@ -258,6 +266,18 @@ def _unusable(folder: Path) -> str | None:
         return f"{absent[0][:80]} of the model in {folder} is missing: the fetch was cut off; fetch it again."
     if not _has_chat_template(folder):
         return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
+    return None
+
+
+def _hub_kernel(config: Mapping[str, Any]) -> str | None:
+    """Code of the Hub that a model's configuration, or a part of it, names as an implementation."""
+    waiting: list[Mapping[str, Any]] = [config]
+    for part in waiting:  # grows meanwhile
+        for name, value in part.items():
+            named = list(value.values()) if isinstance(value, dict) else [value]
+            if name.endswith("_implementation") and (found := [n for n in named if isinstance(n, str) and "/" in n]):
+                return found[0]
+            waiting += [value] if isinstance(value, dict) else []
     return None
 
 
@@ -282,11 +302,28 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a model says; nothing where it cannot be read or is longer than any such file is."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        if not path.is_file():  # a pipe would never end
+            return {}
+        with path.open("rb") as file:
+            return _mapping(file.read(MOST_JSON_BYTES + 1))
+    except OSError:
         return {}
-    return data if isinstance(data, dict) else {}
+
+
+def _mapping(data: bytes) -> dict[str, Any]:
+    if len(data) > MOST_JSON_BYTES:
+        return {}
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e12 else 0.0
 
 
 # -- memory -------------------------------------------------------------------------------------
@@ -317,7 +354,7 @@ def folder_need(folder: Path, quantisation: str) -> float:
     width = _stored_width(folder)
     billions = total / width
     copies = 1 if config.get("tie_word_embeddings", text.get("tie_word_embeddings", True)) else 2
-    embeddings = copies * float(text.get("vocab_size") or 0) * float(text.get("hidden_size") or 0) / 1e9
+    embeddings = copies * _number(text.get("vocab_size")) * _number(text.get("hidden_size")) / 1e9
     return _need(billions, min(billions, embeddings + 0.06 * billions), quantisation)
 
 
@@ -327,10 +364,10 @@ def _stored_width(folder: Path) -> float:
     try:
         with weight_files(folder)[0].open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, 50_000_000)))
-    except (OSError, ValueError, IndexError, struct.error):
+            header = _mapping(file.read(min(length, MOST_JSON_BYTES + 1)))
+    except (OSError, IndexError, struct.error):
         return 2.0
-    kinds = [entry["dtype"] for name, entry in header.items() if name != "__metadata__"]
+    kinds = [str(entry.get("dtype")) for entry in header.values() if isinstance(entry, dict) and "dtype" in entry]
     return float(max((widths.get(kind, 2) for kind in kinds), default=2))
 
 
@@ -375,7 +412,7 @@ def _driver_memory() -> tuple[float, ...]:
         return ()
     try:
         query = [command, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-        done = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True)
+        done = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True, env=of_program())
         return tuple(float(line) * 2**20 / 1e9 for line in done.stdout.split())
     except (OSError, ValueError, subprocess.SubprocessError):
         return ()
@@ -463,7 +500,7 @@ def identity(folder: Path) -> dict[str, str]:
 def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
     """Models that a scorer with these parameters takes from the Hub."""
     model = str(parameters.get("model", SHIPPED))
-    if scorer_id != "mllm" or model == SHIPPED or (model not in KNOWN and Path(model).expanduser().is_dir()):
+    if scorer_id != "mllm" or model == SHIPPED or (model not in KNOWN and folder_named(model)):
         return []
     return [model]
 

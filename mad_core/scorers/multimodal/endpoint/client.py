@@ -33,6 +33,7 @@ RAW_CHARACTERS = 4000
 GRACE_SECONDS = 60.0
 """For the pauses between the attempts of one request, beyond the attempts themselves."""
 TIMEOUT, SERVER_ERROR = "timeout", "server-error"
+_OPENAI = "api.openai.com"
 _SAID = 300
 _NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What reading a body raises that is not the JSON document it should be."""
@@ -143,6 +144,9 @@ class Client:
             self._openai = AsyncOpenAI(
                 api_key=key or "none", base_url=address.url, timeout=timeout, max_retries=retries, http_client=http
             )
+            if address.host.partition(":")[0] != _OPENAI:  # its library takes these from the environment
+                self._openai.organization = self._openai.project = None
+            self._openai.admin_api_key = None
         except Exception as error:  # its library for URLs has errors of its own
             raise InputError(f"MAD_ENDPOINT_URL cannot be used as an address: {str(error)[:200]}.") from None
 
