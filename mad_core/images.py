@@ -9,12 +9,16 @@ of the range 0-1 are multiplied by 255, transparency lies on black.
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import stat
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,6 +29,8 @@ from mad_core.settings import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm"})
+CHANGED = "changed-file"
+_PROC = Path("/proc/self/fd")
 _ORIENTATION = 0x0112
 _START_OF_SCAN, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"  # within a scan neither can stand
 _JPEG_TAIL = 65_536
@@ -40,12 +46,52 @@ _TURNS = {
 """What brings an image of each EXIF orientation upright; from 5 on width and height change places."""
 
 
+PIXELS_IN_FLIGHT = 150_000_000
+"""Of all images that a process decodes at once; one image at least."""
+STRIP_PIXELS = 500_000
+_MAKING = tuple(threading.Lock() for _ in range(256))
+"""One of them is held while a thumbnail is made."""
+T = TypeVar("T")
+
+
 class ImageError(InputError):
-    """An image cannot be used; ``kind`` is ``missing-file``, ``unreadable`` or ``too-large``."""
+    """An image cannot be used; ``kind`` is ``missing-file``, ``unreadable``, ``too-large`` or ``changed-file``."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
         self.kind = kind
+
+
+class _Budget:
+    """So many pixels may be in flight at once; whoever wants more waits, first come, first served.
+
+    A thread that holds some gets further ones at once: it would wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self._turn, self._changed, self._mine = threading.Lock(), threading.Condition(), threading.local()
+        self._taken = 0
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        if getattr(self._mine, "holds", False):
+            yield
+            return
+        pixels = min(pixels, PIXELS_IN_FLIGHT)
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._taken + pixels <= PIXELS_IN_FLIGHT)
+            self._taken += pixels
+        self._mine.holds = True
+        try:
+            yield
+        finally:
+            self._mine.holds = False
+            with self._changed:
+                self._taken -= pixels
+                self._changed.notify_all()
+
+
+_IN_FLIGHT = _Budget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +111,7 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     ImageError
         If the file is missing, no image of a known format, or has more than ``max_pixels`` pixels.
     """
-    with at_hand(path) as file, _opened(file, max_pixels) as image:
+    with at_hand(path) as file, _opened(file, file, max_pixels) as image:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
@@ -86,11 +132,12 @@ def inspect(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     with at_hand(path) as file:
         info = probe(file, max_pixels=max_pixels)
         if not _whole(file, info.format):
-            _decoded(file, max_pixels)
+            with _IN_FLIGHT.taken(info.width * info.height):
+                _decoded(file, file, max_pixels)
         return info
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = "") -> np.ndarray:
     """Decode an image.
 
     Returns
@@ -100,20 +147,46 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises
     ------
     ImageError
-        As :func:`probe`, or if the file is cut off or holds no finite pixel.
+        As :func:`probe`, or if the file is cut off, holds no finite pixel, or not the bytes of ``content_hash``.
     """
-    with at_hand(path) as file:
-        return np.asarray(_decoded(file, max_pixels))
+    return with_image(path, _itself, max_pixels=max_pixels, content_hash=content_hash)
+
+
+def with_image(
+    path: Path, use: Callable[[np.ndarray], T], *, max_pixels: int = MAX_PIXELS, content_hash: str = ""
+) -> T:
+    """``use(image)`` of an image as :func:`read_image` gives it, which counts as in flight until then.
+
+    Of all threads of a process, only so many decode and use images at once that these have at most
+    ``PIXELS_IN_FLIGHT`` pixels; the others wait for their turn. The file is opened once: what has the digest
+    ``content_hash``, where one is given, is what is decoded.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`.
+    """
+    with opened_image(path, content_hash) as file, _IN_FLIGHT.taken(file.pixels(max_pixels)):
+        return use(_array(file.decoded(max_pixels)))
+
+
+def _itself(image: np.ndarray) -> np.ndarray:
+    return image
 
 
 def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a mask: bool of shape (H, W), True where any channel is above half its range, or non-zero
     where the mask only holds small label numbers (0, 1, 2 …)."""
-    grey = read_image(path, max_pixels=max_pixels).max(axis=2)
+    with opened_image(path) as file:
+        return file.mask(max_pixels)
+
+
+def _marked(image: np.ndarray) -> np.ndarray:
+    grey = image.max(axis=2)
     return grey > (127 if grey.max() > 32 else 0)
 
 
-def thumbnail(path: Path, folder: Path, longest: int, key: str) -> Path:
+def thumbnail(path: Path, folder: Path, longest: int, key: str, *, content_hash: str = "") -> Path:
     """A small WebP of an image, kept in ``folder`` under ``key`` (the content's digest).
 
     Raises
@@ -123,29 +196,140 @@ def thumbnail(path: Path, folder: Path, longest: int, key: str) -> Path:
     WorkError
         If it cannot be kept.
     """
+    target = thumbnail_path(folder, longest, key)
+    with _MAKING[hash(target) % len(_MAKING)]:  # those who ask meanwhile get the one that is being made
+        if not is_made(target):
+            _make_thumbnail(path, target, longest, content_hash)
+    return target
+
+
+def thumbnail_path(folder: Path, longest: int, key: str) -> Path:
+    """Where :func:`thumbnail` keeps one; no key leads out of the folder."""
     if not key.isalnum():
         key = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-    target = folder / f"{key}-{longest}.webp"
-    if target.exists():
-        return target
-    with at_hand(path) as file:
-        image = _decoded(file, MAX_PIXELS)
+    return folder / f"{key}-{longest}.webp"
+
+
+def is_made(target: Path) -> bool:
+    """Whether there is a thumbnail; one of 0 bytes is what a power cut leaves."""
+    return target.is_file() and target.stat().st_size > 0
+
+
+def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str) -> None:
+    with opened_image(path, content_hash) as file, _IN_FLIGHT.taken(file.pixels(MAX_PIXELS)):
+        image = file.decoded(MAX_PIXELS, 2 * longest)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     building = target.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         image.save(building, "WEBP", quality=85, method=2)
         building.replace(target)
     except OSError as error:
         building.unlink(missing_ok=True)
-        raise WorkError(f"A thumbnail of {path} cannot be kept in {folder}: {error.strerror}.") from error
-    return target
+        raise WorkError(f"A thumbnail of {path} cannot be kept in {target.parent}: {error.strerror}.") from error
 
 
 def content_hash(path: Path) -> str:
     """Digest of a file's bytes, 32 hexadecimal characters."""
     with at_hand(path) as there, there.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return _digest(file)
+
+
+def _digest(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image's file, opened once; what is checked is what is decoded and sent.
+
+    Parameters
+    ----------
+    path : Path
+        As sentences name it.
+    handle : binary file
+    digest : str
+        Of the bytes that it must have; empty where nothing is known.
+    """
+
+    path: Path
+    handle: BinaryIO
+    digest: str = ""
+
+    def check(self) -> None:
+        """See that these are the bytes that were imported.
+
+        Raises
+        ------
+        ImageError
+            ``changed-file``
+        """
+        if self.digest and _digest(self.handle) != self.digest:
+            raise _changed(self.path)
+
+    def format(self) -> str:
+        """The image's format, by its content."""
+        with _opened(self.path, self.handle, MAX_PIXELS) as image:
+            return image.format or ""
+
+    def mask(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+        """As :func:`read_mask`."""
+        with _IN_FLIGHT.taken(self.pixels(max_pixels)):
+            return _marked(_array(self.decoded(max_pixels)))
+
+    def place(self) -> Path:
+        """Where the file that was opened lies, links resolved."""
+        return Path(os.path.realpath(f"/proc/self/fd/{self.handle.fileno()}" if _PROC.exists() else self.path))
+
+    def pixels(self, max_pixels: int) -> int:
+        with _opened(self.path, self.handle, max_pixels) as image:
+            return image.width * image.height
+
+    def decoded(self, max_pixels: int, side: int = 0) -> Image.Image:
+        """As :func:`_decoded`, of the bytes that were imported: the digest before, no change meanwhile."""
+        before = self.state()
+        self.check()
+        image = _decoded(self.path, self.handle, max_pixels, side)
+        if self.digest and self.state() != before:
+            raise _changed(self.path)
+        return image
+
+    def state(self) -> tuple[int, int]:
+        """Size and time of the last change."""
+        facts = os.fstat(self.handle.fileno())
+        return facts.st_size, facts.st_mtime_ns
+
+
+def _changed(path: Path) -> ImageError:
+    return ImageError(CHANGED, f"{path} is not the one that was imported; import the dataset again.")
+
+
+@contextmanager
+def opened_image(path: Path, content_hash: str = "") -> Iterator[ImageFile]:
+    """An image's file, opened.
+
+    Raises
+    ------
+    ImageError
+        If it is missing or no plain file.
+    """
+    with at_hand(path) as file:
+        try:
+            handle = open(file, "rb", opener=_without_waiting)  # noqa: SIM115
+        except FileNotFoundError:
+            raise ImageError("missing-file", f"{file} is not there.") from None
+        except (OSError, ValueError) as error:
+            raise ImageError("unreadable", f"{file} cannot be read as an image ({_why(error, file)}).") from None
+        with handle:
+            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                raise ImageError("unreadable", f"{file} cannot be read as an image (it is no plain file).")
+            yield ImageFile(file, handle, content_hash)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe in its place would wait for somebody who writes."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @contextmanager
@@ -172,11 +356,13 @@ def at_hand(path: Path) -> Iterator[Path]:
         raise ImageError(error.kind, str(error).replace(str(file), address)) from None
 
 
-def _opened(path: Path, max_pixels: int) -> Image.Image:
+def _opened(path: Path, source: Path | BinaryIO, max_pixels: int) -> Image.Image:
+    if not isinstance(source, Path):
+        source.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are checked right below
-            image = Image.open(path, formats=FORMATS)
+            image = Image.open(source, formats=FORMATS)
             image.filename = ""  # else Pillow maps some files into memory, and scrambles rotated TIFFs then
     except FileNotFoundError:
         raise ImageError("missing-file", f"{path} is not there.") from None
@@ -208,17 +394,25 @@ def _whole(path: Path, file_format: str) -> bool:
     return False
 
 
-def _decoded(path: Path, max_pixels: int) -> Image.Image:
-    with _opened(path, max_pixels) as image:
+def _decoded(path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0) -> Image.Image:
+    """An image, upright, 8-bit RGB; with ``side`` made smaller by a whole factor, its longest side not below it.
+
+    At most about eight bytes a pixel are taken at once: what is not RGB yet is converted strip by strip.
+    """
+    with _opened(path, source, max_pixels) as image:
         try:
             image.seek(0)
+            if side:
+                image.draft(None, (side, side))  # of a JPEG only a part is decoded then
             image.load()
             turn = _TURNS.get(_orientation(image))
-            return _rgb(image.transpose(turn) if turn is not None else image, path)
+            plain = _rgb(image, path, max(1, max(image.size) // side) if side else 1)
         except ImageError:
             raise
         except Exception as error:  # decoders of broken files raise nearly anything
             raise ImageError("unreadable", f"{path} cannot be decoded ({_why(error, path)}).") from None
+    del image
+    return plain.transpose(turn) if turn is not None else plain
 
 
 def _orientation(image: Image.Image) -> int:
@@ -232,21 +426,56 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in _TURNS else 1
 
 
-def _rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode == "I":
-        values = np.asarray(image).astype(np.int64)
-        eight = values // 257 if values.max(initial=0) > 255 else values
-        return Image.fromarray(np.clip(eight, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
+def _rgb(image: Image.Image, path: Path, factor: int) -> Image.Image:
+    """An image as 8-bit RGB, reduced by a whole factor."""
+    plain = image.mode == "RGB" and "transparency" not in image.info
+    if plain and factor == 1:
+        return image
+    convert = _from_numbers(image, path) if image.mode.startswith("I") or image.mode == "F" else _eight_bit
+    size = -(-image.width // factor), -(-image.height // factor)
+    made = Image.new("RGB", size)
+    for top, strip in _strips(image, factor):
+        made.paste(convert(strip).reduce(factor), (0, top // factor))
+    return made
+
+
+def _strips(image: Image.Image, step: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """An image in strips of whole lines, a multiple of ``step`` of them, and where each begins."""
+    height = max(1, STRIP_PIXELS // max(1, image.width) // step) * step
+    for top in range(0, image.height, height):
+        yield top, image.crop((0, top, image.width, min(top + height, image.height)))
+
+
+def _eight_bit(strip: Image.Image) -> Image.Image:
+    if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
+        over = strip.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, (0, 0, 0, 255)), over).convert("RGB")
+    return strip.convert("RGB")
+
+
+def _from_numbers(image: Image.Image, path: Path) -> Callable[[Image.Image], Image.Image]:
+    """How strips of an image of 16-bit or floating-point numbers become 8-bit: by the largest number of all."""
+    largest = 0.0
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
         if not np.isfinite(values).all():
             raise ImageError("unreadable", f"{path} holds pixels that are not numbers.")
-        scaled = values * 255 if values.max(initial=0) <= 1 else values / 257 if values.max() > 255 else values
-        return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        over = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", over.size, (0, 0, 0, 255)), over).convert("RGB")
-    return image.convert("RGB")
+        largest = max(largest, float(values.max(initial=0)))
+    if image.mode == "F":
+        scale = 255.0 if largest <= 1 else 1 / 257 if largest > 255 else 1.0
+        return lambda strip: _grey(np.asarray(strip, dtype=np.float64) * scale)
+    return lambda strip: _grey(np.asarray(strip) // (257 if largest > 255 else 1))
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top, strip in _strips(image):
+        pixels[top : top + strip.height] = strip
+    return pixels
 
 
 def _why(error: BaseException, path: Path) -> str:

@@ -261,7 +261,8 @@ def _picture(facts: _Facts, image: Mapping[str, Any]) -> str:
     """The picture as data; a sentence where the file cannot be shown."""
     name = escape(f"{image['subset']} / {image['template_path']}", quote=True)
     try:
-        path = thumbnail(Path(image["path"]), facts.thumbnails, PICTURE, image["content_hash"])
+        digest = image["content_hash"]
+        path = thumbnail(Path(image["path"]), facts.thumbnails, PICTURE, digest, content_hash=digest)
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     except (MadError, OSError):
         return '<div class="none">The image file cannot be shown.</div>'

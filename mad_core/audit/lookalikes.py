@@ -89,7 +89,7 @@ def read_hashes(
         for done, content in enumerate(todo):
             progress(done, len(todo))
             try:
-                small = thumbnail(Path(files[content]), folder, 4 * SIDE, content)
+                small = thumbnail(Path(files[content]), folder, 4 * SIDE, content, content_hash=content)
                 hashes[content] = perceptual_hash(read_image(small))
             except InputError:
                 continue

@@ -42,7 +42,8 @@ class Pictures:
         """
         folder = self.store.settings.thumbnails / dataset_id
         try:
-            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, row["content_hash"]))
+            digest = row["content_hash"]
+            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, digest, content_hash=digest))
         except (MadError, OSError):
             return None
         panels, seen = [plain], []

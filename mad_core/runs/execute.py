@@ -153,10 +153,8 @@ def scorer_context(
     calibration: Sequence[LabelledItem] = ()
     if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
-        calibration = [
-            LabelledItem(i, p, float(level))
-            for i, p, level in zip(rows["image_id"], rows["path"], rows["level"], strict=True)
-        ]
+        facts = rows[["image_id", "path", "level", "content_hash"]].itertuples(index=False, name=None)
+        calibration = [LabelledItem(i, p, float(level), digest) for i, p, level, digest in facts]
     return Context(
         subset=subset,
         card=dataset.card.subset(subset),
@@ -191,7 +189,7 @@ def _parts(
 
 
 def items(rows: pd.DataFrame) -> list[Item]:
-    return [Item(i, p) for i, p in zip(rows["image_id"], rows["path"], strict=True)]
+    return [Item(*facts) for facts in zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)]
 
 
 @contextlib.contextmanager
@@ -513,7 +511,7 @@ def make_map(control: Control) -> dict[str, Any]:
     payload, store = MapJob.from_json(control.job.payload), control.store
     run = store.run(payload.run)
     row = store.image(run.dataset_id, payload.image)
-    scored = _score_items(control, run, row["subset"], [Item(row["image_id"], row["path"])])[0]
+    scored = _score_items(control, run, row["subset"], [Item(row["image_id"], row["path"], row["content_hash"])])[0]
     if scored.map is None:
         raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")
     rows = store.test_images(store.dataset(run.dataset_id), [row["subset"]], run.image_limit, run.seed)

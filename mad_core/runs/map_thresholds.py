@@ -142,7 +142,7 @@ def find(
 def _drawn(rows: Any, seed: int) -> list[Item]:
     """The images of a part of the dataset's table, in a seeded order."""
     order = np.random.default_rng(seed).permutation(len(rows))
-    items = [Item(i, p) for i, p in zip(rows["image_id"], rows["path"], strict=True)]
+    items = [Item(*facts) for facts in zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)]
     return [items[place] for place in order]
 
 

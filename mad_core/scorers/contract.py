@@ -88,10 +88,14 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image as a scorer may see it: no level, no defect, no mask."""
+    """One image as a scorer may see it: no level, no defect, no mask.
+
+    ``content_hash`` is the digest of the bytes that were imported; empty where none were.
+    """
 
     image_id: str
     path: str
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class LabelledItem:
     image_id: str
     path: str
     level: float
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Scored:
     seconds : float
         Time this image took, its share of its batch.
     status : str
-        ``"ok"`` or a named failure (``"unreadable"``, ``"unparsed"``, ``"refused"``, …).
+        ``"ok"`` or a named failure (``"unreadable"``, ``"changed-file"``, ``"unparsed"``, ``"refused"``, …).
     detail : mapping
         Further JSON-able facts (written score, raw answer, …).
     """

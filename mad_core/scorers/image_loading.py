@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from mad_core.errors import MadError
-from mad_core.images import read_image
-from mad_core.scorers.contract import Item
+from mad_core.images import CHANGED, ImageError, with_image
+from mad_core.scorers.contract import Item, LabelledItem, Scored
 
 T = TypeVar("T")
 THREADS = max(2, min(8, os.cpu_count() or 1))
@@ -25,11 +25,16 @@ THREADS = max(2, min(8, os.cpu_count() or 1))
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage(Generic[T]):
-    """A decoded and prepared image, or the sentence that says why there is none."""
+    """A decoded and prepared image, or the sentence that says why there is none and the failure's name."""
 
     item: Item
     value: T | None
     error: str | None
+    status: str = "unreadable"
+
+    def failed(self, seconds: float = 0.0) -> Scored:
+        """The result of an image that could not be read."""
+        return Scored.failed(self.item.image_id, self.status, self.error or "The image cannot be read.", seconds)
 
 
 def load(
@@ -44,7 +49,23 @@ def load(
         Gets the image as uint8 of shape (H, W, 3), RGB, and runs in the thread that decoded it.
     """
 
-    return work_ahead(items, lambda item: prepare(read_image(Path(item.path))), ahead=ahead, threads=threads)
+    return work_ahead(items, lambda item: image_of(item, prepare), ahead=ahead, threads=threads)
+
+
+def image_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
+    """``use(image)`` of an item, of the bytes that were imported.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or has other bytes by now.
+    """
+    return with_image(Path(item.path), use, content_hash=item.content_hash)
+
+
+def failure_of(error: BaseException) -> str:
+    """The name of the failure of an image that could not be read."""
+    return CHANGED if isinstance(error, ImageError) and error.kind == CHANGED else "unreadable"
 
 
 def work_ahead(
@@ -56,7 +77,7 @@ def work_ahead(
         try:
             return LoadedImage(item, work(item), None)
         except (MadError, OSError, ValueError, MemoryError) as error:
-            return LoadedImage(item, None, str(error) or type(error).__name__)
+            return LoadedImage(item, None, str(error) or type(error).__name__, failure_of(error))
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     waiting: deque[Future[LoadedImage[T]]] = deque()

@@ -47,7 +47,7 @@ class ImageScorer(Scorer):
             seconds = (time.perf_counter() - started) / len(batch)
             for loaded in batch:
                 if loaded.value is None:
-                    yield Scored.failed(loaded.item.image_id, "unreadable", loaded.error or "Unreadable.", seconds)
+                    yield loaded.failed(seconds)
                 else:
                     score, anomaly_map = next(results)
                     yield Scored.of(loaded.item.image_id, score, anomaly_map, seconds)

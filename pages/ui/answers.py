@@ -29,6 +29,7 @@ FAILURES = {
     "out-of-range": "The score lies outside 0 to 100",
     "cut-off": "The answer was cut off",
     "unreadable": "The image cannot be read",
+    "changed-file": "The file is not the one that was imported",
     "timeout": "The server did not answer in time",
     "server-error": "The server failed",
     "out-of-memory": "Memory ran out",
@@ -116,7 +117,7 @@ def rubric_bands(run: Run, subset: str, card: SubsetCard) -> Sequence[tuple[int,
     entries = {entry.subset: entry.facts for entry in engine.store().run_subsets(run.id)}
     sent = entries.get(subset, {}).get("rubric_text")
     try:
-        rubric = find_rubric(str(run.parameters.get("rubric", "auto")), card)
+        rubric = find_rubric(str(run.parameters.get("rubric", "auto")), card, engine.store().settings.may_open)
     except MadError:
         return ()
     if sent is None or rubric.wording(subset, card.product) != sent:

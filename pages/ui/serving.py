@@ -7,20 +7,21 @@ may keep what they got.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import re
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from mad_core import remote
 from mad_core.errors import MadError, NotFoundError
-from mad_core.images import content_hash, probe, read_mask, thumbnail
+from mad_core.images import ImageError, ImageFile, is_made, opened_image, probe, thumbnail, thumbnail_path
 from mad_core.map_files import pack
 from mad_core.runs.single_image import single_file
 from pages.ui import access, engine
@@ -37,7 +38,10 @@ FRESH = {**GUARDED, "Cache-Control": "no-store"}
 THUMBNAIL = 256
 PREVIEW = 1600
 """Longest side, pixels, of what browsers get where they cannot read the original's format."""
+log = logging.getLogger("mad.web")
+_PIECE = 1 << 18
 _DIGEST = re.compile(r"[0-9a-f]{1,64}")
+_SHAPES = {"dataset": _DIGEST, "image": _DIGEST, "run": _DIGEST, "job": re.compile(r"[0-9]{1,15}", re.ASCII)}
 _TYPES = {"PPM": "image/x-portable-anymap"}
 
 
@@ -50,7 +54,7 @@ def answer(kind: str, request: Request) -> Response:
         return PlainTextResponse("This server has another name.", 403, headers=FRESH)
     if not access.may_see(request):
         return PlainTextResponse("Log in first.", 401, headers=FRESH)
-    if not all(_DIGEST.fullmatch(str(request.path_params.get(name, "0"))) for name in ("dataset", "image", "run")):
+    if not all(shape.fullmatch(str(request.path_params.get(name, "0"))) for name, shape in _SHAPES.items()):
         return PlainTextResponse("There is no such image.", 404, headers=FRESH)
     try:
         return SERVED[kind](request)
@@ -58,6 +62,9 @@ def answer(kind: str, request: Request) -> Response:
         return PlainTextResponse(str(error), 404, headers=FRESH)
     except MadError as error:
         return PlainTextResponse(str(error), 409, headers=FRESH)
+    except OSError as error:  # a disk that is full, a folder of somebody else
+        log.error("%s: %s", error.filename, error.strerror)
+        return PlainTextResponse(f"A file of the server cannot be used: {error.strerror}.", 409, headers=FRESH)
 
 
 def _row(request: Request) -> Any:
@@ -65,30 +72,43 @@ def _row(request: Request) -> Any:
 
 
 def _original(request: Request) -> Response:
-    return _file(_imported(_row(request)))
+    """The bytes that were imported: the file is opened once, checked, and the same handle is sent."""
+    row = _row(request)
+    with _told(Path(row["path"])), contextlib.ExitStack() as opened:
+        file = opened.enter_context(opened_image(Path(row["path"]), row["content_hash"]))
+        media, size = _media(file.format()), file.state()[0]
+        file.check()
+        rest = opened.pop_all()
+    headers = {**KEEP, "Content-Length": str(size)}
+    return StreamingResponse(_pieces(file.handle, rest), headers=headers, media_type=media)
 
 
-def _imported(row: Mapping[str, Any]) -> Path:
-    """The file of an image; a file that changed, or a link that leads elsewhere by now, is not what was imported."""
-    path = remote.local(row["path"])
-    if not path.is_file():
-        raise NotFoundError(f"The file {path.name} is gone from where it was imported.")
-    facts = path.stat()
-    if _digest(path, facts.st_ino, facts.st_size, facts.st_mtime_ns) != row["content_hash"]:
-        raise MadError(f"The file {path.name} is not the one that was imported; import the dataset again.")
-    return path
+def _pieces(handle: BinaryIO, opened: contextlib.ExitStack) -> Iterator[bytes]:
+    with opened:
+        handle.seek(0)
+        while piece := handle.read(_PIECE):
+            yield piece
 
 
-@lru_cache(maxsize=100_000)
-def _digest(path: Path, *state: int) -> str:
-    return content_hash(path)
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What is wrong with a file, told to a browser: by its name, not by its place."""
+    try:
+        yield
+    except ImageError as error:
+        if error.kind == "missing-file":
+            raise NotFoundError(f"The file {path.name} is gone from where it was imported.") from None
+        raise MadError(str(error).replace(str(path), f"The file {path.name}")) from None
+
+
+def _media(kind: str) -> str:
+    return _TYPES.get(kind, f"image/{kind.lower()}")
 
 
 def _file(path: Path) -> Response:
     if not path.is_file():
         raise NotFoundError(f"The file {path.name} is gone.")
-    kind = probe(path).format
-    return FileResponse(path, headers=KEEP, media_type=_TYPES.get(kind, f"image/{kind.lower()}"))
+    return FileResponse(path, headers=KEEP, media_type=_media(probe(path).format))
 
 
 def _thumbnail(request: Request) -> Response:
@@ -103,31 +123,32 @@ def _small(request: Request, longest: int) -> Response:
     row = _row(request)
     folder = engine.store().settings.thumbnails / row["dataset_id"]
     key = str(row["content_hash"])
-    made = folder / f"{key}-{longest}.webp"
-    if _DIGEST.fullmatch(key) and made.is_file():
+    made = thumbnail_path(folder, longest, key)
+    if is_made(made):
         return _file(made)
-    return _file(thumbnail(_imported(row), folder, longest, key))
+    with _told(Path(row["path"])):
+        return _file(thumbnail(Path(row["path"]), folder, longest, key, content_hash=key))
 
 
 def _mask(request: Request) -> Response:
     row = _row(request)
     if not row["mask_path"]:
         raise NotFoundError("This image has no mask.")
-    out = io.BytesIO()
-    Image.fromarray(read_mask(_beside(row))).save(out, "PNG")
+    path, out = Path(row["mask_path"]), io.BytesIO()
+    with _told(path), opened_image(path) as file:
+        if not remote.is_address(path):
+            _check_place(row, path, file)
+        Image.fromarray(file.mask()).save(out, "PNG")
     return Response(out.getvalue(), media_type="image/png", headers=KEEP)
 
 
-def _beside(row: Mapping[str, Any]) -> Path:
-    """The file of an image's mask; links must stay in the dataset's folder or in one that pages may open."""
-    store, path = engine.store(), Path(row["mask_path"])
-    if remote.is_address(path):
-        return path
-    real, source = path.resolve(), Path(store.dataset_info(row["dataset_id"]).source).resolve()
+def _check_place(row: Mapping[str, Any], path: Path, file: ImageFile) -> None:
+    """The mask that was opened must lie where its name says, in the dataset's folder, or where pages may open."""
+    store, real = engine.store(), file.place()
+    source = Path(store.dataset_info(row["dataset_id"]).source).resolve()
     within = real.is_relative_to(source if source.is_dir() else source.parent)
     if real != path and not within and not store.settings.may_open(real):
         raise NotFoundError(f"The mask {path.name} is a link that leads out of its dataset.")
-    return path
 
 
 def _map(request: Request) -> Response:
@@ -139,15 +160,15 @@ def _map(request: Request) -> Response:
 
 
 def _single(request: Request) -> Response:
-    store, kind = engine.store(), request.path_params["kind"]
+    store, kind, job = engine.store(), request.path_params["kind"], int(request.path_params["job"])
     if kind == "map":
-        path = single_file(store, request.path_params["job"], kind)
+        path = single_file(store, job, kind)
         if not path.is_file():
             raise NotFoundError("There is no anomaly map of this image yet.")
         return FileResponse(path, headers=KEEP, media_type="application/octet-stream")
     if kind != "preview":
-        return _file(single_file(store, request.path_params["job"], kind))
-    original = single_file(store, request.path_params["job"], "original")
+        return _file(single_file(store, job, kind))
+    original = single_file(store, job, "original")
     return _file(thumbnail(original, store.settings.uploads, PREVIEW, original.name))
 
 

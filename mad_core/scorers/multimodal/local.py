@@ -108,7 +108,7 @@ class Mllm(Scorer):
             answers = iter(self.answers(questions))
             seconds = (time.perf_counter() - started) / len(batch)
             for one in batch:
-                yield self._unreadable(one) if one.value is None else self._scored(one, next(answers), seconds)
+                yield one.failed() if one.value is None else self._scored(one, next(answers), seconds)
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -179,9 +179,6 @@ class Mllm(Scorer):
         return [_plain_answer(one, text) for one, text in zip(expected, texts, strict=True)]
 
     # -- results --------------------------------------------------------------------------------
-
-    def _unreadable(self, one: LoadedImage[Question]) -> Scored:
-        return Scored.failed(one.item.image_id, "unreadable", one.error or "The image cannot be read.")
 
     def _scored(self, one: LoadedImage[Question], answer: Answer, seconds: float) -> Scored:
         question = one.value

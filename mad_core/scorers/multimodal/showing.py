@@ -20,9 +20,8 @@ import numpy as np
 
 from mad_core.datasets.dataset import SubsetCard, level_key
 from mad_core.errors import InputError, MadError
-from mad_core.images import read_image
 from mad_core.scorers.contract import Context, Item, LabelledItem
-from mad_core.scorers.image_loading import load
+from mad_core.scorers.image_loading import image_of, load
 from mad_core.scorers.multimodal.difference import GREY, DifferenceView
 from mad_core.scorers.multimodal.prompts import Conversation, ask
 from mad_core.scorers.multimodal.rubrics import find_rubric
@@ -190,7 +189,7 @@ class Showing:
         ImageError
             If the image cannot be read.
         """
-        image = self._scaled(read_image(Path(item.path)))
+        image = image_of(item, self._scaled)
         own: list[np.ndarray] = []
         notes: dict[str, Any] = {}
         near = self._nearest(image) if self._candidates else []
@@ -298,7 +297,7 @@ class Showing:
     # -- reading --------------------------------------------------------------------------------
 
     def _read_scaled(self, item: Item | LabelledItem) -> np.ndarray:
-        return self._scaled(read_image(Path(item.path)))
+        return image_of(item, self._scaled)
 
     def _scaled(self, image: np.ndarray) -> np.ndarray:
         """The image at the agreed height; lower ones stay as they are."""

@@ -237,7 +237,7 @@ class Asking:
         donor = stranger(self.work.dataset, subset) if way == STRANGE else None
         key = self._key(one, subset, way, parameters, donor)
         if way != BLANK:
-            items = [Item(i, p) for i, p in zip(rows["image_id"], rows["path"], strict=True)]
+            items = [Item(*facts) for facts in zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)]
             return self._asked(one, subset, items, parameters, donor, key, resources)
         with tempfile.TemporaryDirectory(prefix="mad-ablation-") as folder:
             field = Item(f"{subset}-{BLANK}", str(_grey_field(rows.iloc[0], Path(folder))))

@@ -83,6 +83,8 @@ class SpoiltScores:
         self.maps: dict[tuple[str, Condition], np.ndarray] = {}
         self.rows: list[pd.DataFrame] = []
         self.done = 0
+        table = work.dataset.table
+        self._digests = dict(zip(table["image_id"], table["content_hash"], strict=True))
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -185,7 +187,8 @@ class SpoiltScores:
         for number, (image_id, path) in enumerate(items):
             self.work.check_cancel()
             try:
-                pixels = corrupted(read_image(Path(path)), *condition, image_id=image_id, seed=self.work.seed)
+                clean = read_image(Path(path), content_hash=self._digests[image_id])
+                pixels = corrupted(clean, *condition, image_id=image_id, seed=self.work.seed)
             except MadError:
                 continue
             target = folder / f"{number:05d}.png"

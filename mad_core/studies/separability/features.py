@@ -72,7 +72,7 @@ def _encode(
     from mad_core.scorers.image_loading import load
     from mad_core.scorers.image_scorer import single_threaded
 
-    items = [Item(name, path) for name, path in missing.items()]
+    items = [Item(digest, path, digest) for digest, path in missing.items()]
     with single_threaded():
         for done, one in enumerate(load(items, _ENCODERS[space](work))):
             work.check_cancel()

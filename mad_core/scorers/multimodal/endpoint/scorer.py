@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from mad_core.errors import MadError, WorkError
 from mad_core.images import ImageError
 from mad_core.scorers.contract import Context, Item, Scored, Scorer
+from mad_core.scorers.image_loading import failure_of
 from mad_core.scorers.multimodal.endpoint.address import check_consent, notice, servers_of
 from mad_core.scorers.multimodal.endpoint.client import (
     RAW_CHARACTERS,
@@ -163,7 +164,7 @@ class Endpoint(Scorer):
             try:
                 question, urls = await asyncio.to_thread(self._question, item)
             except (MadError, OSError, ValueError, MemoryError) as error:
-                status = "unreadable" if isinstance(error, ImageError) else "not-shown"
+                status = failure_of(error) if isinstance(error, ImageError) else "not-shown"
                 return Scored.failed(item.image_id, status, str(error) or type(error).__name__)
             try:
                 reply = await fleet.ask(self.model, messages(question.conversation, urls), self._tokens())
