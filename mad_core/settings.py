@@ -43,6 +43,9 @@ class Settings:
     allowed_logins : tuple of str
         E-mail addresses, or ``@domain`` for all of a domain, that may use the pages where a login is configured;
         empty = everybody whom the login's provider lets in.
+    trusted_providers : tuple of str
+        Providers of logins, by their names in the secrets or by issuer, whose e-mail addresses count without their
+        saying that these are verified.
     allowed_addresses : tuple of str
         Places on object storage that the pages may open, named among the allowed roots; none by default.
     remote_bytes : int
@@ -59,6 +62,7 @@ class Settings:
     endpoint_model: str | None = None
     endpoint_consent: bool = False
     allowed_logins: tuple[str, ...] = ()
+    trusted_providers: tuple[str, ...] = ()
     allowed_addresses: tuple[str, ...] = ()
     remote_bytes: int = 20_000_000_000
 
@@ -69,30 +73,30 @@ class Settings:
         Raises
         ------
         InputError
-            If ``MAD_EXECUTOR`` names an unknown executor, or ``MAD_REMOTE_GB`` is no size.
+            If ``MAD_EXECUTOR`` names an unknown executor, ``MAD_REMOTE_GB`` is no size, or a variable that says who
+            or what is allowed is set and names nothing: nobody knows then what was meant.
         """
         home = Path(environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
         home = home.expanduser().absolute()
-        named = [part for part in re.split(r":(?!//)", environment.get("MAD_ALLOWED_ROOTS", "")) if part]
-        roots = [Path(part).expanduser().absolute() for part in named if "://" not in part]
+        named = _parts(environment, "MAD_ALLOWED_ROOTS", r":(?!//)")
+        roots = [Path(part).expanduser().absolute() for part in named or () if "://" not in part]
         executor = environment.get("MAD_EXECUTOR") or "local"
         if executor not in EXECUTORS:
             raise InputError(f"MAD_EXECUTOR is '{executor}', but only {' and '.join(EXECUTORS)} are known.")
         return cls(
             home=home,
             database_url=environment.get("MAD_DATABASE_URL") or f"sqlite:///{home / 'mad.db'}",
-            allowed_roots=tuple(roots) or (Path.home(), home),
+            allowed_roots=(Path.home(), home) if named is None else tuple(roots),
             executor=executor,
             device=environment.get("MAD_DEVICE") or "auto",
             endpoint_url=environment.get("MAD_ENDPOINT_URL") or None,
             endpoint_key=environment.get("MAD_ENDPOINT_KEY") or None,
             endpoint_model=environment.get("MAD_ENDPOINT_MODEL") or None,
             endpoint_consent=environment.get("MAD_ENDPOINT_CONSENT", "").strip().lower() in ("yes", "true", "1"),
-            allowed_addresses=tuple(part.rstrip("/") for part in named if "://" in part),
+            allowed_addresses=tuple(part.rstrip("/") for part in named or () if "://" in part),
             remote_bytes=_gigabytes(environment, "MAD_REMOTE_GB", 20.0),
-            allowed_logins=tuple(
-                name for part in environment.get("MAD_ALLOWED_LOGINS", "").split(",") if (name := part.strip().lower())
-            ),
+            allowed_logins=tuple(part.lower() for part in _parts(environment, "MAD_ALLOWED_LOGINS", ",") or ()),
+            trusted_providers=tuple(_parts(environment, "MAD_TRUSTED_PROVIDERS", ",") or ()),
         )
 
     @property
@@ -160,6 +164,17 @@ class Settings:
     def may_open_address(self, address: str) -> bool:
         """Whether a page may open a place on object storage: it is an allowed one or lies in it."""
         return any(address == root or address.startswith(f"{root}/") for root in self.allowed_addresses)
+
+
+def _parts(environment: Mapping[str, str], name: str, between: str) -> list[str] | None:
+    """What a variable lists; None where it is not set."""
+    given = environment.get(name)
+    if given is None:
+        return None
+    parts = [part.strip() for part in re.split(between, given) if part.strip()]
+    if not parts:
+        raise InputError(f"{name} is set but names nothing; name what is allowed, or unset it for the default.")
+    return parts
 
 
 def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> int:

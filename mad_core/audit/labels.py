@@ -16,7 +16,7 @@ import time
 import unicodedata
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +63,9 @@ class Reviewer:
     name : str
     role : {"viewer", "reviewer", "adjudicator"}
     login : str or None
-        Who the login says it is; None where the name is all that is known.
+        Who the login says it is, by issuer and subject; None where the name is all that is known.
+    address : str or None
+        The e-mail address that the login vouches for, for display: it may come to belong to somebody else.
     created : float
         Seconds since the epoch, UTC.
     """
@@ -72,6 +74,7 @@ class Reviewer:
     role: Role
     login: str | None = None
     created: float = 0.0
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,22 @@ class AuditStore:
 
     # -- reviewers ------------------------------------------------------------------------------
 
-    def reviewer(self, name: str, login: str | None = None) -> Reviewer:
+    def reviewer(self, name: str, login: str | None = None, *, address: str = "", former: str = "") -> Reviewer:
         """The reviewer of this name, or of this login; made if there is none, as the module says with which role.
 
         Upper and lower case and blanks make no other person of a name. With a login the name is only what is
-        shown: where somebody else has it the login is added.
+        shown: where somebody else has it the address is added.
+
+        Parameters
+        ----------
+        name : str
+        login : str or None
+            Issuer and subject of a login.
+        address : str
+            The e-mail address that the login vouches for.
+        former : str
+            What an earlier version took for the login: a reviewer of that is this person, and known by ``login`` from
+            now on. Only what the provider vouches for may be given.
 
         Raises
         ------
@@ -159,7 +173,7 @@ class AuditStore:
             return existing
         try:
             with self._database.write() as connection:
-                return _add_reviewer(connection, name, login)
+                return _add_reviewer(connection, name, login, address, former)
         except IntegrityError:  # another session made it just now
             existing = self._find(name, login)
             if existing is None:
@@ -585,20 +599,37 @@ def _named(everybody: Sequence[Reviewer], name: str, login: str | None) -> Revie
     return existing
 
 
-def _add_reviewer(connection: Connection, name: str, login: str | None) -> Reviewer:
+def _add_reviewer(connection: Connection, name: str, login: str | None, address: str, former: str) -> Reviewer:
     everybody = _reviewers(connection)
-    existing = _named(everybody, name, login)
+    existing = _named(everybody, name, login) or _adopted(connection, everybody, login, address, former)
     if existing is not None:
         return existing
     taken = {_key(one.name) for one in everybody}
     if login is not None and _key(name) in taken:
-        name = f"{name[: MAX_NAME - 3 - min(len(login), 100)]} ({login[:100]})"
+        shown = (address or login)[:100]
+        name = f"{name[: MAX_NAME - 3 - len(shown)]} ({shown})"
+    if login is not None and _key(name) in taken:
+        name = f"{name[: MAX_NAME - 9]} {new_id()[:8]}"
     first = not any(one.role == "adjudicator" and (login is None or one.login is not None) for one in everybody)
-    made = Reviewer(name, "adjudicator" if first else "reviewer", login, time.time())
-    connection.execute(
-        reviewers.insert().values(name=made.name, role=made.role, login=made.login, created=made.created)
-    )
+    made = Reviewer(name, "adjudicator" if first else "reviewer", login, time.time(), address or None)
+    connection.execute(reviewers.insert().values(asdict(made)))
     return made
+
+
+def _adopted(
+    connection: Connection, everybody: Sequence[Reviewer], login: str | None, address: str, former: str
+) -> Reviewer | None:
+    """The reviewer whom an earlier version knew by another login, known by this one from now on."""
+    if login is None or not former:
+        return None
+    found = next((one for one in everybody if (one.login or "").casefold() == former.casefold()), None)
+    if found is None:
+        return None
+    now = replace(found, login=login, address=address or found.address)
+    connection.execute(
+        reviewers.update().where(reviewers.c.name == now.name).values(login=now.login, address=now.address)
+    )
+    return now
 
 
 def _needs(kind: str) -> tuple[tuple[Role, ...], str]:

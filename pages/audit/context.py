@@ -92,9 +92,15 @@ def _by_login() -> Reviewer | None:
         st.info("Labels are audited under a login on this server.", icon=":material/lock:")
         st.button("Log in", type="primary", on_click=st.login)
         return None
-    login = str(st.user.get("email") or st.user.get("sub") or "")
-    name = str(st.user.get("name") or login)
-    found = session.attempt(lambda: records().reviewer(name, login=login))
+    person = access.person()
+    if person is None:
+        st.error("The login's provider does not say who this is, so nothing can be rated.", icon=":material/block:")
+        found = None
+    else:
+        name = person.name or "Somebody without a name"
+        found = session.attempt(
+            lambda: records().reviewer(name, person.login, address=person.address, former=person.former)
+        )
     if found is None:
         st.button("Log out", on_click=st.logout)
     return found

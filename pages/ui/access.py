@@ -1,7 +1,7 @@
 """Who may come in: everybody where no login is configured, else only who is logged in and on the list.
 
 Image requests come outside a Streamlit session. With a login configured, pages drawn for somebody who is in put a
-signed, expiring pass into the addresses of images; nobody else has one.
+signed, expiring pass into the address of each image; it is good for that image alone, and nobody else has one.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ import hashlib
 import hmac
 import importlib.util
 import math
+import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import streamlit as st
 from starlette.requests import Request
 
+from mad_core.errors import MadError
 from mad_core.settings import Settings
 
+LONGEST_LOGIN = 320
 PASS_SECONDS = 12 * 3600
 LOOK_SECONDS = 1.0
 _SECRET = secrets.token_bytes(32)
@@ -55,8 +60,13 @@ def _secrets() -> Mapping[str, Any] | None:
 
 
 def admitted() -> bool:
-    """Whether the pages may be drawn for this session."""
-    return not login_configured() or (_logged_in() and Settings.from_environment().admits(_address()))
+    """Whether the pages may be drawn for this session; nobody where the settings cannot be read."""
+    if not login_configured():
+        return True
+    try:
+        return _logged_in() and Settings.from_environment().admits(address())
+    except MadError:
+        return False
 
 
 def ask_login() -> None:
@@ -70,8 +80,13 @@ def ask_login() -> None:
             icon=":material/block:",
         )
         return
+    try:
+        Settings.from_environment()
+    except MadError as error:
+        st.error(plain(str(error)), icon=":material/block:")
+        return
     if _logged_in():
-        known = plain(_address()) or "This account, which has no confirmed e-mail address,"
+        known = plain(address()) or "This account, which has no confirmed e-mail address,"
         st.error(f"{known} is not among those who may use this server.", icon=":material/block:")
         st.button("Log out", on_click=st.logout)
         return
@@ -98,17 +113,53 @@ def _logged_in() -> bool:
     return bool(st.user.get("is_logged_in", False))
 
 
-def _address() -> str:
-    """The e-mail address that the provider vouches for; empty where there is none."""
-    return "" if st.user.get("email_verified") is False else str(st.user.get("email") or "")
+def address() -> str:
+    """The e-mail address that the provider vouches for; empty where there is none.
+
+    It vouches where it says that the address is verified, as a truth value or in words, or where the operator trusts
+    it by name (``MAD_TRUSTED_PROVIDERS``). What it says nothing of may be anybody's address.
+    """
+    verified = st.user.get("email_verified")
+    said = verified is True or (isinstance(verified, str) and verified.lower() == "true")
+    named = {st.user.get("provider"), st.user.get("iss")} & set(Settings.from_environment().trusted_providers)
+    return str(st.user.get("email") or "") if said or named else ""
 
 
-def image_pass() -> str:
-    """A pass for image addresses; empty where no login is configured or nobody is in."""
+@dataclass(frozen=True)
+class Person:
+    """Who is logged in: ``login`` is issuer and subject, which stay; name and address are for display.
+
+    ``former`` is what stores of earlier versions may know the person by.
+    """
+
+    login: str
+    name: str
+    address: str
+    former: str
+
+
+def person() -> Person | None:
+    """Who is logged in; None where nobody is, or somebody of whom the provider does not say who it is."""
+    subject = str(st.user.get("sub") or "")
+    if not _logged_in() or not subject:
+        return None
+    vouched = address()
+    former = vouched or ("" if st.user.get("email") or len(_providers()) > 1 else subject)
+    return Person(_key(str(st.user.get("iss") or ""), subject), str(st.user.get("name") or vouched), vouched, former)
+
+
+def _key(issuer: str, subject: str) -> str:
+    """Issuer and subject in one text that a column of logins holds."""
+    key = f"{issuer} {subject}"
+    return key if len(key) <= LONGEST_LOGIN else f"{hashlib.blake2b(key.encode(), digest_size=32).hexdigest()} hashed"
+
+
+def image_pass(path: str) -> str:
+    """A pass for one image's path; empty where no login is configured or nobody is in."""
     if not login_configured() or not admitted():
         return ""
     ends = int(time.time() // PASS_SECONDS + 2) * PASS_SECONDS  # equal within a period: browsers can cache
-    return f"{ends}.{_signature(ends)}"
+    return f"{ends}.{_signature(unquote(path), ends)}"
 
 
 def known_host(request: Request) -> bool:
@@ -119,14 +170,17 @@ def known_host(request: Request) -> bool:
 
 
 def may_see(request: Request) -> bool:
-    """Whether a request for an image comes from somebody who may see it."""
-    return not login_configured() or _valid(request.query_params.get("pass", ""))
+    """Whether a request for an image comes from somebody to whom a page has shown this very image."""
+    return not login_configured() or _valid(request.query_params.get("pass", ""), request.scope["path"])
 
 
-def _valid(given: str) -> bool:
+def _valid(given: str, path: str) -> bool:
     ends, _, signature = given.partition(".")
-    return ends.isdecimal() and int(ends) > time.time() and hmac.compare_digest(signature, _signature(int(ends)))
+    if not re.fullmatch("[0-9]{1,12}", ends) or not signature.isascii():
+        return False
+    return int(ends) > time.time() and hmac.compare_digest(signature, _signature(path, int(ends)))
 
 
-def _signature(ends: int) -> str:
-    return hmac.new(_SECRET, str(ends).encode(), hashlib.sha256).hexdigest()
+def _signature(path: str, ends: int) -> str:
+    """Of a path in plain characters, as it arrives however a browser writes it."""
+    return hmac.new(_SECRET, f"{ends} {path}".encode(errors="replace"), hashlib.sha256).hexdigest()

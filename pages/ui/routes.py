@@ -31,7 +31,7 @@ def routes() -> list[Route]:
     return [
         *(Route(f"{at}/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
         Route(f"{at}/map/{{run}}/{{image}}", _serve("map")),
-        Route(f"{at}/single/{{job:int}}/{{kind}}", _serve("single")),
+        Route(f"{at}/single/{{job}}/{{kind}}", _serve("single")),
         Route(f"{at}/{FIRST_PAGE}", _to_first_page),
     ]
 
@@ -64,9 +64,11 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 def _keep_workers(ends: threading.Event) -> None:
+    from mad_core.paths import keep_private
     from mad_core.runs.first_start import prepare_first_start
     from mad_core.runs.supervisor import Supervisor
 
+    keep_private()
     store = _store(ends)
     if store is None:
         return

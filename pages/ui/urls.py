@@ -36,8 +36,8 @@ def single(job_id: int, kind: str) -> str:
 
 
 def _address(path: str, **query: str) -> str:
-    given = access.image_pass()
+    path = base() + path
+    given = access.image_pass(path)
     if given:
         query["pass"] = given
-    path = base() + path
     return f"{path}?{urlencode(query)}" if query else path

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
+from mad_core import images as images_module
 from mad_core.errors import InputError
 from mad_core.images import content_hash
 from mad_core.map_files import unpack
@@ -89,6 +94,13 @@ def change(home: Home, row: dict[str, str], **values: str) -> None:
         "/map/{f}/{i}",
         "/single/999/original",
         "/single/-1/original",
+        "/single/99999999999999999999/original",
+        "/single/" + "9" * 5000 + "/original",
+        "/single/%D9%A1/original",
+        "/single/1/..%00",
+        "/image/" + "a" * 5000 + "/{i}/original",
+        "/image/%FF%FE/{i}/original",
+        "/map/{d}/%ED%A0%80",
         "/single/1e3/original",
     ],
 )
@@ -114,6 +126,35 @@ def test_a_file_that_is_not_what_was_imported_is_not_served(
     assert client.get(at(home, row, "original")).status_code == 404
     change(home, row, path="/etc/passwd", content_hash="../../../../etc/passwd")
     assert client.get(at(home, row, "thumbnail")).status_code == 409
+
+
+def test_what_was_checked_is_what_is_sent(
+    home: Home, client: TestClient, row: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file is put in the place of the one that was opened, right after its digest was taken."""
+    path, bytes_ = Path(row["path"]), Path(row["path"]).read_bytes()
+    Image.new("RGB", (48, 36), "red").save(tmp_path / "secret.png")
+    digest = images_module._digest
+
+    def swap_then(file: Any) -> str:
+        taken = digest(file)
+        path.unlink(missing_ok=True)
+        path.symlink_to(tmp_path / "secret.png")
+        return taken
+
+    monkeypatch.setattr(images_module, "_digest", swap_then)
+    got = client.get(at(home, row, "original"))
+    assert (got.status_code, got.content, got.headers["content-length"]) == (200, bytes_, str(len(bytes_)))
+    assert client.get(at(home, row, "original")).status_code == 409
+
+
+def test_a_pipe_in_the_place_of_a_picture_keeps_nobody_waiting(
+    home: Home, client: TestClient, row: dict[str, str]
+) -> None:
+    Path(row["path"]).unlink()
+    os.mkfifo(row["path"])
+    for kind in ("original", "preview", "thumbnail"):
+        assert client.get(at(home, row, kind)).status_code == 409
 
 
 def test_a_mask_that_is_a_link_out_of_its_dataset_is_not_served(
@@ -171,7 +212,7 @@ def test_with_a_login_an_address_needs_a_pass(
     logged_in(monkeypatch)
     without = at(home, row, "original")
     assert "pass=" not in without
-    logged_in(monkeypatch, email="ada@clinic.org")
+    logged_in(monkeypatch, email="ada@clinic.org", **VERIFIED)
     address = at(home, row, "original")
     assert client.get(address).status_code == 200
     forged = address[:-4] + "0000"
@@ -181,32 +222,84 @@ def test_with_a_login_an_address_needs_a_pass(
         got = client.get(refused)
         assert (got.status_code, got.text) == (401, "Log in first."), refused
         assert got.headers["cache-control"] == "no-store"
+    other = home.images("plate").iloc[0].to_dict()
+    given = address.partition("pass=")[2]
+    for kind, image in (("original", other), ("mask", row), ("preview", row)):  # a pass is for one address
+        assert client.get(f"/image/{home.dataset}/{image['image_id']}/{kind}?pass={given}").status_code == 401
+    assert at(home, row, "original") == address  # the same all along, so that browsers keep the picture
+    for odd in ("%C3%BF.x", "9" * 5000 + ".0", "1e9.0", "-1.0", "\u0669.0", "%00.%00", ".", "9999999999.%ED%A0%80"):
+        assert client.get(f"{without}&pass={odd}").status_code == 401
     monkeypatch.setattr(access.time, "time", lambda: float(ends) + 1)
     assert client.get(address).status_code == 401
+
+
+VERIFIED = {"email_verified": True}
 
 
 @pytest.mark.parametrize(
     ("allowed", "user", "comes_in"),
     [
-        ("", {"email": "ada@clinic.org"}, True),
-        ("", {}, False),
-        ("Ada@Clinic.org, @lab.org", {"email": "ada@clinic.org"}, True),
-        ("ada@clinic.org,@lab.org", {"email": "ben@lab.org"}, True),
-        ("ada@clinic.org,@lab.org", {"email": "ben@clinic.org"}, False),
-        ("@lab.org", {"email": "ben@lab.org.evil.com"}, False),
-        ("@lab.org", {"email": "ben@evil.com@lab.org.evil.com"}, False),
-        ("@lab.org", {"email": "lab.org"}, False),
-        ("@lab.org", {"email": "ben@lab.org", "email_verified": False}, False),
-        ("@lab.org", {"sub": "1234"}, False),
+        (None, {"email": "ada@clinic.org"}, True),
+        (None, {}, False),
+        ("Ada@Clinic.org, @lab.org", {"email": "ada@clinic.org", **VERIFIED}, True),
+        ("ada@clinic.org,@lab.org", {"email": "ben@lab.org", **VERIFIED}, True),
+        ("ada@clinic.org,@lab.org", {"email": "ben@clinic.org", **VERIFIED}, False),
+        ("@lab.org", {"email": "ben@lab.org.evil.com", **VERIFIED}, False),
+        ("@lab.org", {"email": "ben@evil.com@lab.org.evil.com", **VERIFIED}, False),
+        ("@lab.org", {"email": "lab.org", **VERIFIED}, False),
+        ("@lab.org", {"sub": "1234", **VERIFIED}, False),
+        ("@lab.org", {"email": "ben@lab.org", "email_verified": "true"}, True),
+        ("@lab.org", {"email": "ben@lab.org"}, False),
+        ("@lab.org", {"email": "ben@lab.org", "provider": "theirs", "iss": "https://theirs"}, False),
+        ("@lab.org", {"email": "ben@lab.org", "provider": "ours"}, True),
+        ("@lab.org", {"email": "ben@lab.org", "iss": "https://login.lab.org"}, True),
+        *(
+            ("@lab.org", {"email": "ben@lab.org", "email_verified": said}, False)
+            for said in (False, None, "false", "False", 0, 1, "1", "yes", "", [True], {"true": True})
+        ),
     ],
 )
 def test_who_is_logged_in_must_be_on_the_list_where_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, allowed: str, user: dict[str, object], comes_in: bool
+    monkeypatch: pytest.MonkeyPatch, allowed: str | None, user: dict[str, object], comes_in: bool
 ) -> None:
-    monkeypatch.setenv("MAD_ALLOWED_LOGINS", allowed)
+    if allowed is not None:
+        monkeypatch.setenv("MAD_ALLOWED_LOGINS", allowed)
+    monkeypatch.setenv("MAD_TRUSTED_PROVIDERS", "ours, https://login.lab.org")
     logged_in(monkeypatch, **user)
     assert access.admitted() is comes_in
-    assert bool(access.image_pass()) is comes_in
+    assert bool(access.image_pass("/image/a/b/mask")) is comes_in
+
+
+@pytest.mark.parametrize("name", ["MAD_ALLOWED_LOGINS", "MAD_ALLOWED_ROOTS", "MAD_TRUSTED_PROVIDERS"])
+@pytest.mark.parametrize("given", ["", " , ", " :: "])
+def test_what_is_set_and_names_nobody_admits_nobody(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, name: str, given: str
+) -> None:
+    if (name == "MAD_ALLOWED_ROOTS") == ("," in given):
+        given = ""
+    monkeypatch.setenv(name, given)
+    logged_in(monkeypatch, email="ada@clinic.org", **VERIFIED)
+    assert not access.admitted() and not access.image_pass("/x")
+    with pytest.raises(InputError, match=f"{name} is set but names nothing"):
+        Settings.from_environment()
+    shown = open_page("data").error[0].value
+    monkeypatch.delenv(name)
+    assert name in shown.replace("\\", "") and "is set but names nothing" in shown
+
+
+def test_who_a_person_is_is_said_by_issuer_and_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "_providers", lambda: [""])
+    ada = {"iss": "https://login", "sub": "7", "name": "Ada", "email": "ada@clinic.org"}
+    logged_in(monkeypatch, **ada, **VERIFIED)
+    assert access.person() == access.Person("https://login 7", "Ada", "ada@clinic.org", "ada@clinic.org")
+    logged_in(monkeypatch, **ada, email_verified="false")
+    assert access.person() == access.Person("https://login 7", "Ada", "", "")
+    logged_in(monkeypatch, iss="https://login", sub="7", name="Ada")
+    assert access.person() == access.Person("https://login 7", "Ada", "", "7")
+    logged_in(monkeypatch, email="ada@clinic.org", **VERIFIED)
+    assert access.person() is None
+    logged_in(monkeypatch, iss="https://" + "x" * 300, sub="y" * 255)
+    assert len(access.person().login) <= 320  # type: ignore[union-attr]
 
 
 # -- which folders may be opened ------------------------------------------------------------------
@@ -217,9 +310,10 @@ def test_folders_outside_the_allowed_roots_stay_closed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "open" / "link").symlink_to(tmp_path / "closed")
     (tmp_path / "way").symlink_to(tmp_path / "open")
-    settings = Settings.from_environment(
-        {"MAD_HOME": str(tmp_path / "home"), "MAD_ALLOWED_ROOTS": f"{tmp_path / 'open'}:relative"}
-    )
+    environment = {"MAD_HOME": str(tmp_path / "home"), "MAD_ALLOWED_ROOTS": f"{tmp_path / 'open'}:relative"}
+    settings = Settings.from_environment(environment)
+    stored = Settings.from_environment({**environment, "MAD_ALLOWED_ROOTS": "s3://bucket/parts"})
+    assert stored.allowed_roots == () and not stored.may_open(Path.home()) and stored.may_open(stored.home)
 
     def may(path: str) -> bool:
         return settings.may_open(Path(path))

@@ -92,6 +92,35 @@ def test_a_login_is_somebody_else_than_a_name(store: Store) -> None:
         audit.reviewer("ben")
 
 
+def test_a_login_is_issuer_and_subject_and_the_address_is_for_display(store: Store) -> None:
+    audit = AuditStore(store)
+    ada = audit.reviewer("Ada", "https://login 1", address="ada@example.org")
+    assert (ada.login, ada.address) == ("https://login 1", "ada@example.org")
+    assert audit.reviewer("Ada L.", "https://login 1", address="lovelace@example.org") == ada
+    # Whoever gets the address later, or claims it, or has the number elsewhere, is somebody else.
+    others = [
+        ("https://login 2", "ada@example.org"),
+        ("https://elsewhere 1", "ada@example.org"),
+        ("https://login 3", ""),
+    ]
+    for login, address in others:
+        other = audit.reviewer("Ada", login, address=address, former=address)
+        assert other.name != "Ada" and other.role == "reviewer"
+    assert len({one.name for one in audit.reviewers()}) == 4
+
+
+def test_reviewers_of_earlier_stores_are_known_by_issuer_and_subject_from_now_on(store: Store) -> None:
+    audit = AuditStore(store)
+    audit.reviewer("Ada", "Ada@example.org")  # as written before logins were issuer and subject
+    audit.reviewer("Ben", "1234")
+    assert audit.reviewer("Eve", "https://login 6", address="", former="").name == "Eve"
+    ada = audit.reviewer("Ada Lovelace", "https://login 1", address="ada@example.org", former="ada@example.org")
+    assert (ada.name, ada.role, ada.login) == ("Ada", "adjudicator", "https://login 1")
+    assert audit.reviewer("x", "https://login 2", former="1234").name == "Ben"
+    assert audit.reviewer("x", "https://login 5", address="ada@example.org", former="ada@example.org").name == "x"
+    assert [one.name for one in audit.reviewers()] == ["Ada", "Ben", "Eve", "x"]
+
+
 def test_owner_of_the_store_gives_roles(audit: AuditStore) -> None:
     assert audit.set_role("Ben", "viewer", by=None).role == "viewer"
 

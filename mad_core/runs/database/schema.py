@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -161,6 +162,8 @@ workers = Table(
     Column("job", Integer),
     Column("started", Float, nullable=False),
     Column("heartbeat", Float, nullable=False),
+    Column("machine", String(200)),  # boot and name space of process numbers
+    Column("ticks", BigInteger),  # from boot to the start of the process
 )
 
 reviewers = Table(
@@ -168,8 +171,9 @@ reviewers = Table(
     metadata,
     Column("name", String(200), primary_key=True),
     Column("role", String(16), nullable=False),  # viewer | reviewer | adjudicator
-    Column("login", String(320), unique=True),  # None = only a name
+    Column("login", String(320), unique=True),  # issuer and subject; None = only a name
     Column("created", Float, nullable=False),
+    Column("address", String(320)),  # that the login vouches for, for display
 )
 
 # The record of audits: rows are added and never changed. No foreign keys, so it outlives a deleted dataset.
