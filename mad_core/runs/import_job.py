@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from mad_core import remote
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import InputError
 from mad_core.runs.first_start import queue_default
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import ImportJob
+from mad_core.settings import Settings
 
 
 def import_job(control: Control) -> dict[str, Any]:
@@ -26,6 +29,8 @@ def import_job(control: Control) -> dict[str, Any]:
         control.report(phase="importing", done=done, total=total)
         control.check_cancel()
 
+    if payload.guarded:
+        ask_again(control.settings, payload.source, payload.policy)
     imported = import_dataset(
         payload.source,
         control.settings,
@@ -43,3 +48,18 @@ def import_job(control: Control) -> dict[str, Any]:
         "problems": len(imported.problems),
         "runs": [queue_default(control.store, dataset_id, name) for name in payload.then],
     }
+
+
+def ask_again(settings: Settings, *paths: str | None) -> None:
+    """See that paths, resolved when they were queued, still lead where they did and may be opened.
+
+    Raises
+    ------
+    InputError
+        If one does not.
+    """
+    for path in filter(None, paths):
+        allowed = settings.may_open_address(path) if remote.is_address(path) else settings.may_open(Path(path))
+        moved = not remote.is_address(path) and os.path.realpath(path) != path
+        if not allowed or moved:
+            raise InputError(f"{path} leads elsewhere than when it was asked for, or may not be opened any more.")

@@ -134,7 +134,10 @@ class MapJob(JobPayload):
 
 @dataclass(frozen=True)
 class ImportJob(JobPayload):
-    """Import a dataset: ``source`` is a path or the word ``demo``, ``then`` are scorers to run on it by default."""
+    """Import a dataset: ``source`` is a path or the word ``demo``, ``then`` are scorers to run on it by default.
+
+    ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too.
+    """
 
     kind = "import"
     title = "Import"
@@ -143,6 +146,7 @@ class ImportJob(JobPayload):
     name: str | None = None
     policy: str | None = None
     then: tuple[str, ...] = ()
+    guarded: bool = False
 
     @property
     def key(self) -> str:
@@ -154,7 +158,10 @@ class ImportJob(JobPayload):
 
 @dataclass(frozen=True)
 class FetchJob(JobPayload):
-    """Download a benchmark into the folder ``to``; ``only`` names datasets and subsets, ``then`` may be ``import``."""
+    """Download a benchmark into the folder ``to``; ``only`` names datasets and subsets, ``then`` may be ``import``.
+
+    ``guarded`` as of an :class:`ImportJob`.
+    """
 
     kind = "fetch"
     title = "Download"
@@ -163,6 +170,7 @@ class FetchJob(JobPayload):
     to: str
     benchmark: str = "madbench"
     then: str = ""
+    guarded: bool = False
 
     @property
     def key(self) -> str:

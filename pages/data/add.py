@@ -13,6 +13,7 @@ from mad_core.errors import InputError
 from mad_core.runs.fetch_job import queue_fetch
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.uploads import keep_upload
+from mad_core.scorers.named_paths import outside_roots
 from pages.ui import engine, session
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
@@ -81,26 +82,31 @@ def _queue_fetch(only: list[str], to: str) -> int:
     if not to or not folder.is_absolute():
         raise InputError("Name the folder to download into, from the root on: /data/madbench.")
     if not store.settings.may_open(folder):
-        roots = ", ".join(str(r) for r in store.settings.allowed_roots)
-        raise InputError(f"{to} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
-    return queue_fetch(store, ",".join(filter(None, only)), folder, then="import")
+        raise InputError(outside_roots(to, store.settings))
+    return queue_fetch(store, ",".join(filter(None, only)), folder.resolve(), then="import", guarded=True)
 
 
 def _queue_path(source: str, policy: str) -> int:
+    """Queue an import. Paths are kept with their links resolved, so that nobody can turn a link meanwhile."""
     store = engine.store()
     if remote.is_address(source):
         source = remote.plain_address(source)
         if not store.settings.may_open_address(source):
             raise InputError(f"{source} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
-    here = (policy,) if remote.is_address(source) else (source, policy)
-    for path in filter(None, here):
-        if not store.settings.may_open(Path(path)):
-            roots = ", ".join(str(r) for r in store.settings.allowed_roots)
-            raise InputError(f"{path} is outside the folders that may be opened here ({roots}); see MAD_ALLOWED_ROOTS.")
-        if not Path(path).expanduser().exists():
-            raise InputError(f"{path} does not exist on the machine that runs this app.")
-    address = source if remote.is_address(source) else str(Path(source).expanduser())
-    return submit(store.queue, ImportJob(address, policy=policy or None))
+    else:
+        source = _resolved(source)
+    return submit(store.queue, ImportJob(source, policy=_resolved(policy) if policy else None, guarded=True))
+
+
+def _resolved(path: str) -> str:
+    """A path that may be opened here and is there."""
+    settings = engine.store().settings
+    if not settings.may_open(Path(path)):
+        raise InputError(outside_roots(path, settings))
+    resolved = Path(path).expanduser().resolve()
+    if not resolved.exists():
+        raise InputError(f"{path} does not exist on the machine that runs this app.")
+    return str(resolved)
 
 
 def _queue_upload(name: str, data: IO[bytes]) -> int:

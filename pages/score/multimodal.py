@@ -13,6 +13,7 @@ from mad_core.runs.store import DatasetInfo
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
+from mad_core.scorers.named_paths import closed
 from pages.score.model import chosen_model
 from pages.score.prompt import prompt_preview
 from pages.score.references import picked_references
@@ -51,6 +52,9 @@ def asking_form(info: DatasetInfo, scorer: ScorerInfo) -> Asked:
     known = {p.name: p for p in scorer.parameters}
     values = scorer.defaults()
     chosen_model(scorer, known["model"], values)
+    barred = closed(values, engine.store().settings)
+    if barred:
+        return Asked(values, barred)
     subset = _subset(info)
     left, right = st.columns(2)
     with left:

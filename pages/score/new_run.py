@@ -14,6 +14,7 @@ from mad_core.runs.request import resolve_request
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.named_paths import check_open, closed
 from pages.score.multimodal import Asked, asking_form, asks_a_model
 from pages.score.sending import needs_consent
 from pages.ui import engine, session
@@ -60,7 +61,7 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     """Parameters, images and device of one run, then queue it."""
     st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.paper)}")
     asked = asking_form(info, scorer) if asks_a_model(scorer.id) else Asked(_parameters(info, scorer))
-    missing = scorer.why_not(asked.parameters)
+    missing = closed(asked.parameters, engine.store().settings) or scorer.why_not(asked.parameters)
     if missing:
         st.warning(plain(missing), icon=":material/cloud_download:")
     st.divider()
@@ -85,6 +86,7 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
 def _queue(info: DatasetInfo, request: RunRequest, host: str | None) -> Run:
     """Queue the run; that its images may be sent to ``host`` is kept first, where that was agreed to just now."""
     store = engine.store()
+    check_open(request.parameters, store.settings)
     resolved = resolve_request(store, request)
     if host:
         consent.agree(store.settings, store.dataset(info.id), host)

@@ -35,7 +35,7 @@ def chosen_rubric(
     """The chosen rubric as it will be sent, to be read or edited: itself, the parameter, and what is wrong with it."""
     card = info.card.subset(subset)
     try:
-        rubric = find_rubric(source, card)
+        rubric = find_rubric(source, card, engine.store().settings.may_open)
     except InputError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None, source, str(error)

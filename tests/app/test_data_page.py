@@ -191,6 +191,7 @@ def test_the_benchmark_is_queued_for_download(
         "only": "covid19,mvtec,visa/pcb1",
         "to": str(tmp_path / "allowed/x"),
         "then": "import",
+        "guarded": True,
     }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from mad_core.assets import asset
 from mad_core.errors import InputError, UnavailableError, WorkError
+from mad_core.paths import file_named, sync
 from mad_core.settings import Settings
 
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -117,10 +118,9 @@ def why_not(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
         return None
     parameters = settled(scorer_id, parameters)
     if choice != PRETRAINED:
-        path = Path(str(choice)).expanduser()
-        if path.suffix != ".safetensors":
-            return f"Weights are read from .safetensors files only, and '{path.name}' is none."
-        return None if path.is_file() else f"The weights file {path} does not exist."
+        if not str(choice).endswith(".safetensors"):
+            return f"Weights are read from .safetensors files only, and '{Path(str(choice)).name[:200]}' is none."
+        return None if file_named(str(choice)) else f"The weights file {str(choice)[:300]} does not exist."
     missing = [n for n in needed(scorer_id, parameters) if find(n, Settings.from_environment().weights) is None]
     if not missing:
         return None
@@ -195,6 +195,7 @@ def _from_hub(known: Weights, folder: Path) -> Path:
     target = folder / known.file
     building = target.with_suffix(".part")
     shutil.copyfile(hf_hub_download(known.source, "model.safetensors"), building)
+    sync(building)
     return building.replace(target)
 
 

@@ -18,7 +18,7 @@ Instead of bands, ``text`` may hold a wording that is sent as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,11 @@ from mad_core.datasets import plain_yaml
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
+from mad_core.paths import file_named
+from mad_core.settings import Settings
 
 FOLDER = asset("rubrics")
-GENERAL = "general"
+AUTO, GENERAL = "auto", "general"
 MOST_BYTES = 64_000
 _FIELDS = {"title", "expert", "criterion", "bands", "products", "text", "source"}
 
@@ -208,7 +210,11 @@ def shipped_rubrics() -> dict[str, Rubric]:
     }
 
 
-def find_rubric(wanted: str, card: SubsetCard) -> Rubric:
+def _anywhere(path: Path) -> bool:
+    return True
+
+
+def find_rubric(wanted: str, card: SubsetCard, may_open: Callable[[Path], bool] = _anywhere) -> Rubric:
     """The rubric to use for a subset.
 
     Parameters
@@ -217,28 +223,31 @@ def find_rubric(wanted: str, card: SubsetCard) -> Rubric:
         ``auto`` (the card's own, then its levels' meanings, then the general one), the id of a rubric
         that ships, the path of a file, or the text of a rubric (YAML of several lines).
     card : SubsetCard
+        A file that it names is read only where pages may open it: nobody vouches for a card.
+    may_open : callable
+        Which files may be read; one that may not is as one that is not there.
 
     Raises
     ------
     InputError
         If there is no such rubric, or it cannot be read.
     """
-    if wanted == "auto":
-        if card.rubric:
-            return find_rubric(card.rubric, card)
+    if wanted == AUTO:
+        if card.rubric and card.rubric != AUTO:
+            return find_rubric(card.rubric, card, Settings.from_environment().may_open)
         return rubric_of_card(card) or find_rubric(GENERAL, card)
     if "\n" in wanted:
         return parse_rubric(wanted)
-    shipped = FOLDER / f"{wanted}.yaml"
-    if shipped.parent == FOLDER and shipped.is_file():
-        return parse_rubric(shipped.read_text(encoding="utf-8"), shipped.name)
-    path = Path(wanted).expanduser()
-    if path.suffix in (".yaml", ".yml") and path.is_file():
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is longer than {MOST_BYTES // 1000} kB; a rubric is a page of text.")
-        return parse_rubric(path.read_text(encoding="utf-8", errors="replace"), path.name)
-    known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-    raise InputError(f"There is no rubric '{wanted}'. Give a YAML file, or one of: auto, {known}.")
+    if wanted in (ids := sorted(path.stem for path in FOLDER.glob("*.yaml"))):
+        return parse_rubric((FOLDER / f"{wanted}.yaml").read_text(encoding="utf-8"), f"{wanted}.yaml")
+    path = file_named(wanted)
+    if path is None or path.suffix not in (".yaml", ".yml") or not may_open(path):
+        raise InputError(f"There is no rubric '{wanted[:200]}'. Give a YAML file, or one of: auto, {', '.join(ids)}.")
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{path} is longer than {MOST_BYTES // 1000} kB; a rubric is a page of text.")
+    return parse_rubric(data.decode(errors="replace"), path.name)
 
 
 def rubric_of_card(card: SubsetCard) -> Rubric | None:
