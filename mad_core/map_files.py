@@ -61,7 +61,7 @@ class MapStore:
         path = self.path(run_id, subset)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 written = os.pwrite(handle, values.tobytes(), row * side * side * 2)
             finally:

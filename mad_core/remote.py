@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.errors import InputError, UnavailableError, WorkError
+from mad_core.paths import sync
 from mad_core.settings import Settings
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "abfss", "oss", "hdfs", "sftp", "smb", "memory")
@@ -146,6 +147,7 @@ def fetch(address: str, target: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with building.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
+                sync(building)
                 building.replace(target)
             except OSError as error:
                 if error.errno is None:  # of the network, not of this disk

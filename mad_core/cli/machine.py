@@ -60,13 +60,15 @@ def worker(
     """Run a worker: it takes jobs from the queue until it is stopped."""
     import logging
 
-    from mad_core.runs.worker import run_worker
+    from mad_core.runs.worker import ALREADY_SERVED, run_worker
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = Settings.from_environment()
     device = named_device(device or settings.device)
     with contextlib.redirect_stdout(sys.stderr):
         if not run_worker(settings, device, parent):
+            if parent is not None:
+                raise typer.Exit(ALREADY_SERVED)
             raise MadError(f"Device {device} already has a worker.")
     print_answer({"device": device}, as_json, lambda: ["The worker has stopped."])
 

@@ -28,6 +28,7 @@ from mad_core.datasets.naming import TEMPLATES, plain
 from mad_core.datasets.readers.tables import is_template, subset_named
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.images import SUFFIXES, ImageError, probe
+from mad_core.paths import sync
 
 STATE = ".madbench-fetch"
 COLUMNS = ("image", "relative_path")
@@ -271,6 +272,7 @@ class _Fetch:
         note = self._state(shard, ".json")
         building = note.with_suffix(".building")
         building.write_text(json.dumps({"file": shard.path, "images": list(sizes.items())}), encoding="utf-8")
+        sync(self.folder)  # the note says that the images are there
         building.replace(note)
 
     def _take(self, written: Any, data: bytes | None) -> dict[str, int]:

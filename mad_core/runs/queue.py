@@ -7,27 +7,33 @@ carries its worker's heartbeat; one whose worker is gone goes back to the queue.
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import psutil
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from mad_core.errors import NotFoundError
+from mad_core.errors import InputError, NotFoundError
+from mad_core.machine.process_identity import ProcessIdentity, this_machine, this_process
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import jobs, workers
+from mad_core.settings import Settings
 
 ACTIVE = ("queued", "running")
 STALE_SECONDS = 15.0
-"""A heartbeat older than this means that the worker is gone."""
+"""A heartbeat that stands still for this long means that a worker of another machine is gone."""
+FORGET_SECONDS = 3600.0
+"""After this the row of a worker that is gone goes, too."""
 MAX_ATTEMPTS = 5
 IN_PROCESS = "process"
 """Device of jobs that only the process that asked can do: their scorer was declared in a notebook or script."""
+MOST_ASKED = 100
+"""Jobs of one browser session that are queued or at work at once."""
 LONGEST_KEY = 80
 
 
@@ -69,21 +75,41 @@ class WorkerInfo:
     job: int | None
     started: float
     heartbeat: float
+    machine: str | None = None
+    ticks: int | None = None
     alive: bool = field(default=False)
+    lost: bool = field(default=False)
+    """Surely gone, so that its job can be given to another; one that is merely not seen to live may not be."""
+
+
+def _nobody() -> None:
+    """The command line and the worker ask for themselves."""
 
 
 class Queue:
     """Jobs and workers in the store's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, asker: Callable[[], str | None] = _nobody) -> None:
         self.database = database
+        self.asker = asker
+        """Who asks for jobs now, a browser session say; None where nobody needs to be held back."""
+        self._asked: dict[str, set[int]] = {}
+        self._beats: dict[str, tuple[float, float, bool]] = {}
+        """Of each worker the last heartbeat, when it came by this process's own steady clock, and whether it followed
+        another one."""
 
     # -- asking ---------------------------------------------------------------------------------
 
     def submit(
         self, kind: str, payload: Mapping[str, Any], *, key: str = "", device: str = "auto", quick: bool = False
     ) -> int:
-        """Queue a job and return its id; an active job of the same key is returned instead of a second one."""
+        """Queue a job and return its id; an active job of the same key is returned instead of a second one.
+
+        Raises
+        ------
+        InputError
+            If the one who asks has ``MOST_ASKED`` jobs that are queued or at work.
+        """
         key = _short(key or uuid.uuid4().hex)
         with self.database.write() as connection:
             active = connection.execute(
@@ -91,6 +117,7 @@ class Queue:
             ).scalar()
             if active is not None:
                 return active
+            asker = self._admit(connection)
             inserted = connection.execute(
                 jobs.insert().values(
                     kind=kind,
@@ -105,7 +132,22 @@ class Queue:
                     created=time.time(),
                 )
             )
-            return int(inserted.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+            job_id = int(inserted.inserted_primary_key[0])  # pyright: ignore[reportOptionalSubscript]
+            if asker is not None:
+                self._asked.setdefault(asker, set()).add(job_id)
+            return job_id
+
+    def _admit(self, connection: Connection) -> str | None:
+        """Who asks; too many jobs of one session would keep everybody else waiting."""
+        asker = self.asker()
+        if asker is None:
+            return None
+        active = sa.select(jobs.c.id).where(jobs.c.status.in_(ACTIVE))
+        there = set(connection.execute(active).scalars())
+        self._asked = {name: left for name, ids in self._asked.items() if (left := ids & there)}
+        if len(self._asked.get(asker, ())) >= MOST_ASKED:
+            raise InputError(f"{MOST_ASKED} jobs of this session are waiting already; ask for more when some are done.")
+        return asker
 
     def job(self, job_id: int) -> Job:
         """One job.
@@ -170,7 +212,7 @@ class Queue:
         with self.database.read() as connection:  # an idle worker does not take the write lock
             if connection.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).scalar() is None:
                 return None
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             found = connection.execute(oldest).scalar()
             if found is None:
                 return None
@@ -187,7 +229,7 @@ class Queue:
 
         It should stop when a person cancelled it or when it no longer belongs to this worker.
         """
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             connection.execute(
                 jobs.update()
                 .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
@@ -208,7 +250,7 @@ class Queue:
         error: str | None = None,
     ) -> None:
         """End a job as ``done``, ``failed`` or ``cancelled``; ignored if it went to another worker."""
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             connection.execute(
                 jobs.update()
                 .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
@@ -217,7 +259,7 @@ class Queue:
 
     def release(self, job_id: int, worker_id: str) -> None:
         """Put a job back into the queue (the worker is being stopped, nobody cancelled the job)."""
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             connection.execute(
                 jobs.update()
                 .where(jobs.c.id == job_id, jobs.c.worker == worker_id, jobs.c.status == "running")
@@ -227,14 +269,15 @@ class Queue:
     # -- workers --------------------------------------------------------------------------------
 
     def register(self, worker_id: str, device: str, facts: Mapping[str, Any]) -> None:
-        now = time.time()
-        row = {"host": socket.gethostname(), "pid": os.getpid(), "device": device, "facts": dict(facts)}
-        with self.database.write() as connection:
-            connection.execute(workers.delete().where(workers.c.heartbeat < now - 3600))
+        now, me = time.time(), this_process()
+        row = {"host": socket.gethostname(), "device": device, "facts": dict(facts), **asdict(me)}
+        old = [w.id for w in self.workers() if not w.alive and w.heartbeat < now - FORGET_SECONDS]
+        with self.database.write_work() as connection:
+            connection.execute(workers.delete().where(workers.c.id.in_(old)))
             connection.execute(workers.insert().values(id=worker_id, started=now, heartbeat=now, **row))
 
     def beat_worker(self, worker_id: str, job_id: int | None, facts: Mapping[str, Any]) -> None:
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             connection.execute(
                 workers.update()
                 .where(workers.c.id == worker_id)
@@ -242,16 +285,38 @@ class Queue:
             )
 
     def unregister(self, worker_id: str) -> None:
-        with self.database.write() as connection:
+        with self.database.write_work() as connection:
             connection.execute(workers.delete().where(workers.c.id == worker_id))
 
     def workers(self) -> list[WorkerInfo]:
-        """Workers seen in the last hour, with whether each still lives."""
+        """Workers that were not forgotten yet, with whether each still lives.
+
+        On this machine a worker lives while its process does, and is at work or holds its device. Elsewhere it lives
+        while its heartbeat changes, as this process sees it; no two clocks are compared, but for a first guess.
+        """
         with self.database.read() as connection:
             rows = connection.execute(sa.select(workers).order_by(workers.c.started)).mappings().all()
-        return [
-            WorkerInfo(**row, alive=_lives(row["host"], row["pid"], row["started"], row["heartbeat"])) for row in rows
-        ]
+        return [self._judged(WorkerInfo(**row)) for row in rows]
+
+    def _judged(self, worker: WorkerInfo) -> WorkerInfo:
+        still, followed = self._still(worker)
+        if worker.machine != this_machine() or worker.ticks is None:
+            gone = worker.machine is not None and _boot(worker.machine) != _boot(this_machine())
+            gone = gone and worker.host == socket.gethostname()  # this machine, before it was started again
+            fresh = followed or worker.heartbeat > time.time() - STALE_SECONDS
+            alive = not gone and fresh and still < STALE_SECONDS
+            return replace(worker, alive=alive, lost=gone or still >= STALE_SECONDS)
+        process = ProcessIdentity(worker.machine, worker.pid, worker.ticks)
+        lock = device_lock(self.database.settings, worker.device)
+        alive = process.lives() and (still < 4 * STALE_SECONDS or process.holds_lock(lock))
+        return replace(worker, alive=alive, lost=not alive)
+
+    def _still(self, worker: WorkerInfo) -> tuple[float, bool]:
+        """For how many seconds a worker's heartbeat stands still, as seen from here; and whether it ever moved."""
+        now, last = time.monotonic(), self._beats.get(worker.id)
+        if last is None or last[0] != worker.heartbeat:
+            last = self._beats[worker.id] = worker.heartbeat, now, last is not None
+        return now - last[1], last[2]
 
     def requeue_lost(self) -> list[int]:
         """Give jobs of workers that are gone back to the queue; after ``MAX_ATTEMPTS`` they fail.
@@ -261,8 +326,9 @@ class Queue:
         list of int
             The jobs that changed.
         """
-        living = {w.id for w in self.workers() if w.alive}
-        lost = [j for j in self._jobs(jobs.c.status == "running") if j.worker not in living]
+        running = self._jobs(jobs.c.status == "running")
+        kept = {w.id for w in self.workers() if not w.lost}
+        lost = [j for j in running if j.worker not in kept]
         for job in lost:
             values: dict[str, Any] = {"status": "queued", "worker": None}
             if job.cancel:
@@ -273,13 +339,22 @@ class Queue:
             elif job.device == IN_PROCESS:
                 message = "The notebook or script that knows its scorer ended; run it there again."
                 values = {"status": "failed", "finished": time.time(), "error": message}
-            with self.database.write() as connection:
+            with self.database.write_work() as connection:
                 connection.execute(
                     jobs.update()
                     .where(jobs.c.id == job.id, jobs.c.status == "running", jobs.c.worker == job.worker)
                     .values(**values)
                 )
         return [j.id for j in lost]
+
+    def fail_waiting(self, devices: Sequence[str], error: str) -> None:
+        """End the queued jobs of devices that cannot be had."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.status == "queued", jobs.c.device.in_(devices))
+                .values(status="failed", error=error, finished=time.time())
+            )
 
     def _jobs(self, condition: Any) -> list[Job]:
         columns = [c for c in jobs.c if c.name != "quick"]
@@ -295,13 +370,10 @@ def _short(key: str) -> str:
     return key[:40] + hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _lives(host: str, pid: int, started: float, heartbeat: float) -> bool:
-    """Whether a worker lives: on this host by its process, elsewhere by its heartbeat."""
-    if host != socket.gethostname():
-        return heartbeat > time.time() - STALE_SECONDS
-    try:
-        process = psutil.Process(pid)
-        gone = process.status() == psutil.STATUS_ZOMBIE or process.create_time() > started + 1
-    except psutil.Error:
-        return False
-    return not gone and heartbeat > time.time() - 4 * STALE_SECONDS
+def device_lock(settings: Settings, device: str) -> Path:
+    """The file that the worker of a device holds a lock on."""
+    return settings.home / f"worker-{device.replace(':', '')}.lock"
+
+
+def _boot(machine: str) -> str:
+    return machine.partition(" ")[0]

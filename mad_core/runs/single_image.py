@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from mad_core.errors import InputError, NotFoundError
 from mad_core.images import probe
 from mad_core.runs.jobs import SingleJob, submit
 from mad_core.runs.store import Store
+from mad_core.secret_key import unguessable
 
 MAX_BYTES = 200_000_000
 
@@ -29,8 +31,10 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     folder = store.settings.uploads
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / digest
-    if not path.exists():
+    path = folder / unguessable(store.settings.home, f"single {digest}")
+    if path.exists():
+        os.utime(path)  # it goes a while after it was last asked for
+    else:
         building = path.with_suffix(".part")
         building.write_bytes(data)
         try:
@@ -39,7 +43,7 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
             building.unlink(missing_ok=True)
             raise
         building.replace(path)
-    target = folder / f"{digest}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
+    target = folder / f"{path.name}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
     payload = SingleJob(run_id, subset, str(path), str(target), name[:200])
     return submit(store.queue, payload, device=store.run(run_id).device)
 

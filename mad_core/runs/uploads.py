@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import secrets
 from pathlib import Path
 from typing import IO
 
 from mad_core.errors import InputError
+from mad_core.paths import sync
+from mad_core.secret_key import unguessable
 from mad_core.settings import Settings
 
 MAX_BYTES = 20_000_000_000
@@ -30,8 +33,8 @@ def keep_upload(settings: Settings, name: str, data: bytes | IO[bytes]) -> Path:
     Returns
     -------
     Path
-        A file in a folder of its own, named by the digest of its bytes: the same upload gives the
-        same path, and another one never overwrites it.
+        A file in a folder of its own, whose name nobody can guess: the same upload gives the same path, and
+        another one never overwrites it. It goes after a while if no dataset comes of it.
 
     Raises
     ------
@@ -42,9 +45,11 @@ def keep_upload(settings: Settings, name: str, data: bytes | IO[bytes]) -> Path:
     building = settings.imports / f"{secrets.token_hex(8)}.part"
     try:
         digest = _write(building, io.BytesIO(data) if isinstance(data, bytes) else data)
-        target = settings.imports / f"upload-{digest}" / safe_name(name)
+        target = settings.imports / f"upload-{unguessable(settings.home, f'upload {digest}')}" / safe_name(name)
         target.parent.mkdir(exist_ok=True)
+        sync(building)
         building.replace(target)
+        os.utime(target.parent)
     finally:
         building.unlink(missing_ok=True)
     return target

@@ -16,27 +16,32 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from mad_core.errors import CancelledError, MadError
 from mad_core.extras import explained
 from mad_core.machine import devices
+from mad_core.machine.process_identity import ProcessIdentity, identity_of
+from mad_core.paths import keep_private
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import RunJob, handler_of
-from mad_core.runs.queue import Job
+from mad_core.runs.queue import Job, device_lock
 from mad_core.runs.store import Store
+from mad_core.runs.tidying import tidy
 from mad_core.settings import Settings
 
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
+TIDY_SECONDS = 3600.0
 NICENESS = 15
 """Of a worker beside a web server: the page that shows the work comes before the work."""
 STORE_SECONDS = 1.0
 """Pause before a store that could not be written (full disk, busy database) is tried again."""
 UNANSWERED_SECONDS = 30.0
 """A job that does not answer a cancel for this long is ended with its process."""
+ALREADY_SERVED = 75
+"""Exit status of a worker whose device has one, for the app that started it."""
 
 log = logging.getLogger("mad.worker")
 
@@ -83,12 +88,12 @@ class Worker:
         """Devices whose jobs this worker takes; a GPU worker does the CPU's jobs too."""
         return tuple(dict.fromkeys(("auto", self.device, "cpu")))
 
-    def work_forever(self, parent: int | None = None) -> None:
+    def work_forever(self, parent: ProcessIdentity | None = None) -> None:
         """Take jobs until stopped; with ``parent``, leave when idle and that process is gone.
 
         While the store cannot be written the worker waits; the end of a job that it could not tell is told then.
         """
-        looked = 0.0
+        looked, tidied = 0.0, -TIDY_SECONDS
         while not self.stopping.is_set():
             try:
                 if self._ended is not None:
@@ -96,10 +101,13 @@ class Worker:
                 if time.monotonic() - looked > LOST_SECONDS:
                     self.recover()
                     looked = time.monotonic()
+                if time.monotonic() - tidied > TIDY_SECONDS:
+                    tidy(self.store.database)
+                    tidied = time.monotonic()
                 job = self.store.queue.claim(self.id, self.devices)
                 if job is not None:
                     self.do(job)
-                elif parent is not None and not psutil.pid_exists(parent):
+                elif parent is not None and not parent.lives():
                     return
                 else:
                     self.stopping.wait(IDLE_SECONDS)
@@ -149,6 +157,9 @@ class Worker:
             return "cancelled", None, None
         except MadError as error:
             return "failed", None, str(error)
+        except OSError as error:  # a disk that is full, a folder of somebody else
+            log.exception("job %s (%s) failed", control.job.id, control.job.kind)
+            return "failed", None, f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
         except Exception as error:
             log.exception("job %s (%s) failed", control.job.id, control.job.kind)
             return "failed", None, f"{type(error).__name__}: {error} (details in the worker's log)"
@@ -240,11 +251,13 @@ def run_worker(settings: Settings, device: str = "auto", parent: int | None = No
     bool
         False if the device already has a worker.
     """
+    keep_private()
     settings.home.mkdir(parents=True, exist_ok=True)
     if parent is not None and hasattr(os, "nice"):
         os.nice(NICENESS)
+    above = None if parent is None else identity_of(parent) or ProcessIdentity("", parent, 0)  # gone already
     device = devices.resolve(device)
-    lock = FileLock(settings.home / f"worker-{device.replace(':', '')}.lock")
+    lock = FileLock(device_lock(settings, device))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -254,7 +267,7 @@ def run_worker(settings: Settings, device: str = "auto", parent: int | None = No
         signal.signal(name, lambda *_: worker.stopping.set())
     try:
         worker.recover()
-        worker.work_forever(parent)
+        worker.work_forever(above)
     finally:
         worker.close()
         lock.release()

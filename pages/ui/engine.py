@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mad_core.metrics.comparing import summarize
 from mad_core.runs.results import display_range, run_table
@@ -25,7 +26,15 @@ STEPS = 200
 def store() -> Store:
     """The store of this process (not of a session): pages and image routes share it."""
     credentials.hand_over()
-    return Store(Settings.from_environment())
+    opened = Store(Settings.from_environment())
+    opened.queue.asker = _session
+    return opened
+
+
+def _session() -> str | None:
+    """The browser session that is being drawn; None outside of one."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context else None
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

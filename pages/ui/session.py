@@ -139,4 +139,9 @@ def attempt(action: Callable[[], Any]) -> Any:
     except MadError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
+    except OSError as error:  # a disk that is full, a folder of somebody else
+        st.error(
+            plain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."), icon=":material/error:"
+        )
+        return None
     return True if result is None else result

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
     {"errors"},
-    {"extras", "palette", "assets", "source_digest", "paths"},
+    {"extras", "palette", "assets", "source_digest", "paths", "secret_key"},
     {"settings", "metrics", "scorefiles", "machine"},
     {"figures", "remote"},
     {"images", "map_files"},

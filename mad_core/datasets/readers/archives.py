@@ -28,7 +28,7 @@ from filelock import FileLock
 
 from mad_core.errors import InputError
 from mad_core.images import content_hash
-from mad_core.paths import fits, remove_tree, spare_bytes
+from mad_core.paths import fits, remove_tree, spare_bytes, sync
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 500_000_000_000
@@ -107,7 +107,9 @@ def _unpack_at_once(path: Path, folder: Path, progress: Callable[[int, int], Non
     building.mkdir()
     try:
         _unpack(path, building, progress)
+        sync(building)
         building.rename(folder)
+        sync(folder.parent)
     finally:
         remove_tree(building)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from mad_core.errors import InputError, WorkError
 from mad_core.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"
+HEAD = "0005"
 """Revision of the newest migration; a test keeps it true."""
 BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
@@ -45,26 +46,44 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         try:
-            settings.home.mkdir(parents=True, exist_ok=True)
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise WorkError(
                 f"The store's folder {settings.home} cannot be made: {error.strerror}. Set MAD_HOME to another."
             ) from None
         self.engine = open_engine(settings.database_url)
+        self._keep_private()
         self._migrate()
+
+    def _keep_private(self) -> None:
+        """Folder and database are for their owner alone; SQLite gives its further files the mode of the first."""
+        file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        with contextlib.suppress(OSError):  # of somebody else, or on a disk without modes
+            self.settings.home.chmod(0o700)
+            if file:
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+                for path in filter(Path.exists, (Path(file), Path(f"{file}-wal"), Path(f"{file}-shm"))):
+                    path.chmod(0o600)
 
     def read(self) -> contextlib.AbstractContextManager[Connection]:
         """A transaction that only reads: one consistent snapshot."""
         return self._transaction(immediate=False)
 
     def write(self) -> contextlib.AbstractContextManager[Connection]:
-        """A transaction that writes; it takes the write lock at once, so it cannot fail half-way on a lock."""
+        """A transaction that writes what a person did: once it has ended, no power cut takes it back.
+
+        It takes the write lock at once, so it cannot fail half-way on a lock.
+        """
+        return self._transaction(immediate=True, durable=True)
+
+    def write_work(self) -> contextlib.AbstractContextManager[Connection]:
+        """As :meth:`write`, of what is done again where a power cut takes the last of it back: scores, heartbeats."""
         return self._transaction(immediate=True)
 
     @contextlib.contextmanager
-    def _transaction(self, immediate: bool) -> Iterator[Connection]:
+    def _transaction(self, immediate: bool, durable: bool = False) -> Iterator[Connection]:
         try:
-            with transaction(self.engine, immediate=immediate) as connection:
+            with transaction(self.engine, immediate=immediate, durable=durable) as connection:
                 yield connection
         except DatabaseError as error:
             if type(error) not in (DatabaseError, DataError, OperationalError):  # a mistake in a statement
@@ -142,16 +161,20 @@ def _sqlite(url: sa.URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate", True)
+        options = connection.get_execution_options()
+        immediate = options.get("immediate", True)
+        if immediate:
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('durable') else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
 
 
 @contextlib.contextmanager
-def transaction(engine: Engine, *, immediate: bool) -> Iterator[Connection]:
-    """A transaction that reads one snapshot or, ``immediate``, is the only one that writes."""
-    options: dict[str, Any] = {"immediate": immediate}
+def transaction(engine: Engine, *, immediate: bool, durable: bool = False) -> Iterator[Connection]:
+    """A transaction that reads one snapshot or, ``immediate``, is the only one that writes; ``durable`` ones outlive
+    a power cut."""
+    options: dict[str, Any] = {"immediate": immediate, "durable": durable}
     postgres = engine.dialect.name == "postgresql"
     if postgres:
         options["isolation_level"] = "READ COMMITTED" if immediate else "REPEATABLE READ"

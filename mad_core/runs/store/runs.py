@@ -104,7 +104,7 @@ class RunStore:
     def save_subset(self, run_id: str, entry: RunSubset) -> None:
         """Keep what a run did on a subset in place of an earlier entry."""
         of_subset = (run_subsets.c.run_id == run_id, run_subsets.c.subset == entry.subset)
-        with self._database.write() as connection:
+        with self._database.write_work() as connection:
             connection.execute(run_subsets.delete().where(*of_subset))
             connection.execute(run_subsets.insert().values(run_id=run_id, **asdict(entry)))
 

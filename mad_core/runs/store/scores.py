@@ -46,7 +46,7 @@ class ScoreStore:
         if not rows:
             return
         query = sa.select(scores.c.image_id).where(scores.c.run_id == run_id, scores.c.image_id.in_(rows))
-        with self._database.write() as connection:
+        with self._database.write_work() as connection:
             stored = set(connection.execute(query).scalars())
             fresh = [row for image_id, row in rows.items() if image_id not in stored]
             if fresh:
@@ -55,7 +55,7 @@ class ScoreStore:
 
     def set_map(self, run_id: str, image_id: str, ref: MapRef) -> None:
         """Record where an image's map lies (maps made on demand)."""
-        with self._database.write() as connection:
+        with self._database.write_work() as connection:
             connection.execute(scores.update().where(*_of(run_id, image_id)).values(_map_values(ref)))
 
     def table(self, run_id: str) -> pd.DataFrame:
@@ -101,7 +101,7 @@ class ScoreStore:
     def count_done(self, run_id: str) -> int:
         """Renew and return the number of images that have an entry."""
         query = sa.select(sa.func.count()).select_from(scores).where(scores.c.run_id == run_id)
-        with self._database.write() as connection:
+        with self._database.write_work() as connection:
             done = connection.execute(query).scalar_one()
             update_run(connection, run_id, done=done)
         return done

@@ -1,0 +1,75 @@
+"""What was uploaded goes after a while, and so do archives that became no dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from mad_core.paths import remove_tree
+from mad_core.runs.database.engine import Database
+from mad_core.runs.database.schema import datasets, images, jobs
+from mad_core.settings import Settings
+
+KEEP_DAYS = 7
+"""How long single images, and uploads and unpacked archives that no dataset comes from, are kept."""
+
+
+def tidy(database: Database) -> list[Path]:
+    """Remove what nothing needs any more; returns what went.
+
+    Kept are the imports of datasets, and whatever a job that is queued or at work names.
+    """
+    settings, limit = database.settings, time.time() - KEEP_DAYS * 86_400
+    with database.read() as connection:
+        unused = unused_files(connection, settings)
+    old = [path for path in unused if _last_change(path) < limit]
+    for path in old:
+        _remove(path)
+    return old
+
+
+def unused_files(connection: Connection, settings: Settings) -> list[Path]:
+    """Single uploads, uploaded and unpacked archives that no dataset comes from and no active job names."""
+    homes = [folder.resolve() for folder in (settings.uploads, settings.imports)]
+    needed = {
+        home / path.relative_to(home).parts[0] for path in _named(connection) for home in homes if home in path.parents
+    }
+    return [path for home in homes for path in _inside(home) if path not in needed]
+
+
+def _named(connection: Connection) -> Iterator[Path]:
+    """Paths that datasets come from (their source and one image), and paths that active jobs name."""
+    payloads = connection.execute(sa.select(jobs.c.payload).where(jobs.c.status.in_(("queued", "running")))).scalars()
+    texts = [text for payload in payloads for text in payload.values() if isinstance(text, str)]
+    some_image = sa.select(images.c.path).where(images.c.dataset_id == datasets.c.id).limit(1).scalar_subquery()
+    for places in connection.execute(sa.select(datasets.c.source, some_image)):
+        texts += [place for place in places if place]
+    yield from (Path(text).resolve() for text in texts if text.startswith("/") and "\0" not in text)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _last_change(path: Path) -> float:
+    """Of a folder or file by itself, not of what it holds or leads to."""
+    with contextlib.suppress(OSError):
+        facts = path.lstat()
+        return max(facts.st_mtime, facts.st_ctime)
+    return time.time()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

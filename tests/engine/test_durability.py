@@ -1,0 +1,122 @@
+"""A power cut, a full disk, other users of the machine: what was acknowledged stays, and it is its owner's alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mad_core.audit.events import Event
+from mad_core.audit.labels import AuditStore
+from mad_core.datasets.readers import archives
+from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.worker import HANDLERS, Worker
+from mad_core.scorers.contract import Scored
+from mad_core.settings import Settings
+
+from .pictures import industrial
+from .test_importing_archives import pack_zip
+
+
+@pytest.fixture
+def modes(store: Store) -> Iterator[dict[str, str]]:
+    """How each table was last written to: with FULL or NORMAL synchronisation."""
+    now, found = ["?"], dict[str, str]()
+
+    @sa.event.listens_for(store.database.engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        first, *rest = statement.replace("=", " ").split()
+        if statement.startswith("PRAGMA synchronous"):
+            now[0] = rest[-1]
+        elif first in ("INSERT", "UPDATE", "DELETE"):
+            found[f"{first} {rest[1] if first != 'UPDATE' else rest[0]}"] = now[0]
+
+    yield found
+    sa.event.remove(store.database.engine, "before_cursor_execute", note)
+
+
+def test_what_people_did_survives_a_power_cut_and_work_is_done_again(
+    store: Store, dataset_id: str, modes: dict[str, str]
+) -> None:
+    audit = AuditStore(store)
+    image = store.dataset(dataset_id).table["image_id"].iloc[3]
+    audit.record(Event(dataset_id, image, audit.reviewer("Mara").name, "level", after=1.0))
+    run = store.request_run(RunRequest(dataset_id, "filterbank", {"bank": 5}))
+    store.cuts.save(run.id, "a", [0, 1, 2], [0.1, 0.5])
+    people = dict(modes)
+    assert {"INSERT audit_events", "INSERT reviewers", "INSERT runs", "INSERT jobs", "INSERT cuts"} <= people.keys()
+    assert set(people.values()) == {"FULL"}
+    modes.clear()
+    store.queue.register("w", "cpu", {})
+    store.queue.claim("w", ("auto",))
+    store.queue.beat_worker("w", None, {})
+    store.add_scores(run.id, "a", [(Scored.of(image, 1.0, None, 0.1), None)])
+    assert {"INSERT workers", "UPDATE jobs", "INSERT scores"} <= modes.keys() and set(modes.values()) == {"NORMAL"}
+    with store.database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_store_is_its_owners_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / "mad.db").touch(mode=0o644)
+    before = os.umask(0o022)
+    try:
+        store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
+        store.queue.submit("run", {})
+        assert mode(home) == 0o700
+        assert {p.name: oct(mode(p)) for p in home.glob("mad.db*")} == dict.fromkeys(
+            ("mad.db", "mad.db-wal", "mad.db-shm"), "0o600"
+        )
+        store.close()
+    finally:
+        os.umask(before)
+
+
+def test_the_worker_makes_files_for_its_owner_alone(tmp_path: Path) -> None:
+    """As its own process: what it makes is private, but a benchmark fetched elsewhere can be read by others."""
+    code = (
+        "import os, sys; from pathlib import Path; from mad_core.paths import keep_private, shared_files\n"
+        "place = Path(sys.argv[1]); keep_private(); (place / 'a').touch()\n"
+        "with shared_files(): (place / 'b').touch()\n"
+        "(place / 'c').touch()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert [oct(mode(tmp_path / name)) for name in "abc"] == ["0o600", "0o644", "0o600"]
+
+
+def test_what_was_unpacked_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack_zip(industrial(tmp_path / "plate"), tmp_path / "plate.zip", "")
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        archives, "sync", lambda place: synced.append((place.suffix, (tmp_path / "into" / "x").parent == place))
+    )
+    archives.extract(path, tmp_path / "into")
+    assert synced == [(".part", False), ("", True)]
+
+
+def test_a_full_disk_is_a_sentence_of_the_job(settings: Settings, store: Store, monkeypatch) -> None:
+    def full(control: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/x")
+
+    monkeypatch.setattr(sys.modules[__name__], "full", full, raising=False)
+    monkeypatch.setitem(HANDLERS, "study", f"{__name__}:full")
+    job = store.queue.submit("study", {})
+    worker = Worker(settings, "cpu")
+    try:
+        claimed = store.queue.claim(worker.id, worker.devices)
+        assert claimed is not None and worker.do(claimed).status == "failed"
+    finally:
+        worker.close()
+    assert store.queue.job(job).error == "/data/x cannot be used: No space left on device."
