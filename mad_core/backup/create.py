@@ -8,13 +8,14 @@ PostgreSQL and the other way round. It holds no keys or passwords: the store has
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import secrets
 import time
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from mad_core.errors import InputError, WorkError
 from mad_core.images import SUFFIXES
 from mad_core.runs.database.engine import revision_of
 from mad_core.runs.store import Store
+from mad_core.runs.tidying import unused_files
+from mad_core.secret_key import KEY_FILE, key_of
 from mad_core.settings import VERSION, Settings
 
 FORMAT = 1
@@ -31,6 +34,8 @@ PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": ("demo", "imports", "
 """What can be left out, and the folders of ``MAD_HOME`` that it lies in."""
 MADE_AGAIN = frozenset({"thumbnails", "weights", "logs"})
 """Folders that are no part of a backup: what is in them is made, or fetched, again."""
+PASSING = frozenset({"uploads"})
+"""Folders of what is deleted after a while: no part of a backup either."""
 _PACKED = SUFFIXES - {".bmp", ".ppm", ".pgm", ".tif", ".tiff"} | {".zip", ".gz", ".tgz", ".xz", ".bz2", ".parquet"}
 _NUMBERS = {".f16", ".safetensors", ".map"}
 _CHUNK = 1 << 20
@@ -59,6 +64,8 @@ class Manifest:
     members : dict of str to Part
     left_out : tuple of str
         Names in :data:`PARTS`.
+    seal : str
+        Proves to the store that wrote the backup that it did, all of the above included; nobody else can tell.
     """
 
     schema: str
@@ -69,9 +76,21 @@ class Manifest:
     members: dict[str, BackupMember]
     left_out: tuple[str, ...] = ()
     format: int = FORMAT
+    seal: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def sealed(self, key: bytes) -> Manifest:
+        return replace(self, seal=self._seal(key))
+
+    def is_of(self, key: bytes) -> bool:
+        """Whether it was sealed with a key, and is as it was then."""
+        return bool(key) and hmac.compare_digest(self.seal.encode(), self._seal(key).encode())
+
+    def _seal(self, key: bytes) -> str:
+        said = json.dumps(replace(self, seal="").to_json(), sort_keys=True)
+        return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -157,9 +176,10 @@ def _fill(
             name = f"{ROWS}{table.name}.jsonl"
             members[name], lines = _add(archive, name, _encoded(table_rows.lines_of(connection, table)), packed=True)
             counts[table.name] = lines - 1
-    left = {folder for part in leave_out for folder in PARTS[part]}
+        unused = unused_files(connection, store.settings)
+    left = {folder for part in leave_out for folder in PARTS[part]} | PASSING
     skipped: list[str] = []
-    files = list(files_to_keep(store.settings, left, skipped))
+    files = list(files_to_keep(store.settings, left, skipped, unused))
     for done, (relative, path) in enumerate(files):
         progress(done, len(files))
         try:
@@ -167,20 +187,26 @@ def _fill(
         except FileNotFoundError:  # deleted since it was listed
             continue
     manifest = Manifest(str(schema), str(store.settings.home), VERSION, time.time(), counts, members, tuple(leave_out))
+    manifest = manifest.sealed(key_of(store.settings.home))
     archive.writestr(MANIFEST, json.dumps(manifest.to_json()))
     return manifest, skipped
 
 
-def files_to_keep(settings: Settings, left_out: Collection[str], skipped: list[str]) -> Iterator[tuple[str, Path]]:
+def files_to_keep(
+    settings: Settings, left_out: Collection[str], skipped: list[str], unused: Collection[Path] = ()
+) -> Iterator[tuple[str, Path]]:
     """Files of ``MAD_HOME`` that a backup holds: their POSIX path within it, and their path.
 
-    Links, and names that are no text, are added to ``skipped``.
+    Nothing below ``unused`` is. Links, and names that are no text, are added to ``skipped``.
     """
-    database = store_file(settings)
+    database, apart = store_file(settings), MADE_AGAIN | set(left_out)
+    home = settings.home.resolve()
+    unused = {settings.home / path.relative_to(home) for path in unused if path.is_relative_to(home)}
     for folder, below, names in os.walk(settings.home):
         at = Path(folder)
         top = at == settings.home
-        below[:] = sorted(name for name in below if keeps(name) and not (top and name in MADE_AGAIN | set(left_out)))
+        names[:] = [name for name in names if at / name not in unused]
+        below[:] = sorted(n for n in below if keeps(n) and not (top and n in apart) and at / n not in unused)
         for name in [*below, *sorted(names)]:
             path = at / name
             relative = path.relative_to(settings.home).as_posix()
@@ -197,8 +223,8 @@ def files_to_keep(settings: Settings, left_out: Collection[str], skipped: list[s
 
 
 def keeps(name: str) -> bool:
-    """Whether a file or folder of this name is part of the store: not hidden, half-written or a lock."""
-    return not name.startswith(".") and not name.endswith((".part", ".lock"))
+    """Whether a file or folder of this name is part of the store: not hidden, half-written, a lock or the key."""
+    return not name.startswith(".") and not name.endswith((".part", ".lock")) and name != KEY_FILE
 
 
 def store_file(settings: Settings) -> Path | None:

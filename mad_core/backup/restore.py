@@ -3,6 +3,8 @@
 Everything is built and checked beside the present store, which then changes places with it in one step; killed before
 that, the old store is whole. Nothing in a backup is trusted: every path, size and digest is checked, only plain files
 are written, rows are read as JSON, and images are served only while their bytes have the digest in their row.
+
+What another store wrote is taken as a stranger's (:mod:`mad_core.backup.strangers`), unless the caller vouches for it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError
 
-from mad_core.backup import table_rows
+from mad_core.backup import strangers, table_rows
 from mad_core.backup.create import (
     FILES,
     FORMAT,
@@ -55,6 +57,7 @@ from mad_core.runs.database.engine import (
 )
 from mad_core.runs.queue import Queue
 from mad_core.runs.store import Store
+from mad_core.secret_key import KEY_FILE, known_key
 from mad_core.settings import Settings
 
 MAX_MANIFEST = 500_000_000
@@ -75,14 +78,20 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restored backup says of itself."""
+    """What a restored backup says of itself; ``strange`` if it was taken as a stranger's."""
 
     manifest: Manifest
     home: Path
+    strange: bool = False
 
 
 def restore(
-    settings: Settings, path: Path, *, replace: bool = False, progress: Progress = lambda done, total: None
+    settings: Settings,
+    path: Path,
+    *,
+    replace: bool = False,
+    own: bool = False,
+    progress: Progress = lambda done, total: None,
 ) -> Restored:
     """Put a backup in the place of the store.
 
@@ -94,6 +103,9 @@ def restore(
     replace : bool
         Whether a store that is there may go. What no backup holds (weights, thumbnails, logs) and what this one left
         out is taken over from it.
+    own : bool
+        Whether the backup is vouched for, though this store did not write it. Else its queued work is cancelled, its
+        consents are left out, and images and masks outside the folders that pages may open count as missing.
     progress : callable
         Called as ``progress(files done, files)``; what it raises ends the work, and the old store stays.
 
@@ -113,7 +125,7 @@ def restore(
                 remove_tree(left)  # of a restore that was killed
             building = home.with_name(f".{home.name}.restoring-{secrets.token_hex(4)}")
             try:
-                return _restore(settings, path, home, building, replace, progress)
+                return _restore(settings, path, home, building, replace, own, progress)
             finally:
                 remove_tree(building)
     except Timeout:
@@ -125,20 +137,25 @@ def restore(
         raise WorkError(f"The backup cannot be restored to {home}: {why}.") from None
 
 
-def _restore(settings: Settings, path: Path, home: Path, building: Path, replace: bool, progress: Progress) -> Restored:
+def _restore(
+    settings: Settings, path: Path, home: Path, building: Path, replace: bool, own: bool, progress: Progress
+) -> Restored:
     with _damage_told(path), zipfile.ZipFile(path) as archive:
         manifest = read_manifest(archive, path)
         _check_place(settings, replace)
         _check_room(manifest, home.parent)
         building.mkdir(mode=0o700)
         _write_files(archive, manifest, building, progress)
-        _write_database(archive, manifest, building, settings.home)
+        strange = not own and not manifest.is_of(known_key(settings.home))
+        _write_database(archive, manifest, building, settings, strange)
+        if strange:
+            strangers.drop_consents(building)
     _take_over(home, building, manifest)
     if store_file(settings) is None:
         _replace_rows(settings, building, home)
     else:
         _change_places(building, home)
-    return Restored(manifest, settings.home)
+    return Restored(manifest, settings.home, strange)
 
 
 @contextlib.contextmanager
@@ -179,6 +196,7 @@ def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
         tables={str(name): int(count) for name, count in said["tables"].items()},
         members={str(name): BackupMember(int(m["bytes"]), str(m["digest"])) for name, m in said["members"].items()},
         left_out=tuple(name for name in map(str, said["left_out"]) if name in PARTS),
+        seal=str(said.get("seal", "")),
     )
     _check_members(archive, manifest)
     return manifest
@@ -290,9 +308,11 @@ def _checked(archive: zipfile.ZipFile, name: str, part: BackupMember) -> Iterato
         raise ValueError(f"'{name}' has other bytes than when it was written")
 
 
-def _write_database(archive: zipfile.ZipFile, manifest: Manifest, building: Path, home: Path) -> None:
+def _write_database(
+    archive: zipfile.ZipFile, manifest: Manifest, building: Path, settings: Settings, strange: bool
+) -> None:
     """The rows in a database of their own, brought up to date, and read as the app reads them."""
-    old, new = manifest.home, str(home)
+    old, new = manifest.home, str(settings.home)
 
     def moved(text: str) -> str:
         return new + text[len(old) :] if text == old or text.startswith(f"{old}/") else text
@@ -310,6 +330,8 @@ def _write_database(archive: zipfile.ZipFile, manifest: Manifest, building: Path
                 if count != manifest.tables[table.name]:
                     raise ValueError(f"'{table.name}' has {count} rows and should have {manifest.tables[table.name]}")
             upgrade(connection)
+            if strange:
+                strangers.disarm(connection, settings)
     finally:
         engine.dispose()
     store = Store(Settings(home=building, database_url=_scratch(building), allowed_roots=()))
@@ -339,6 +361,8 @@ def _lines(archive: zipfile.ZipFile, name: str, part: BackupMember) -> Iterator[
 
 def _take_over(home: Path, building: Path, manifest: Manifest) -> None:
     """What the backup does not hold, from the present store; the same files under a second name, no copies."""
+    with contextlib.suppress(FileNotFoundError):
+        (building / KEY_FILE).hardlink_to(home / KEY_FILE)
     kept = {*MADE_AGAIN, *(folder for part in manifest.left_out for folder in PARTS[part])}
     for there in home.iterdir() if home.is_dir() else ():
         target = building / there.name

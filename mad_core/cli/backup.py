@@ -53,6 +53,10 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of the store that is there.")] = False,
+    own: Annotated[
+        bool,
+        typer.Option("--own", help="Vouch for a backup of another store: its queued work and consents stay, too."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup into MAD_HOME (and MAD_DATABASE_URL): checked first, then all of it or nothing."""
@@ -60,19 +64,25 @@ def restore(
 
     settings = Settings.from_environment()
     with working() as progress:
-        done = put_back(settings, file, replace=replace, progress=progress.counted("files"))
+        done = put_back(settings, file, replace=replace, own=own, progress=progress.counted("files"))
     data = {
         "home": str(settings.home),
         "schema": done.manifest.schema,
         "created": done.manifest.created,
         "rows": done.manifest.tables,
         "left_out": list(done.manifest.left_out),
+        "taken_as_a_strangers": done.strange,
     }
 
     def lines() -> Iterable[str]:
         yield f"{counted(sum(data['rows'].values()), 'row')} restored to {settings.home}"
         if data["left_out"]:
             yield f"The backup was written without {', '.join(data['left_out'])}."
+        if done.strange:
+            yield (
+                "Another store wrote it: its queued work is cancelled, its consents are gone, and images outside "
+                "MAD_ALLOWED_ROOTS count as missing. If it is your own: restore it again with --own --replace."
+            )
 
     print_answer(data, as_json, lines)
 

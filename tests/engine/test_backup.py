@@ -29,7 +29,10 @@ from mad_core.backup.restore import restore
 from mad_core.cli.main import main
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, MadError, WorkError
+from mad_core.images import ImageError, read_image
+from mad_core.runs.database.schema import datasets, images
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
+from mad_core.runs.uploads import keep_upload
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
@@ -91,7 +94,7 @@ def test_a_backup_comes_back_as_it_was_in_another_folder(filled: Store, settings
     done = back_up(filled, tmp_path / "b.zip")
     assert stat.S_IMODE(done.path.stat().st_mode) == 0o600 and done.skipped == ()
     there = elsewhere(settings, tmp_path / "new")
-    restore(there, done.path)
+    restore(there, done.path, own=True)
     opened = Store(there)
     moved = {
         name: [line.replace(str(there.home), str(settings.home)) for line in lines]
@@ -109,6 +112,21 @@ def test_a_backup_comes_back_as_it_was_in_another_folder(filled: Store, settings
     assert opened.queue.submit("run", {}) > max(job.id for job in filled.queue.active())
     opened.close()
     assert [p.name for p in tmp_path.iterdir() if ".restoring" in p.name] == []
+
+
+def test_what_passes_is_in_no_backup(filled: Store, settings: Settings, tmp_path: Path) -> None:
+    """Single uploads, and archives that became no dataset; one that still waits to be imported is in it."""
+    waiting = keep_upload(settings, "waiting.zip", b"waiting")
+    failed = keep_upload(settings, "failed.zip", b"failed")
+    filled.queue.submit("import", {"source": str(waiting)})
+    (settings.imports / "0123").mkdir()
+    for file in (settings.uploads / "a", settings.imports / "0123" / "x.png"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    with zipfile.ZipFile(back_up(filled, tmp_path / "b.zip").path) as archive:
+        names = {name.removeprefix(FILES) for name in archive.namelist()}
+    assert {waiting.relative_to(settings.home).as_posix(), "imports/upload-1/parts/x.png"} <= names
+    assert not {failed.relative_to(settings.home).as_posix(), "uploads/a", "imports/0123/x.png", "secret.key"} & names
 
 
 def test_what_is_left_out_stays_in_the_store_it_is_restored_to(
@@ -174,7 +192,7 @@ def test_a_backup_while_a_run_is_at_work_is_one_moment_of_it(store: Store, datas
     try:
         for number in range(3):
             there = elsewhere(store.settings, tmp_path / f"new{number}")
-            restore(there, back_up(store, tmp_path / f"{number}.zip").path)
+            restore(there, back_up(store, tmp_path / f"{number}.zip").path, own=True)
             opened = Store(there)
             table, found = opened.scores(run.id), opened.run(run.id)
             assert len(table) == found.done >= 20
@@ -192,6 +210,78 @@ def test_a_backup_while_a_run_is_at_work_is_one_moment_of_it(store: Store, datas
 
 
 # -- what nobody vouches for ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def armed(filled: Store, tmp_path: Path) -> Path:
+    """A backup with work that waits and is at work, and rows that name files of the machine and addresses."""
+    (info,) = filled.datasets()
+    ids = filled.dataset(info.id).table["image_id"].tolist()
+    changed = {
+        ids[0]: {"path": "/etc/passwd"},
+        ids[1]: {"path": "s3://theirs/x.png"},
+        ids[2]: {"mask_path": "/etc/passwd"},
+        ids[3]: {"mask_path": "memory://theirs/m.png"},
+        ids[4]: {"path": str(filled.settings.home / ".." / "x.png")},
+        ids[5]: {"path": "relative/x.png"},
+    }
+    with filled.database.write() as connection:
+        for image_id, values in changed.items():
+            connection.execute(images.update().where(images.c.image_id == image_id).values(**values))
+        connection.execute(datasets.update().values(source="/"))
+    filled.queue.submit("import", {"source": "/etc"})
+    filled.queue.submit("run", {"run": filled.runs()[0].id})
+    filled.queue.claim("w", ("auto",))
+    filled.update_run(filled.runs()[0].id, status="running")
+    return back_up(filled, tmp_path / "theirs.zip").path
+
+
+def test_what_another_store_wrote_does_nothing_and_opens_nothing(
+    armed: Path, settings: Settings, tmp_path: Path
+) -> None:
+    there = replace(elsewhere(settings, tmp_path / "new"), allowed_roots=(tmp_path / "open",))
+    assert restore(there, armed).strange
+    opened = Store(there)
+    assert opened.queue.active() == [] and opened.runs()[0].status == "cancelled"
+    assert "another store wrote" in str(opened.runs()[0].error)
+    assert "consents.json" not in files_of(there.home) and "secret.key" not in files_of(there.home)
+    (info,) = opened.datasets()
+    table = opened.dataset(info.id).table
+    named = [*table["path"], *table["mask_path"].dropna(), info.source]
+    assert all(Path(path).is_relative_to(there.home) for path in named)
+    assert sum("elsewhere" in path for path in named) == 7
+    assert not (there.home / "elsewhere").exists()
+    with pytest.raises(ImageError, match="is not there"):
+        read_image(Path(table["path"].iloc[0]))
+    opened.close()
+
+
+def test_what_the_store_itself_wrote_or_somebody_vouches_for_goes_on(
+    armed: Path, filled: Store, settings: Settings, tmp_path: Path
+) -> None:
+    before = all_rows(filled)
+    filled.close()
+    assert not restore(settings, armed, replace=True).strange
+    assert all_rows(filled) == before and "consents.json" in files_of(settings.home)
+    assert not restore(settings, armed, replace=True).strange  # the key came along
+    there = elsewhere(settings, tmp_path / "new")
+    assert not restore(there, armed, own=True).strange
+    assert len(Store(there).queue.active()) == len(filled.queue.active())
+
+
+def test_a_seal_is_of_every_byte_and_no_backup_brings_a_key(armed: Path, settings: Settings, tmp_path: Path) -> None:
+    def turned(members: dict[str, bytes], manifest: dict) -> None:
+        members["rows/jobs.jsonl"] = members["rows/jobs.jsonl"].replace(b"/etc", b"/usr")
+        manifest["members"].pop("rows/jobs.jsonl")
+
+    forged = rewritten(armed, tmp_path / "forged.zip", turned)
+    assert restore(settings, forged, replace=True).strange
+
+    def with_key(members: dict[str, bytes], manifest: dict) -> None:
+        members["files/secret.key"] = b"x" * 32
+
+    with pytest.raises(InputError, match="no file of a store"):
+        restore(settings, rewritten(armed, tmp_path / "key.zip", with_key), replace=True)
 
 
 def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes], dict], None]) -> Path:
@@ -369,7 +459,7 @@ def test_a_database_elsewhere_is_restored_with_the_folder_or_not_at_all(
 ) -> None:
     done, before = back_up(filled, tmp_path / "b.zip"), all_rows(filled)
     apart = replace(settings, home=tmp_path / "apart", database_url=f"sqlite:///{tmp_path / 'rows.db'}")
-    restore(apart, done.path)
+    restore(apart, done.path, own=True)
     opened = Store(apart)
     title = opened.runs()[0].title
     opened.rename_run(opened.runs()[0].id, "later")

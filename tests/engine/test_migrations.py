@@ -126,7 +126,7 @@ def test_a_backup_of_every_earlier_schema_can_be_restored(settings: Settings, tm
     done = back_up(old, tmp_path / "b.zip")
     assert done.manifest.schema == revision and set(done.manifest.tables) == given.keys() - table_rows.OF_PROCESSES
     there = replace(settings, home=tmp_path / "new", database_url=f"sqlite:///{tmp_path / 'new' / 'mad.db'}")
-    restore(there, done.path)
+    restore(there, done.path, own=True)
     store = Store(there)
     with store.database.read() as connection:
         for name, row in given.items():
