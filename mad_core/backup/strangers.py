@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from mad_core import remote
 from mad_core.runs.database.schema import datasets, images, jobs, runs, studies
+from mad_core.scorers.named_paths import leads_outside
 from mad_core.settings import Settings
 
 ELSEWHERE = "elsewhere"
@@ -36,6 +37,8 @@ def disarm(connection: Connection, settings: Settings) -> None:
         (datasets, (datasets.c.id,), datasets.c.source),
     ):
         _close(connection, settings, owner, key, column)
+    for table in (runs, studies):
+        _close_parameters(connection, settings, table)
 
 
 def drop_consents(home: Path) -> None:
@@ -54,6 +57,16 @@ def _close(connection: Connection, settings: Settings, table: sa.Table, key: Any
     statement = table.update().where(*matches).values({column.name: sa.bindparam("moved")})
     for batch in _batches(closed):
         connection.execute(statement, batch)
+
+
+def _close_parameters(connection: Connection, settings: Settings, table: sa.Table) -> None:
+    """Model folders, weights and rubrics that a run or a study names; it may be asked to go on."""
+    for row in connection.execute(sa.select(table.c.id, table.c.parameters)).all():
+        given = row.parameters if isinstance(row.parameters, dict) else {}
+        closed = {k: inert(settings, v) for k, v in given.items() if isinstance(v, str) and leads_outside(v, settings)}
+        if closed:
+            statement = table.update().where(table.c.id == row.id)
+            connection.execute(statement.values(parameters={**given, **closed}))
 
 
 def inert(settings: Settings, named: str) -> str:

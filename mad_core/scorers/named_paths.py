@@ -15,9 +15,14 @@ _SUFFIXES = (".safetensors", ".yaml", ".yml", ".json", ".csv", ".txt")
 
 def closed(parameters: Mapping[str, Any], settings: Settings) -> str | None:
     """Why the parameters of a run may not be asked for on a page, in a sentence that does not tell what exists."""
-    texts = (value for value in parameters.values() if isinstance(value, str) and "\n" not in value)
-    outside = next((text for text in texts if _names_path(text) and not settings.may_open(Path(text))), None)
+    texts = (value for value in parameters.values() if isinstance(value, str))
+    outside = next((text for text in texts if leads_outside(text, settings)), None)
     return None if outside is None else outside_roots(outside, settings)
+
+
+def leads_outside(text: str, settings: Settings) -> bool:
+    """Whether a text is a path that pages may not open."""
+    return _names_path(text) and not settings.may_open(Path(text))
 
 
 def check_open(parameters: Mapping[str, Any], settings: Settings) -> None:
@@ -40,6 +45,8 @@ def outside_roots(named: str, settings: Settings) -> str:
 
 def _names_path(text: str) -> bool:
     """By its looks, so that nothing is told of what exists; ``owner/name`` may be a model of the Hub."""
+    if "\n" in text:
+        return False
     if text.startswith(("/", "~", ".")) or text.endswith(_SUFFIXES):
         return True
     return "/" in text and (folder_named(text) or file_named(text)) is not None

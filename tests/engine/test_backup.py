@@ -30,7 +30,7 @@ from mad_core.cli.main import main
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, MadError, WorkError
 from mad_core.images import ImageError, read_image
-from mad_core.runs.database.schema import datasets, images
+from mad_core.runs.database.schema import datasets, images, runs
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.runs.uploads import keep_upload
 from mad_core.scorers.contract import Scored
@@ -229,6 +229,7 @@ def armed(filled: Store, tmp_path: Path) -> Path:
         for image_id, values in changed.items():
             connection.execute(images.update().where(images.c.image_id == image_id).values(**values))
         connection.execute(datasets.update().values(source="/"))
+        connection.execute(runs.update().values(parameters={"bank": 5, "model": "/etc", "rubric": "a: b\n/x"}))
     filled.queue.submit("import", {"source": "/etc"})
     filled.queue.submit("run", {"run": filled.runs()[0].id})
     filled.queue.claim("w", ("auto",))
@@ -245,6 +246,8 @@ def test_what_another_store_wrote_does_nothing_and_opens_nothing(
     assert opened.queue.active() == [] and opened.runs()[0].status == "cancelled"
     assert "another store wrote" in str(opened.runs()[0].error)
     assert "consents.json" not in files_of(there.home) and "secret.key" not in files_of(there.home)
+    elsewhere_in = str(there.home / "elsewhere" / "etc")
+    assert opened.runs()[0].parameters == {"bank": 5, "model": elsewhere_in, "rubric": "a: b\n/x"}
     (info,) = opened.datasets()
     table = opened.dataset(info.id).table
     named = [*table["path"], *table["mask_path"].dropna(), info.source]

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,10 @@ class Database:
     def _keep_private(self) -> None:
         """Folder and database are for their owner alone; SQLite gives its further files the mode of the first."""
         file = self.engine.url.database if self.engine.dialect.name == "sqlite" else None
+        home = self.settings.home
         with contextlib.suppress(OSError):  # of somebody else, or on a disk without modes
-            self.settings.home.chmod(0o700)
+            if home != home.parent and not home.stat().st_mode & stat.S_ISVTX:  # no folder that all share, like /tmp
+                home.chmod(0o700)
             if file:
                 os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
                 for path in filter(Path.exists, (Path(file), Path(f"{file}-wal"), Path(f"{file}-shm"))):
