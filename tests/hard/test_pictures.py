@@ -24,21 +24,22 @@ MOST_BYTES = 2_000_000_000
 
 
 def _pictures(folder: Path) -> Path:
-    """Of four kinds, those that take most memory by far among them; each of its own content."""
+    """Of four kinds, those that take most memory by far among them; a few bytes at the end make each its own content."""
     grey = np.broadcast_to((np.arange(SIDE) * 6).astype(np.uint16), (SIDE, SIDE))
+    kinds = {
+        "a.tif": Image.fromarray(grey),
+        "b.png": Image.new("RGBA", (SIDE, SIDE), (20, 90, 160, 200)),
+        "c.png": Image.new("RGB", (SIDE, SIDE), (20, 90, 160)),
+        "d.jpg": Image.new("RGB", (SIDE, SIDE), (20, 90, 160)),
+    }
+    options = {"a.tif": {"compression": "packbits"}, "b.png": {"compress_level": 1}, "c.png": {"compress_level": 1}}
+    for name, picture in kinds.items():
+        picture.save(folder.parent / name, **options.get(name, {}))
     for number in range(PICTURES):
-        place = folder / f"level_{number % 2}"
-        place.mkdir(parents=True, exist_ok=True)
-        match number % 4:
-            case 0:
-                Image.fromarray(grey + np.uint16(number)).save(place / f"{number}.tif", compression="tiff_lzw")
-            case 1:
-                picture = Image.new("RGBA", (SIDE, SIDE), (number, 90, 160, 200))
-                picture.save(place / f"{number}.png", compress_level=1)
-            case 2:
-                Image.new("RGB", (SIDE, SIDE), (number, 90, 160)).save(place / f"{number}.png", compress_level=1)
-            case _:
-                Image.new("RGB", (SIDE, SIDE), (number, 90, 160)).save(place / f"{number}.jpg")
+        kind = list(kinds)[number % 4]
+        place = folder / f"level_{number // 4 % 2}" / f"{number}{kind[1:]}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((folder.parent / kind).read_bytes() + number.to_bytes(4, "big"))
     return folder
 
 
