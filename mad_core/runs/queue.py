@@ -271,9 +271,7 @@ class Queue:
     def register(self, worker_id: str, device: str, facts: Mapping[str, Any]) -> None:
         now, me = time.time(), this_process()
         row = {"host": socket.gethostname(), "device": device, "facts": dict(facts), **asdict(me)}
-        old = [w.id for w in self.workers() if not w.alive and w.heartbeat < now - FORGET_SECONDS]
         with self.database.write_work() as connection:
-            connection.execute(workers.delete().where(workers.c.id.in_(old)))
             connection.execute(workers.insert().values(id=worker_id, started=now, heartbeat=now, **row))
 
     def beat_worker(self, worker_id: str, job_id: int | None, facts: Mapping[str, Any]) -> None:
@@ -327,7 +325,9 @@ class Queue:
             The jobs that changed.
         """
         running = self._jobs(jobs.c.status == "running")
-        kept = {w.id for w in self.workers() if not w.lost}
+        known = self.workers()
+        self._forget([w.id for w in known if w.lost and w.heartbeat < time.time() - FORGET_SECONDS])
+        kept = {w.id for w in known if not w.lost}
         lost = [j for j in running if j.worker not in kept]
         for job in lost:
             values: dict[str, Any] = {"status": "queued", "worker": None}
@@ -346,6 +346,11 @@ class Queue:
                     .values(**values)
                 )
         return [j.id for j in lost]
+
+    def _forget(self, worker_ids: Sequence[str]) -> None:
+        if worker_ids:
+            with self.database.write_work() as connection:
+                connection.execute(workers.delete().where(workers.c.id.in_(worker_ids)))
 
     def fail_waiting(self, devices: Sequence[str], error: str) -> None:
         """End the queued jobs of devices that cannot be had."""

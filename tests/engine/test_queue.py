@@ -186,6 +186,8 @@ def test_a_worker_elsewhere_is_judged_by_whether_its_heartbeat_moves(
     queue, steady = store.queue, time.monotonic()
     job, beat = at_work(queue, "far"), time.time() - 10_000
     changed(queue, "far", machine="elsewhere 1", host="elsewhere", heartbeat=beat)
+    queue.register("near", "cpu", {})
+    queue.unregister("near")
     assert not queue.workers()[0].alive and queue.requeue_lost() == []
     for second in range(1, 40):
         monkeypatch.setattr(time, "monotonic", lambda second=second: steady + second)
@@ -193,6 +195,7 @@ def test_a_worker_elsewhere_is_judged_by_whether_its_heartbeat_moves(
         assert queue.requeue_lost() == [] and queue.workers()[0].alive
     monkeypatch.setattr(time, "monotonic", lambda: steady + 39 + STALE_SECONDS + 1)
     assert not queue.workers()[0].alive and queue.requeue_lost() == [job]
+    assert queue.workers() == []  # nobody needs the row of one that is gone for long
 
 
 def test_the_lock_that_is_held_is_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
