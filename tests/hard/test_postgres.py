@@ -150,7 +150,7 @@ def test_a_store_moves_from_sqlite_to_postgresql_and_back(settings: Settings, tm
     old = Store(first)
     run = scored_run(old, old.add_dataset(Imported(make_dataset())))
     before = all_rows(old)
-    restore(settings, back_up(old, tmp_path / "1.zip").path)
+    restore(settings, back_up(old, tmp_path / "1.zip").path, own=True)
     moved = Store(settings)
     assert all_rows(moved) == before and not (settings.home / "mad.db").exists()
     assert moved.read_map(run, moved.scores(run.id)["image_id"].iloc[0]) is not None
@@ -163,7 +163,7 @@ def test_a_store_moves_from_sqlite_to_postgresql_and_back(settings: Settings, tm
     restore(settings, back, replace=True)
     assert all_rows(moved) == before
     third = Settings.from_environment({"MAD_HOME": str(tmp_path / "third")})
-    restore(third, back)
+    restore(third, back, own=True)
     last = Store(third)
     assert all_rows(last) == before
     for opened in (old, moved, last):
