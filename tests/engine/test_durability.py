@@ -17,7 +17,7 @@ from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.readers import archives
 from mad_core.runs.store import RunRequest, Store
-from mad_core.runs.worker import HANDLERS, Worker
+from mad_core.runs.worker import Worker
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
@@ -110,9 +110,8 @@ def test_a_full_disk_is_a_sentence_of_the_job(settings: Settings, store: Store, 
     def full(control: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/x")
 
-    monkeypatch.setattr(sys.modules[__name__], "full", full, raising=False)
-    monkeypatch.setitem(HANDLERS, "study", f"{__name__}:full")
-    job = store.queue.submit("study", {})
+    monkeypatch.setattr("mad_core.runs.worker.handler_of", lambda job: full)
+    job = store.queue.submit("import", {"source": "demo"})
     worker = Worker(settings, "cpu")
     try:
         claimed = store.queue.claim(worker.id, worker.devices)
