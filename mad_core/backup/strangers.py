@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mad_core import remote
-from mad_core.runs.database.schema import datasets, images, jobs, runs, studies
+from mad_core.runs.database.schema import metadata
 from mad_core.scorers.named_paths import leads_outside
 from mad_core.settings import Settings
 
@@ -27,6 +27,9 @@ _ROWS = 5_000
 
 def disarm(connection: Connection, settings: Settings) -> None:
     """Cancel what waits or is at work, and take away the way to every file outside the folders that may be opened."""
+    datasets, images, jobs, runs, studies = (
+        metadata.tables[name] for name in ("datasets", "images", "jobs", "runs", "studies")
+    )
     ended: dict[str, Any] = {"status": "cancelled", "error": SENTENCE, "finished": time.time()}
     for table in (jobs, runs, studies):
         active = table.c.status.in_(("queued", "running"))

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from mad_core.paths import remove_tree
 from mad_core.runs.database.engine import Database
-from mad_core.runs.database.schema import datasets, images, jobs
+from mad_core.runs.database.schema import metadata
 from mad_core.settings import Settings
 
 KEEP_DAYS = 7
@@ -43,7 +43,11 @@ def unused_files(connection: Connection, settings: Settings) -> list[Path]:
 
 
 def _named(connection: Connection) -> Iterator[Path]:
-    """Paths that datasets come from (their source and one image), and paths that active jobs name."""
+    """Paths that datasets come from (their source and one image), and paths that active jobs name.
+
+    A backup asks within its own snapshot, so this cannot ask the store.
+    """
+    datasets, images, jobs = (metadata.tables[name] for name in ("datasets", "images", "jobs"))
     payloads = connection.execute(sa.select(jobs.c.payload).where(jobs.c.status.in_(("queued", "running")))).scalars()
     texts = [text for payload in payloads for text in payload.values() if isinstance(text, str)]
     some_image = sa.select(images.c.path).where(images.c.dataset_id == datasets.c.id).limit(1).scalar_subquery()
