@@ -43,7 +43,7 @@ def test_everything_is_there_and_readable(store: Store) -> None:
     assert dataset.subsets == ["bolt", "nut"] and len(dataset.table) == info.images == 26
     kept, on_demand, waiting = store.runs()
     assert [run.status for run in (kept, on_demand, waiting)] == ["done", "done", "queued"]
-    assert store.scores(kept.id)["score"].notna().all() and len(store.scores(kept.id)) == 18
+    assert bool(store.scores(kept.id)["score"].notna().to_numpy().all()) and len(store.scores(kept.id)) == 18
     for image_id in store.scores(kept.id)["image_id"]:
         anomaly_map = store.read_map(kept, image_id)
         assert anomaly_map is not None and np.isfinite(anomaly_map).all() and max(anomaly_map.shape) == kept.map_side
