@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -239,7 +240,7 @@ def content_hash(path: Path) -> str:
         return _digest(file)
 
 
-def _digest(file: BinaryIO) -> str:
+def _digest(file: BufferedReader) -> str:
     file.seek(0)
     return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
@@ -258,7 +259,7 @@ class ImageFile:
     """
 
     path: Path
-    handle: BinaryIO
+    handle: BufferedReader
     digest: str = ""
 
     def check(self) -> None:
@@ -490,7 +491,7 @@ def _grey(values: np.ndarray) -> Image.Image:
 def _array(image: Image.Image) -> np.ndarray:
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
     for top, strip in _strips(image):
-        pixels[top : top + strip.height] = strip
+        pixels[top : top + strip.height] = np.asarray(strip)
     return pixels
 
 

@@ -298,7 +298,7 @@ class Queue:
 
     def _judged(self, worker: WorkerInfo) -> WorkerInfo:
         still, followed = self._still(worker)
-        if worker.machine != this_machine() or worker.ticks is None:
+        if worker.machine is None or worker.machine != this_machine() or worker.ticks is None:
             gone = worker.machine is not None and _boot(worker.machine) != _boot(this_machine())
             gone = gone and worker.host == socket.gethostname()  # this machine, before it was started again
             fresh = followed or worker.heartbeat > time.time() - STALE_SECONDS

@@ -121,7 +121,8 @@ def address() -> str:
     """
     verified = st.user.get("email_verified")
     said = verified is True or (isinstance(verified, str) and verified.lower() == "true")
-    named = {st.user.get("provider"), st.user.get("iss")} & set(Settings.from_environment().trusted_providers)
+    providers = (st.user.get("provider"), st.user.get("iss"))
+    named = any(name in Settings.from_environment().trusted_providers for name in providers)
     return str(st.user.get("email") or "") if said or named else ""
 
 

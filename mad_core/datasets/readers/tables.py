@@ -211,7 +211,7 @@ def _counted(path: Path, batches: Iterable[Any], wanted: Sequence[str]) -> pd.Da
                 f"The known columns of {path} hold more than {MAX_BYTES / 1e6:.0f} MB, too much for a list of images."
             )
         parts.append(batch.select(list(wanted)).to_pandas().astype(object))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=wanted)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(wanted))
 
 
 def _unfolded_bytes(column: Any) -> int:
@@ -223,8 +223,8 @@ def _unfolded_bytes(column: Any) -> int:
         raise InputError("A column of paths, levels or names holds lists or structures, not plain values.")
     if not pa.types.is_dictionary(column.type):
         return column.nbytes + len(column)
-    lengths = pc.binary_length(column.dictionary)
-    return int(pc.sum(lengths.take(column.indices)).as_py() or 0) + len(column)
+    lengths = pc.call_function("binary_length", [column.dictionary])
+    return int(pc.call_function("sum", [lengths.take(column.indices)]).as_py() or 0) + len(column)
 
 
 def _records(text: str) -> list[Any]:
