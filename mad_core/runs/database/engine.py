@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
+import secrets
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Database:
             if home != home.parent and not home.stat().st_mode & stat.S_ISVTX:  # no folder that all share, like /tmp
                 home.chmod(0o700)
             if file:
-                os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+                _make_private(Path(file))
                 for path in filter(Path.exists, (Path(file), Path(f"{file}-wal"), Path(f"{file}-shm"))):
                     path.chmod(0o600)
 
@@ -108,6 +108,23 @@ class Database:
             if revision_of(connection) not in (None, *revisions()):
                 raise WorkError(f"The store at {self._place()} was written by a newer version; install that one.")
             upgrade(connection)
+
+
+def _make_private(file: Path) -> None:
+    """An empty database where there is none.
+
+    A database that is there is never opened here, not even to be closed again: that would take away the locks that
+    SQLite holds on it in this process.
+    """
+    if file.exists():
+        return
+    building = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
+    building.touch(mode=0o600)
+    try:
+        with contextlib.suppress(FileExistsError):  # another process made it just now
+            file.hardlink_to(building)
+    finally:
+        building.unlink()
 
 
 # -- engines ------------------------------------------------------------------------------------
