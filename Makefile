@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # MAD_PINNED=1: the exact versions that were tested, checked by their digests, for those who serve.
 READY := .venv/ready$(if $(filter 1,$(MAD_PINNED)),-pinned)
 
-.PHONY: app setup test test-hard lint bench audit pin clean browser dev
+.PHONY: app setup truth test test-hard lint bench audit pin clean browser dev
 
 app: setup
 	@$(BIN)/python -m mad_core demo
@@ -30,6 +30,10 @@ lint: dev
 	@$(BIN)/ruff check .
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@$(BIN)/python -m tools.lint_js
+
+# What intervals cover and what studies claim, by simulation with known truth, into docs/metrics.md.
+truth: dev
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.statistics --write
 
 # Speed against others, in one table that goes into docs/speed.md. Leave the machine alone meanwhile.
 bench: dev browser

@@ -165,7 +165,7 @@ def score(
     subsets : sequence of str
         All if empty.
     limit : int or None
-        Test images a subset, even over the levels, drawn by ``seed``.
+        Test images a subset, levels in their shares, drawn by ``seed``.
     calibrate : int or None
         Test images of each level and subset that are set aside for calibration, outside metrics.
     device : str

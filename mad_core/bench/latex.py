@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mad_core.bench.table import (
+    HEADLINE,
+    TO_BEST,
     BenchRow,
     BenchTable,
     Scope,
@@ -14,8 +16,10 @@ from mad_core.bench.table import (
     cost_texts,
     coverage_text,
     entry_notes,
+    gap_text,
     heading,
     hundredfold,
+    to_best,
 )
 from mad_core.metrics.names import COVERAGE, headline
 
@@ -101,27 +105,36 @@ def _long_table(table: BenchTable, blocks: Sequence[tuple[list[Scope], list[Benc
 
 
 def _columns() -> str:
-    return f"l{'c' * len(headline())}l"
+    return f"l{'c' * (len(headline()) + 1)}l"
 
 
 def _head() -> str:
-    return _line(["Scorer", *(escape(metric.title) for metric in headline()), COVERAGE.title])
+    return _line(["Scorer", *(escape(metric.title) for metric in headline()), TO_BEST, COVERAGE.title])
 
 
 def _block(places: Sequence[Scope], rows: Sequence[BenchRow]) -> Iterable[str]:
     yield from (r"\midrule", rf"\multicolumn{{{len(_columns())}}}{{l}}{{\textit{{{escape(heading(places))}}}}} \\")
     winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
+    gaps = to_best(rows, HEADLINE)
     for row in rows:
         cells = [_cell(row, metric, winner is row) for metric, winner in winners]
+        cells.append(gap_text(gaps.get(row.entry.name), _estimate))
         yield _line([escape(row.entry.name), *cells, escape(coverage_text(row))])
 
 
 def _cell(row: BenchRow, metric: str, is_best: bool) -> str:
     if row.value(metric) is None:
         return "--"
-    text, interval = _number(row.value(metric)), row.interval(metric)
-    text = rf"\textbf{{{text}}}" if is_best else text
-    return rf"{text} {{\scriptsize [{_number(interval[0])}, {_number(interval[1])}]}}" if interval else text
+    text = _number(row.value(metric))
+    return (rf"\textbf{{{text}}}" if is_best else text) + _between(row.interval(metric))
+
+
+def _estimate(value: float | None, interval: list[float] | None) -> str:
+    return _number(value) + _between(interval)
+
+
+def _between(interval: list[float] | None) -> str:
+    return rf" {{\scriptsize [{_number(interval[0])}, {_number(interval[1])}]}}" if interval else ""
 
 
 def _number(value: float | None) -> str:

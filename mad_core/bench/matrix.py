@@ -14,7 +14,7 @@ from mad_core.machine.memory import PEAK
 from mad_core.metrics.macro import Measured
 from mad_core.runs.comparing import distinct_names, supervision_note
 from mad_core.runs.request import request_run
-from mad_core.runs.store import FAILED_SUBSETS, Run, RunRequest, Store
+from mad_core.runs.store import EVEN, FAILED_SUBSETS, Run, RunRequest, Store
 from mad_core.scorers.catalog import ScorerInfo
 
 
@@ -168,8 +168,13 @@ def table_of_runs(
 
 def _conditions(runs: Sequence[Run]) -> list[str]:
     """What sets the runs' images apart from all test images, or from each other."""
-    limits = {run.image_limit for run in runs if not run.imported}
-    if limits and limits != {None}:
-        said = ", ".join("all" if limit is None else f"{limit:,}" for limit in sorted(limits, key=lambda v: v or 0))
-        return [f"Test images a subset: {said}, even over the levels; figures as published are of all of them."]
-    return []
+    own = [run for run in runs if not run.imported]
+    limits = {run.image_limit for run in own}
+    if not limits - {None}:
+        return []
+    said = ", ".join("all" if limit is None else f"{limit:,}" for limit in sorted(limits, key=lambda v: v or 0))
+    found = [f"Test images a subset: {said}, levels in their shares; figures as published are of all of them."]
+    even = [run.title for run in own if run.image_limit is not None and run.sampling == EVEN]
+    if even:
+        found.append(f"{', '.join(even)}: as many images of each level, so the metrics are of another mix of levels.")
+    return found

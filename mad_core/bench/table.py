@@ -1,15 +1,14 @@
 """The benchmark table: scorers by subsets, with macro averages, intervals, coverage, time and memory.
 
-Macro averages give every subset the same weight, in a dataset, in a domain and overall alike. How their
-intervals are made is said in :mod:`mad_core.metrics.macro`: every subset is resampled for itself (drawn within
-its levels, seeded by its name, so that all scorers see the same resampled images), the draws are averaged over
-the subsets one by one, and the 2.5th and 97.5th percentile of these averages are the interval.
+Macro averages give every subset the same weight, in a dataset, in a domain and overall alike. How their intervals
+are made is said in :mod:`mad_core.metrics.uncertainty`; who is best, and how far the others lie behind, in
+:mod:`mad_core.metrics.differences`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +16,13 @@ import pandas as pd
 
 from mad_core.datasets.dataset import DOMAINS, Card
 from mad_core.datasets.madbench import recognise
-from mad_core.metrics.macro import Macro, Measured, macro, measure
-from mad_core.metrics.names import COVERAGE, headline, metric_of
+from mad_core.metrics.differences import Difference, by_subset, clear_best, to_the_best
+from mad_core.metrics.macro import Macro, Measured, macro
+from mad_core.metrics.names import C_INDEX, COVERAGE, headline, metric_of
 from mad_core.scorefiles import csv_text, text_cell
+
+HEADLINE, TO_BEST = C_INDEX.id, f"Difference to the best {C_INDEX.short}"
+"""The metric whose difference to the best has a column, and the column's title; files hold that of every metric."""
 
 SCORED, IMPORTED, PUBLISHED, NOT_RUN = "scored", "imported", "published", "not run"
 """What a row's figures are: made here, made elsewhere and imported, typed from a paper, or none."""
@@ -169,12 +172,10 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, 
     return (*found, *(Scope("subset", name, name, (name,)) for name in names))
 
 
-def measured_subsets(table: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Measured]:
-    """Each subset of a run's table (:func:`mad_core.runs.results.run_table`) measured for itself."""
-    return {
-        str(subset): measure(rows["level"], rows["score"], str(subset), draws=draws, seed=seed)
-        for subset, rows in table.groupby("subset")
-    }
+def measured_subsets(table: pd.DataFrame, *, draws: int = 1000) -> dict[str, Measured]:
+    """Each subset of a run's table (:func:`mad_core.runs.results.run_table`) for itself; 0 draws: no intervals."""
+    images = table.get("image_id")
+    return by_subset(table["level"], table["score"], table["subset"], images, with_intervals=bool(draws))
 
 
 def bench_table(title: str, places: Sequence[Scope], entries: Sequence[Entry], notes: Sequence[str] = ()) -> BenchTable:
@@ -194,23 +195,51 @@ def bench_table(title: str, places: Sequence[Scope], entries: Sequence[Entry], n
 
 
 def best(rows: Sequence[BenchRow], metric: str) -> BenchRow | None:
-    """The row of a block that is clearly best: its interval lies beyond every other row's interval.
+    """The row of a block that is clearly best: its paired difference to every other row lies on the better side of 0.
 
     Only rows with an interval on the same images can win, and only against another such row. Others (figures as
     published, rows that lack images or subsets) count as their interval or bare value: they can prevent a
     winner, not be one.
     """
-    intervals = [
-        (row, row.interval(metric) or [value, value]) for row in rows if (value := row.value(metric)) is not None
-    ]
-    whole = [row for row, _ in intervals if row.interval(metric) and row.found and _is_whole(row.found)]
-    if len(whole) < 2 or len({row.found.n for row in whole if row.found}) > 1:
+    whole = _comparable(rows, metric)
+    name = clear_best(_to_the_best(whole, metric)) if len(whole) > 1 else None
+    if name is None:
         return None
-    for winner, own in intervals:
-        others = [interval for row, interval in intervals if row is not winner]
-        if winner in whole and all(metric_of(metric).is_beyond(own, interval) for interval in others):
-            return winner
-    return None
+    top, record = whole[name], metric_of(metric)
+    others = [row for row in rows if row.value(metric) is not None and not any(row is one for one in whole.values())]
+    own = top.interval(metric) or [math.nan, math.nan]
+    return top if all(record.is_beyond(own, _reach(row, metric)) for row in others) else None
+
+
+def _reach(row: BenchRow, metric: str) -> list[float]:
+    """A row's interval, or its bare value."""
+    value = row.value(metric)
+    return row.interval(metric) or [math.nan if value is None else value] * 2
+
+
+def to_best(rows: Sequence[BenchRow], metric: str) -> dict[str, Difference]:
+    """How far each comparable row of a block lies behind the highest of them, by the name of its entry.
+
+    Intervals are paired, and widened for the number of rivals, so that all of them hold together with 95 %. The
+    highest itself has a difference of 0 and no interval.
+    """
+    found = _to_the_best(_comparable(rows, metric), metric)
+    return {name: gap for name, gap in found.items() if gap is not None} if len(found) > 1 else {}
+
+
+def _to_the_best(rows: Mapping[str, BenchRow], metric: str) -> dict[str, Difference | None]:
+    parts = {
+        name: {subset: row.entry.measured[subset] for subset in row.place.subsets if subset in row.entry.measured}
+        for name, row in rows.items()
+    }
+    return to_the_best(parts, metric)
+
+
+def _comparable(rows: Sequence[BenchRow], metric: str) -> dict[str, BenchRow]:
+    """Rows with an interval that have every subset and image, all of them as many images; else nothing."""
+    whole = [row for row in rows if row.interval(metric) and row.found and _is_whole(row.found)]
+    alike = len({row.found.n for row in whole if row.found}) == 1
+    return {row.entry.name: row for row in whole} if alike else {}
 
 
 def _is_whole(found: Macro) -> bool:
@@ -254,8 +283,8 @@ def _general(rows: Sequence[BenchRow]) -> list[str]:
     said = []
     if any(row.interval(metric.id) for row in rows for metric in headline()):
         said.append(
-            "In brackets 95 % bootstrap intervals: images drawn within levels, every subset for itself; those of "
-            "macro averages from the averages of the subsets' draws."
+            "In brackets 95 % intervals, for other images of the same levels; of a difference to the best they are "
+            "paired and widened for the number of rivals."
         )
     if any(len(row.place.subsets) > 1 for row in rows):
         said.append("Macro averages give every subset the same weight; raw scores of different subsets are not pooled.")
@@ -276,7 +305,12 @@ _COUNTS = ("subsets", "subsets_wanted", "n", "n_scored", "peak_rss_bytes", "peak
 
 def long_rows(table: BenchTable) -> list[dict[str, Any]]:
     """A row per scorer and place, fractions and bytes, None where there is nothing; JSON-able."""
-    return [_long(row) for row in table.rows]
+    found = []
+    for place in table.places:
+        rows = table.at(place)
+        gaps = {metric.id: to_best(rows, metric.id) for metric in headline()}
+        found += [_long(row, {metric: own.get(row.entry.name) for metric, own in gaps.items()}) for row in rows]
+    return found
 
 
 def bench_csv(table: BenchTable) -> str:
@@ -290,7 +324,7 @@ def bench_csv(table: BenchTable) -> str:
     return csv_text(rows, float_format=lambda value: repr(float(value)))
 
 
-def _long(row: BenchRow) -> dict[str, Any]:
+def _long(row: BenchRow, gaps: Mapping[str, Difference | None]) -> dict[str, Any]:
     cost, entry = row.cost, row.entry
     found = None if entry.kind == PUBLISHED else row.found
     facts: dict[str, Any] = {
@@ -307,6 +341,9 @@ def _long(row: BenchRow) -> dict[str, Any]:
     for metric in headline():
         low, high = row.interval(metric.id) or (None, None)
         facts |= {metric.id: row.value(metric.id), f"{metric.id}_low": low, f"{metric.id}_high": high}
+    for metric, gap in gaps.items():
+        low, high = (gap and gap.interval) or (None, None)
+        facts |= {f"{metric}_to_best": gap and gap.value, f"{metric}_to_best_low": low, f"{metric}_to_best_high": high}
     facts |= {
         "seconds_fit": cost.seconds_fit if cost else None,
         "seconds_score": cost.seconds_score if cost else None,
@@ -373,14 +410,15 @@ def entry_notes(table: BenchTable) -> list[str]:
 
 def bench_text(table: BenchTable) -> str:
     """The table as aligned text, values times 100; blocks of macro averages, then of subsets, then the costs."""
-    header = ["", *(metric.title for metric in headline()), COVERAGE.title]
+    header = ["", *(metric.title for metric in headline()), TO_BEST, COVERAGE.title]
     lines: list[list[str]] = []
     for places, rows in table.blocks():
         lines.append([heading(places)])
-        lines += [
-            [f"  {row.entry.name}", *(_with_interval(row, m.id) for m in headline()), coverage_text(row)]
-            for row in rows
-        ]
+        gaps = to_best(rows, HEADLINE)
+        for row in rows:
+            cells = (_with_interval(row.value(m.id), row.interval(m.id)) for m in headline())
+            behind = gap_text(gaps.get(row.entry.name), _with_interval)
+            lines.append([f"  {row.entry.name}", *cells, behind, coverage_text(row)])
     text = [f"{table.title} (x100)", *_aligned([header, *lines])]
     costs = [[f"  {entry.name}", *cost_texts(cost)] for entry, cost in cost_rows(table)]
     if costs:
@@ -389,10 +427,16 @@ def bench_text(table: BenchTable) -> str:
     return "\n".join([*text, *([""] if notes else []), *(f"note: {note}" for note in notes)]) + "\n"
 
 
-def _with_interval(row: BenchRow, metric: str) -> str:
-    interval = row.interval(metric)
+def gap_text(gap: Difference | None, write: Callable[[float | None, list[float] | None], str]) -> str:
+    """The difference to the best as a cell: empty where there is none, "highest" for the highest itself."""
+    if gap is None:
+        return ""
+    return "highest" if gap.interval is None else write(gap.value, gap.interval)
+
+
+def _with_interval(value: float | None, interval: list[float] | None) -> str:
     between = f" [{hundredfold(interval[0])}, {hundredfold(interval[1])}]" if interval else ""
-    return hundredfold(row.value(metric)) + between
+    return hundredfold(value) + between
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:

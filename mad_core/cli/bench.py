@@ -39,7 +39,7 @@ def bench_table(
         list[str] | None, typer.Option(help="Ids of scorers, with commas between; may be given again.")
     ] = None,
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, stratified by level.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, levels in their shares.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="A scorer's parameter, scorer.name=value; may be given again.")
     ] = None,
@@ -84,7 +84,7 @@ def bench_table(
 
     def measured(run: Any) -> tuple[Any, Mapping[str, Any]]:
         rows = run_table(store, run.id)
-        return rows, measured_subsets(rows, draws=draws, seed=seed)
+        return rows, measured_subsets(rows, draws=draws)
 
     with working() as progress:
         progress("measuring")

@@ -67,7 +67,7 @@ def score(
     out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
     param: Parameters = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, stratified by level.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Test images a subset, levels in their shares.")] = None,
     device: Device = None,
     seed: Seed = 0,
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",

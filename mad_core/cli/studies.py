@@ -36,7 +36,9 @@ def study(
         list[str] | None, typer.Option(help="Only this run; may be given again. Else all with scores.")
     ] = None,
     param: Parameters = None,
-    quick: Annotated[bool, typer.Option("--quick/--full", help="A stratified sample, or every image.")] = True,
+    quick: Annotated[
+        bool, typer.Option("--quick/--full", help="A sample with levels in their shares, or every image.")
+    ] = True,
     seed: Seed = 0,
     device: Device = None,
     force: Annotated[bool, typer.Option("--force", help="Do it again where its finding is stored.")] = False,

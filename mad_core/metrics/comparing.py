@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics import names as metric_names
-from mad_core.metrics.intervals import METRICS, paired_difference
-from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat, flat
+from mad_core.metrics.differences import clear_best
+from mad_core.metrics.intervals import METRICS
+from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix
 from mad_core.metrics.summary import evaluate
 
@@ -69,11 +70,18 @@ def reference_rows(found: Mapping[str, Any]) -> dict[str, Flat]:
     }
 
 
-def best(results: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bool]]:
-    """The best of several scorers in each column of the metrics, and whether its interval lies beyond all the others'.
+def best(
+    results: Mapping[str, Mapping[str, Any]], differences: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, tuple[str, bool]]:
+    """The best of several scorers in each column of the metrics, and whether it is clearly better than every other one.
 
     A column in which the best value stands twice, or that fewer than two scorers have, has no best. Metrics that are
     neither good nor bad are left out.
+
+    Parameters
+    ----------
+    differences : mapping of metric to :func:`mad_core.metrics.differences.to_the_best`, optional
+        Without it nothing is clear.
     """
     winners = {}
     for metric in metric_names.judged():
@@ -82,40 +90,8 @@ def best(results: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bool]
             values = {name: value for name, row in rows.items() if (value := row.get(column)) is not None}
             leaders = [name for name, value in values.items() if value == metric.best_of(values.values())]
             if len(values) > 1 and len(leaders) == 1:
-                intervals = {name: results[name]["intervals"].get(column) for name in values}
-                own = intervals.pop(leaders[0])
-                clear = bool(own) and all(other and metric.is_beyond(own, other) for other in intervals.values())
-                winners[column] = leaders[0], clear
+                winners[column] = leaders[0], clear_best((differences or {}).get(column, {})) == leaders[0]
     return winners
-
-
-def differences(
-    levels: ArrayLike, first: ArrayLike, second: ArrayLike, subsets: ArrayLike, *, draws: int = 1000, seed: int = 0
-) -> tuple[int, dict[str, tuple[float | None, list[float] | None]]]:
-    """First minus second scorer on the images that both scored, with paired 95 % intervals.
-
-    Returns
-    -------
-    n : int
-        Images that both scored.
-    dict
-        For each metric by which one can be better the difference, averaged over the subsets where both have the
-        metric, and its interval (None where it has none).
-    """
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    both = np.isfinite(a) & np.isfinite(b)
-    a, b = a[both], b[both]
-    at, names = np.asarray(levels, dtype=np.float64)[both], np.asarray(subsets, dtype=object)[both]
-    apart: dict[str, list[float]] = {metric.id: [] for metric in metric_names.judged()}
-    for name in np.unique(names):
-        rows = names == name
-        ours, theirs = (flat(evaluate(at[rows], scores[rows], draws=0)) for scores in (a, b))
-        for metric in apart:
-            mine, other = ours[metric], theirs[metric]
-            if mine is not None and other is not None:
-                apart[metric].append(mine - other)
-    intervals = paired_difference(at, a, b, names, draws=draws, seed=seed)
-    return len(at), {m: (float(np.mean(d)) if d else None, intervals.get(m)) for m, d in apart.items()}
 
 
 def mean_inversion_matrix(

@@ -6,6 +6,7 @@ cut is called ``l_k`` or worse. All costs are of one image, in any unit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,36 +197,76 @@ def isotonic_fit(levels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None
     return Isotonic(values, monotone(means, total))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Conformal:
-    """How far the level may lie from the fitted one: split-conformal intervals (Vovk et al. 2005; Lei et al. 2018).
+    """How far a level may lie from the fitted one: split-conformal sets, level by level (Mondrian; Vovk et al. 2005).
+
+    Each level has a radius of its own, so what is promised holds for every level by itself, and hence under any mix of
+    levels, that of the field included. One radius for all would hold its promise for the mix it was measured on alone.
 
     Parameters
     ----------
-    radius : float
-        Levels to each side. With fewer images than the confidence asks for it is infinite: any level may be.
+    scale : ndarray of shape (L,)
+    radii : ndarray of shape (L,)
+        Levels to each side, for each level of the scale. With fewer images of a level than the confidence asks for it
+        is infinite: that level may always be.
     confidence : float
-        Share of new images whose level lies within, at least, on average over such samples; whatever the fit is worth.
+        Share of new images of each level whose level is in their set, at least, on average over such samples; whatever
+        the fit is worth.
     n : int
         Images it was measured on, others than those of the fit.
     """
 
-    radius: float
+    scale: np.ndarray
+    radii: np.ndarray
     confidence: float
     n: int
 
-    def sets(self, fitted: ArrayLike, scale: ArrayLike) -> np.ndarray:
-        """Which levels of the scale are within the interval of each image, bool of shape (n, L)."""
-        steps = np.asarray(scale, dtype=np.float64)
-        return np.abs(steps[None, :] - np.asarray(fitted, dtype=np.float64)[:, None]) <= self.radius + 1e-9
+    @property
+    def radius(self) -> float:
+        """The largest of the radii."""
+        return float(self.radii.max())
+
+    def sets(self, fitted: ArrayLike, scale: ArrayLike | None = None) -> np.ndarray:
+        """Which levels of the scale are in the set of each image, bool of shape (n, L)."""
+        steps = self.scale if scale is None else np.asarray(scale, dtype=np.float64)
+        radii = np.array([self._radius_of(step) for step in steps])
+        return np.abs(steps[None, :] - np.asarray(fitted, dtype=np.float64)[:, None]) <= radii + 1e-9
+
+    def _radius_of(self, level: float) -> float:
+        """A level without images in the calibration may always be."""
+        known = self.radii[self.scale == level]
+        return float(known[0]) if len(known) else float("inf")
+
+    def ends(self, fitted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest level of each set; the fitted level where a set is empty."""
+        values = np.asarray(fitted, dtype=np.float64)
+        sets = self.sets(values)
+        low = np.where(sets, self.scale, np.inf).min(axis=1)
+        high = np.where(sets, self.scale, -np.inf).max(axis=1)
+        return np.where(np.isfinite(low), low, values), np.where(np.isfinite(high), high, values)
 
 
-def conformal(fitted: ArrayLike, levels: ArrayLike, confidence: float = 0.9) -> Conformal:
-    """The radius from images that the fit has not seen: the ceil((n + 1) · confidence)-th smallest residual."""
-    residuals = np.sort(np.abs(np.asarray(levels, dtype=np.float64) - np.asarray(fitted, dtype=np.float64)))
-    n = len(residuals)
-    rank = int(np.ceil((n + 1) * confidence - 1e-9))
-    return Conformal(float(residuals[rank - 1]) if 1 <= rank <= n else float("inf"), confidence, n)
+def conformal(
+    fitted: ArrayLike, levels: ArrayLike, confidence: float = 0.9, scale: ArrayLike | None = None
+) -> Conformal:
+    """The radii from images that the fit has not seen: of each level the ceil((n + 1) · confidence)-th residual.
+
+    Parameters
+    ----------
+    scale : array of shape (L,), optional
+        Levels that may be; those of the given images by default.
+    """
+    at, values = np.asarray(levels, dtype=np.float64), np.asarray(fitted, dtype=np.float64)
+    steps = np.unique(at) if scale is None else np.asarray(scale, dtype=np.float64)
+    radii = [_ranked(np.abs(values[at == step] - step), confidence) for step in steps]
+    return Conformal(steps, np.array(radii), confidence, len(at))
+
+
+def _ranked(residuals: np.ndarray, confidence: float) -> float:
+    """The ceil((n + 1) · confidence)-th smallest; infinite where there are not so many."""
+    rank = int(np.ceil((len(residuals) + 1) * confidence - 1e-9))
+    return float(np.sort(residuals)[rank - 1]) if 1 <= rank <= len(residuals) else float("inf")
 
 
 # -- what decisions are worth -------------------------------------------------------------------
@@ -318,8 +359,28 @@ def crossed_confusion(
     return np.sum(parts, axis=0)
 
 
+def normals_needed(overkill: float) -> int:
+    """Normal images without which no cut promises this overkill: the next one is the highest of n + 1 with 1 / (n + 1).
+
+    >>> normals_needed(0.05)
+    19
+
+    Raises
+    ------
+    InputError
+        If it is not above 0.
+    """
+    if overkill <= 0:
+        raise InputError("No number of normal images promises an overkill of 0.")
+    return max(int(np.ceil(1 / overkill - 1 - 1e-9)), 0)
+
+
 def overkill_cut(normal_scores: ArrayLike, overkill: float) -> float:
-    """The lowest score above which at most the given share of normal images lies, and a cut just there.
+    """The lowest cut that at most the given share of *new* normal images reaches, on average over such samples.
+
+    Of n normals the one of rank ceil((n + 1) (1 - overkill)) is taken, and the cut lies just above it: a new image like
+    them lies above it with a chance of at most ``overkill`` (order statistics; Wilks 1941). The share of the n images
+    themselves that lie above it is smaller.
 
     Parameters
     ----------
@@ -328,19 +389,86 @@ def overkill_cut(normal_scores: ArrayLike, overkill: float) -> float:
     overkill : float
         0 to 1; the share of normal images that may be called abnormal.
 
+    Returns
+    -------
+    float
+        Infinite where there are too few normals (:func:`normals_needed`): then no finite cut keeps the promise.
+
     Raises
     ------
     InputError
         If there are no normal images.
     """
-    values, counts = np.unique(np.asarray(normal_scores, dtype=np.float64), return_counts=True)
+    values = np.sort(np.asarray(normal_scores, dtype=np.float64))
     if not len(values):
         raise InputError("A cut for a set overkill needs normal images with scores.")
-    reach = counts.sum() - np.cumsum(counts)  # images above each distinct score
-    allowed = int(np.floor(overkill * counts.sum() + 1e-9))
-    if allowed >= counts.sum():
-        return float(values[0])
-    return float(np.nextafter(values[int(np.argmax(reach <= allowed))], np.inf))
+    rank = int(np.ceil((len(values) + 1) * (1 - overkill) - 1e-9))
+    if rank > len(values):
+        return float("inf")
+    return float(np.nextafter(values[rank - 1], np.inf)) if rank > 0 else float(values[0])
+
+
+@dataclass(frozen=True)
+class OverkillCut:
+    """A cut for a set overkill, and what it does to the normal images of each group.
+
+    Parameters
+    ----------
+    cut : float
+        Infinite where the normals are too few.
+    overkill : float
+        What was asked.
+    normals, needed : int
+        Normal images that it was placed on, and how many the promise needs.
+    least : float
+        The lowest overkill that so many normals can promise.
+    caught : mapping of group to (count, n)
+        Good images that reach the cut, and of how many; under ``""`` where there are no groups.
+    """
+
+    cut: float
+    overkill: float
+    normals: int
+    needed: int
+    least: float
+    caught: Mapping[str, tuple[int, int]]
+
+
+def overkill_by_group(
+    normal_scores: ArrayLike,
+    overkill: float,
+    groups: ArrayLike | None = None,
+    *,
+    placed_on: Sequence[str] | None = None,
+) -> OverkillCut:
+    """Place a cut on the normals of some groups (a day, a lot, a camera), and count the good parts it catches in each.
+
+    Parameters
+    ----------
+    normal_scores : array of shape (n,)
+        Finite.
+    groups : array of shape (n,), optional
+        Group of each image.
+    placed_on : sequence of str, optional
+        Groups whose normals the cut is placed on; all by default. Counts of the others show what the promise is worth
+        for images unlike those that it was made for.
+
+    Raises
+    ------
+    InputError
+        If there are no normal images in these groups, or no groups are given.
+    """
+    values = np.asarray(normal_scores, dtype=np.float64)
+    if groups is None and placed_on is not None:
+        raise InputError("A cut on some groups needs the group of each image.")
+    names = np.array([""] * len(values) if groups is None else [str(name) for name in np.asarray(groups)], dtype=object)
+    chosen = np.ones(len(values), dtype=bool) if placed_on is None else np.isin(names, list(placed_on))
+    cut = overkill_cut(values[chosen], overkill)
+    caught = {
+        name: (int((values[names == name] >= cut).sum()), int((names == name).sum())) for name in sorted(set(names))
+    }
+    needed = normals_needed(overkill) if overkill > 0 else 0
+    return OverkillCut(cut, overkill, int(chosen.sum()), needed, 1 / (int(chosen.sum()) + 1), caught)
 
 
 def miss_rates(levels: ArrayLike, scores: ArrayLike, cut: float) -> dict[float, tuple[int, int]]:

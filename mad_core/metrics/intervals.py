@@ -1,4 +1,6 @@
-"""Bootstrap intervals of the rank metrics, stratified by level.
+"""Bootstrap draws of the rank metrics, stratified by level, for what has no closed form.
+
+The intervals of the metrics themselves need no draws: :mod:`mad_core.metrics.uncertainty`.
 
 Images are drawn with replacement within each level, so level sizes stay as they are. A draw is a
 table of counts on the distinct scores, which are sorted once for all draws.
@@ -6,6 +8,7 @@ table of counts on the distinct scores, which are sorted once for all draws.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +19,11 @@ from mad_core.metrics.special import NORMAL, student_quantile
 _AT_ONCE = 2_000_000
 """Counts that are held at a time, about."""
 METRICS = ("c_index", "kendall_tau_b", "auroc_whole", "abnormal_c_index", "abnormal_kendall_tau_b")
+
+
+def seed_of(subset: str, seed: int = 0) -> int:
+    """A seed for the draws of a subset: subsets are independent, whatever the order of their rows."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
 
 
 def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
@@ -116,34 +124,6 @@ def expanded(confidence: float, images: int) -> float:
         return 1.0
     reach = student_quantile((1 + confidence) / 2, images - 1) * (images / (images - 1)) ** 0.5
     return 1 - 2 * NORMAL.cdf(-reach)
-
-
-def paired_difference(
-    levels: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    subsets: np.ndarray | None = None,
-    *,
-    draws: int = 1000,
-    seed: int = 0,
-) -> dict[str, list[float] | None]:
-    """95 % intervals of (first minus second) for each metric, both scorers on the same resampled images.
-
-    With several subsets the differences are averaged over those that have the metric at all.
-    """
-    names = np.zeros(len(levels)) if subsets is None else np.asarray(subsets)
-    parts = []
-    for name in np.unique(names):
-        rows = names == name
-        ours = bootstrap(levels[rows], first[rows], draws=draws, seed=seed)
-        theirs = bootstrap(levels[rows], second[rows], draws=draws, seed=seed)
-        parts.append({metric: ours[metric] - theirs[metric] for metric in METRICS})
-    return {metric: _mean_interval([part[metric] for part in parts]) for metric in METRICS}
-
-
-def _mean_interval(differences: list[np.ndarray]) -> list[float] | None:
-    known = [values for values in differences if not np.isnan(values).all()]
-    return percentile_interval(np.mean(known, axis=0)) if known else None
 
 
 def _metrics(table: np.ndarray, known: np.ndarray) -> dict[str, float]:

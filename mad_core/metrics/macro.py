@@ -1,24 +1,24 @@
 """Macro averages of the rank metrics over any group of subsets, with intervals.
 
-Raw scores of different subsets are never pooled: each subset is measured for itself, and a macro average
-is the plain mean of its subsets' values. Subsets are independent samples, so each is resampled for itself
-with a generator of its own (:func:`measure`), and the interval of an average is the percentile interval of
-the averages of those draws, draw by draw (:func:`macro`).
+Raw scores of different subsets are never pooled: each subset is measured for itself, and a macro average is the plain
+mean of its subsets' values. Subsets are independent samples: their variances add up
+(:mod:`mad_core.metrics.uncertainty`). A value and its interval are always over the same subsets. A subset whose scores
+are all equal counts with a tau-b of 0, for it orders nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics import names as metric_names
-from mad_core.metrics.intervals import bootstrap, percentile_interval
 from mad_core.metrics.names import Flat, flat
-from mad_core.metrics.summary import evaluate
+from mad_core.metrics.summary import equal_scores, evaluate
+from mad_core.metrics.uncertainty import Uncertainty, interval, uncertainties
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +27,45 @@ class Measured:
 
     Parameters
     ----------
-    n, n_scored : int
-        Images asked for, and those with a finite score.
+    levels, scores : ndarray of shape (n,)
+        As asked for; the scores of images without one are NaN.
     values : mapping of metric to fraction or None
         As :func:`mad_core.metrics.names.flat` gives them.
-    draws : mapping of metric to ndarray of shape (draws,)
-        Bootstrap values, NaN where a draw has none; empty where none were drawn.
+    images : ndarray of shape (n,) or None
+        What the images are called, so that two scorers are compared on the same ones.
+    with_intervals : bool
     """
 
-    n: int
-    n_scored: int
+    levels: np.ndarray
+    scores: np.ndarray
     values: Flat
-    draws: Mapping[str, np.ndarray]
+    images: np.ndarray | None = None
+    with_intervals: bool = True
+
+    @property
+    def n(self) -> int:
+        """Images asked for."""
+        return len(self.levels)
+
+    @cached_property
+    def n_scored(self) -> int:
+        """Images with a finite score."""
+        return int(np.isfinite(self.scores).sum())
+
+    @cached_property
+    def uncertainties(self) -> dict[str, Uncertainty]:
+        """Of each metric that has an interval here; nothing where none was asked for."""
+        usable = np.isfinite(self.scores)
+        return uncertainties(self.levels[usable], self.scores[usable]) if self.with_intervals else {}
+
+    def counted(self, metric: str) -> float | None:
+        """The value that enters a macro average: 0 for the tau-b of equal scores."""
+        value = self.values.get(metric)
+        return equal_scores(metric, self.values.get) if value is None else value
+
+    def interval(self, metric: str) -> list[float] | None:
+        """95 %, of this subset alone."""
+        return macro([self]).intervals[metric]
 
 
 @dataclass(frozen=True)
@@ -52,9 +79,10 @@ class Macro:
     subsets, of : int
         How many subsets have scores, and how many were asked for.
     values : mapping of metric to fraction or None
-        For each of :data:`mad_core.metrics.names.METRICS` the mean over the subsets that have it.
+        For each of :data:`mad_core.metrics.names.METRICS` the mean over the subsets that have it; Kendall's tau-b of
+        equal scores is 0.
     intervals : mapping of metric to [low, high] or None
-        95 %; None where a subset that enters the mean has no draws.
+        95 %, over the same subsets; None where one of them has too few images of a level.
     """
 
     n: int
@@ -75,51 +103,44 @@ class Macro:
         return self.subsets == self.of
 
 
-def measure(levels: ArrayLike, scores: ArrayLike, subset: str, *, draws: int = 1000, seed: int = 0) -> Measured:
-    """The metrics of one subset and their bootstrap values.
+def measure(
+    levels: ArrayLike, scores: ArrayLike, images: ArrayLike | None = None, *, with_intervals: bool = True
+) -> Measured:
+    """The metrics of one subset.
 
     Parameters
     ----------
     levels, scores : array of shape (n,)
         Severity levels, half levels are rounded up; raw scores, NaN and infinities count as unscored.
-    subset : str
-        With ``seed`` it seeds the draws: independent between subsets, the same for every scorer.
-    draws : int
-        0 for none.
+    images : array of shape (n,), optional
+        What they are called.
     """
-    levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    found = evaluate(levels, scores, draws=0)
-    usable = np.isfinite(scores)
-    several = len(np.unique(np.ceil(levels[usable]))) > 1
-    own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
-    values = bootstrap(levels[usable], scores[usable], draws=draws, seed=own) if draws and several else {}
-    return Measured(len(levels), int(usable.sum()), flat(found), values)
+    at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    found = flat(evaluate(at, values, draws=0))
+    return Measured(at, values, found, None if images is None else np.asarray(images, dtype=object), with_intervals)
 
 
 def macro(parts: Sequence[Measured | None]) -> Macro:
     """The averages over some subsets; None stands for a subset without scores (not run, or failed)."""
     there = [part for part in parts if part is not None]
     scored = [part for part in there if part.n_scored]
+    having = {m.id: [part for part in scored if part.counted(m.id) is not None] for m in metric_names.METRICS}
     return Macro(
         n=sum(part.n for part in there),
         n_scored=sum(part.n_scored for part in there),
         subsets=len(scored),
         of=len(parts),
-        values={metric.id: _mean(scored, metric.id) for metric in metric_names.METRICS},
-        intervals={metric.id: _interval(scored, metric.id) for metric in metric_names.METRICS},
+        values={metric: _mean([part.counted(metric) for part in own]) for metric, own in having.items()},
+        intervals={metric: interval(uncertainties_of(own, metric)) for metric, own in having.items()},
     )
 
 
-def _having(parts: Sequence[Measured], metric: str) -> list[Measured]:
-    return [part for part in parts if part.values.get(metric) is not None]
-
-
-def _mean(parts: Sequence[Measured], metric: str) -> float | None:
-    known = [value for part in parts if (value := part.values.get(metric)) is not None]
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def _interval(parts: Sequence[Measured], metric: str) -> list[float] | None:
-    draws = [part.draws.get(metric) for part in _having(parts, metric)]
-    known = [values for values in draws if values is not None]
-    return percentile_interval(np.mean(known, axis=0)) if known and len(known) == len(draws) else None
+def uncertainties_of(parts: Sequence[Measured], metric: str) -> list[Uncertainty]:
+    """The uncertainty of each part; nothing where one has none, so that a value and its interval go together."""
+    found = [one for part in parts if (one := part.uncertainties.get(metric)) is not None]
+    return found if len(found) == len(parts) else []

@@ -5,6 +5,9 @@ concordant. Tables of signs make all tau-b of a resample one matrix product, tie
 
 - tau-b of x and y: sum of s_x s_y over pairs / sqrt(pairs untied in x · pairs untied in y) (Kendall 1945);
 - partial tau of x and y given z: (t_xy - t_xz t_yz) / sqrt((1 - t_xz²)(1 - t_yz²)) (Kendall 1942).
+
+A partial tau describes; it does not test. It is not 0 where x and y have nothing to do with each other at a fixed z: a
+score that measures z alone keeps one. What is left at a fixed z is asked of residuals (:func:`left_at_fixed`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics.intervals import stratified_counts
+from mad_core.metrics.special import mean_ranks
 
 MOST = 3000
 """Images beyond which the tables of signs would not fit: take a sample first."""
@@ -130,6 +134,63 @@ def _taus(signs: dict[str, np.ndarray], counts: np.ndarray) -> Taus:
     yz = tau("level_area", "level", "area")
     within = tau("within", "score_within", "area_within")
     return Taus(xy, xz, yz, partial_tau(xy, xz, yz), partial_tau(xz, xy, yz), within)
+
+
+LEAST = 12
+"""Images below which nothing is said of what is left at a fixed area."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """A correlation that is left at a fixed third quantity.
+
+    Parameters
+    ----------
+    value : float
+        -1 to 1; 0 where nothing is left.
+    error : float
+        Standard error.
+    freedom : int
+        Degrees of freedom.
+    """
+
+    value: float
+    error: float
+    freedom: int
+
+
+def left_at_fixed(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike) -> Left | None:
+    """The rank correlation of score and level that is left between images of nearly equal area.
+
+    Ranks of the score, and levels, each less what the area makes expect: a line that bends where the area's rank
+    passes one of some knots. The mean product of both residuals is 0 wherever the score depends on the area alone,
+    however it does; an error in one of both curves alone moves nothing (generalised covariance measure, Shah and Peters
+    2020).
+
+    Parameters
+    ----------
+    levels, scores, areas : array of shape (n,)
+        Finite, of one subset.
+
+    Returns
+    -------
+    Left or None
+        None of fewer than :data:`LEAST` images, or where one of both residuals is 0 throughout.
+    """
+    place = (mean_ranks(np.asarray(areas, dtype=np.float64)) - 0.5) / max(len(np.asarray(areas)), 1)
+    n = len(place)
+    if n < LEAST:
+        return None
+    knots = np.linspace(0, 1, 2 + int(np.cbrt(n)))[1:-1]
+    curve = np.column_stack([np.ones(n), place, *(np.maximum(place - knot, 0) for knot in knots)])
+    both = np.column_stack([mean_ranks(np.asarray(scores, dtype=np.float64)), np.asarray(levels, dtype=np.float64)])
+    fitted, _, rank, _ = np.linalg.lstsq(curve, both, rcond=1e-9)
+    x, y = (both - curve @ fitted).T
+    scale = float(np.sqrt((x * x).mean() * (y * y).mean()))
+    if scale <= 1e-9 * n:
+        return None
+    products, freedom = x * y / scale, n - int(rank) - 1
+    return Left(float(products.mean()), float(products.std() / np.sqrt(max(freedom, 1))), max(freedom, 1))
 
 
 def levels_by_area(levels: ArrayLike, areas: ArrayLike) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.arguments import check_draws, checked
-from mad_core.metrics.intervals import METRICS, bootstrap, percentile_interval
+from mad_core.metrics.intervals import METRICS
 from mad_core.metrics.metrics_table import Metrics
+from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, C_INDEX, TAU
 from mad_core.metrics.ranking import (
     PairCounts,
     aurocs,
@@ -21,6 +22,7 @@ from mad_core.metrics.ranking import (
     kendall_tau_b,
     reference_points,
 )
+from mad_core.metrics.uncertainty import FEWEST, Uncertainty, interval, uncertainties
 
 INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
 """Metrics that get an interval in ``evaluate --json``."""
@@ -47,7 +49,8 @@ def evaluate(
         Subset of each image. With several, each stands under ``"subsets"`` and the top level holds
         macro averages; raw scores of different subsets are never pooled.
     draws, seed : int
-        Bootstrap draws for the 95 % intervals (0 leaves them out) and their seed.
+        0 draws leave the 95 % intervals out. They are computed without draws
+        (:mod:`mad_core.metrics.uncertainty`), so any other number, and the seed, change nothing.
     intervals : sequence of str
         Which of :data:`mad_core.metrics.intervals.METRICS` get an interval.
 
@@ -72,15 +75,15 @@ def evaluate(
     check_draws(draws, seed, intervals, METRICS)
     known = sorted(set(names.tolist()))
     if len(known) <= 1:
-        return Metrics(_one(levels, scores, draws, seed, intervals)[0])
-    parts = {name: _one(levels[names == name], scores[names == name], draws, seed, intervals) for name in known}
+        return Metrics(_one(levels, scores, bool(draws), intervals)[0])
+    parts = {name: _one(levels[names == name], scores[names == name], bool(draws), intervals) for name in known}
     return Metrics(_macro(parts, intervals))
 
 
 def _one(
-    levels: np.ndarray, scores: np.ndarray, draws: int, seed: int, intervals: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The metrics of one subset and its bootstrap values."""
+    levels: np.ndarray, scores: np.ndarray, with_intervals: bool, intervals: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Uncertainty]]:
+    """The metrics of one subset and how uncertain they are."""
     usable = np.isfinite(scores)
     notes = []
     infinite = int(np.isinf(scores).sum())
@@ -94,7 +97,7 @@ def _one(
     sizes = dict(zip(counts.levels.tolist(), counts.sizes.tolist(), strict=True))
     everyone = np.unique(np.ceil(levels).astype(np.int64), return_counts=True)
     pairs = cross_pairs(counts.sizes)
-    values = bootstrap(levels[usable], scores[usable], draws=draws, seed=seed) if draws and pairs else {}
+    parts = uncertainties(levels[usable], scores[usable]) if with_intervals else {}
     result = {
         "n": len(levels),
         "n_scored": int(usable.sum()),
@@ -107,11 +110,39 @@ def _one(
             "distinct_scores": counts.distinct,
         },
         "reference": reference_points(sizes),
-        "intervals": {name: percentile_interval(values[name]) if values else None for name in intervals},
+        "intervals": {},
         "subsets": {},
-        "notes": notes + _missing(counts.levels, counts.distinct),
+        "notes": notes
+        + _missing(counts.levels, counts.distinct)
+        + (_too_few(sizes) if with_intervals and pairs else []),
     }
-    return result, values
+    values = metric_names.flat(result)
+    known = {name: parts[name] for name in intervals if name in parts and values.get(name) is not None}
+    result["intervals"] = {name: interval([known[name]]) if name in known else None for name in intervals}
+    return result, parts
+
+
+def counted(metric: metric_names.Metric, result: Mapping[str, Any]) -> float | None:
+    """The value that enters a macro average."""
+    value = metric.value(result)
+    return equal_scores(metric.id, metric_names.flat(result).get) if value is None else value
+
+
+def equal_scores(metric: str, value_of: Callable[[str], float | None]) -> float | None:
+    """What counts of a metric without a value: 0 for Kendall's tau-b of equal scores, which order nothing."""
+    shares = {TAU.id: C_INDEX.id, ABNORMAL_TAU.id: ABNORMAL_C_INDEX.id}
+    return 0.0 if metric in shares and value_of(shares[metric]) is not None else None
+
+
+def _too_few(sizes: Mapping[int, int]) -> list[str]:
+    """Levels that are too small for an interval."""
+    small = [f"{level} ({count})" for level, count in sizes.items() if count < FEWEST]
+    if not small:
+        return []
+    return [
+        f"Fewer than {FEWEST} scored images of level {', '.join(small)}: what needs that level has no interval, since "
+        "none would hold with so few."
+    ]
 
 
 def severity(whole: PairCounts, abnormal: PairCounts) -> dict[str, Any]:
@@ -142,17 +173,17 @@ def _missing(levels: np.ndarray, distinct: int) -> list[str]:
     if len(levels) == 2 and levels[0] == 0:
         notes.append("There is one abnormal level only, so nothing can be said about severity among abnormal images.")
     if distinct == 1 and len(levels) > 1:
-        notes.append("All scores are equal: tau-b is not defined.")
+        notes.append("All scores are equal: tau-b is not defined; in an average over subsets it counts as 0.")
     return notes
 
 
-def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]], intervals: Sequence[str]) -> dict[str, Any]:
-    """Macro averages over subsets; totals for counts; intervals from the averaged bootstrap values."""
+def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, Uncertainty]]], intervals: Sequence[str]) -> dict[str, Any]:
+    """Macro averages over subsets; totals for counts; intervals over the subsets that enter the average."""
     results = {name: result for name, (result, _) in parts.items()}
     every = list(results.values())
     levels = sorted({level for r in every for level in r["levels"]}, key=int)
     aurocs_known = ["whole", *(level for level in levels if level != "0")]
-    means = metric_names.nested({m: _mean([m.value(r) for r in every]) for m in metric_names.METRICS})
+    means = metric_names.nested({m: _mean([counted(m, r) for r in every]) for m in metric_names.METRICS})
     n, scored = sum(r["n"] for r in every), sum(r["n_scored"] for r in every)
     notes = [f"Macro averages over {len(every)} subsets; raw scores of different subsets are never pooled."]
     notes += [f"{name}: {note}" for name, r in results.items() for note in r["notes"]]
@@ -165,15 +196,18 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]], inter
         "auroc": {key: _mean([r["auroc"].get(key) for r in every]) for key in aurocs_known},
         "ties": means["ties"] | {"distinct_scores": sum(r["ties"]["distinct_scores"] for r in every)},
         "reference": {key: _mean([r["reference"][key] for r in every]) for key in every[0]["reference"]},
-        "intervals": {name: _macro_interval([values for _, values in parts.values()], name) for name in intervals},
+        "intervals": {name: _macro_interval(list(parts.values()), name) for name in intervals},
         "subsets": results,
         "notes": notes,
     }
 
 
-def _macro_interval(values: list[dict[str, np.ndarray]], name: str) -> list[float] | None:
-    usable = [v[name] for v in values if v and np.isfinite(v[name]).all()]
-    return percentile_interval(np.mean(usable, axis=0)) if usable else None
+def _macro_interval(parts: Sequence[tuple[dict[str, Any], dict[str, Uncertainty]]], name: str) -> list[float] | None:
+    """Over the subsets whose value is averaged; None where one of them has too few images for an interval."""
+    metric = metric_names.metric_of(name)
+    used = [found.get(name) for result, found in parts if counted(metric, result) is not None]
+    known = [one for one in used if one is not None]
+    return interval(known) if known and len(known) == len(used) else None
 
 
 def _mean(values: list[float | None]) -> float | None:

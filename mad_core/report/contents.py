@@ -16,6 +16,7 @@ from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
 from mad_core.errors import InputError
 from mad_core.metrics import comparing
+from mad_core.metrics.differences import differences
 from mad_core.metrics.names import C_INDEX, judged
 from mad_core.palette import Theme
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_by_side
@@ -179,8 +180,8 @@ def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportReq
     table = table[table[a.id].notna() & table[b.id].notna()]
     if table.empty:
         return []
-    options = {"draws": request.draws, "seed": request.seed}
-    _, found = comparing.differences(table["level"], table[a.id], table[b.id], table["subset"], **options)
+    columns = table["level"], table[a.id], table[b.id], table["subset"]
+    _, found = differences(*columns, with_intervals=bool(request.draws))
     ranks = {"rank_a": ranks_within_subsets(table, a.id), "rank_b": ranks_within_subsets(table, b.id)}
     return [RunPair(a, b, table.assign(**ranks), found)]
 

@@ -237,7 +237,7 @@ class _Writer:
         finding = record.finding
         if finding is None:
             return
-        mode = "a stratified sample" if record.quick else "every image"
+        mode = "a sample, levels in their shares" if record.quick else "every image"
         run_names = distinct_names([run for run in self.store.runs(part.info.id) if run.id in record.runs])
         on = ", ".join(run_names.get(run_id, f"{run_id} (deleted)") for run_id in record.runs)
         yield f'<section class="study">{heading(3, finding.title, f"study-{record.id}")}'

@@ -8,6 +8,7 @@ from typing import Any
 
 from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
+from mad_core.metrics.differences import by_subset, every_to_the_best
 from mad_core.metrics.names import COVERAGE, Metric
 from mad_core.report.contents import ReportPart
 from mad_core.report.html import folded, how_to_read, table, take_away
@@ -19,7 +20,7 @@ from mad_core.studies.export import slug
 def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     """The table, its notes, the subsets, and the same as CSV."""
     complete = {part.names[run.id]: part.founds[run.id] for run in part.runs if not waiting(part, run)}
-    best = comparing.best(complete) if _same_images(part) else {}
+    best = comparing.best(complete, _to_the_best(part, complete)) if _same_images(part) else {}
     rows = [_row(part.names[run.id], part.founds[run.id], best, _note(store, part, run)) for run in part.runs]
     fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
     for name, values in comparing.reference_rows(fullest).items():
@@ -28,8 +29,8 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     yield how_to_read(comparing.READ_METRICS)
     heads = ["Run", COVERAGE.short, *(metric.short for metric in metric_names.METRICS)]
     yield table(heads, rows, made=True)
-    yield "<p class=note>Below each value its 95 % bootstrap interval. Bold: its interval lies above those of all "
-    yield "other runs. In italics what made-up scorers would reach on the same images.</p>"
+    yield "<p class=note>Below each value its 95 % interval. Bold: better than every other run by paired differences "
+    yield "on the same images, widened for the number of runs. In italics what made-up scorers would reach.</p>"
     if not _same_images(part):
         yield "<p class=note>The runs were asked for different images, so none is marked as best.</p>"
     yield f"<p>{escape(comparing.reference_in_words(fullest))}</p>"
@@ -42,6 +43,15 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
         yield folded("Each subset", table(heads, subsets, made=True), rows=len(subsets))
     for name, text in csv_files(part).items():
         yield take_away(name, text)
+
+
+def _to_the_best(part: ReportPart, complete: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Differences of the finished runs to the best of them, by metric; nothing without intervals."""
+    if not part.request.draws:
+        return {}
+    tables = {part.names[run.id]: part.tables[run.id] for run in part.runs}
+    columns = ("level", "score", "subset", "image_id")
+    return every_to_the_best({name: by_subset(*(tables[name][column] for column in columns)) for name in complete})
 
 
 def in_short(part: ReportPart) -> Iterator[str]:

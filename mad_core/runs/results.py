@@ -29,7 +29,7 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     """
     run = store.run(run_id)
     dataset = store.dataset(run.dataset_id)
-    asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed)
+    asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed, run.sampling)
     asked = asked.drop(columns="path").rename(columns={"template_path": "path"})
     table = asked[["image_id", "path", "subset", "level", "defect"]]
     found = store.scores(run_id).drop(columns=["subset", "created"])

@@ -110,11 +110,11 @@ class Hybrid(Scorer):
         calm, said = _calm(normals, context)
         found = _values(_judged(detector, calm, context), detector)
         notes: dict[str, Any] = {"normals": f"{len(found)} {said}"}
-        threshold = float(np.quantile(found, self.parameters["quantile"]))
+        threshold = _threshold(found, self.parameters["quantile"])
         scale = ScoreScale.of(found, 1e-9 * max(1e-3, float(np.abs(found).max())))
         context.step(1, 3)
         if self.parameters["mode"] == STAGES:
-            notes["threshold"] = f"{self.parameters['quantile']:g} quantile of the detector's scores of these normals"
+            notes["threshold"] = _threshold_in_words(len(found), self.parameters["quantile"])
             self._fitted = Fitted(threshold, scale, None, 1.0, notes)
             return
         asked = _some(calm) if isinstance(calm[0], Item) else calm
@@ -204,12 +204,29 @@ def _calm(normals: Sequence[Item], context: Context) -> tuple[Sequence[Item | La
     calibration = [item for item in context.calibration if item.level == 0]
     if len(calibration) >= NORMALS:
         return calibration, "calibration normals"
-    return normals, "training normals, each judged by a fit on the other half of them"
+    return normals, "training normals, each judged by a fit on the other folds of them"
 
 
 def _judged(part: Part, items: Sequence[Item | LabelledItem], context: Context) -> Sequence[Scored]:
     plain = [Item(item.image_id, item.path, item.content_hash) for item in items]
     return part.scored(plain) if isinstance(items[0], LabelledItem) else part.unseen(plain)
+
+
+def _threshold(scores: np.ndarray, share: float) -> float:
+    """A score that new normals stay up to with a chance of ``share``; the highest where so few cannot promise that.
+
+    Of n scores the one of rank ceil((n + 1) share): as :func:`mad_core.metrics.decisions.overkill_cut`.
+    """
+    rank = min(int(np.ceil((len(scores) + 1) * share - 1e-9)), len(scores))
+    return float(np.sort(scores)[max(rank, 1) - 1])
+
+
+def _threshold_in_words(count: int, share: float) -> str:
+    """What the threshold promises of new normals."""
+    promised = min(share, count / (count + 1))
+    said = f"{100 * promised:.3g} % of new normals stay up to it on average, by {count} scores of normals"
+    needed = int(np.ceil(share / (1 - share) - 1e-9)) if share < 1 else 0
+    return said if count >= needed else f"{said}; {100 * share:g} % would take {needed}"
 
 
 def _some(items: Sequence[Any]) -> list[Any]:

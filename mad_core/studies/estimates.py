@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.intervals import bootstrap, percentile_interval, seed_of
 from mad_core.metrics.levelwise import bootstrap_level_aurocs
 from mad_core.metrics.macro import measure
 
@@ -73,13 +72,12 @@ def of_subset(
     levels, scores : array of shape (n,)
         Scores are finite.
     subset : str
-        As in :func:`mad_core.metrics.macro.measure`.
+        With ``seed`` it seeds the draws: independent between subsets, the same for every scorer.
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    found = measure(levels, scores, subset, draws=draws, seed=seed)
-    drawn = dict(found.draws)
+    found, own = measure(levels, scores), seed_of(subset, seed)
+    drawn = bootstrap(levels, scores, draws=draws, seed=own) if len(np.unique(np.ceil(levels))) > 1 else {}
     if by_level:
-        own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
         parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)
         drawn |= {f"auroc_{level}": values for level, values in parts.items()}
     return {

@@ -16,7 +16,7 @@ from mad_core.runs.results import run_table
 from mad_core.studies.study import Work
 
 QUICK_IMAGES = 80
-"""Images a subset in quick mode, even over the levels."""
+"""Images a subset in quick mode, levels in their shares."""
 QUICK_DRAWS, DRAWS = 300, 1000
 
 
@@ -46,7 +46,12 @@ class Sample:
         return f"{self.images:,} of {self.of:,} test images"
 
     def facts(self) -> dict[str, Any]:
-        return {"images": self.images, "test_images": self.of, "bootstrap_draws": self.draws}
+        return {
+            "images": self.images,
+            "test_images": self.of,
+            "bootstrap_draws": self.draws,
+            "sampling": "levels in their shares",
+        }
 
 
 def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
@@ -92,13 +97,13 @@ def _only(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
 
 
 def measured(work: Work, sample: Sample) -> dict[str, dict[str, Measured]]:
-    """Every run on every subset of the sample, with bootstrap draws that are paired between the runs."""
+    """Every run on every subset of the sample, on the same images."""
     found: dict[str, dict[str, Measured]] = {}
     for done, (run_id, table) in enumerate(sample.tables.items()):
         found[run_id] = {}
         for subset, rows in table.groupby("subset"):
             work.check_cancel()
             values = rows["level"], rows["score"]
-            found[run_id][str(subset)] = measure(*values, str(subset), draws=sample.draws, seed=work.seed)
+            found[run_id][str(subset)] = measure(*values, rows["image_id"])
         work.progress(done + 1, len(sample.tables))
     return found

@@ -12,6 +12,8 @@ from mad_core.bench.latex import bench_latex
 from mad_core.bench.matrix import table_of_runs
 from mad_core.bench.table import (
     COSTS,
+    HEADLINE,
+    TO_BEST,
     BenchRow,
     BenchTable,
     bench_csv,
@@ -20,9 +22,11 @@ from mad_core.bench.table import (
     cost_texts,
     coverage_text,
     entry_notes,
+    gap_text,
     heading,
     hundredfold,
     measured_subsets,
+    to_best,
 )
 from mad_core.metrics.macro import Measured
 from mad_core.metrics.names import COVERAGE, headline
@@ -34,7 +38,6 @@ from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 from pages.ui.widgets import download
 
-DRAWS = 1000
 _STYLE = """
 .mad-bench {{ overflow: auto; max-height: 40rem; font-variant-numeric: tabular-nums; line-height: 1.3; }}
 .mad-bench table {{ border-collapse: collapse; width: 100%; font-size: 0.9rem; margin: 0 0 1rem; }}
@@ -68,25 +71,28 @@ def bench_section(info: DatasetInfo, runs: Sequence[Run]) -> None:
             download("Table as CSV", "bench-table.csv", lambda: bench_csv(table))
             download("Table as LaTeX", "bench-table.tex", lambda: bench_latex(table))
             how_to_read(READ_BENCH, "this table")
-        st.caption("Values times 100. **Bold**: its interval lies above those of all others on the same images.")
+        st.caption(
+            "Values times 100. **Bold**: better than all others by paired differences on the same images, widened "
+            "for the number of rivals."
+        )
         for note in (*table.notes, *entry_notes(table)):
             st.caption(plain(note))
 
 
 def _measured(run: Run) -> dict[str, Measured]:
     """Each subset of a run measured, with intervals once the run has ended."""
-    return _kept(run.id, 0 if run.active else DRAWS, (run.done, run.status, run.finished))
+    return _kept(run.id, not run.active, (run.done, run.status, run.finished))
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring every subset")
-def _kept(run_id: str, draws: int, state: tuple[Any, ...]) -> dict[str, Measured]:
-    return measured_subsets(engine.table(engine.store().run(run_id)), draws=draws)
+def _kept(run_id: str, with_intervals: bool, state: tuple[Any, ...]) -> dict[str, Measured]:
+    return measured_subsets(engine.table(engine.store().run(run_id)), draws=int(with_intervals))
 
 
 def _html(table: BenchTable) -> str:
     tones = chrome(theme())
     style = _STYLE.format(ink=tones.ink, muted=tones.muted, line=tones.line, page=tones.page)
-    titles = ["Scorer", *(metric.title for metric in headline()), COVERAGE.title]
+    titles = ["Scorer", *(metric.title for metric in headline()), TO_BEST, COVERAGE.title]
     body = "".join(_block(heading(places), rows) for places, rows in table.blocks())
     costs = "".join(_cells(entry.name, cost_texts(cost)) for entry, cost in cost_rows(table))
     label = f"Benchmark table of {html.escape(table.title)}"
@@ -109,11 +115,19 @@ def _table(caption: str, titles: Sequence[str], body: str) -> str:
 
 def _block(title: str, rows: Sequence[BenchRow]) -> str:
     winners = [(metric.id, best(rows, metric.id)) for metric in headline()]
+    gaps = to_best(rows, HEADLINE)
     lines = "".join(
-        _cells(row.entry.name, [_value(row, metric, winner is row) for metric, winner in winners], coverage_text(row))
+        _cells(
+            row.entry.name,
+            [
+                *(_value(row, metric, winner is row) for metric, winner in winners),
+                gap_text(gaps.get(row.entry.name), _estimate),
+            ],
+            coverage_text(row),
+        )
         for row in rows
     )
-    head = f'<tr><th scope="rowgroup" colspan="{len(winners) + 2}">{html.escape(title)}</th></tr>'
+    head = f'<tr><th scope="rowgroup" colspan="{len(winners) + 3}">{html.escape(title)}</th></tr>'
     return f"<tbody>{head}{lines}</tbody>"
 
 
@@ -124,7 +138,13 @@ def _cells(name: str, made: Sequence[str], *texts: str) -> str:
 
 
 def _value(row: BenchRow, metric: str, is_best: bool) -> str:
-    value, interval = row.value(metric), row.interval(metric)
-    text = "–" if value is None else hundredfold(value)
-    between = f"<small>{hundredfold(interval[0])} to {hundredfold(interval[1])}</small>" if interval else ""
-    return (f"<b>{text}</b>" if is_best else text) + between
+    text = _estimate(row.value(metric), None)
+    return (f"<b>{text}</b>" if is_best else text) + _between(row.interval(metric))
+
+
+def _estimate(value: float | None, interval: list[float] | None) -> str:
+    return ("–" if value is None else hundredfold(value)) + _between(interval)
+
+
+def _between(interval: list[float] | None) -> str:
+    return f"<small>{hundredfold(interval[0])} to {hundredfold(interval[1])}</small>" if interval else ""

@@ -10,6 +10,7 @@ import streamlit as st
 
 from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
+from mad_core.metrics.differences import by_subset, every_to_the_best
 from mad_core.runs.comparing import (
     metrics_csv,
     scores_side_by_side_csv,
@@ -64,10 +65,25 @@ def _table(view: View, founds: Sequence[dict[str, Any]]) -> None:
     metric_table(
         rows,
         notes=_notes(view, partial),
-        best=comparing.best(complete) if _same_images(founds) else None,
+        best=_best(view, complete) if _same_images(founds) else None,
         reference=comparing.reference_rows(_fullest(founds)),
         level_names=view.level_names,
     )
+
+
+def _best(view: View, complete: Mapping[str, dict[str, Any]]) -> Mapping[str, tuple[str, bool]]:
+    """Who is best in each metric; nothing is clear before the intervals are there."""
+    if not all(any(found["intervals"].values()) for found in complete.values()):
+        return comparing.best(complete)
+    runs = [run for run in view.runs if view.names[run.id] in complete]
+    return comparing.best(complete, _to_the_best(view, tuple(run.id for run in runs), view.key(*runs)))
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _to_the_best(_view: View, run_ids: tuple[str, ...], key: tuple[Any, ...]) -> Any:
+    tables = {_view.names[run.id]: _view.rows(run) for run in _view.runs if run.id in run_ids}
+    columns = ("level", "score", "subset", "image_id")
+    return every_to_the_best({name: by_subset(*(rows[c] for c in columns)) for name, rows in tables.items()})
 
 
 def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
@@ -92,10 +108,10 @@ def _fullest(founds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
     average = "Averages over the subsets; raw scores of different subsets are never pooled. " if not view.subset else ""
     st.caption(
-        f"{average}Under each value its 95 % bootstrap interval. **Bold**: best, and its interval lies above those of "
-        "all others. Underlined: highest, but the intervals overlap or are not known. Partial runs are never marked. "
-        "Where a run owes its scores to severity labels or to a general model, its name says so; the others learned "
-        "from training normals alone."
+        f"{average}Under each value its 95 % interval. **Bold**: better than every other run by paired differences on "
+        "the same images, widened for the number of runs. Underlined: highest, but not clearly. Partial runs are never "
+        "marked. Where a run owes its scores to severity labels or to a general model, its name says so; the others "
+        "learned from training normals alone."
     )
     if not _same_images(founds):
         st.caption(

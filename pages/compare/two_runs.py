@@ -17,7 +17,7 @@ from mad_core.figures import (
     rank_scatter,
 )
 from mad_core.figures.raincloud import POINTS_A_LEVEL
-from mad_core.metrics import comparing
+from mad_core.metrics.differences import differences
 from mad_core.metrics.names import judged
 from mad_core.palette import Theme
 from mad_core.runs.comparing import (
@@ -96,7 +96,8 @@ def _ranks_of(
 
 @st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
 def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> Any:
-    return comparing.differences(_table["level"], _table[first], _table[second], _table["subset"], draws=draws)
+    levels, subsets = _table["level"], _table["subset"]
+    return differences(levels, _table[first], _table[second], subsets, with_intervals=bool(draws))
 
 
 def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:
@@ -114,8 +115,8 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws:
     st.markdown(f"**{plain(title)}**, on the {n:,} images that both scored")
     charts.show(figure, f"{title}: {alt}", f"difference_{first}_{second}")
     st.caption(
-        "Paired 95 % bootstrap intervals: both runs on the same resampled images, drawn within each level. An interval "
-        "that holds 0 does not tell the two apart."
+        "Paired 95 % intervals: what an image does to both runs alike cancels. An interval that holds 0 does not tell "
+        "the two apart."
     )
     if draws:
         deferred_intervals.computed("difference", key, view.runs)

@@ -115,7 +115,11 @@ def _request(info: DatasetInfo, scorer: ScorerInfo, parameters: Mapping[str, Any
     left, right = st.columns(2)
     chosen = left.multiselect("Subsets", subsets, placeholder="all", key=f"subsets_{info.id}")
     limit = right.number_input(
-        "Test images a subset", min_value=1, value=None, placeholder="all", help="Drawn by the seed, even over levels."
+        "Test images a subset",
+        min_value=1,
+        value=None,
+        placeholder="all",
+        help="Drawn by the seed, levels in their shares.",
     )
     maps = left.segmented_control("Anomaly maps", list(MAPS), default="all", format_func=MAPS.__getitem__)
     device = right.selectbox("Device", _devices(), help="auto: the first GPU, else the CPU.")

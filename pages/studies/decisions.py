@@ -10,12 +10,21 @@ import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import MadError
-from mad_core.metrics.decisions import distance_cost, miss_rates, ordinal_confusion, wilson, worth
+from mad_core.metrics.decisions import distance_cost, miss_rates, ordinal_confusion, overkill_by_group, wilson, worth
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.cuts import COST, HAND, ISOTONIC, SavedCuts
 from mad_core.studies.decisions.calibration import stored_calibration
 from mad_core.studies.decisions.figures import confusion, describe_confusion, level_band
-from mad_core.studies.decisions.run import CALIBRATION, Parts, conformal_of, covered, misses_at, parts_of, place
+from mad_core.studies.decisions.run import (
+    CALIBRATION,
+    Parts,
+    conformal_of,
+    covered,
+    group_cut_in_words,
+    misses_at,
+    parts_of,
+    place,
+)
 from mad_core.studies.finding import Finding
 from pages.studies.cut_component import CutRow, cut_plot
 from pages.studies.runs_in_view import run_and_subset, runs_of
@@ -78,6 +87,7 @@ def _live(info: DatasetInfo, run_id: str, subset: str) -> None:
     )
     _worth(parts, counts, cuts, cost)
     _missed(parts, overkill / 100)
+    _by_group(run_id, subset, overkill / 100, key)
     _keep(run_id, subset, parts, cuts, str(way), kept)
     with st.expander("How far the level may lie from the fitted one", icon=":material/straighten:"):
         _intervals(parts, key)
@@ -144,12 +154,45 @@ def _missed(parts: Parts, overkill: float) -> None:
     rows = misses_at(parts, overkill)
     if not rows:
         return
+    if not np.isfinite(rows[0]["cut"]):
+        needed = rows[0]["normals_needed"]
+        st.markdown(
+            f"No cut promises an overkill of {100 * overkill:g} %: "
+            + (f"that needs {needed:,} normal images, and " if needed else "no number of normal images does; ")
+            + f"{rows[0]['normals']:,} are set aside, which can promise {100 / (rows[0]['normals'] + 1):.1f} %."
+        )
+        return
     said = [f"L{row['level']:g} {with_interval(row['miss_rate'], [row['low'], row['high']])}" for row in rows]
     st.markdown(
         plain(
-            f"With one cut at {score_text(rows[0]['cut'])}, above which {100 * overkill:g} % of the normals set aside "
-            f"lie at most ({100 * rows[0]['overkill']:.0f} % of the others do), these are missed: {', '.join(said)}."
+            f"With one cut at {score_text(rows[0]['cut'])}, which at most {100 * overkill:g} % of new normals reach on "
+            f"average ({100 * rows[0]['overkill']:.0f} % of the others here do; placed on {rows[0]['normals']:,}), "
+            f"these are missed: {', '.join(said)}."
         )
+    )
+
+
+def _by_group(run_id: str, subset: str, overkill: float, key: str) -> None:
+    """The cut placed on the normals of chosen groups, and how many good parts of each group it would catch."""
+    table: Any = engine.table(engine.store().run(run_id))
+    if "group" not in table:
+        return
+    rows = table[(table["subset"] == subset) & (table["level"] == 0) & np.isfinite(table["score"])]
+    rows = rows[rows["group"].notna() & (rows["group"] != "")]
+    groups = sorted(rows["group"].astype(str).unique())
+    if len(groups) < 2:
+        return
+    chosen = st.multiselect("Place the cut on normals of", groups, groups[:1], key=f"cuts_groups_{key}")
+    if not chosen:
+        return
+    found = overkill_by_group(rows["score"], overkill, rows["group"].astype(str), placed_on=chosen)
+    st.markdown(plain(group_cut_in_words(found)))
+    caught = [f"{count:,} of {n:,}" for count, n in found.caught.values()]
+    ends = [with_interval(count / n, wilson(count, n)) for count, n in found.caught.values()]
+    st.dataframe(
+        {"Group": list(found.caught), "Good parts caught": caught, "Share and 95 % interval": ends},
+        hide_index=True,
+        alt="Good parts of each group that the cut would catch",
     )
 
 
@@ -169,14 +212,18 @@ def _intervals(parts: Parts, key: str) -> None:
     percent = st.slider("Share of images whose level the interval should hold, %", 50, 99, 90, key="cuts_confidence")
     fit, reach = conformal_of(parts, percent / 100)
     found = covered(parts, percent / 100)
+    least = int(np.ceil(percent / (100 - percent) - 1e-9))
     wide = (
-        "any level may be: too few images were set aside" if found["radius"] is None else f"± {reach.radius:.2g} levels"
+        f"some level may always be: too few images were set aside for it (fewer than {least})"
+        if found["radius"] is None
+        else f"± {reach.radius:.2g} levels at most"
     )
     share = with_interval(found["covered"], [found["covered_low"], found["covered_high"]])
     words = (
-        f"Isotonic fit with conformal interval, {wide}. It holds the level of {share} of {found['images']:,} images "
+        f"Isotonic fit with conformal interval, level by level, {wide}. What it promises holds for each level by "
+        f"itself, so under any mix of levels. Here it holds the level of {share} of {found['images']:,} images "
         f"and leaves {found['levels_within']:.1f} of {len(parts.scale)} levels open on average."
     )
     st.markdown(plain(words))
-    figure = level_band(parts.held, (fit.scores, fit.fitted), reach.radius, parts.scale.tolist(), theme=charts.theme())
+    figure = level_band(parts.held, (fit.scores, fit.fitted), reach, parts.scale.tolist(), theme=charts.theme())
     charts.show(figure, words, f"cuts_band_{key}")

@@ -97,7 +97,7 @@ def test_it_stands_in_csv_latex_and_the_printed_table(home: Home, somers: Metric
     assert float(overall["somers_d"]) == pytest.approx(somers.value(result)) and overall["somers_d_low"] == ""
     latex = bench_latex(table)
     (head, *_) = [line for line in latex.splitlines() if line.startswith("Scorer & AUROC")]
-    assert head.split(" & ")[-2] == somers.title and r"\begin{tabular}{lcccccl}" in latex
+    assert head.split(" & ")[-3] == somers.title and r"\begin{tabular}{lccccccl}" in latex
     hundredfold = f"{100 * float(overall['somers_d']):.2f}"
     assert hundredfold in latex and somers.title in bench_text(table) and hundredfold in bench_text(table)
 

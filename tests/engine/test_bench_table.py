@@ -27,6 +27,7 @@ from mad_core.bench.table import (
     long_rows,
     measured_subsets,
     places_of,
+    to_best,
 )
 from mad_core.datasets.dataset import Card, SubsetCard
 from mad_core.errors import InputError
@@ -44,8 +45,8 @@ def scores(quality: float, subsets: tuple[str, ...] = SUBSETS, seed: int = 0) ->
     return pd.DataFrame(rows, columns=["subset", "level", "score"])
 
 
-def entry(name: str, quality: float, draws: int = 200, **facts) -> Entry:
-    return Entry(name, SCORED, measured_subsets(scores(quality), draws=draws), **facts)
+def entry(name: str, quality: float, **facts) -> Entry:
+    return Entry(name, SCORED, measured_subsets(scores(quality)), **facts)
 
 
 def table(*entries: Entry) -> BenchTable:
@@ -73,23 +74,15 @@ def test_macro_averages_equal_those_of_evaluate() -> None:
 def test_the_interval_of_an_average_narrows_with_the_subsets() -> None:
     """Independent subsets: the width falls with the square root of their number."""
     names = tuple(f"s{i}" for i in range(16))
-    parts = list(measured_subsets(scores(0.6, names), draws=400).values())
+    parts = list(measured_subsets(scores(0.6, names)).values())
     one = np.mean([np.subtract(*reversed(i)) for p in parts if (i := macro([p]).intervals["c_index"])])
     interval = macro(parts).intervals["c_index"]
     assert interval and interval[0] < macro(parts).values["c_index"] < interval[1]
     assert (interval[1] - interval[0]) / one == pytest.approx(0.25, rel=0.35)
 
 
-def test_subsets_are_drawn_apart_and_scorers_alike() -> None:
-    rows = scores(0.6, ("a",))
-    a, b = (measure(rows["level"], rows["score"], name, draws=50) for name in "ab")
-    assert not np.array_equal(a.draws["c_index"], b.draws["c_index"])
-    again = measure(rows["level"], 2 * rows["score"], "a", draws=50)
-    assert np.array_equal(a.draws["c_index"], again.draws["c_index"])
-
-
 def test_what_is_missing_is_counted_and_never_averaged_as_zero() -> None:
-    parts = [measure([0, 1, 2], [0, 1, 2], "a", draws=20), measure([0, 1, 2], [np.nan] * 3, "b", draws=20), None]
+    parts = [measure([0, 1, 2], [0, 1, 2]), measure([0, 1, 2], [np.nan] * 3), None]
     found = macro(parts)
     assert (found.values["c_index"], found.subsets, found.of, found.complete) == (1.0, 1, 3, False)
     assert (found.n, found.n_scored, found.coverage) == (6, 3, 0.5)
@@ -98,11 +91,14 @@ def test_what_is_missing_is_counted_and_never_averaged_as_zero() -> None:
 
 
 def test_a_metric_that_a_subset_cannot_have_is_averaged_over_the_others() -> None:
-    one_level = measure([0, 0, 1, 1], [0, 1, 2, 3], "a", draws=20)
+    one_level = measure(np.repeat([0, 1], 6), np.arange(12))
     assert one_level.values["abnormal_c_index"] is None
-    several = measure([0, 1, 2, 2], [0, 1, 2, 3], "b", draws=20)
+    several = measure(np.repeat([0, 1, 2], 6), np.arange(18))
     assert macro([one_level, several]).values["abnormal_c_index"] == 1.0
-    assert macro([one_level, several]).intervals["abnormal_c_index"] == [1.0, 1.0]
+    low, high = macro([one_level, several]).intervals["abnormal_c_index"] or (1.0, 0.0)
+    assert 0.5 < low < high == 1.0
+    few = measure([0, 1, 2, 2], [0, 1, 2, 3])
+    assert macro([several, few]).intervals["abnormal_c_index"] is None  # a value and its interval go together
 
 
 # -- places and rows ------------------------------------------------------------------------------
@@ -126,7 +122,7 @@ def test_places_are_overall_domains_datasets_subsets() -> None:
 
 def test_a_partial_average_says_so_and_is_never_best() -> None:
     strong = scores(3.0)
-    lacking = measured_subsets(strong[strong["subset"] != "mvtec_cable"], draws=100)
+    lacking = measured_subsets(strong[strong["subset"] != "mvtec_cable"])
     partial = Entry("Strong", SCORED, lacking, failed={"mvtec_cable": "Subset 'mvtec_cable' has no normals."})
     found = table(partial, entry("Weak", 0.2), entry("Weaker", 0.0))
     mvtec = found.at(place(found, "dataset", "mvtec"))
@@ -141,12 +137,21 @@ def test_a_partial_average_says_so_and_is_never_best() -> None:
     assert "MVTec-MAD has 14 subsets as published, 2 of them are here." in found.notes
 
 
-def test_best_only_where_the_intervals_say_so() -> None:
-    found = table(entry("A", 0.6), Entry("B", SCORED, measured_subsets(scores(0.62, seed=9), draws=200)))
+def test_best_only_where_paired_differences_say_so() -> None:
+    found = table(entry("A", 0.6), Entry("B", SCORED, measured_subsets(scores(0.62, seed=9))))
     overall = found.at(place(found, "overall", "overall"))
     assert best(overall, "c_index") is None
     found = table(entry("A", 3.0), entry("B", 0.1))
-    assert best(found.at(found.places[0]), "c_index") is found.at(found.places[0])[0]
+    rows = found.at(found.places[0])
+    assert best(rows, "c_index") is rows[0]
+    gap = to_best(rows, "c_index")["B"]
+    assert (
+        gap.value == pytest.approx((rows[1].value("c_index") or 0) - (rows[0].value("c_index") or 0)) and gap.sign < 0
+    )
+    long = long_rows(found)
+    assert long[0]["c_index_to_best"] == 0 and long[0]["c_index_to_best_low"] is None
+    assert [long[1][f"c_index_to_best{end}"] for end in ("", "_low", "_high")] == [gap.value, *(gap.interval or ())]
+    assert "Difference to the best C-index" in bench_text(found) and "highest" in bench_text(found)
 
 
 def test_time_adds_up_and_memory_does_not() -> None:
@@ -222,7 +227,7 @@ def test_latex_is_balanced_and_bold_where_it_is_clear() -> None:
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1  # no costs are known here
     lines = [line for line in text.splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
     lines = [line for line in lines if not line.startswith(r"\caption")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {6}
     bare = re.sub(r"\\[{}\\]", "", text)
     assert bare.count("{") == bare.count("}")
     assert re.search(r"A\\_1 & \\textbf\{\d+\.\d\d\} \{\\scriptsize \[\d+\.\d\d, \d+\.\d\d\]\}", text)

@@ -41,7 +41,7 @@ def test_all_six_datasets_in_one_table(mad: Mad, root: Path, tmp_path: Path) -> 
     overall = figures(answer, "overall")
     (mvtec,) = [r for r in answer["rows"] if r["name"] == "mvtec" and r["scorer"] == "Mean"]
     assert mvtec["c_index"] == pytest.approx(sum(r["c_index"] for r in subsets) / 2)
-    assert mvtec["c_index_low"] <= mvtec["c_index"] <= mvtec["c_index_high"]
+    assert mvtec["c_index_low"] is None and mvtec["c_index_high"] is None  # fewer than five images a level
     assert (overall["subsets"], overall["subsets_wanted"], overall["coverage"]) == (7, 7, 1.0)
     assert overall["seconds_score"] > 0 and overall["images_per_second"] > 0 and overall["peak_rss_bytes"] > 1e7
     assert figures(answer, "visa_pcb1")["abnormal_c_index"] is None
@@ -144,7 +144,7 @@ def test_figures_of_a_paper_stand_beside(mad: Mad, root: Path, tmp_path: Path) -
     paper.write_text("scorer,dataset/subset,auroc,c_index,kendall_tau_b,source\nRD4AD,covid19,80.1,70.2,,Cao 2024\n")
     command = ("bench-table", root, "--scorers", "mean", "--published", paper, "--draws", 20)
     found = mad(*command, "--format", "latex").out
-    assert "RD4AD (as published: Cao 2024) & 80.10 & 70.20 & -- & -- & as published" in found
+    assert "RD4AD (as published: Cao 2024) & 80.10 & 70.20 & -- & -- &  & as published" in found
     lines = mad(*command, "--format", "csv").out.splitlines()
     assert sum(line.startswith("RD4AD (as published: Cao 2024),published,dataset,covid19") for line in lines) == 1
 

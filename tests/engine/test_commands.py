@@ -77,7 +77,7 @@ def finished(store: Store, source: Path, scorer: str, *, calibrate: int = 0, **r
     info = catalog.scorer(scorer)
     parameters = resolve_parts(store, info, info.check(request.pop("parameters", {})), imported.dataset)
     run = store.request_run(RunRequest(dataset_id, scorer, parameters, **request))
-    rows = store.test_images(store.dataset(dataset_id), run.subsets, run.image_limit, run.seed)
+    rows = store.test_images(store.dataset(dataset_id), run.subsets, run.image_limit, run.seed, run.sampling)
     for subset, images in rows.groupby("subset"):
         store.add_scores(run.id, str(subset), [(Scored(i, 1.0), None) for i in images["image_id"]])
     for job in store.queue.active():

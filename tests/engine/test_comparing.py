@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from mad_core.metrics import comparing
-from mad_core.metrics.intervals import METRICS, paired_difference
+from mad_core.metrics.differences import by_subset, differences, every_to_the_best
+from mad_core.metrics.intervals import METRICS, bootstrap
 from mad_core.metrics.names import flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix
 from mad_core.metrics.summary import evaluate
@@ -61,22 +62,40 @@ def test_there_is_no_reference_without_normals_and_none_of_severity_with_one_abn
     assert "abnormal_c_index" not in rows["Perfect 0/1 score"]
 
 
-def test_the_best_is_clear_only_where_its_interval_lies_above_all_others() -> None:
-    good, near, bad = (comparing.summarize(LEVELS, noisy(i, s), draws=200) for i, s in ((1, 0.3), (2, 0.35), (3, 4)))
-    assert comparing.best({"good": good, "bad": bad})["c_index"] == ("good", True)
-    winner, clear = comparing.best({"good": good, "near": near, "bad": bad})["c_index"]
+def test_the_best_is_clear_only_by_paired_differences_to_all_others() -> None:
+    scores = {"good": noisy(1, 0.3), "near": noisy(2, 0.35), "bad": noisy(3, 4)}
+    founds = {name: comparing.summarize(LEVELS, own) for name, own in scores.items()}
+    measured = {name: by_subset(LEVELS, own, ["a"] * len(LEVELS)) for name, own in scores.items()}
+
+    def best(*names: str) -> dict[str, tuple[str, bool]]:
+        gaps = every_to_the_best({name: measured[name] for name in names})
+        return comparing.best({name: founds[name] for name in names}, gaps)
+
+    assert best("good", "bad")["c_index"] == ("good", True)
+    winner, clear = best("good", "near", "bad")["c_index"]
     assert winner in ("good", "near") and not clear
-    assert comparing.best({"good": good, "bad": bad})["auroc_1"] == ("good", False)  # it has no interval
-    assert "c_index" not in comparing.best({"good": good, "again": good})
-    assert comparing.best({"good": good}) == {}
-    assert "tied_pairs" not in comparing.best({"good": good, "bad": bad})
+    assert best("good", "bad")["auroc_1"] == ("good", False)  # it has no interval
+    assert "c_index" not in comparing.best({"good": founds["good"], "again": founds["good"]})
+    assert comparing.best({"good": founds["good"]}) == {}
+    assert "tied_pairs" not in best("good", "bad")
+    assert comparing.best({"good": founds["good"], "bad": founds["bad"]})["c_index"] == ("good", False)
+
+
+def test_a_difference_that_two_intervals_hide_is_found_in_pairs() -> None:
+    near = noisy(1, 1.5)
+    scores = {"good": LEVELS + 0.85 * (near - LEVELS), "near": near}
+    founds = {name: comparing.summarize(LEVELS, own)["intervals"]["c_index"] for name, own in scores.items()}
+    assert founds["near"][1] > founds["good"][0]
+    measured = {name: by_subset(LEVELS, own, ["a"] * len(LEVELS)) for name, own in scores.items()}
+    gap = every_to_the_best(measured)["c_index"]["near"]
+    assert gap is not None and gap.sign < 0
 
 
 def test_differences_are_paired_averaged_over_subsets_and_on_images_that_both_scored() -> None:
     levels, subsets = np.tile(LEVELS, 2), np.repeat(["a", "b"], len(LEVELS))
     first, second = np.concatenate([noisy(1), noisy(2)]), np.concatenate([noisy(3, 3), 1000 + noisy(4, 3)])
     first[3], second[40] = math.nan, math.inf
-    n, found = comparing.differences(levels, first, second, subsets, draws=100)
+    n, found = differences(levels, first, second, subsets)
     both = np.isfinite(first) & np.isfinite(second)
     assert n == both.sum() == len(levels) - 2
     ours, theirs = (evaluate(levels[both], s[both], subsets[both], draws=0) for s in (first, second))
@@ -89,25 +108,19 @@ def test_differences_are_paired_averaged_over_subsets_and_on_images_that_both_sc
 
 
 def test_differences_of_nothing_are_none() -> None:
-    n, found = comparing.differences([0, 1], [math.nan, 1], [1, math.nan], ["a", "a"], draws=10)
+    n, found = differences([0, 1], [math.nan, 1], [1, math.nan], ["a", "a"])
     assert n == 0
     assert set(found.values()) == {(None, None)}
 
 
-def test_paired_intervals_equal_those_of_resampled_images() -> None:
-    levels, subsets = np.tile(LEVELS, 2), np.repeat(["a", "b"], len(LEVELS))
-    first, second = np.concatenate([noisy(1), noisy(2)]), np.concatenate([noisy(3, 2), noisy(4, 2)])
-    apart = np.zeros(30)
-    for name in ("a", "b"):
-        rng = np.random.default_rng(5)
-        rows = np.flatnonzero(subsets == name)
-        groups = [rows[levels[rows] == level] for level in range(4)]
-        for draw in range(30):
-            drawn = np.concatenate([group[rng.integers(0, len(group), len(group))] for group in groups])
-            values = [evaluate(levels[drawn], scores[drawn], draws=0)["c_index"] for scores in (first, second)]
-            apart[draw] += (values[0] - values[1]) / 2
-    found = paired_difference(levels, first, second, subsets, draws=30, seed=5)["c_index"]
-    assert found == pytest.approx(np.percentile(apart, (2.5, 97.5)).tolist())
+def test_variances_of_differences_are_those_of_resampled_images() -> None:
+    levels, rng = np.repeat([0.0, 1.0, 2.0], 60), np.random.default_rng(5)
+    shared = levels + rng.normal(size=180)
+    scores = [shared + 0.5 * rng.normal(size=180) for _ in range(2)]
+    names = ["a"] * 180
+    drawn = [bootstrap(levels, own, draws=400, seed=1)["c_index"] for own in scores]
+    _, (low, high) = differences(levels, *scores, names)[1]["c_index"]
+    assert high - low == pytest.approx(2 * 1.96 * np.std(drawn[0] - drawn[1]), rel=0.15)
 
 
 def test_the_mean_inversion_matrix_averages_the_subsets_that_have_both_levels() -> None:

@@ -21,7 +21,9 @@ from mad_core.metrics.decisions import (
     kappa_of,
     mean_cost,
     miss_rates,
+    normals_needed,
     ordinal_confusion,
+    overkill_by_group,
     overkill_cut,
     rates_of,
     redrawn,
@@ -138,32 +140,58 @@ def test_cuts_of_the_fit_stand_half_way_between_levels() -> None:
     assert (never > 2.0).all()
 
 
-def test_conformal_intervals_hold_what_they_promise_and_more_where_images_are_few() -> None:
+def test_conformal_sets_hold_what_they_promise_for_each_level_and_so_under_any_mix() -> None:
     rng = np.random.default_rng(6)
-    covered = []
+    covered = {0.0: [], 1.0: [], 2.0: []}
     for _ in range(300):
-        levels = rng.integers(0, 3, 160).astype(float)
-        scores = levels + rng.normal(0, 0.8, 160)
+        levels = rng.choice(3, 200, p=[0.5, 0.3, 0.2]).astype(float)
+        scores = levels + rng.normal(0, 0.8, 200)
         fit = isotonic_fit(levels[:60], scores[:60])
-        found = conformal(fit(scores[60:90]), levels[60:90], 0.8)
-        sets = found.sets(fit(scores[90:]), SCALE)
-        covered.append(sets[np.arange(70), levels[90:].astype(int)].mean())
-    assert np.mean(covered) >= 0.8 - 3 * np.std(covered) / 300**0.5
+        found = conformal(fit(scores[60:160]), levels[60:160], 0.8, SCALE)
+        for level, own in covered.items():  # the field may be of one level alone
+            fresh = level + rng.normal(0, 0.8, 40)
+            own.append(found.sets(fit(fresh))[:, int(level)].mean())
+    for own in covered.values():
+        assert np.mean(own) >= 0.8 - 3 * np.std(own) / 300**0.5
     few = conformal([0.0, 1.0], [0.0, 1.0], 0.9)
     assert few.radius == np.inf and few.sets([0.5], SCALE).all()
-    residuals = np.arange(1, 10) / 10
-    assert conformal(np.zeros(9), residuals, 0.9).radius == 0.9  # the 9th of 9 = ceil(10 · 0.9)
+    away = -np.arange(1, 10) / 10
+    assert conformal(away, np.zeros(9), 0.9).radius == 0.9  # the 9th of 9 = ceil(10 · 0.9)
+    low, high = conformal(away, np.zeros(9), 0.9, SCALE).ends([0.4, 1.6])
+    assert low.tolist() == [0, 1] and high.tolist() == [2, 2]  # levels without images may always be
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=15), st.floats(0, 1))
-def test_the_overkill_is_kept_and_no_lower_cut_keeps_it(scores: list[int], overkill: float) -> None:
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=15), st.floats(0.01, 1))
+def test_the_overkill_is_kept_by_the_next_normal_and_no_lower_cut_keeps_it(scores: list[int], overkill: float) -> None:
+    """Whichever of n + 1 exchangeable normals comes last, it is caught with the chance that was promised at most."""
     values = np.array(scores, dtype=float)
+    caught = [values[k] >= overkill_cut(np.delete(values, k), overkill) for k in range(len(values)) if len(values) > 1]
+    assert np.mean(caught or [0]) <= overkill + 1e-9
     cut = overkill_cut(values, overkill)
-    assert (values >= cut).mean() <= overkill + 1e-9
-    lower = values[values < cut]
-    if len(lower):
-        assert (values >= lower.max()).mean() > overkill
+    assert np.isinf(cut) == (len(values) < normals_needed(overkill))
+    if len(set(scores)) == len(scores) and np.isfinite(cut) and (values < cut).any():
+        assert (1 + (values >= values[values < cut].max()).sum()) / (len(values) + 1) > overkill - 1e-9
+
+
+def test_new_normals_are_caught_as_seldom_as_promised() -> None:
+    rng = np.random.default_rng(8)
+    for n in (3, 10, 19, 60):
+        cuts = [overkill_cut(rng.normal(size=n), 0.05) for _ in range(400)]
+        caught = [float((rng.normal(size=200) >= cut).mean()) for cut in cuts]
+        assert np.mean(caught) <= 0.05 + 3 * np.std(caught) / 20
+    assert normals_needed(0.05) == 19 and normals_needed(0.01) == 99
+
+
+def test_a_cut_on_one_group_says_what_it_catches_of_each() -> None:
+    scores, groups = np.concatenate([np.arange(40.0), np.arange(40.0) + 20]), ["mon"] * 40 + ["tue"] * 40
+    found = overkill_by_group(scores, 0.05, groups, placed_on=["mon"])
+    assert (found.normals, found.needed, found.least) == (40, 19, 1 / 41)
+    assert found.caught == {"mon": (1, 40), "tue": (21, 40)}
+    assert overkill_by_group(scores, 0.05).caught[""][1] == 80
+    assert np.isinf(overkill_by_group(scores[:5], 0.05, groups[:5]).cut)
+    with pytest.raises(InputError):
+        overkill_by_group(scores, 0.05, groups, placed_on=["wed"])
 
 
 def test_misses_are_counted_for_each_level_and_have_intervals() -> None:

@@ -22,7 +22,7 @@ from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
-from mad_core.scorers.hybrid import Fitted, ScoreScale
+from mad_core.scorers.hybrid import Fitted, ScoreScale, _threshold
 
 from .conftest import make_dataset
 
@@ -163,14 +163,31 @@ def test_the_threshold_comes_from_normals_that_the_fit_has_not_seen(store, data)
     run = score(store, data, "hybrid", quantile=0.9)
     facts = facts_of(store, run)
     assert facts["threshold_value"] > 0.1
-    assert facts["normals"] == "20 training normals, each judged by a fit on the other half of them"
+    assert facts["normals"] == "20 training normals, each judged by a fit on the other folds of them"
     halves = [set(ids) for part, ids in CALLS if part == "size"]
-    assert len(halves) == 2 and not halves[0] & halves[1] and all(len(half) == 10 for half in halves)
+    assert len(halves) == 10 and len(set.union(*halves)) == 20 and all(len(half) == 2 for half in halves)
     values = {r.image_id: float(np.load(r.path)[0]) for r in data.select(split="train").itertuples()}
     names = sorted(values)
-    means = [np.mean([values[n] for n in names[k::2]]) for k in (0, 1)]
-    unseen = [abs(values[n] - means[1 - i % 2]) for i, n in enumerate(names)]
-    assert facts["threshold_value"] == pytest.approx(np.quantile(unseen, 0.9))
+    means = [np.mean([values[n] for i, n in enumerate(names) if i % 10 != k]) for k in range(10)]
+    unseen = sorted(abs(values[n] - means[i % 10]) for i, n in enumerate(names))
+    assert facts["threshold_value"] == pytest.approx(unseen[18])  # the 19th of 20: ceil(21 · 0.9)
+    assert facts["threshold"].startswith("90 % of new normals stay up to it on average")
+
+
+def test_of_new_normals_the_asked_share_passes() -> None:
+    """Scores of a nearest-neighbour detector: fits on nine tenths are about those of the full fit, on halves not."""
+    rng, passed = np.random.default_rng(2), {2: [], 10: []}
+    for _ in range(60):
+        known, new = rng.normal(size=(60, 4)), rng.normal(size=(300, 4))
+
+        def distance(points: np.ndarray, bank: np.ndarray) -> np.ndarray:
+            return np.sqrt(((points[:, None] - bank[None]) ** 2).sum(-1)).min(1)
+
+        for folds, own in passed.items():
+            fold = np.arange(60) % folds
+            scores = np.concatenate([distance(known[fold == k], known[fold != k]) for k in range(folds)])
+            own.append((distance(new, known) <= _threshold(scores, 0.9)).mean())
+    assert np.mean(passed[10]) == pytest.approx(0.9, abs=0.02) and np.mean(passed[2]) > 0.93
 
 
 def test_calibration_normals_set_the_threshold_where_there_are_enough(store, tmp_path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from mad_core.metrics.intervals import METRICS, bootstrap, paired_difference, percentile_interval
+from mad_core.metrics.differences import differences
+from mad_core.metrics.intervals import METRICS, bootstrap
 from mad_core.metrics.ranking import (
     aurocs,
     c_index,
@@ -124,25 +125,47 @@ def test_bootstrap_equals_metrics_of_the_resampled_images() -> None:
         assert found["abnormal_kendall_tau_b"][draw] == pytest.approx(kendall_tau_b(abnormal), abs=1e-12)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(2)
-    truth = stats.norm.cdf(1 / math.sqrt(2))  # P(N(1,1) > N(0,1)), every pair of the two levels
-    hits = 0
-    for trial in range(100):
-        levels = np.repeat([0.0, 1.0], 60)
-        values = bootstrap(levels, levels + rng.normal(0, 1, 120), draws=200, seed=trial)
-        low, high = percentile_interval(values["c_index"]) or (1.0, 0.0)
-        hits += low <= truth <= high
-    assert 87 <= hits <= 100
-
-
 def test_a_scorer_does_not_differ_from_itself_but_from_a_worse_one() -> None:
     rng = np.random.default_rng(3)
-    levels = rng.integers(0, 4, 300).astype(float)
+    levels, names = rng.integers(0, 4, 300).astype(float), ["a"] * 300
     good, bad = levels + rng.normal(0, 0.5, 300), levels + rng.normal(0, 4, 300)
-    assert paired_difference(levels, good, good, draws=50) == {name: [0.0, 0.0] for name in METRICS}
-    better = paired_difference(levels, good, bad, draws=200)["c_index"]
+    assert differences(levels, good, good, names)[1] == {name: (0.0, [0.0, 0.0]) for name in METRICS}
+    _, better = differences(levels, good, bad, names)[1]["c_index"]
     assert better is not None and better[0] > 0
+
+
+def test_a_perfect_order_lies_in_its_own_interval_and_below_five_a_level_there_is_none() -> None:
+    for per_level in (5, 20):
+        levels = np.repeat([0, 1, 2], per_level)
+        found = evaluate(levels, np.arange(len(levels)))
+        for name, value in (("c_index", found["c_index"]), ("kendall_tau_b", found["kendall_tau_b"])):
+            low, high = found["intervals"][name]
+            assert low < value <= high == pytest.approx(value)
+    few = evaluate(np.repeat([0, 1, 2], 4), np.arange(12))
+    assert set(few["intervals"].values()) == {None} and any("Fewer than 5" in note for note in few["notes"])
+
+
+def test_the_draws_of_an_interval_do_not_matter_nor_does_the_order_of_rows() -> None:
+    rng = np.random.default_rng(4)
+    levels, names = np.tile(np.repeat([0, 1, 2], 8), 3), np.repeat(["a", "b", "c"], 24)
+    scores = levels + rng.normal(size=72)
+    found = evaluate(levels, scores, names)["intervals"]
+    order = rng.permutation(72)
+    mixed = evaluate(levels[order], scores[order], names[order], draws=7, seed=9)["intervals"]
+    assert all(mixed[name] == pytest.approx(ends, abs=1e-12) for name, ends in found.items())
+    one = [np.ptp(evaluate(levels[:24], scores[k : k + 24])["intervals"]["c_index"]) for k in (0, 24, 48)]
+    assert np.ptp(found["c_index"]) / np.mean(one) == pytest.approx(3**-0.5, rel=0.2)
+
+
+def test_equal_scores_in_a_subset_count_as_no_order() -> None:
+    levels, names = np.tile(np.repeat([0, 1], 10), 2), np.repeat(["a", "b"], 20)
+    scores = np.concatenate([np.arange(20), np.ones(20)])
+    found = evaluate(levels, scores, names)
+    perfect = found["subsets"]["a"]["kendall_tau_b"]
+    assert found["kendall_tau_b"] == pytest.approx(perfect / 2)
+    low, high = found["intervals"]["kendall_tau_b"]
+    assert low < perfect / 2 < high
+    assert found["subsets"]["b"]["intervals"]["kendall_tau_b"] is None
 
 
 KEYS = {

@@ -6,6 +6,7 @@ import dataclasses
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -14,9 +15,11 @@ from alembic.script import ScriptDirectory
 
 from mad_core.datasets.dataset import Dataset, Imported, LevelMeaning, Problem
 from mad_core.errors import InputError, NotFoundError
+from mad_core.metrics.summary import evaluate
 from mad_core.runs.database.engine import HEAD, MIGRATIONS, open_engine, place
 from mad_core.runs.database.schema import metadata
 from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.store.sampling import proportional
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
@@ -171,6 +174,27 @@ def test_limit_is_stratified_seeded_and_per_subset(store: Store) -> None:
     alone = store.test_images(dataset, ("b",), 6, seed=3)
     assert alone.equals(chosen[chosen["subset"] == "b"])
     assert len(store.test_images(dataset, ("b",), 1000)) == 30
+
+
+def test_a_limit_keeps_the_shares_of_levels_so_metrics_of_a_sample_are_about_those_of_all() -> None:
+    rng = np.random.default_rng(0)
+    levels = np.repeat([0.0, 1.0, 2.0, 3.0], [240, 60, 90, 10])
+    rows = pd.DataFrame({"level": levels, "score": 1.5 * levels + rng.normal(size=400)})
+    sample = proportional(rows, 100, 1)
+    assert sample["level"].value_counts().sort_index().tolist() == [60, 15, 22, 3] or len(sample) == 100
+    assert proportional(rows, 6, 1)["level"].nunique() == 4 and len(proportional(rows, 6, 1)) == 6
+    assert len(proportional(rows, 2, 1)) == 2 and len(proportional(rows, 400, 1)) == 400
+    drawn = [evaluate(s["level"], s["score"], draws=0) for k in range(60) for s in [proportional(rows, 100, k)]]
+    whole = evaluate(rows["level"], rows["score"], draws=0)
+    for name in ("c_index", "kendall_tau_b"):
+        assert np.mean([one[name] for one in drawn]) == pytest.approx(whole[name], abs=0.01)
+
+
+def test_runs_of_the_version_before_keep_the_images_they_scored(store: Store, dataset_id: str) -> None:
+    run = store.request_run(request(dataset_id, limit=4))
+    assert run.sampling == "proportional" and run.record["sampling"] == "proportional"
+    store.update_run(run.id, record={})
+    assert store.run(run.id).sampling == "even"
 
 
 def test_deleting_takes_everything_along(store: Store, dataset_id: str) -> None:

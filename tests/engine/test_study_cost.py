@@ -32,7 +32,7 @@ def found_for(
     rng = np.random.default_rng(2)
     places: dict[str, dict[str, Measured]] = {}
     for name, (skill, _) in skills.items():
-        places[name] = {"bolt": measure(levels, skill * levels + rng.normal(size=len(levels)), "bolt", draws=200)}
+        places[name] = {"bolt": measure(levels, skill * levels + rng.normal(size=len(levels)))}
     ids = [str(i) for i in range(len(levels))]
     table = pd.DataFrame({"image_id": ids, "subset": "bolt", "level": levels})
     spent = {

@@ -15,8 +15,10 @@ from mad_core.runs.store.datasets import DatasetStore
 from mad_core.runs.store.latest import LatestAnswer, latest_answers
 from mad_core.runs.store.lifecycle import Lifecycle
 from mad_core.runs.store.records import (
+    EVEN,
     EXTERNAL,
     FAILED_SUBSETS,
+    SAMPLING,
     DatasetInfo,
     Run,
     RunRequest,
@@ -32,8 +34,10 @@ from mad_core.runs.store.usage import Usage, run_usage
 from mad_core.settings import Settings
 
 __all__ = [
+    "EVEN",
     "EXTERNAL",
     "FAILED_SUBSETS",
+    "SAMPLING",
     "DatasetInfo",
     "Run",
     "RunRequest",

@@ -21,6 +21,11 @@ FAILED_SUBSETS = "failed_subsets"
 """Where a run's record keeps the subsets that failed, with a sentence each."""
 
 
+SAMPLING = "sampling"
+"""Where a run's record says how a limit chose its images."""
+PROPORTIONAL, EVEN = "proportional", "even"
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """A dataset in the store, without its images."""
@@ -47,7 +52,7 @@ class RunRequest:
     subsets : tuple of str
         Empty = all.
     limit : int or None
-        Test images a subset, stratified by level, drawn by ``seed``; None = all.
+        Test images a subset, levels in their shares, drawn by ``seed``; None = all.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:n"``.
     map_policy : {"all", "none", "on demand"}
@@ -110,6 +115,11 @@ class Run:
     @property
     def job_key(self) -> str:
         return RunJob(self.id).key
+
+    @property
+    def sampling(self) -> str:
+        """How a limit chose its images; runs of a version before took as many of each level and recorded nothing."""
+        return str(self.record.get(SAMPLING, EVEN))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from mad_core.studies.sampling import sample_of
 from mad_core.studies.study import Work
 
 QUICK_IMAGES, QUICK_LEAST = 90, 20
-"""Images in quick mode, shared by the subsets and even over the levels; images a subset at least."""
+"""Images in quick mode, shared by the subsets, levels in their shares; images a subset at least."""
 DRAWS = 1000
 LEAST_SCORED = 0.5
 """Share of a subset's images that a way must score to be judged there."""

@@ -32,7 +32,7 @@ _PANELS: tuple[tuple[str, str, tuple[tuple[str, str, tuple[str, float]], ...]], 
         "larger defects of one level score higher. 0 is none in both. A scorer of severity lies far right in the left "
         "panel, and near 0 in the right one.",
         (
-            ("partial", "severity at fixed area (partial tau)", ("none", 0.0)),
+            ("partial", "severity at fixed area (rank correlation)", ("none", 0.0)),
             ("within", "area within a level (tau-b)", ("none", 0.0)),
         ),
     ),

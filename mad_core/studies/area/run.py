@@ -19,12 +19,21 @@ from scipy.stats import rankdata
 
 from mad_core.errors import InputError, MadError
 from mad_core.metrics.association import FEWEST, bootstrap_rank_correlation, rank_correlation
-from mad_core.metrics.intervals import expanded, percentile_interval
-from mad_core.metrics.partial import MOST, Taus, bootstrap_c_index, bootstrap_taus, levels_by_area, taus
+from mad_core.metrics.intervals import expanded, percentile_interval, seed_of
+from mad_core.metrics.partial import (
+    MOST,
+    Left,
+    Taus,
+    bootstrap_c_index,
+    bootstrap_taus,
+    left_at_fixed,
+    levels_by_area,
+    taus,
+)
 from mad_core.metrics.ranking import c_index, count_pairs
+from mad_core.metrics.special import student_quantile
 from mad_core.runs.map_reductions import AREA_ABOVE, MASK_AREA, maker_of_maps, mask_areas, reduce_run
 from mad_core.runs.store import Run
-from mad_core.studies.estimates import Estimate
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
@@ -36,7 +45,6 @@ CAVEAT = (
 STRIP = 12
 """Images of a strip."""
 ALONE = "area alone"
-_VALUES = ("c_risk", "c_area", "difference", "tau", "partial", "within", "explained")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +140,7 @@ class AreaMetrics:
     draws: Mapping[str, np.ndarray]
     images: int
     whole: Mapping[str, float]
+    left: Left | None
 
 
 def area_and_severity(
@@ -166,6 +175,7 @@ def area_and_severity(
             "No subset has an area of the defect for abnormal images of two levels; import masks with the dataset, or "
             "score with maps kept (--maps all) by a scorer that learns from normals."
         )
+    confidence = 1 - 0.05 / (2 * len(sample.tables) + 1)
     rows, sides, per_level, unjudged = [], {}, [], []
     for done, (run_id, table) in enumerate(sample.tables.items()):
         judged = areas.judging((makers or {}).get(run_id, run_id), points)
@@ -176,12 +186,13 @@ def area_and_severity(
             if work is not None:
                 work.check_cancel()
             if _enough(images):
-                parts[str(subset)] = measure(images, _normals(table, str(subset)), draws=sample.draws, seed=seed)
-                per_level += _per_level(sample.names[run_id], str(subset), images, sample.draws, seed)
+                own = seed_of(str(subset), seed)
+                parts[str(subset)] = measure(images, _normals(table, str(subset)), draws=sample.draws, seed=own)
+                per_level += _per_level(sample.names[run_id], str(subset), images, sample.draws, own)
         if parts:
-            row, own = _macro(parts, expanded(1 - 0.05 / len(sample.tables), _fewest(scored)))
+            row, side = _macro(parts, confidence, _fewest(scored))
             rows.append({"scorer": sample.names[run_id], **row})
-            sides[sample.names[run_id]] = own
+            sides[sample.names[run_id]] = side
         elif len(judged) < len(points):
             unjudged.append(sample.names[run_id])
         if work is not None:
@@ -189,7 +200,7 @@ def area_and_severity(
     if not rows:
         raise InputError(_nobody(unjudged))
     scorers = pd.DataFrame(rows)
-    alone = _alone(points, sample.draws, seed)
+    alone = _alone(points, sample.draws, seed, confidence)
     facts = {
         **sample.facts(),
         "seed": seed,
@@ -197,6 +208,7 @@ def area_and_severity(
         "not_judged": unjudged,
         "abnormal_images_with_area": len(points),
         "area_alone": alone,
+        "confidence": confidence,
     }
     start = f"On a sample of {sample.in_words()}: " if quick else ""
     return Finding(
@@ -271,13 +283,14 @@ def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int)
     plain, drawn = taus(level, score, area), bootstrap_taus(level, score, area, draws=draws, seed=seed)
     values = {"c_risk": _number(risk), "c_area": _number(size), **{k: float(v[0]) for k, v in _of(plain).items()}}
     values["difference"] = values["c_risk"] - values["c_area"]
+    left = left_at_fixed(level, score, area)
     lists = {"c_risk": risk_draws, "c_area": size_draws, "difference": risk_draws - size_draws, **_of(drawn)}
     whole = {name: _whole(at, score, normals) for name, at in (("c_risk_whole", level), ("c_area_whole", by_area))}
-    return AreaMetrics(values, lists, len(images), whole)
+    return AreaMetrics(values, lists, len(images), whole, left)
 
 
 def _of(found: Taus) -> dict[str, np.ndarray]:
-    return {"tau": found.score_level, "partial": found.score_level_at_area, "within": found.within_levels}
+    return {"tau": found.score_level, "within": found.within_levels}
 
 
 def _number(value: float | None) -> float:
@@ -296,33 +309,45 @@ def _fewest(images: Any) -> int:
     return int(images.groupby(["subset", "level"]).size().min())
 
 
-def _macro(parts: Mapping[str, AreaMetrics], confidence: float) -> tuple[dict[str, Any], dict[str, int]]:
-    """The means over the subsets, each with its interval; ``explained`` from the means of both taus.
+def _macro(parts: Mapping[str, AreaMetrics], confidence: float, fewest: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """The means over the subsets, each with its interval of this confidence.
 
-    Also on which side of 0 what is claimed lies: 1, -1 or 0 where an interval of that confidence does not tell.
+    Also on which side of 0 what is claimed lies: 1, -1 or 0 where its interval does not tell.
     """
     row: dict[str, Any] = {"subsets": len(parts), "images": sum(part.images for part in parts.values())}
-    values, draws = {}, {}
-    for name in ("c_risk", "c_area", "difference", "tau", "partial", "within"):
+    wide = expanded(confidence, fewest)
+    for name in ("c_risk", "c_area", "difference", "tau", "within"):
         known = [part for part in parts.values() if np.isfinite(part.values[name])]
-        values[name] = float(np.mean([part.values[name] for part in known])) if known else float("nan")
-        draws[name] = np.mean([part.draws[name] for part in known], axis=0) if known else np.empty(0)
-    values["explained"], draws["explained"] = _explained(values, draws)
-    for name in _VALUES:
-        low, high = percentile_interval(draws[name]) or (None, None)
-        row |= {name: values[name], f"{name}_low": low, f"{name}_high": high}
+        value = float(np.mean([part.values[name] for part in known])) if known else float("nan")
+        drawn = np.mean([part.draws[name] for part in known], axis=0) if known else np.empty(0)
+        row |= _columns(name, value, percentile_interval(drawn, wide))
+    row |= _left([part.left for part in parts.values() if part.left is not None], confidence)
+    clear = row["tau_low"] is not None and row["tau_low"] > 0
+    row |= _columns("explained", 1 - row["partial"] / row["tau"] if clear else float("nan"), None)
     for name in ("c_risk_whole", "c_area_whole"):
         row[name] = float(np.mean([part.whole[name] for part in parts.values()]))
-    return row, {name: Estimate(values[name], draws[name]).sign(confidence) for name in ("partial", "difference")}
+    return row, {name: _side(row, name) for name in ("partial", "difference")}
 
 
-def _explained(values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray]:
-    """Share of tau that goes at fixed area; only where tau is clearly above 0, for else there is nothing to explain."""
-    interval = percentile_interval(draws["tau"])
-    if interval is None or interval[0] <= 0:
-        return float("nan"), np.empty(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return 1 - values["partial"] / values["tau"], 1 - draws["partial"] / draws["tau"]
+def _columns(name: str, value: float, ends: Sequence[float] | None) -> dict[str, float | None]:
+    low, high = ends or (None, None)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _side(row: Mapping[str, Any], name: str) -> int:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return 0 if low is None else int(low > 0) - int(high < 0)
+
+
+def _left(parts: Sequence[Left], confidence: float) -> dict[str, float | None]:
+    """The mean of what is left at a fixed area over the subsets that tell."""
+    if not parts:
+        return _columns("partial", float("nan"), None)
+    value = float(np.mean([part.value for part in parts]))
+    each = np.array([part.error**2 for part in parts]) / len(parts) ** 2
+    freedom = each.sum() ** 2 / (each**2 / [part.freedom for part in parts]).sum() if each.sum() else 1.0
+    reach = float(student_quantile((1 + confidence) / 2, max(round(freedom), 1)) * each.sum() ** 0.5)
+    return _columns("partial", value, (max(value - reach, -1.0), min(value + reach, 1.0)))
 
 
 def _per_level(scorer: str, subset: str, images: Any, draws: int, seed: int) -> list[dict[str, Any]]:
@@ -340,15 +365,15 @@ def _per_level(scorer: str, subset: str, images: Any, draws: int, seed: int) -> 
     return found
 
 
-def _alone(points: Any, draws: int, seed: int) -> dict[str, Any]:
+def _alone(points: Any, draws: int, seed: int, confidence: float) -> dict[str, Any]:
     """How well the area alone orders severity: as if it were a scorer."""
     parts = []
-    for _, rows in points.groupby("subset"):
+    for subset, rows in points.groupby("subset"):
         level, area = rows["level"].to_numpy(np.float64), rows["area"].to_numpy(np.float64)
-        parts.append(bootstrap_c_index(level, area, level, draws=draws, seed=seed))
+        parts.append(bootstrap_c_index(level, area, level, draws=draws, seed=seed_of(str(subset), seed)))
     values = [value for value, _ in parts if value is not None]
-    confidence = expanded(0.95, _fewest(points))
-    interval = percentile_interval(np.mean([drawn for _, drawn in parts], axis=0), confidence) if values else None
+    wide = expanded(confidence, _fewest(points))
+    interval = percentile_interval(np.mean([drawn for _, drawn in parts], axis=0), wide) if values else None
     return {"c_index": float(np.mean(values)) if values else None, "interval": interval, "subsets": len(values)}
 
 
@@ -401,7 +426,7 @@ def misled(points: Any) -> list[str]:
 def said(
     rows: Sequence[Mapping[str, Any]], sides: Mapping[str, Mapping[str, int]], alone: Mapping[str, Any]
 ) -> list[str]:
-    """The finding in sentences, from the intervals alone; widened for the number of scorers, and for few images.
+    """The finding in sentences, from the intervals of the rows alone.
 
     Parameters
     ----------
@@ -479,16 +504,14 @@ def _by_side(sides: Mapping[str, Mapping[str, int]], name: str) -> dict[str, lis
 
 
 def _range(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """The partial tau of one scorer with its interval, or the range over several."""
+    """What is left at a fixed area for each of these scorers, with the interval that decides."""
     known = [row for row in rows if row["scorer"] in names and np.isfinite(row["partial"])]
-    if not known:
-        return ""
-    if len(known) == 1:
-        row = known[0]
-        between = "" if row["partial_low"] is None else f", {row['partial_low']:.2f} to {row['partial_high']:.2f}"
-        return f" (partial tau {row['partial']:.2f}{between})"
-    values = [row["partial"] for row in known]
-    return f" (partial tau {min(values):.2f} to {max(values):.2f})"
+    said = [
+        f"{row['partial']:.2f}"
+        + ("" if row["partial_low"] is None else f", {row['partial_low']:.2f} to {row['partial_high']:.2f}")
+        for row in known
+    ]
+    return f" (rank correlation left {'; '.join(said)})" if said else ""
 
 
 def _and(names: Sequence[str]) -> str:

@@ -11,6 +11,6 @@ CARD = StudyInfo(
     "Higher: it orders the abnormal images better by severity. On the dotted line severity is ordered at random, "
     "and the cross is perfect detection with random severity. Points near that line detect without ordering. "
     "Scorers are compared within a subset, since an easy subset lifts all of them.",
-    needs="Two runs or more; three subsets or scorers before anything can be said.",
+    needs="Two runs or more; six scorers before anything can be said of all of them.",
     least_runs=2,
 )

@@ -9,19 +9,20 @@ Only stored scores are read: the full mode takes seconds, so a study that was st
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from scipy.stats import t as student
 
-from mad_core.metrics.association import rank_correlation
-from mad_core.metrics.intervals import percentile_interval
-from mad_core.metrics.macro import Measured, macro
+from mad_core.metrics.differences import difference
+from mad_core.metrics.intervals import seed_of
+from mad_core.metrics.macro import Measured, macro, measure, uncertainties_of
 from mad_core.metrics.ranking import reference_points
+from mad_core.metrics.uncertainty import interval
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, measured, sample_of
 from mad_core.studies.study import Work
@@ -29,9 +30,10 @@ from mad_core.studies.study import Work
 DETECTION, ORDER, WHOLE = "auroc_whole", "abnormal_c_index", "c_index"
 WELL = 0.9
 """AUROC from which a scorer is said to detect well."""
-FEWEST = 4
-"""Independent points below which no correlation is claimed."""
-_CERTAIN = 0.99
+FEWEST = 6
+"""Scorers below which no correlation is claimed."""
+_CERTAIN = 0.999
+_ORDERS = 5040
 
 Places = Mapping[str, Mapping[str, Measured]]
 """Run id to subset to what was measured."""
@@ -49,7 +51,7 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
     Parameters
     ----------
     places : mapping of run id to subset to Measured
-        With draws that are paired between runs.
+        On the same images.
     sample : Sample
         Names the runs and says on how many images.
     """
@@ -59,14 +61,15 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
     reversals = reversals_of(places, sample.names)
     facts = {**sample.facts(), "correlation": correlation, "reversals": reversals, "reference": _reference(sample)}
     start = f"On a sample of {sample.in_words()}, " if quick else ""
-    said = [start + _lower(_association(correlation), start), *_alone(points), *_reversed(reversals)]
+    said = [start + _lower(_association(correlation), start), *_alone(places), *_reversed(reversals)]
     return Finding(
         "correspondence",
         "Detection and severity order",
         " ".join(said),
-        "The interval holds for other images, scorers and subsets like these; with few of them it is wide, and scorers "
-        "that build on the same features do not count as independent. Pairs are named only where intervals that are "
-        "widened for the number of pairs leave 0 out.",
+        "The interval holds for other scorers like these on these subsets; with few of them it is wide, and scorers "
+        "that build on the same features do not count as independent. Detection and order are measured on different "
+        "halves of the images. Pairs are named only where intervals that are widened for the number of pairs leave 0 "
+        "out.",
         {"points": points, "scorers": scorers},
         facts,
     )
@@ -88,7 +91,7 @@ def points_of(places: Places, names: Mapping[str, str]) -> pd.DataFrame:
 def _values(found: Measured) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for metric in (DETECTION, ORDER, WHOLE):
-        low, high = percentile_interval(found.draws.get(metric, np.empty(0))) or (None, None)
+        low, high = found.interval(metric) or (None, None)
         row |= {metric: found.values.get(metric), f"{metric}_low": low, f"{metric}_high": high}
     return row
 
@@ -127,71 +130,89 @@ def _reference(sample: Sample) -> dict[str, Any]:
 # -- the correlation ------------------------------------------------------------------------------
 
 
-def correlated(places: Places) -> dict[str, Any]:
+def correlated(places: Places, *, seed: int = 0) -> dict[str, Any]:
     """Rank correlation of detection with severity order over scorers and subsets.
 
-    Where a subset has several scorers, both values are taken as distances to the subset's mean, and subsets with one
-    scorer are left out; with one scorer everywhere, the subsets are compared as they are.
-
-    The interval is one on Fisher's scale: the variance of a rank correlation of so many independent points (Bonett
-    and Wright 2000) and the bootstrap variance over the images are added, and its reach is a quantile of Student's t:
-    the points are few, and those of one scorer on several subsets are akin.
+    Both values are taken as distances to the subset's mean over the scorers. They are measured on two different halves
+    of the images, each way round: an image that was scored by mistake moves both values of a scorer, and would make
+    a correlation of its own. How far chance reaches is found by giving each scorer's order of severity to another one,
+    whole scorers over all subsets at once, for the subsets of one scorer are not independent.
 
     Returns
     -------
     dict
-        ``value``, ``interval`` (95 %; None where there is too little), ``points``, ``independent`` (points less the
-        means that were taken off), ``within_subsets`` (bool), and ``plain``: the same without taking means off.
+        ``value``, ``interval`` (95 %, on Fisher's scale as far to both sides as chance reaches; None with fewer than
+        :data:`FEWEST` scorers), ``points`` (scorers on subsets), ``independent`` (scorers).
     """
-    known = [
-        (subset, found)
-        for subsets in places.values()
-        for subset, found in subsets.items()
-        if found.values.get(DETECTION) is not None and found.values.get(ORDER) is not None
-    ]
-    names = [subset for subset, _ in known]
-    shared = {name for name in names if names.count(name) > 1}
-    used = [(name, found) for name, found in known if name in shared] or known
-    groups = np.unique([name if shared else "" for name, _ in used], return_inverse=True)[1]
-    independent = len(used) - (int(groups.max()) if len(used) else 0)
-    x, y = (np.array([found.values[metric] for _, found in used], dtype=float) for metric in (DETECTION, ORDER))
-    value = rank_correlation(_apart(x, groups), _apart(y, groups)) if len(used) > 1 else None
-    facts = {
-        "value": value,
-        "interval": None,
-        "points": len(used),
-        "independent": independent,
-        "within_subsets": bool(shared),
-        "plain": rank_correlation(x, y) if len(used) > 1 else None,
-    }
-    if value is None or independent < FEWEST:
+    runs, subsets = list(places), sorted({name for own in places.values() for name in own})
+    halves = [_half_values(places, runs, subsets, seed, half) for half in (0, 1)]
+    known = np.isfinite(np.stack([table for half in halves for table in half])).all(axis=0)
+    known &= known.sum(axis=0) > 1
+    scorers = known.any(axis=1)
+    facts = {"value": None, "interval": None, "points": int(known.sum()), "independent": int(scorers.sum())}
+    if known.sum() < 3:
         return facts
-    drawn = _drawn([found for _, found in used], groups)
-    variance = (1 + value**2 / 2) / (independent - 3) + (float(np.var(np.arctanh(drawn))) if len(drawn) else 0.0)
+    ways = [(halves[0][0], halves[1][1]), (halves[1][0], halves[0][1])]
+    scaled = [(_scaled(x, known)[scorers], _scaled(y, known)[scorers]) for x, y in ways]
+    table = np.mean([x @ y.T for x, y in scaled], axis=0)
+    value = float(np.trace(table))
+    facts["value"] = value
+    if scorers.sum() < FEWEST:
+        return facts
+    chance = np.abs(table[np.arange(len(table)), _orders(len(table), seed)].sum(axis=1))
+    reach = float(np.arctanh(min(np.quantile(chance, 0.95, method="higher"), _CERTAIN)))
     centre = float(np.arctanh(np.clip(value, -_CERTAIN, _CERTAIN)))
-    reach = float(student.ppf(0.975, independent - 2)) * variance**0.5
     return facts | {"interval": [float(np.tanh(centre - reach)), float(np.tanh(centre + reach))]}
 
 
-def _apart(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Distances to the group's mean, rounded so that equal distances tie; shape (points,) or (points, draws)."""
-    means = np.stack([values[groups == group].mean(axis=0) for group in range(int(groups.max()) + 1)])
-    return np.round(values - means[groups], 12)
+def _half_values(
+    places: Places, runs: Sequence[str], subsets: Sequence[str], seed: int, half: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detection and order on one half of each level's images, (runs, subsets) each; NaN where there is none."""
+    found = np.full((2, len(runs), len(subsets)), np.nan)
+    for column, subset in enumerate(subsets):
+        for row, run_id in enumerate(runs):
+            one = places[run_id].get(subset)
+            if one is None:
+                continue
+            rows = _halved(one, seed_of(subset, seed)) == half
+            own = measure(one.levels[rows], one.scores[rows], with_intervals=False).values
+            for place, metric in enumerate((DETECTION, ORDER)):
+                value = own.get(metric)
+                found[place, row, column] = np.nan if value is None else value
+    return found[0], found[1]
 
 
-def _drawn(founds: list[Measured], groups: np.ndarray) -> np.ndarray:
-    """The correlation in every bootstrap draw that has one, kept off ±1."""
-    if not all(len(found.draws.get(metric, ())) for found in founds for metric in (DETECTION, ORDER)):
-        return np.empty(0)
-    ranks = [
-        rankdata(_apart(np.stack([found.draws[metric] for found in founds]), groups), axis=0)
-        for metric in (DETECTION, ORDER)
-    ]
-    a, b = (values - values.mean(axis=0) for values in ranks)
-    spread = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (a * b).sum(axis=0) / spread
-    return np.clip(found[np.isfinite(found)], -_CERTAIN, _CERTAIN)
+def _halved(one: Measured, seed: int) -> np.ndarray:
+    """0 or 1 for each image, level by level; the same for every scorer that was asked for the same images."""
+    order = np.random.default_rng(seed).permutation(one.n)
+    order = order[np.argsort(one.levels[order], kind="stable")]
+    half = np.empty(one.n, dtype=np.int64)
+    half[order] = np.arange(one.n) % 2
+    return half
+
+
+def _scaled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Ranks of the distances to the subset's mean, of mean 0 and length 1; 0 where there is no value."""
+    there = np.where(known, values, np.nan)
+    apart = np.round(there - _column_means(there), 12)
+    found = np.zeros(values.shape)
+    found[known] = rankdata(apart[known])
+    found[known] -= found[known].mean()
+    return found / max(float(np.sqrt((found**2).sum())), 1e-12)
+
+
+def _column_means(values: np.ndarray) -> np.ndarray:
+    count = np.isfinite(values).sum(axis=0)
+    return np.nansum(values, axis=0) / np.maximum(count, 1)
+
+
+def _orders(count: int, seed: int) -> np.ndarray:
+    """Orders of so many scorers, the given one first: all there are, or :data:`_ORDERS` random ones."""
+    if math.factorial(count) <= _ORDERS:
+        return np.array(list(itertools.permutations(range(count))))
+    rng = np.random.default_rng(seed)
+    return np.stack([np.arange(count), *(rng.permutation(count) for _ in range(_ORDERS - 1))])
 
 
 def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -204,37 +225,18 @@ def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any
     confidence = 1 - 0.05 / max(1, math.comb(len(places), 2))
     for first in places:
         for second in places:
-            gaps = {m: paired_gap(places[first], places[second], m, confidence) for m in (DETECTION, ORDER)}
+            gaps = {m: difference(places[first], places[second], m, confidence) for m in (DETECTION, ORDER)}
             detection, order = gaps[DETECTION], gaps[ORDER]
-            if detection and order and detection[1] > 0 and order[2] < 0:
+            if detection and order and detection.sign > 0 and order.sign < 0:
                 found.append(
                     {
                         "detects_better": names[first],
                         "orders_better": names[second],
-                        "auroc_difference": list(detection),
-                        "order_difference": list(order),
+                        "auroc_difference": [detection.value, *(detection.interval or ())],
+                        "order_difference": [order.value, *(order.interval or ())],
                     }
                 )
     return found
-
-
-def paired_gap(
-    first: Mapping[str, Measured], second: Mapping[str, Measured], metric: str, confidence: float = 0.95
-) -> tuple[float, float, float] | None:
-    """First less second, averaged over the subsets that both have, and the ends of its interval.
-
-    None where there is no such subset, or draws are missing.
-    """
-    values, draws = [], []
-    for name in (name for name in first if name in second):
-        a, b = first[name], second[name]
-        mine, other = a.values.get(metric), b.values.get(metric)
-        if mine is None or other is None or metric not in a.draws or metric not in b.draws:
-            continue
-        values.append(mine - other)
-        draws.append(a.draws[metric] - b.draws[metric])
-    interval = percentile_interval(np.mean(draws, axis=0), confidence) if draws else None
-    return (float(np.mean(values)), interval[0], interval[1]) if interval else None
 
 
 # -- in words -------------------------------------------------------------------------------------
@@ -244,12 +246,11 @@ def _association(found: Mapping[str, Any]) -> str:
     interval = found["interval"]
     if interval is None:
         return (
-            f"Nothing can be said about detection and severity order together: {found['independent']} independent "
-            f"points are here, and {FEWEST} are needed; add scorers or subsets."
+            f"Nothing can be said about detection and severity order together: scorers that can be compared are "
+            f"{found['independent']}, and {FEWEST} are needed; add scorers."
         )
     low, high = interval
-    over = "scorers within subsets" if found["within_subsets"] else "subsets"
-    number = f"rank correlation {found['value']:.2f}, {low:.2f} to {high:.2f}, {found['points']} points, {over}"
+    number = f"rank correlation {found['value']:.2f}, {low:.2f} to {high:.2f}, {found['independent']} scorers"
     if low > 0:
         return f"Scorers that detect better also order severity better ({number})."
     if high < 0:
@@ -257,13 +258,14 @@ def _association(found: Mapping[str, Any]) -> str:
     return f"No clear difference: how well a scorer detects does not tell how well it orders severity ({number})."
 
 
-def _alone(points: pd.DataFrame) -> list[str]:
-    """How many detect well and yet are not told from random severity."""
-    well: Any = points[points[DETECTION].astype("float64") >= WELL]
-    if not len(well):
-        return [f"None of the {len(points)} detects with an AUROC of {WELL:.2f} or more."]
-    lows = well[f"{ORDER}_low"].astype("float64")
-    unknown = int((lows <= 0.5).sum())
+def _alone(places: Places) -> list[str]:
+    """How many detect well and yet are not told from random severity; intervals are widened for their number."""
+    every = [found for subsets in places.values() for found in subsets.values()]
+    well = [found for found in every if (found.values.get(DETECTION) or 0.0) >= WELL]
+    if not well:
+        return [f"None of the {len(every)} detects with an AUROC of {WELL:.2f} or more."]
+    ends = [interval(uncertainties_of([found], ORDER), 1 - 0.05 / len(well)) for found in well]
+    unknown = sum(end is None or end[0] <= 0.5 for end in ends)
     return [
         f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {unknown or 'none'} "
         f"{'is' if unknown == 1 else 'are'} not told from a random order among abnormal images."

@@ -19,13 +19,14 @@ from mad_core.errors import InputError, MadError
 from mad_core.figures.words import listed
 from mad_core.machine.energy import ENERGY
 from mad_core.machine.memory import PEAK
+from mad_core.metrics.differences import Difference, difference
 from mad_core.metrics.macro import Macro, macro
 from mad_core.metrics.names import metric_of
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.features import weights
 from mad_core.scorers.multimodal import models
-from mad_core.studies.correspondence.run import Places, paired_gap
+from mad_core.studies.correspondence.run import Places
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, measured, sample_of
 from mad_core.studies.study import Work
@@ -86,7 +87,7 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
     ----------
     spent : mapping of run id to Spent
     places : mapping of run id to subset to Measured
-        With draws that are paired between runs; may hold runs that recorded no cost.
+        On the same images; may hold runs that recorded no cost.
     metric : str
         Id of one of the headline metrics.
     """
@@ -176,20 +177,20 @@ def _choice(
     rate, value = spent[fastest].rate or 0.0, founds[best].values[metric] or 0.0
     others = [i for i in ids if i != best]
     confidence = 1 - 0.05 / len(others)  # the best was not fixed beforehand
-    gaps = {i: paired_gap(places[best], places[i], metric, confidence) for i in others}
+    gaps = {i: difference(places[best], places[i], metric, confidence) for i in others}
     if fastest == best:
         near = [names[i] for i in others if not _clear(gaps[i])]
         return _one_for_both(device, names[best], _rate(rate), f"{title} {value:.2f}", near), None
     gap, times = gaps[fastest], rate / (spent[best].rate or rate)
-    facts = {"fastest": names[fastest], "best": names[best], "times": times, "difference": list(gap) if gap else None}
+    facts = {"fastest": names[fastest], "best": names[best], "times": times, "difference": _ends(gap)}
     longer = f"{times:.1f} times as long an image"
     if gap and _clear(gap):
-        more = f"{title} {value:.2f}, higher by {gap[0]:.2f}, {gap[1]:.2f} to {gap[2]:.2f}"
+        more = f"{title} {value:.2f}, higher by {_number(gap)}"
         return (
             f"{names[best]} is better than the fastest on {device}, {names[fastest]} ({_rate(rate)}), and takes "
             f"{longer} ({more})."
         ), facts
-    how = f"higher by {gap[0]:.2f}, {gap[1]:.2f} to {gap[2]:.2f}" if gap else "without an interval"
+    how = f"higher by {_number(gap)}" if gap and gap.interval else "without an interval"
     return (
         f"No clear difference in {title} on {device}: the highest, {names[best]}, takes {longer} as the fastest, "
         f"{names[fastest]} ({_rate(rate)}), and is not clearly above it ({how})."
@@ -207,9 +208,19 @@ def _one_for_both(device: str, name: str, rate: str, value: str, near: Sequence[
     )
 
 
-def _clear(gap: tuple[float, float, float] | None) -> bool:
+def _clear(gap: Difference | None) -> bool:
     """Whether the first is above the second, the interval leaving 0 out."""
-    return gap is not None and gap[1] > 0
+    return gap is not None and gap.sign > 0
+
+
+def _ends(gap: Difference | None) -> list[float] | None:
+    """The difference and both ends of its interval."""
+    return [gap.value, *gap.interval] if gap and gap.interval else None
+
+
+def _number(gap: Difference) -> str:
+    low, high = gap.interval or (gap.value, gap.value)
+    return f"{gap.value:.2f}, {low:.2f} to {high:.2f}"
 
 
 def _rate(rate: float) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import CancelledError, MadError
 from mad_core.runs.store import Run, Store
+from mad_core.runs.store.sampling import proportional
 from mad_core.scorers import catalog
 from mad_core.studies.scoring import ResultCache, fitted_scorer
 from mad_core.studies.study import Work
@@ -26,7 +27,7 @@ def calibration_scores(work: Work, run: Run, subset: str, limit: int | None = No
     Parameters
     ----------
     limit : int, optional
-        At most so many, evenly over the levels.
+        At most so many, levels in their shares.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def calibration_scores(work: Work, run: Run, subset: str, limit: int | None = No
     why_not = _why_not(run)
     if why_not:
         return nothing, why_not
-    rows = _evenly(rows, limit)
+    rows = proportional(rows, limit, work.seed)
     cache = _kept(work.store, run)
     scores = cache.read([subset])
     missing: Any = rows[~rows["image_id"].isin(list(scores))]
@@ -81,13 +82,6 @@ def _why_not(run: Run) -> str:
     except MadError as error:
         return f"{run.title} cannot score the calibration images: {error}"
     return f"{run.title} has learned from the labels of the calibration images." if taught else ""
-
-
-def _evenly(rows: Any, limit: int | None) -> Any:
-    if limit is None or len(rows) <= limit:
-        return rows
-    share = max(1, limit // rows["level"].nunique())
-    return rows.groupby("level").head(share)
 
 
 def _scored(work: Work, run: Run, subset: str, rows: Any) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from mad_core.figures.layout import axis, empty_figure, ink
 from mad_core.figures.plot import Plot
 from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
 from mad_core.figures.words import listed
+from mad_core.metrics.decisions import Conformal
 from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on, translucent
 from mad_core.studies.area.figures import column
 
@@ -128,7 +129,7 @@ def describe_confusion(matrix: np.ndarray, levels: list[float]) -> str:
 def level_band(
     held: tuple[np.ndarray, np.ndarray],
     fitted: tuple[np.ndarray, np.ndarray],
-    radius: float,
+    reach: Conformal,
     scale: Sequence[float],
     *,
     theme: Theme,
@@ -141,15 +142,15 @@ def level_band(
         Images outside of their interval are drawn as crosses.
     fitted : (scores, levels)
         The fit, scores ascending.
-    radius : float
-        Levels to each side; may be infinite.
+    reach : Conformal
+        Which levels may be.
     scale : sequence of float
         All levels.
     """
     figure = empty_figure(theme, height=110 + 44 * len(scale), margin=(44, 12, 12, 48))
     x = np.unique(np.concatenate([fitted[0], held[1]]))
     middle = np.interp(x, *fitted)
-    low, high = np.clip(middle - radius, scale[0], scale[-1]), np.clip(middle + radius, scale[0], scale[-1])
+    low, high = reach.ends(middle)
     tones = chrome(theme)
     line = {"color": tones.accent, "width": 0}
     fill = {"mode": "lines", "line": line, "hoverinfo": "skip"}
@@ -161,7 +162,7 @@ def level_band(
     rng, room = np.random.default_rng(0), 0.12 * float(np.min(np.diff(scale)))
     for level in scale:
         scores = held[1][held[0] == level]
-        outside = np.abs(np.interp(scores, *fitted) - level) > radius + 1e-9
+        outside = ~reach.sets(np.interp(scores, *fitted), [level])[:, 0]
         colour = level_colour(level, scale, theme)
         marker = {"color": colour, "size": 7, "line": {"color": outline(colour, theme), "width": 1}}
         figure.add_trace(

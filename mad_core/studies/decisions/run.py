@@ -19,11 +19,13 @@ from mad_core.errors import InputError
 from mad_core.metrics.decisions import (
     Conformal,
     Isotonic,
+    OverkillCut,
     conformal,
     cuts_by_cost,
     distance_cost,
     isotonic_fit,
     miss_rates,
+    normals_needed,
     ordinal_confusion,
     overkill_cut,
     wilson,
@@ -306,18 +308,24 @@ def _of_levels(levels: np.ndarray, scale: np.ndarray) -> list[np.ndarray]:
 
 
 def misses_at(parts: Parts, overkill: float) -> list[dict[str, Any]]:
-    """Miss rate of each level at a cut that is set on the normals set aside, a row each; none without normals.
+    """Miss rate of each level at a cut that promises an overkill, placed on the normals set aside; a row each.
+
+    None without normals.
 
     Returns
     -------
     list of dict
-        ``cut``, ``overkill`` (on the measured images), ``level``, ``images``, ``miss_rate``, ``low`` and ``high``.
+        ``cut`` (infinite where the normals are too few for the promise), ``overkill`` (on the measured images),
+        ``normals`` (that the cut was placed on), ``normals_needed`` (for the promise; None for an overkill of 0),
+        ``level``, ``images``, ``miss_rate``, ``low`` and ``high``.
     """
     if parts.scale[0] != 0:
         return []
-    cut = overkill_cut(parts.fit[1][parts.fit[0] == 0], overkill)
+    placed = parts.fit[1][parts.fit[0] == 0]
+    cut = overkill_cut(placed, overkill)
     normals = parts.held[1][parts.held[0] == 0]
-    head = {"cut": cut, "overkill": float((normals >= cut).mean())}
+    promise = {"normals": len(placed), "normals_needed": normals_needed(overkill) if overkill > 0 else None}
+    head = {"cut": cut, "overkill": float((normals >= cut).mean()), **promise}
     found = []
     for level, (count, n) in miss_rates(*parts.held, cut).items():
         low, high = wilson(count, n)
@@ -325,12 +333,26 @@ def misses_at(parts: Parts, overkill: float) -> list[dict[str, Any]]:
     return found
 
 
+def group_cut_in_words(found: OverkillCut) -> str:
+    """What a cut on the normals of some groups promises."""
+    asked = f"{100 * found.overkill:g} %"
+    if not np.isfinite(found.cut):
+        return (
+            f"No cut promises an overkill of {asked}: that needs {found.needed:,} normal images, and these groups have "
+            f"{found.normals:,}, which can promise {100 * found.least:.1f} %."
+        )
+    return (
+        f"The cut {found.cut:.6g} is reached by at most {asked} of new normals of these groups on average; it is "
+        f"placed on {found.normals:,}. Of other groups it may catch more:"
+    )
+
+
 def conformal_of(parts: Parts, confidence: float) -> tuple[Isotonic, Conformal]:
     """Isotonic fit on every second image set aside, and how far the level may lie from it by the others."""
     levels, scores = parts.fit
     first = np.arange(len(levels)) % 2 == 0
     fit = isotonic_fit(levels[first], scores[first])
-    return fit, conformal(fit(scores[~first]), levels[~first], confidence)
+    return fit, conformal(fit(scores[~first]), levels[~first], confidence, parts.scale)
 
 
 def covered(parts: Parts, confidence: float) -> dict[str, Any]:
@@ -339,12 +361,13 @@ def covered(parts: Parts, confidence: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``confidence``, ``radius`` (levels to each side; None where so few images leave every level open), ``covered``
+        ``confidence``, ``radius`` (levels to each side, of the widest level; None where so few images leave a level
+        open), ``covered``
         (share of the ``images`` whose level lies within) and ``levels_within`` (mean number of levels that do).
     """
     fit, reach = conformal_of(parts, confidence)
     at, values = parts.held
-    sets = reach.sets(fit(values), parts.scale)
+    sets = reach.sets(fit(values))
     within = sets[np.arange(len(at)), np.searchsorted(parts.scale, at)]
     low, high = wilson(int(within.sum()), len(at))
     return {

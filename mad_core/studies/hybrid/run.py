@@ -9,7 +9,6 @@ images than those it judges, so the blend may well lose; every bootstrap draw ch
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError
-from mad_core.metrics.intervals import counted_c_index, stratified_counts
+from mad_core.metrics.intervals import counted_c_index, seed_of, stratified_counts
 from mad_core.metrics.names import headline
 from mad_core.runs.parts import kind_of
 from mad_core.scorers.hybrid import LABELLED, WEIGHTS, ScoreScale
@@ -156,7 +155,7 @@ def judge(
         levels = np.ceil(rows["level"].to_numpy(dtype=np.float64))
         if len(np.unique(levels)) < 2:
             continue
-        own = int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
+        own = seed_of(str(subset), seed)
         blends = np.stack([blended(rows, weight) for weight in WEIGHTS])
         value = _values(levels, blends, folds(levels, own), np.ones((1, len(levels)), dtype=np.int64))
         found = {name: [float(one[0])] for name, one in value.items()}

@@ -25,7 +25,7 @@ from mad_core.studies.study import Work
 
 QUICK_CORRUPTIONS, QUICK_STRENGTHS = ("noise", "blur", "brightness"), (1, 3, 5)
 QUICK_IMAGES = 20
-"""Images a subset in quick mode, even over the levels."""
+"""Images a subset in quick mode, levels in their shares."""
 CAVEAT = (
     "The corruptions are computed, not taken by a worse camera, and an occlusion is an anomaly of its own; with other "
     "amounts or kinds of corruption the order of scorers and levels may change. A level breaks at the lowest strength "

@@ -40,7 +40,7 @@ from mad_core.studies.separability.features import features
 from mad_core.studies.study import Work
 
 QUICK_IMAGES, MOST_IMAGES = 60, 1000
-"""Images a subset, even over the levels: in quick mode, and at most."""
+"""Images a subset, levels in their shares: in quick mode, and at most."""
 DRAWS = 1000
 FEWEST = 3
 """Images that a level has at least; smaller ones are left out."""

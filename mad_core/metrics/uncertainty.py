@@ -1,0 +1,315 @@
+"""How uncertain the rank metrics are: 95 % intervals from the images at hand, without drawing any at random.
+
+Every rank metric is a mean over pairs of images of different levels, so each image has a share in it: how it stands to
+the images of the other levels (its placement). Level sizes are fixed, so the variance is that of the placements within
+the levels (DeLong et al. 1988; Hoeffding 1948), less what DeLong's estimate is too large by in small samples.
+
+Near a perfect order the placements hardly vary, and a plain interval around the value would be empty. So the variance
+is turned into the number of independent images that it stands for (the design effect of surveys), with two errors added
+that carry the variance of a cautious prior, and the interval is that of a share of so many images: quantiles of a beta
+distribution as Korn and Graubard (1998) take them, between Clopper-Pearson's and Jeffreys'. It never leaves the range
+of the metric, and never is empty. Few images widen it by Student's t, its degrees of freedom by Satterthwaite.
+
+What these intervals cover in simulations with known truth is in ``docs/metrics.md``; ``make truth`` repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mad_core.metrics.ranking import score_table
+from mad_core.metrics.special import NORMAL, beta_quantile, student_quantile
+
+FEWEST = 5
+"""Images of a level below which a metric that needs the level has no interval."""
+_ERRORS = 2.0
+"""Errors that are added, over all images, and ..."""
+_CAUTION = 0.4
+"""... their variance in a level, in units of that of a coin with the value's chance: heavy tails nearly reach 0.5."""
+_BETWEEN = 0.45
+"""0 is Clopper-Pearson's interval, 0.5 that of Jeffreys."""
+_FREEDOM = 2.0
+"""Degrees of freedom in those of Satterthwaite, who counts the images of a level alone; placements use both sides'."""
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """A metric of one subset and what each image moves in it.
+
+    Parameters
+    ----------
+    value : float
+    low, high : float
+        The range that the interval is kept in.
+    moves : ndarray of shape (n,)
+        What each image adds to the metric, less the mean of its level; 0 for images that the metric leaves out.
+    strata : ndarray of shape (n,), int64
+        Level of each image, counted from 0; -1 for images that the metric leaves out.
+    unbiased : float
+        What the variance of the moves is to be multiplied by, 0.5 to 1.
+    prior : float
+        Variance of a share of the range near its ends, times the number that is no error: what it is when nothing is
+        known but level sizes.
+    """
+
+    value: float
+    low: float
+    high: float
+    moves: np.ndarray
+    strata: np.ndarray
+    unbiased: float
+    prior: float
+
+    @property
+    def images(self) -> int:
+        """Images that enter."""
+        return int((self.strata >= 0).sum())
+
+    @property
+    def variances(self) -> np.ndarray:
+        """What each level adds to the variance, shape (L,)."""
+        return self.covariances(self)
+
+    @property
+    def freedom(self) -> np.ndarray:
+        """Images of each level less one, shape (L,)."""
+        return np.bincount(self.strata[self.strata >= 0]) - 1
+
+    def covariances(self, other: Uncertainty) -> np.ndarray:
+        """What each level adds to the covariance with another metric of the same images, shape (L,)."""
+        there = self.strata >= 0
+        sizes = np.bincount(self.strata[there])
+        sums = np.bincount(self.strata[there], weights=(self.moves * other.moves)[there])
+        return (self.unbiased * other.unbiased) ** 0.5 * sums * sizes / np.maximum(sizes - 1, 1)
+
+
+def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty]:
+    """The rank metrics of one subset, those of :data:`mad_core.metrics.intervals.METRICS` that have an interval.
+
+    O(n log n + L U) for L levels and U distinct scores.
+
+    Parameters
+    ----------
+    levels, scores : array of shape (n,)
+        Levels are rounded up; scores are finite.
+
+    Returns
+    -------
+    dict
+        Without metrics that are not defined, or that need a level of fewer than :data:`FEWEST` images.
+    """
+    at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if not len(at):
+        return {}
+    table, known = score_table(at, values)
+    rows = np.searchsorted(known, np.ceil(at).astype(np.int64))
+    columns = np.unique(values, return_inverse=True)[1]
+    found = {}
+    alone = int(known[0] == 0)
+    if min(table.sum(axis=1)) >= FEWEST:
+        found |= _ordering(_Placed(table, rows, columns), "")
+    if len(known) > alone and min(table[alone:].sum(axis=1)) >= FEWEST:
+        found |= _ordering(_Placed(table[alone:], rows - alone, columns), "abnormal_")
+    if alone and len(known) > 1 and min(table[0].sum(), table[1:].sum()) >= FEWEST:
+        found["auroc_whole"] = _detection(table, rows, columns)
+    return found
+
+
+def level_uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[int, Uncertainty]:
+    """AUROC of level 0 against each other level that has enough images, as :func:`uncertainties`."""
+    at, values = np.ceil(np.asarray(levels, dtype=np.float64)), np.asarray(scores, dtype=np.float64)
+    found = {}
+    for level in np.unique(at[at > 0]).astype(int):
+        there = (at == 0) | (at == level)
+        one = uncertainties(at[there], values[there]).get("auroc_whole")
+        if one is not None:
+            moves, strata = np.zeros(len(at)), np.full(len(at), -1)
+            moves[there], strata[there] = one.moves, one.strata
+            found[int(level)] = replace(one, moves=moves, strata=strata)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Images by how often each score occurs in each level, and where each image stands in that table."""
+
+    table: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def of_images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values of cells, less the mean of their level, for each image; and the strata."""
+        counts = self.table.astype(np.float64)
+        centred = values - ((values * counts).sum(axis=1) / counts.sum(axis=1))[:, None]
+        there = self.rows >= 0
+        moves = np.zeros(len(self.rows))
+        moves[there] = centred[self.rows[there], self.columns[there]]
+        return moves, np.where(there, self.rows, -1)
+
+    def share(self, counted: np.ndarray) -> tuple[Uncertainty, np.ndarray, float]:
+        """The share of rightly ordered pairs, ties one half, of those pairs of levels that count.
+
+        Also ``won``, twice the pairs that an image wins for each cell, and the number of pairs.
+        """
+        counts = self.table.astype(np.float64)
+        sizes = counts.sum(axis=1)
+        below = np.cumsum(counts, axis=1) - counts / 2
+        weights = counted.astype(np.float64)
+        pairs = float((weights * np.outer(sizes, sizes)).sum())
+        won = weights.T @ below + weights @ (sizes[:, None] - below)
+        value = float((won * counts).sum()) / (2 * pairs)
+        moves, strata = self.of_images(won / pairs)
+        one = Uncertainty(value, 0.0, 1.0, moves, strata, 1.0, _prior(weights, sizes, pairs))
+        whole = float(one.variances.sum())
+        excess = float((weights * np.outer(sizes, sizes) * _interaction(counts, below, sizes)).sum()) / pairs**2
+        kept = min(max((whole - max(excess, 0.0)) / whole, 0.5), 1.0) if whole > 0 else 1.0
+        return Uncertainty(value, 0.0, 1.0, moves, strata, kept, one.prior), won, pairs
+
+
+def _prior(weights: np.ndarray, sizes: np.ndarray, pairs: float) -> float:
+    """The variance of a share, divided by share times rest, where every level varies as :data:`_CAUTION` says."""
+    part = sizes * ((weights + weights.T) @ sizes) / pairs
+    return float((_CAUTION * part**2 / sizes).sum())
+
+
+def _interaction(counts: np.ndarray, below: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """For each two levels the variance of a pair that neither of its images explains, shape (L, L)."""
+    both = np.outer(sizes, sizes)
+    means = counts @ below.T / both
+    squares = counts @ (below**2).T / sizes**2 - sizes[:, None] * means**2
+    spread = both * means * (1 - means) - counts @ counts.T / 4
+    rest = spread - sizes * squares - sizes[:, None] * squares.T
+    return rest / np.maximum(np.outer(sizes - 1, sizes - 1), 1)
+
+
+def _ordering(placed: _Placed, prefix: str) -> dict[str, Uncertainty]:
+    """The C-index and tau-b, which is 0 of equal scores: they order nothing."""
+    size = len(placed.table)
+    if size < 2:
+        return {}
+    share, won, pairs = placed.share(np.triu(np.ones((size, size)), k=1))
+    found = {f"{prefix}c_index": share}
+    n, total = float(placed.table.sum()), placed.table.sum(axis=0).astype(np.float64)
+    untied = (n * n - float((total * total).sum())) / 2
+    tau = _tau(placed, share, won, pairs, n - total, untied) if untied else replace(share, value=0.0, low=-1.0)
+    return found | {f"{prefix}kendall_tau_b": tau}
+
+
+def _tau(
+    placed: _Placed, share: Uncertainty, won: np.ndarray, pairs: float, apart: np.ndarray, untied: float
+) -> Uncertainty:
+    """Tau-b, which is (2 C - 1) sqrt(pairs / untied): its range ends where a perfect order with as many ties would be.
+
+    With ties that number is uncertain itself, so the range is wider by that.
+
+    Parameters
+    ----------
+    apart : ndarray of shape (U,)
+        Images of another score, for each score.
+    """
+    sizes = placed.table.sum(axis=1).astype(np.float64)
+    rate = (pairs / untied) ** 0.5
+    tau = (2 * share.value - 1) * rate
+    signed = 2 * won - (sizes.sum() - sizes)[:, None]
+    moves, strata = placed.of_images(signed / (pairs * untied) ** 0.5 - tau / 2 * apart / untied)
+    ties, _ = placed.of_images(np.broadcast_to(apart / untied / 2, placed.table.shape))
+    loose = Uncertainty(0.0, 0.0, 1.0, ties, strata, 1.0, 0.0).variances.sum() ** 0.5
+    end = min(1.0, rate * float(np.exp(NORMAL.inv_cdf(0.975) * loose)))
+    return Uncertainty(tau, -end, end, moves, strata, share.unbiased, share.prior)
+
+
+def _detection(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Uncertainty:
+    """AUROC of level 0 against the rest; levels too small to vary within are taken together with all abnormal ones."""
+    if min(table[1:].sum(axis=1)) < FEWEST:
+        table, rows = np.stack([table[0], table[1:].sum(axis=0)]), np.minimum(rows, 1)
+    counted = np.zeros((len(table), len(table)))
+    counted[0, 1:] = 1
+    return _Placed(table, rows, columns).share(counted)[0]
+
+
+# -- intervals ------------------------------------------------------------------------------------
+
+
+def interval(parts: Sequence[Uncertainty], confidence: float = 0.95) -> list[float] | None:
+    """The interval of the mean of a metric over independent subsets; of one subset, its own. None of nothing."""
+    if not parts:
+        return None
+    count = len(parts)
+    low, high = (float(np.mean([getattr(part, name) for part in parts])) for name in ("low", "high"))
+    value = float(np.mean([part.value for part in parts]))
+    reach = max(high - low, 1e-12)
+    share = min(max((value - low) / reach, 0.0), 1.0)
+    each = np.concatenate([part.variances for part in parts]) / (count * reach) ** 2
+    free = np.concatenate([part.freedom for part in parts])
+    errors = np.array([_ERRORS / part.images for part in parts])
+    prior = np.array([part.prior * ((part.high - part.low) / reach) ** 2 for part in parts])
+    effect = (each.sum() + (errors * prior).sum() / count**2) / (share * (1 - share) + errors.mean())
+    tail = (1 - confidence) / 2
+    images = (NORMAL.inv_cdf(1 - tail) / _student(each, free, tail)) ** 2 / effect
+    ends = _beta(share, images, tail)
+    return [min(low + reach * ends[0], value), max(low + reach * ends[1], value)]
+
+
+def _student(variances: np.ndarray, freedom: np.ndarray, tail: float) -> float:
+    """Quantile of Student's t for a sum of variances (Satterthwaite 1946)."""
+    used = freedom > 0
+    squares = float((variances[used] ** 2 / freedom[used]).sum())
+    degrees = float(variances.sum()) ** 2 / squares if squares > 0 else float(freedom.sum())
+    return student_quantile(1 - tail, round(_FREEDOM * max(degrees, float(freedom.min()), 1.0)))
+
+
+def _beta(share: float, images: float, tail: float) -> tuple[float, float]:
+    right, wrong = share * images, (1 - share) * images
+    low = beta_quantile(tail, right + _BETWEEN, wrong + 1 - _BETWEEN) if right > 1e-9 else 0.0
+    high = beta_quantile(1 - tail, right + 1 - _BETWEEN, wrong + _BETWEEN) if wrong > 1e-9 else 1.0
+    return float(low), float(high)
+
+
+def difference_interval(
+    first: Sequence[Uncertainty], second: Sequence[Uncertainty], confidence: float = 0.95
+) -> list[float] | None:
+    """The interval of the mean of first less second, the same subsets and images in the same order.
+
+    The variance is that of the differences of what each image moves (DeLong et al. 1988). So that it is not empty where
+    both are nearly perfect, the errors that single intervals add come in as far as the two do not move together; two
+    scorers in the same order of images have no difference at all.
+    """
+    pairs = list(zip(first, second, strict=True))
+    if not pairs:
+        return None
+    count = len(pairs)
+    gap = float(np.mean([a.value - b.value for a, b in pairs]))
+    if all(np.array_equal(a.moves, b.moves) and a.value == b.value for a, b in pairs):
+        return [gap, gap]
+    each = np.concatenate([_apart(a, b) for a, b in pairs]) / count**2
+    added = sum(_unseen(part) for pair in pairs for part in pair)
+    variance = float(each.sum()) + added * (1 - correlation(first, second)) / count**2
+    free = np.concatenate([a.freedom for a, _ in pairs])
+    reach = _student(each, free, (1 - confidence) / 2) * variance**0.5
+    width = float(np.mean([max(a.high - a.low, b.high - b.low) for a, b in pairs]))
+    return [max(gap - reach, -width), min(gap + reach, width)]
+
+
+def _unseen(part: Uncertainty) -> float:
+    """What errors that may be missing by chance would add to the variance; 0 where the value is far from its ends."""
+    reach = part.high - part.low
+    share = min(max((part.value - part.low) / reach, 0.0), 1.0)
+    errors = _ERRORS / part.images
+    spread = share * (1 - share) + errors / 2
+    return errors / spread * max(part.prior * spread * reach**2 - float(part.variances.sum()), 0.0)
+
+
+def _apart(first: Uncertainty, second: Uncertainty) -> np.ndarray:
+    """What each level adds to the variance of the difference, shape (L,)."""
+    return np.maximum(first.variances + second.variances - 2 * first.covariances(second), 0.0)
+
+
+def correlation(first: Sequence[Uncertainty], second: Sequence[Uncertainty]) -> float:
+    """How both means move together when other images are taken, -1 to 1; 0 where one of both does not move."""
+    both = sum(float(a.covariances(b).sum()) for a, b in zip(first, second, strict=True))
+    spread = [sum(float(part.variances.sum()) for part in parts) for parts in (first, second)]
+    return min(max(both / (spread[0] * spread[1]) ** 0.5, -1.0), 1.0) if min(spread) > 0 else 0.0
