@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics.comparing import summarize
-from mad_core.metrics.intervals import percentile_interval, stratified_counts
+from mad_core.metrics.intervals import expanded, percentile_interval, seed_of, stratified_counts
 from mad_core.metrics.special import mean_ranks
 
 FEWEST = 4
@@ -97,7 +97,7 @@ def severity_and_area(
     areas, names = np.asarray(areas, dtype=np.float64), np.asarray(subsets, dtype=object)
     found = summarize(levels, scores, names, draws=draws, seed=seed)
     usable = (levels > 0) & np.isfinite(scores) & np.isfinite(areas)
-    values, resampled, n = [], [], 0
+    values, resampled, n, fewest = [], [], 0, len(levels)
     for name in sorted(set(names.tolist()), key=str):
         rows = usable & (names == name)
         if rows.sum() < FEWEST:
@@ -107,11 +107,14 @@ def severity_and_area(
             continue
         n += int(rows.sum())
         values.append(value)
-        at = np.ceil(levels[rows])
-        resampled.append(bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=seed))
+        at, own = np.ceil(levels[rows]), seed_of(str(name), seed)
+        fewest = min(fewest, int(np.unique(at, return_counts=True)[1].min()))
+        resampled.append(bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=own))
     found["area"] = {
         "rank_correlation": sum(values) / len(values) if values else None,
-        "interval": percentile_interval(np.mean(resampled, axis=0)) if draws and values else None,
+        "interval": percentile_interval(np.mean(resampled, axis=0), expanded(0.95, fewest))
+        if draws and values
+        else None,
         "n": n,
         "subsets": len(values),
     }
