@@ -28,7 +28,9 @@ Calibrate = Annotated[
     int | None,
     typer.Option(min=1, help="Set so many test images a level and subset aside for calibration, outside metrics."),
 ]
-Draws = Annotated[int, typer.Option(min=0, max=100_000, help="Bootstrap draws; 0 leaves the intervals out.")]
+Draws = Annotated[
+    int, typer.Option(min=0, max=100_000, help="0 leaves the intervals out; where one needs draws, how many.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
 
 

@@ -187,7 +187,8 @@ class _Writer:
         yield audited.changes()
 
     def repeat(self, part: ReportPart) -> Iterator[str]:
-        yield f"<p class=note>Intervals: {part.request.draws:,} bootstrap draws, seed {part.request.seed}.</p>"
+        drawn = f"{part.request.draws:,} bootstrap draws, seed {part.request.seed}"
+        yield f"<p class=note>Intervals of metrics need no draws; those of agreement have {drawn}.</p>"
         yield from repeat_html(self.store, part)
 
     # -- pieces -------------------------------------------------------------------------------------

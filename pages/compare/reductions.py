@@ -122,7 +122,7 @@ def _remarks(run: Run, compared: Compared) -> None:
     images = next(iter(compared.founds.values()))["area"]["n"]
     said.append(
         f"The area counts on {images:,} abnormal images. Subsets are measured one by one and averaged, never pooled. "
-        "Whiskers: 95 % bootstrap intervals."
+        "Whiskers: 95 % intervals."
     )
     st.caption("  \n".join(plain(sentence) for sentence in [*said, *compared.notes]))
     if can_find_threshold(engine.store(), run):
