@@ -134,7 +134,7 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
     priors = _priors(cells)
     sentences = [_in_words(name, one, confidence, priors) for name, one in results.items()]
     widened = f" With {count} comparisons a difference counts as clear where its {100 * confidence:.3g} % interval "
-    widened += "leaves out 0; the sentences show 95 %."
+    widened += "leaves out 0; the sentences show these, the table 95 %."
     return Finding(
         "ablation",
         TITLE,
@@ -204,9 +204,9 @@ def _in_words(name: str, one: _Judged, confidence: float, priors: pd.DataFrame) 
     removed = {way: loss for way, loss in judged.items() if WAYS[way].removed}
     sentences += _parts_in_words(one, removed, confidence)
     if REVERSED in judged:
-        sentences.append(_reversed_in_words(one, judged[REVERSED].sign(confidence)))
+        sentences.append(_reversed_in_words(one, judged[REVERSED].sign(confidence), confidence))
     if STRANGE in judged:
-        sentences.append(_strange_in_words(one, judged[STRANGE].sign(confidence)))
+        sentences.append(_strange_in_words(one, judged[STRANGE].sign(confidence), confidence))
     prior_scores: Any = priors[(priors["run"] == name) & priors["score"].notna()]
     if len(prior_scores):
         scores = listed([f"{row['score']:.0f} on {row['subset']}" for row in prior_scores.to_dict("records")])
@@ -223,37 +223,42 @@ def _parts_in_words(one: _Judged, removed: Mapping[str, Estimate], confidence: f
     brings, unclear, harms = ([way for way, sign in signs.items() if sign == wanted] for wanted in (1, 0, -1))
     order, sentences = order_of(removed), []
     if order is not None and order.alone and order.leader in brings:
-        sentences.append(f"Most comes from {_part(one, order.leader)}.")
+        sentences.append(f"Most comes from {_part(one, order.leader, confidence)}.")
         brings.remove(order.leader)
     if brings:
         unknown = "; which of them brings most is not clear" if len(brings) > 1 and not sentences else ""
-        sentences.append(f"{'Less' if sentences else 'Something'} comes from {_listed(one, brings)}{unknown}.")
+        sentences.append(
+            f"{'Less' if sentences else 'Something'} comes from {_listed(one, brings, confidence)}{unknown}."
+        )
     if unclear:
-        sentences.append(f"No clear difference comes from {_listed(one, unclear)}.")
+        sentences.append(f"No clear difference comes from {_listed(one, unclear, confidence)}.")
     if harms:
-        sentences.append(f"Harm comes from {_listed(one, harms)}: it orders better without.")
+        sentences.append(f"Harm comes from {_listed(one, harms, confidence)}: it orders better without.")
     return sentences
 
 
-def _listed(one: _Judged, ways: Sequence[str]) -> str:
-    return listed([_part(one, way) for way in ways])
+def _listed(one: _Judged, ways: Sequence[str], confidence: float) -> str:
+    return listed([_part(one, way, confidence) for way in ways])
 
 
-def _part(one: _Judged, way: str) -> str:
-    return f"{WAYS[way].part} ({one.metrics[way]['c_index'].value:.2f} without, {_loss(one, way)})"
+def _part(one: _Judged, way: str, confidence: float) -> str:
+    return f"{WAYS[way].part} ({one.metrics[way]['c_index'].value:.2f} without, {_loss(one, way, confidence)})"
 
 
-def _loss(one: _Judged, way: str) -> str:
-    loss = one.judged()[way]
+def _loss(one: _Judged, way: str, confidence: float) -> str:
+    """With the interval that decides."""
+    loss = one.judged(confidence)[way]
     gain = Estimate(-loss.value, -loss.draws)
-    return f"a loss of {loss.in_words()}" if loss.value >= 0 else f"a gain of {gain.in_words()}"
+    return (
+        f"a loss of {loss.in_words(2, confidence)}" if loss.value >= 0 else f"a gain of {gain.in_words(2, confidence)}"
+    )
 
 
-def _reversed_in_words(one: _Judged, sign: int) -> str:
+def _reversed_in_words(one: _Judged, sign: int, confidence: float) -> str:
     """Whether the meanings of the rubric move the order of abnormal images."""
     before, after = (one.metrics[way]["abnormal_c_index"].value for way in (CHOSEN, REVERSED))
     numbers = f"C-index among abnormal images {before:.2f} to {after:.2f}, "
-    numbers += _loss(one, REVERSED)
+    numbers += _loss(one, REVERSED, confidence)
     if sign > 0:
         return f"With the rubric reversed the order of severity suffers, so it reads what the rubric says ({numbers})."
     if sign < 0:
@@ -261,9 +266,9 @@ def _reversed_in_words(one: _Judged, sign: int) -> str:
     return f"No clear difference with the rubric reversed: nothing shows that it reads the rubric ({numbers})."
 
 
-def _strange_in_words(one: _Judged, sign: int) -> str:
+def _strange_in_words(one: _Judged, sign: int, confidence: float) -> str:
     """Whether it matters whose normals are shown."""
-    numbers = f"{one.metrics[STRANGE]['c_index'].value:.2f}, {_loss(one, STRANGE)}"
+    numbers = f"{one.metrics[STRANGE]['c_index'].value:.2f}, {_loss(one, STRANGE, confidence)}"
     if sign > 0:
         return f"With references of another subset it orders worse, so it compares with what they show ({numbers})."
     if sign < 0:

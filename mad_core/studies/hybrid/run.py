@@ -69,6 +69,7 @@ def hybrid(
         ``image_id``, ``subset``, ``level``, ``detector`` and ``mllm`` (finite raw scores).
     """
     curves, sides, gaps, said = [], [], {}, []
+    confidence = 1 - 0.05 / max(len(pairs), 1)
     for (detector, model), table in pairs.items():
         name = f"{detector} + {model}"
         scaled = standardised(table)
@@ -88,8 +89,8 @@ def hybrid(
         column = max(("detector", "mllm"), key=lambda part: judged[part].value)
         better = {"detector": detector, "mllm": model}[column]
         gap = judged["blend"] - judged[column]
-        gaps[name] = {"better_part": better, "difference": gap.value, "interval": gap.interval()}
-        said.append(_in_words(name, better, judged["blend"], judged[column], gap))
+        gaps[name] = {"better_part": better, "difference": gap.value, "interval": gap.interval(confidence)}
+        said.append(_in_words(name, better, judged["blend"], judged[column], gap, confidence))
     return Finding(
         "hybrid",
         "Detector, multimodal model and their blend",
@@ -98,7 +99,7 @@ def hybrid(
         f"training normals. The weight that is judged comes from the other {FOLDS - 1} of {FOLDS} parts of the images, "
         "anew in every bootstrap draw; the highest point of the curve was chosen on the images that judge it.",
         {"curves": pd.DataFrame(curves), "sides": pd.DataFrame(sides)},
-        {"differences": gaps, "folds": FOLDS, "seed": seed},
+        {"differences": gaps, "confidence": confidence, "folds": FOLDS, "seed": seed},
     )
 
 
@@ -106,11 +107,11 @@ def _columns(values: Mapping[str, Estimate]) -> dict[str, Any]:
     return {k: v for m in headline() if m.id in values for k, v in values[m.id].columns(m.id).items()}
 
 
-def _in_words(name: str, better: str, blend: Estimate, part: Estimate, gap: Estimate) -> str:
-    numbers = f"C-index {blend.value:.2f} against {part.value:.2f}, difference {gap.in_words(3)}"
-    if gap.sign() > 0:
+def _in_words(name: str, better: str, blend: Estimate, part: Estimate, gap: Estimate, confidence: float) -> str:
+    numbers = f"C-index {blend.value:.2f} against {part.value:.2f}, difference {gap.in_words(3, confidence)}"
+    if gap.sign(confidence) > 0:
         return f"The blend {name} orders better than its better part, {better} ({numbers})."
-    if gap.sign() < 0:
+    if gap.sign(confidence) < 0:
         return f"The blend {name} loses: it orders worse than {better} alone ({numbers})."
     return f"No clear difference between the blend {name} and its better part, {better} ({numbers})."
 
