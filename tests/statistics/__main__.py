@@ -24,7 +24,7 @@ from tests.statistics.studies import EFFECTS, NULLS
 
 OPEN, CLOSE = "<!-- truth -->", "<!-- /truth -->"
 TARGET = Path(__file__).parents[2] / "docs" / "metrics.md"
-TRIALS, STUDY_TRIALS = 500, 200
+TRIALS, STUDY_TRIALS, POWER_TRIALS = 400, 200, 50
 PER_LEVEL = (5, 10, 25, 100)
 TRUTHS = (0.5, 0.7, 0.9, 0.97, 0.995)
 LEAST, MOST = 0.93, 0.98
@@ -55,7 +55,7 @@ def _null(place: int) -> int:
 
 
 def _effect(place: int) -> int:
-    return EFFECTS[place].count(STUDY_TRIALS // 2)
+    return EFFECTS[place].count(POWER_TRIALS)
 
 
 BEST = (
@@ -139,7 +139,7 @@ def tables(run: Callable[..., list]) -> tuple[str, list[str]]:
             missed.append(f"false best: {about}")
     for title, trials, chosen, do in (
         ("Claims of studies on data without effect", STUDY_TRIALS, NULLS, _null),
-        ("The same on data with an effect (power)", STUDY_TRIALS // 2, EFFECTS, _effect),
+        ("The same on data with an effect (power)", POWER_TRIALS, EFFECTS, _effect),
     ):
         lines += ["", f"{title}, {trials} trials:", "", "| study | data | claims |", "|---|---|---:|"]
         for trial, count in zip(chosen, run(do, range(len(chosen))), strict=True):

@@ -153,7 +153,7 @@ def _robustness(rng: np.random.Generator, lost: float, per_level: int = 8) -> st
     levels = np.repeat(np.arange(4.0), per_level)
     conditions = [("", 0), *((c, s) for c in ("blur", "noise") for s in (1, 3, 5))]
     rows = []
-    for run in ("r0", "r1"):
+    for run in ("r0",):
         grain = rng.normal(0, 0.7, len(levels))
         for corruption, strength in conditions:
             fall = np.where(levels == 2, 1 - lost * strength / 5, 1.0)
@@ -163,7 +163,7 @@ def _robustness(rng: np.random.Generator, lost: float, per_level: int = 8) -> st
                 for k, (level, score) in enumerate(zip(levels, scores, strict=True))
             ]
     cells = pd.DataFrame(rows, columns=["run", "subset", "image_id", "level", "corruption", "strength", "score"])
-    return robustness(cells, {"r0": "one", "r1": "two"}, draws=DRAWS, seed=int(rng.integers(1 << 30))).sentence
+    return robustness(cells, {"r0": "one"}, draws=DRAWS, seed=int(rng.integers(1 << 30))).sentence
 
 
 def _separability(rng: np.random.Generator, gap: float, subsets: int) -> str:
