@@ -119,20 +119,6 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     return found
 
 
-def level_uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[int, Uncertainty]:
-    """AUROC of level 0 against each other level that has enough images, as :func:`uncertainties`."""
-    at, values = np.ceil(np.asarray(levels, dtype=np.float64)), np.asarray(scores, dtype=np.float64)
-    found = {}
-    for level in np.unique(at[at > 0]).astype(int):
-        there = (at == 0) | (at == level)
-        one = uncertainties(at[there], values[there]).get("auroc_whole")
-        if one is not None:
-            moves, strata = np.zeros(len(at)), np.full(len(at), -1)
-            moves[there], strata[there] = one.moves, one.strata
-            found[int(level)] = replace(one, moves=moves, strata=strata)
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class _Placed:
     """Images by how often each score occurs in each level, and where each image stands in that table."""
