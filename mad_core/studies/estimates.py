@@ -15,6 +15,9 @@ from mad_core.metrics.levelwise import bootstrap_level_aurocs
 from mad_core.metrics.macro import measure
 
 Key = TypeVar("Key")
+RISK = 0.025
+"""Chance of a claim without effect in a study's sentence, all that it may claim together: well below 5 %, so that of
+200 trials without effect more than 10 with a claim are no accident."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
 from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, WAYS, Asking, asks, stranger
-from mad_core.studies.estimates import Estimate, of_subset, order_of, over_subsets
+from mad_core.studies.estimates import RISK, Estimate, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import sample_of
 from mad_core.studies.study import Work
@@ -122,7 +122,7 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
     """
     results = {str(name): _judge(rows, draws, seed) for name, rows in cells.groupby("run", sort=False)}
     count = sum(len(one.judged()) for one in results.values())
-    confidence = 1 - 0.05 / max(count, 1)
+    confidence = 1 - RISK / max(count, 1)
     rows = []
     for name, one in results.items():
         for way, values in one.metrics.items():

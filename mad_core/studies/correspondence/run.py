@@ -23,6 +23,7 @@ from mad_core.metrics.intervals import seed_of
 from mad_core.metrics.macro import Measured, macro, measure, uncertainties_of
 from mad_core.metrics.ranking import reference_points
 from mad_core.metrics.uncertainty import interval
+from mad_core.studies.estimates import RISK
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, measured, sample_of
 from mad_core.studies.study import Work
@@ -141,7 +142,7 @@ def correlated(places: Places, *, seed: int = 0) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``value``, ``interval`` (95 %, on Fisher's scale as far to both sides as chance reaches; None with fewer than
+        ``value``, ``interval`` (97.5 %, on Fisher's scale as far to both sides as chance reaches; None with fewer than
         :data:`FEWEST` scorers), ``points`` (scorers on subsets), ``independent`` (scorers).
     """
     runs, subsets = list(places), sorted({name for own in places.values() for name in own})
@@ -160,7 +161,7 @@ def correlated(places: Places, *, seed: int = 0) -> dict[str, Any]:
     if scorers.sum() < FEWEST:
         return facts
     chance = np.abs(table[np.arange(len(table)), _orders(len(table), seed)].sum(axis=1))
-    reach = float(np.arctanh(min(np.quantile(chance, 0.95, method="higher"), _CERTAIN)))
+    reach = float(np.arctanh(min(np.quantile(chance, 1 - RISK, method="higher"), _CERTAIN)))
     centre = float(np.arctanh(np.clip(value, -_CERTAIN, _CERTAIN)))
     return facts | {"interval": [float(np.tanh(centre - reach)), float(np.tanh(centre + reach))]}
 
@@ -222,7 +223,7 @@ def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any
     number of pairs (Bonferroni).
     """
     found = []
-    confidence = 1 - 0.05 / max(1, math.comb(len(places), 2))
+    confidence = 1 - RISK / max(1, math.comb(len(places), 2))
     for first in places:
         for second in places:
             gaps = {m: difference(places[first], places[second], m, confidence) for m in (DETECTION, ORDER)}
@@ -250,7 +251,7 @@ def _association(found: Mapping[str, Any]) -> str:
             f"{found['independent']}, and {FEWEST} are needed; add scorers."
         )
     low, high = interval
-    number = f"rank correlation {found['value']:.2f}, {low:.2f} to {high:.2f}, {found['independent']} scorers"
+    number = f"rank correlation {found['value']:.2f}, {low:.2f} to {high:.2f} (97.5 %), {found['independent']} scorers"
     if low > 0:
         return f"Scorers that detect better also order severity better ({number})."
     if high < 0:
@@ -264,7 +265,7 @@ def _alone(places: Places) -> list[str]:
     well = [found for found in every if (found.values.get(DETECTION) or 0.0) >= WELL]
     if not well:
         return [f"None of the {len(every)} detects with an AUROC of {WELL:.2f} or more."]
-    ends = [interval(uncertainties_of([found], ORDER), 1 - 0.05 / len(well)) for found in well]
+    ends = [interval(uncertainties_of([found], ORDER), 1 - RISK / len(well)) for found in well]
     unknown = sum(end is None or end[0] <= 0.5 for end in ends)
     return [
         f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {unknown or 'none'} "

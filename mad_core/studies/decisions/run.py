@@ -34,6 +34,7 @@ from mad_core.metrics.decisions import (
 from mad_core.metrics.intervals import percentile_interval
 from mad_core.runs.store.cuts import COST, HAND, ISOTONIC
 from mad_core.studies.decisions.calibration import calibration_scores, has_calibration
+from mad_core.studies.estimates import RISK
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
@@ -394,7 +395,7 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
         kind, of = f"Of {scorers[0]}, cuts", "by"
     means = {name: float(np.mean([values[0] for values in parts.values()])) for name, parts in options.items()}
     best, *others = sorted(means, key=lambda name: means[name])
-    confidence = 1 - 0.05 / max(len(options) * (len(options) - 1) / 2, 1)
+    confidence = 1 - RISK / max(len(options) * (len(options) - 1) / 2, 1)
     found = []
     for other in others:
         shared = [subset for subset in options[best] if subset in options[other]]

@@ -20,7 +20,7 @@ from mad_core.metrics.intervals import counted_c_index, seed_of, stratified_coun
 from mad_core.metrics.names import headline
 from mad_core.runs.parts import kind_of
 from mad_core.scorers.hybrid import LABELLED, WEIGHTS, ScoreScale
-from mad_core.studies.estimates import Estimate, of_subset, over_subsets
+from mad_core.studies.estimates import RISK, Estimate, of_subset, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import sample_of
 from mad_core.studies.study import Work
@@ -69,7 +69,7 @@ def hybrid(
         ``image_id``, ``subset``, ``level``, ``detector`` and ``mllm`` (finite raw scores).
     """
     curves, sides, gaps, said = [], [], {}, []
-    confidence = 1 - 0.05 / max(len(pairs), 1)
+    confidence = 1 - RISK / max(len(pairs), 1)
     for (detector, model), table in pairs.items():
         name = f"{detector} + {model}"
         scaled = standardised(table)

@@ -22,7 +22,7 @@ from mad_core.metrics.level_mix import (
     level_pairs,
     reweighted,
 )
-from mad_core.studies.estimates import Estimate, over_subsets
+from mad_core.studies.estimates import RISK, Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
 from mad_core.studies.study import Work
@@ -184,7 +184,7 @@ def conclusion(shifts: Mapping[str, Estimate | None], normal: float, images: int
     They are widened for the number of scorers, and for few images in the smallest level.
     """
     sides: dict[str, list[str]] = {"rises": [], "falls": [], "unclear": []}
-    confidence = expanded(1 - 0.05 / max(len(shifts), 1), images)
+    confidence = expanded(1 - RISK / max(len(shifts), 1), images)
     for name, moved in shifts.items():
         sign = 0 if moved is None else moved.sign(confidence)
         ends = moved.interval(confidence) if moved else None
