@@ -232,7 +232,7 @@ def test_latex_is_balanced_and_bold_where_it_is_clear() -> None:
     assert bare.count("{") == bare.count("}")
     assert re.search(r"A\\_1 & \\textbf\{\d+\.\d\d\} \{\\scriptsize \[\d+\.\d\d, \d+\.\d\d\]\}", text)
     assert r"50 \% {[}B{]} & " in text and escape(why) in text
-    assert r"C & -- & -- & -- & -- & not run \\" in text
+    assert r"C & -- & -- & -- & -- &  & not run \\" in text
 
 
 def test_a_negative_value_has_a_minus_sign() -> None:
