@@ -116,7 +116,7 @@ def test_with_fewer_than_six_scorers_nothing_is_said() -> None:
 
 
 def test_clear_reversals_are_found_by_paired_intervals() -> None:
-    places, sample = made(OPPOSED)
+    places, sample = made(OPPOSED, per_level=80)
     pairs = {(pair["detects_better"], pair["orders_better"]) for pair in reversals_of(places, sample.names)}
     assert ("Scorer d", "Scorer a") in pairs and ("Scorer a", "Scorer d") not in pairs
     sentence = correspondence(places, sample, quick=False).sentence
