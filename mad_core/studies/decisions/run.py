@@ -349,9 +349,11 @@ def group_cut_in_words(found: OverkillCut) -> str:
 
 
 def conformal_of(parts: Parts, confidence: float) -> tuple[Isotonic, Conformal]:
-    """Isotonic fit on every second image set aside, and how far the level may lie from it by the others."""
+    """Isotonic fit on every second image of each level set aside, and how far the level may lie from it by the others."""
     levels, scores = parts.fit
-    first = np.arange(len(levels)) % 2 == 0
+    first = np.zeros(len(levels), dtype=bool)
+    for level in parts.scale:
+        first[np.flatnonzero(levels == level)[::2]] = True
     fit = isotonic_fit(levels[first], scores[first])
     return fit, conformal(fit(scores[~first]), levels[~first], confidence, parts.scale)
 
