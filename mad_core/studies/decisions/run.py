@@ -349,7 +349,7 @@ def group_cut_in_words(found: OverkillCut) -> str:
 
 
 def conformal_of(parts: Parts, confidence: float) -> tuple[Isotonic, Conformal]:
-    """Isotonic fit on every second image of each level set aside, and how far the level may lie from it by the others."""
+    """Isotonic fit on every second image of each level set aside, and by the others how far a level may lie from it."""
     levels, scores = parts.fit
     first = np.zeros(len(levels), dtype=bool)
     for level in parts.scale:
