@@ -19,6 +19,16 @@ MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is opened; larger ones are reported as ``too-large``."""
 
 
+class _Folder:
+    """A folder of ``home``, called as the attribute is."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, settings: Settings, owner: type) -> Path:
+        return settings.home / self.name
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where things live and what may be opened.
@@ -99,53 +109,24 @@ class Settings:
             trusted_providers=tuple(_parts(environment, "MAD_TRUSTED_PROVIDERS", ",") or ()),
         )
 
-    @property
-    def maps(self) -> Path:
-        """Anomaly maps, one file per run and subset."""
-        return self.home / "maps"
-
-    @property
-    def fits(self) -> Path:
-        """Fitted scorers, one folder per fit digest."""
-        return self.home / "fits"
-
-    @property
-    def thumbnails(self) -> Path:
-        return self.home / "thumbnails"
-
-    @property
-    def studies(self) -> Path:
-        """What studies need not do again, one folder per run or dataset and in it one per study."""
-        return self.home / "studies"
-
-    @property
-    def imports(self) -> Path:
-        """Extracted archives and uploads."""
-        return self.home / "imports"
-
-    @property
-    def uploads(self) -> Path:
-        """Single images uploaded to be scored at once, and their maps."""
-        return self.home / "uploads"
-
-    @property
-    def weights(self) -> Path:
-        """Backbone weights, fetched ahead of time by ``warm``."""
-        return self.home / "weights"
-
-    @property
-    def remote(self) -> Path:
-        """What was fetched from object storage; all of it can be fetched again."""
-        return self.home / "remote"
-
-    @property
-    def reports(self) -> Path:
-        """Reports that were made as jobs."""
-        return self.home / "reports"
-
-    @property
-    def logs(self) -> Path:
-        return self.home / "logs"
+    maps = _Folder()
+    """Anomaly maps, one file per run and subset."""
+    fits = _Folder()
+    """Fitted scorers, one folder per fit digest."""
+    thumbnails = _Folder()
+    studies = _Folder()
+    """What studies need not do again, one folder per run or dataset and in it one per study."""
+    imports = _Folder()
+    """Extracted archives and uploads."""
+    uploads = _Folder()
+    """Single images uploaded to be scored at once, and their maps."""
+    weights = _Folder()
+    """Backbone weights, fetched ahead of time by ``warm``."""
+    remote = _Folder()
+    """What was fetched from object storage; all of it can be fetched again."""
+    reports = _Folder()
+    """Reports that were made as jobs."""
+    logs = _Folder()
 
     def admits(self, address: str) -> bool:
         """Whether somebody with this e-mail address may use the pages, where a login is configured."""
