@@ -12,25 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mad_core.settings import VERSION
 
 if TYPE_CHECKING:
-    from mad_core.api import (
-        Parameter,
-        ScoredRun,
-        Scorer,
-        datasets,
-        evaluate,
-        from_onnx,
-        from_torch,
-        import_scores,
-        load,
-        report,
-        run,
-        runs,
-        score,
-        scorer,
-        scorers,
-        study,
-        suspicious,
-    )
+    from mad_core.api import *
 
 __all__ = [
     "Parameter",

@@ -13,7 +13,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,7 @@ class Fetched:
     refused: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "folder": str(self.folder),
-            "images": self.images,
-            "kept": self.kept,
-            "bytes": self.bytes,
-            "shards": self.shards,
-            "refused": list(self.refused),
-        }
+        return {**asdict(self), "folder": str(self.folder), "refused": list(self.refused)}
 
 
 def parse_selection(texts: Iterable[str]) -> Selection:

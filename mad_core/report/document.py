@@ -17,15 +17,7 @@ from mad_core.datasets.dataset import level_key
 from mad_core.figures import READ_LEVEL_COUNTS, describe_level_counts, level_counts, level_label
 from mad_core.palette import THEMES, chrome
 from mad_core.report.audit_section import AuditSection
-from mad_core.report.contents import (
-    Drawing,
-    ReportPart,
-    ReportRequest,
-    Steps,
-    figures_of,
-    gather,
-    steps_of,
-)
+from mad_core.report.contents import Drawing, ReportPart, Steps, figures_of
 from mad_core.report.html import cell, facts, folded, heading, how_to_read, table, take_away
 from mad_core.report.image_strips import READ_STRIPS, STRIP, ImageStrip, StripImage, contested, strips_of_run
 from mad_core.report.metric_section import in_short, metrics_html
@@ -45,34 +37,6 @@ _POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-def report_html(
-    store: Store,
-    run_ids: Sequence[str],
-    *,
-    subset: str | None = None,
-    rule: str | None = None,
-    draws: int = 1000,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = _silent,
-) -> str:
-    """The report of these runs, of one dataset or several; parameters as :class:`ReportRequest`.
-
-    Raises
-    ------
-    NotFoundError
-        If a run is not in the store.
-    InputError
-        If none of the runs scored the subset, or there is no such rule.
-    """
-    request = ReportRequest(tuple(run_ids), subset, rule, draws, seed)
-    steps = Steps(progress, steps_of(request))
-    return "\n".join(document(store, gather(store, request, steps), steps))
 
 
 def document(store: Store, parts: Sequence[ReportPart], steps: Steps) -> Iterator[str]:
@@ -106,7 +70,7 @@ class _Writer:
     def _part(self, place: int, part: ReportPart) -> Iterator[str]:
         for key, title in _sections(part).items():
             yield heading(2, f"{part.info.name}: {title.lower()}" if key == "short" else title, f"{key}{place}")
-            yield from _SECTIONS[key](self, part)
+            yield from _SECTIONS[key][1](self, part)
 
     def short(self, part: ReportPart) -> Iterator[str]:
         yield "<ul class=short>"
@@ -148,9 +112,6 @@ class _Writer:
         levels = _levels(part, rows)
         heads = ("Subset", "Level", "Name", "Meaning", "Types of defect", "Test images")
         yield folded("Table: levels and what they mean", table(heads, levels, numbers_from=5), rows=len(levels))
-
-    def metrics(self, part: ReportPart) -> Iterator[str]:
-        yield from metrics_html(self.store, part)
 
     def scores(self, part: ReportPart) -> Iterator[str]:
         """Figures that leave room for another stand beside it."""
@@ -262,32 +223,22 @@ class _Writer:
         yield "</section>"
 
 
-_SECTIONS: Mapping[str, Callable[[_Writer, ReportPart], Iterator[str]]] = {
-    "short": _Writer.short,
-    "card": _Writer.card,
-    "metrics": _Writer.metrics,
-    "scores": _Writer.scores,
-    "images": _Writer.images,
-    "studies": _Writer.studies,
-    "audit": _Writer.audit,
-    "repeat": _Writer.repeat,
+_SECTIONS: Mapping[str, tuple[str, Callable[[_Writer, ReportPart], Iterator[str]]]] = {
+    "short": ("In short", _Writer.short),
+    "card": ("Dataset", _Writer.card),
+    "metrics": ("Metrics", lambda writer, part: metrics_html(writer.store, part)),
+    "scores": ("Scores", _Writer.scores),
+    "images": ("Images", _Writer.images),
+    "studies": ("Studies", _Writer.studies),
+    "audit": ("Audit of the labels", _Writer.audit),
+    "repeat": ("To repeat it", _Writer.repeat),
 }
 
 
 def _sections(part: ReportPart) -> dict[str, str]:
     """The sections of a part and their headings; those without content are left out."""
-    titles = {
-        "short": "In short",
-        "card": "Dataset",
-        "metrics": "Metrics",
-        "scores": "Scores",
-        "images": "Images",
-        "studies": "Studies",
-        "audit": "Audit of the labels",
-        "repeat": "To repeat it",
-    }
     has_content = {"studies": bool(part.studies), "audit": part.audited}
-    return {key: title for key, title in titles.items() if has_content.get(key, True)}
+    return {key: title for key, (title, _) in _SECTIONS.items() if has_content.get(key, True)}
 
 
 def _contents(place: int, part: ReportPart, named: bool) -> str:

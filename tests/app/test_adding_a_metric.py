@@ -21,10 +21,10 @@ from mad_core.cli.main import app as command_line
 from mad_core.metrics import comparing, names, summary
 from mad_core.metrics.macro import Macro, macro
 from mad_core.metrics.names import AUROC, C_INDEX, METRICS, Metric
-from mad_core.report.document import report_html
 from mad_core.runs.comparing import metrics_csv
 from mad_core.runs.results import run_table
 from tests.app.conftest import Home
+from tests.report_text import report_html
 
 SOMERS = Metric(
     "somers_d",

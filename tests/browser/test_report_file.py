@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from mad_core.report.document import report_html
 from tests.app.conftest import Home, home  # noqa: F401 - a fixture
+from tests.report_text import report_html
 
 PAPER = (680, 900)
 """A4 within its margins in CSS pixels, and the width of a small screen."""

@@ -27,7 +27,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.machine.browser import find_browser
 from mad_core.metrics import comparing
 from mad_core.report.contents import ReportRequest, Steps, figures_of, gather
-from mad_core.report.document import in_both_themes, report_html
+from mad_core.report.document import in_both_themes
 from mad_core.report.image_strips import contested, strips_of_run
 from mad_core.report.job import latest_report, request_report
 from mad_core.report.repeat import study_command
@@ -41,6 +41,7 @@ from mad_core.studies.record import StudyRecord, StudyRequest, keep_finding, req
 from tests.app.conftest import Home, home  # noqa: F401 - a fixture
 from tests.engine.toy_studies.toy.figures import READ_MEANS
 from tests.engine.toy_study import use_toy_study
+from tests.report_text import report_html
 
 EVIL = "<script>alert(1)</script>"
 LOADING = ("src", "href", "srcset", "poster", "action", "formaction", "data", "background", "xlink:href")

@@ -349,7 +349,8 @@ def _flames(rng: np.random.Generator, eye: _Eye, count: int) -> np.ndarray:
     """Flame-shaped haemorrhages that follow the nerve fibres away from the disc."""
     lines = []
     for _ in range(count):
-        start = eye.disc + vary(rng, 22, 58) * np.array(_unit(vary(rng, np.pi)))
+        reach, angle = vary(rng, 22, 58), vary(rng, np.pi)
+        start = eye.disc + reach * np.array([np.cos(angle), np.sin(angle)])
         outward = start - eye.disc
         heading = float(np.arctan2(outward[1], outward[0]))
         for _ in range(4):
@@ -419,10 +420,6 @@ def _preretinal(rng: np.random.Generator, eye: _Eye, veins: list[_Line]) -> _Les
     dark = pool * (0.9 + 0.6 * depth) * (1 + 0.05 * clouds(rng, 30))
     blood = np.maximum(dark, 0.95 * _blots(rng, eye, 9, 96))
     return _Lesion(blood > 0.35, blood=blood, pool=0.72 * pool)
-
-
-def _unit(angle: float) -> tuple[float, float]:
-    return float(np.cos(angle)), float(np.sin(angle))
 
 
 _LESIONS: Mapping[str, Callable[[np.random.Generator, _Eye, list[_Line]], _Lesion]] = {

@@ -43,10 +43,8 @@ def upgrade() -> None:
         sa.Column("finished", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_key"), ["key"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_status"), ["status"], unique=False)
-
+    op.create_index(op.f("ix_jobs_key"), "jobs", ["key"])
+    op.create_index(op.f("ix_jobs_status"), "jobs", ["status"])
     op.create_table(
         "workers",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -104,9 +102,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("request", name=op.f("uq_runs_request")),
     )
-    with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_runs_dataset_id"), ["dataset_id"], unique=False)
-
+    op.create_index(op.f("ix_runs_dataset_id"), "runs", ["dataset_id"])
     op.create_table(
         "run_subsets",
         sa.Column("run_id", sa.String(length=16), nullable=False),
@@ -142,15 +138,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("scores")
     op.drop_table("run_subsets")
-    with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_runs_dataset_id"))
-
+    op.drop_index(op.f("ix_runs_dataset_id"), "runs")
     op.drop_table("runs")
     op.drop_table("images")
     op.drop_table("workers")
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_jobs_status"))
-        batch_op.drop_index(batch_op.f("ix_jobs_key"))
-
+    op.drop_index(op.f("ix_jobs_status"), "jobs")
+    op.drop_index(op.f("ix_jobs_key"), "jobs")
     op.drop_table("jobs")
     op.drop_table("datasets")

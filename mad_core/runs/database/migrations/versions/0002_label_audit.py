@@ -55,25 +55,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("event_id", "dataset_id", name=op.f("pk_audit_places")),
     )
-    with op.batch_alter_table("images", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_images_content_hash"), ["content_hash"], unique=False)
-
-    with op.batch_alter_table("audit_events", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_events_reviewer_time"), ["reviewer", "time"], unique=False)
-
-    with op.batch_alter_table("audit_places", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_audit_places_dataset_id_image_id"), ["dataset_id", "image_id"], unique=False
-        )
+    op.create_index(op.f("ix_images_content_hash"), "images", ["content_hash"])
+    op.create_index(op.f("ix_audit_events_reviewer_time"), "audit_events", ["reviewer", "time"])
+    op.create_index(op.f("ix_audit_places_dataset_id_image_id"), "audit_places", ["dataset_id", "image_id"])
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("images", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_images_content_hash"))
-
-    with op.batch_alter_table("audit_places", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audit_places_dataset_id_image_id"))
-
+    op.drop_index(op.f("ix_images_content_hash"), "images")
+    op.drop_index(op.f("ix_audit_places_dataset_id_image_id"), "audit_places")
     op.drop_table("audit_places")
     op.drop_table("audit_events")
     op.drop_table("reviewers")

@@ -32,8 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_studies")),
         sa.UniqueConstraint("request", name=op.f("uq_studies_request")),
     )
-    with op.batch_alter_table("studies", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_studies_dataset_id"), ["dataset_id"], unique=False)
+    op.create_index(op.f("ix_studies_dataset_id"), "studies", ["dataset_id"])
 
 
 def downgrade() -> None:
