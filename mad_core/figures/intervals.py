@@ -17,7 +17,7 @@ from mad_core.figures.layout import (
     row_text,
     sentence_figure,
 )
-from mad_core.figures.words import escaped, listed, pixels, short
+from mad_core.figures.words import escaped, listed, pixels, short, with_interval
 from mad_core.palette import Theme, chrome
 
 _RIGHT = 150  # pixels for the column of numbers
@@ -104,6 +104,4 @@ def _dot_and_whisker(place: int, row: Mapping[str, Any], theme: Theme) -> list[g
 def _estimate_text(row: Mapping[str, Any]) -> str:
     if row["estimate"] is None:
         return "not available"
-    if row["low"] is None or row["high"] is None:
-        return f"{row['estimate']:.3f}"
-    return f"{row['estimate']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return with_interval(row["estimate"], row["low"], row["high"])

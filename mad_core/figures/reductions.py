@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mad_core.figures.layout import SMALL, TEXT, axis, empty_figure, ink, sentence_figure
+from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, pixels, short
 from mad_core.palette import Theme, chrome
 
@@ -113,6 +114,12 @@ def _draw(
     facts = axis(theme, panel.title, range=[low - pad, high + pad], domain=list(domain), anchor="y", nticks=5)
     facts["title"]["text"] = "<br>".join(escaped(line) for line in textwrap.wrap(panel.title, _TITLE))
     figure.update_layout({f"xaxis{suffix}": facts})
+
+
+def panel_plot(title: str, names: Sequence[str], panels: Sequence[Panel], how_to_read: str, theme: Theme) -> Plot:
+    """The panels with their words."""
+    words = describe_reduction_panels(names, panels)
+    return Plot(title, reduction_panels(names, panels, theme=theme), words, how_to_read)
 
 
 def describe_reduction_panels(names: Sequence[str], panels: Sequence[Panel]) -> str:

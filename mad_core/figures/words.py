@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -37,6 +38,12 @@ def broken(label: str, letters: int) -> str:
 def listed(parts: Sequence[str]) -> str:
     """``a, b and c``."""
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+
+
+def with_interval(value: float, low: float | None, high: float | None) -> str:
+    """``0.812 [0.780, 0.841]``; the bare value where it has no interval."""
+    known = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if known else "")
 
 
 def percent(share: float) -> str:

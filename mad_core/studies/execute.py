@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from mad_core.runs.execute import FLUSH_SECONDS, preserved_generators, record
@@ -78,6 +79,4 @@ def _with_record(finding: Finding, control: Control, stored: StudyRecord, starte
         | {"code": study(stored.study).code},
         "seconds": round(time.time() - started, 2),
     }
-    return Finding(
-        finding.study, finding.title, finding.sentence, finding.caveat, finding.tables, facts, finding.images
-    )
+    return replace(finding, facts=facts)

@@ -60,9 +60,7 @@ def run(work: Work) -> Finding:
     alone = [name for one in runs for name in one.subsets if stranger(work.dataset, name) is None]
     missing = " References of another subset could not be shown, since no other one has normals." if alone else ""
     facts = {**finding.facts, **sample.facts(), "bootstrap_draws": DRAWS, "without_rubric": NEUTRAL}
-    return Finding(
-        finding.study, finding.title, start + finding.sentence, finding.caveat + missing, finding.tables, facts
-    )
+    return replace(finding, sentence=start + finding.sentence, caveat=finding.caveat + missing, facts=facts)
 
 
 # -- the finding ------------------------------------------------------------------------------------

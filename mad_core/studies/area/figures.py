@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import axis, empty_figure, sentence_figure
 from mad_core.figures.plot import Plot
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.reductions import Panel, panel_plot
 from mad_core.figures.words import listed
 from mad_core.palette import Theme, level_colour, outline
 
@@ -58,9 +58,8 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     drawn = []
     for title, how_to_read, chosen in _PANELS:
         panels = [Panel(label, *column(scorers, name), reference) for name, label, reference in chosen]
-        words = describe_reduction_panels(names, panels)
         if any(value is not None for panel in panels for value in panel.values):
-            drawn.append(Plot(title, reduction_panels(names, panels, theme=theme), words, how_to_read))
+            drawn.append(panel_plot(title, names, panels, how_to_read, theme))
     points = tables["points"]
     words = describe_area_of_levels(points)
     return [*drawn, Plot("Area of each level", area_of_levels(points, theme=theme), words, _READ_AREA_OF_LEVELS)]

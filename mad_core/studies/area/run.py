@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from mad_core.errors import InputError, MadError
+from mad_core.figures.words import listed
 from mad_core.metrics.association import FEWEST, bootstrap_rank_correlation, rank_correlation
 from mad_core.metrics.intervals import expanded, percentile_interval, seed_of
 from mad_core.metrics.partial import (
@@ -437,24 +438,24 @@ def said(
     left = _by_side(sides, "partial")
     if left["above"]:
         found.append(
-            f"At fixed area {_and(left['above'])} still {_follow(left['above'])} severity{_range(rows, left['above'])}."
+            f"At fixed area {listed(left['above'])} still {_follow(left['above'])} severity"
+            f"{_range(rows, left['above'])}."
         )
     if left["below"]:
-        found.append(f"At fixed area {_and(left['below'])} {_run(left['below'])} against severity.")
+        found.append(f"At fixed area {listed(left['below'])} {_run(left['below'])} against severity.")
     if left["unclear"]:
         found.append(
-            f"At fixed area there is no clear difference from an order at random for {_and(left['unclear'])}"
+            f"At fixed area there is no clear difference from an order at random for {listed(left['unclear'])}"
             f"{_range(rows, left['unclear'])}."
         )
     closer = _by_side(sides, "difference")
     if closer["above"]:
-        found.append(f"{_cap(_and(closer['above']))} {_follow(closer['above'])} severity more closely than area.")
+        found.append(f"{_cap(listed(closer['above']))} {_follow(closer['above'])} severity more closely than area.")
     if closer["below"]:
-        found.append(f"{_cap(_and(closer['below']))} {_follow(closer['below'])} area more closely than severity.")
+        found.append(f"{_cap(listed(closer['below']))} {_follow(closer['below'])} area more closely than severity.")
     if closer["unclear"]:
-        found.append(
-            f"Between following severity and following area there is no clear difference for {_and(closer['unclear'])}."
-        )
+        names = listed(closer["unclear"])
+        found.append(f"Between following severity and following area there is no clear difference for {names}.")
     return found
 
 
@@ -469,14 +470,14 @@ def _by_maps_in_words(areas: Areas, unjudged: Sequence[str]) -> list[str]:
         "not the defect; scorers that see alike agree with it for that alone."
     ]
     if unjudged:
-        found.append(f"{_cap(_and(unjudged))} made these maps and cannot be judged by them.")
+        found.append(f"{_cap(listed(unjudged))} made these maps and cannot be judged by them.")
     return found
 
 
 def _nobody(unjudged: Sequence[str]) -> str:
     if unjudged:
         return (
-            f"There are no masks, and the area in the maps of {_and(unjudged)} says nothing about the scorer itself; "
+            f"There are no masks, and the area in the maps of {listed(unjudged)} says nothing about the scorer itself; "
             "import masks with the dataset, or choose a run of another scorer with maps kept (--maps all)."
         )
     return "No run has scores of abnormal images of two levels whose area is known; finish a run first."
@@ -512,10 +513,6 @@ def _range(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
         for row in known
     ]
     return f" (rank correlation left {'; '.join(said)})" if said else ""
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _follow(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from mad_core.figures.layout import TEXT, WIDTH, axis, empty_figure, sentence_figure
 from mad_core.figures.marks import add_key, key_name, marker
 from mad_core.figures.plot import Plot
-from mad_core.figures.words import escaped, listed, pixels, short
+from mad_core.figures.words import escaped, listed, pixels, short, with_interval
 from mad_core.metrics.names import AUROC, metric_of
 from mad_core.palette import Theme, chrome, scorer_colours, translucent
 
@@ -148,14 +148,11 @@ def describe_detection_and_order(points: pd.DataFrame, order: str, reference: Ma
 
 def _point_in_words(row: Mapping[Any, Any], order: str) -> str:
     head = f"{escaped(str(row['scorer']))}<br>{escaped(str(row['subset']))}, {row['images']:,} images"
-    lines = [f"{title} {_between(row, name)}" for name, title in ((m.id, m.title) for m in (AUROC, metric_of(order)))]
-    return "<br>".join([head, *lines])
-
-
-def _between(row: Mapping[Any, Any], name: str) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    has_interval = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    return f"{row[name]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if has_interval else "")
+    values = [
+        f"{m.title} {with_interval(row[m.id], row[f'{m.id}_low'], row[f'{m.id}_high'])}"
+        for m in (AUROC, metric_of(order))
+    ]
+    return "<br>".join([head, *values])
 
 
 def _complete_rows(points: pd.DataFrame, order: str) -> Any:

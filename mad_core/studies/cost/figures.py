@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from mad_core.figures.layout import WIDTH, axis, empty_figure, score_axis, sentence_figure
 from mad_core.figures.marks import add_key, key_name, marker
 from mad_core.figures.plot import Plot
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
-from mad_core.figures.words import escaped, listed, short
+from mad_core.figures.reductions import Panel, panel_plot
+from mad_core.figures.words import escaped, listed, short, with_interval
 from mad_core.metrics.names import metric_of
 from mad_core.palette import Theme, chrome, translucent
 
@@ -48,8 +48,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         drawn.append(Plot(f"{title} and speed on {device}", figure, words, _READ_SPEED))
     names, panels = cost_panels(costs)
     if panels:
-        words = describe_reduction_panels(names, panels)
-        drawn.append(Plot("Cost besides", reduction_panels(names, panels, theme=theme), words, _READ_COSTS))
+        drawn.append(panel_plot("Cost besides", names, panels, _READ_COSTS, theme))
     return drawn
 
 
@@ -116,10 +115,8 @@ def describe_quality_and_speed(rows: pd.DataFrame, metric: str, device: str) -> 
 
 
 def _point_in_words(row: Mapping[Any, Any], metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    has_interval = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    interval = f" [{low:.3f}, {high:.3f}]" if has_interval else ""
-    return f"{row['images_per_second']:.3g} images/s, {metric_of(metric).title} {row[metric]:.3f}{interval}"
+    value = with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
+    return f"{row['images_per_second']:.3g} images/s, {metric_of(metric).title} {value}"
 
 
 def cost_panels(costs: pd.DataFrame) -> tuple[list[str], list[Panel]]:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import axis, empty_figure, ink
 from mad_core.figures.plot import Plot
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.reductions import Panel, panel_plot
 from mad_core.figures.words import listed
 from mad_core.metrics.decisions import Conformal
 from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on, translucent
@@ -52,15 +52,13 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
         ("exact", "Called so"),
     )
     panels = [Panel(title, *column(ways, name)) for name, title in titles]
-    words = describe_reduction_panels(names, panels)
-    drawn = [Plot("Ways to place cuts", reduction_panels(names, panels, theme=theme), words, _READ_WAYS)]
+    drawn = [panel_plot("Ways to place cuts", names, panels, _READ_WAYS, theme)]
     misses: Any = tables["misses"]
     if not misses.empty:
         renamed = misses.rename(columns={"low": "miss_rate_low", "high": "miss_rate_high"})
         rows = [f"{row['scorer']}, {row['subset']}, L{row['level']:g}" for row in misses.to_dict("records")]
         missed = [Panel("Miss rate at the set overkill", *column(renamed, "miss_rate"))]
-        words = describe_reduction_panels(rows, missed)
-        drawn.append(Plot("Missed of each level", reduction_panels(rows, missed, theme=theme), words, _READ_MISSED))
+        drawn.append(panel_plot("Missed of each level", rows, missed, _READ_MISSED, theme))
     held: Any = tables["intervals"]
     if not held.empty and "covered_low" in held:
         rows = [f"{row['scorer']}, {row['subset']}" for row in held.to_dict("records")]
@@ -69,10 +67,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
             Panel("Share that holds the level", *column(held, "covered"), wanted),
             Panel("Levels left open", held["levels_within"].astype(float).tolist(), [None] * len(rows)),
         ]
-        words = describe_reduction_panels(rows, panels)
-        drawn.append(
-            Plot("Intervals of the level", reduction_panels(rows, panels, theme=theme), words, _READ_INTERVALS)
-        )
+        drawn.append(panel_plot("Intervals of the level", rows, panels, _READ_INTERVALS, theme))
     cells: Any = tables["confusion"]
     for (scorer, subset, way), rows in list(cells.groupby(["scorer", "subset", "way"], sort=False))[:MOST]:
         counts: Any = rows.pivot_table(index="level", columns="called", values="images", aggfunc="sum")

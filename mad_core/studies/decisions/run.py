@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -146,8 +146,7 @@ def run(work: Work) -> Finding:
     }
     calibration, why_not = _calibration(work)
     found = decisions(sample, work.parameters, by_hand, calibration, quick=work.quick, seed=work.seed, work=work)
-    caveat = " ".join([found.caveat, *why_not])
-    return Finding(found.study, found.title, found.sentence, caveat, found.tables, found.facts)
+    return replace(found, caveat=" ".join([found.caveat, *why_not]))
 
 
 def _calibration(work: Work) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mad_core.figures.plot import Plot
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.reductions import Panel, panel_plot
 from mad_core.metrics.names import ABNORMAL_C_INDEX, AUROC, C_INDEX, TAU
 from mad_core.palette import Theme
 from mad_core.studies.area.figures import column
@@ -46,26 +46,16 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     for title, how_to_read, chosen in _PANELS:
         panels = [Panel(label, *column(rows, name)) for name, label in chosen.items() if name in rows]
         if panels:
-            words = describe_reduction_panels(names, panels)
-            drawn.append(Plot(title, reduction_panels(names, panels, theme=theme), words, how_to_read))
+            drawn.append(panel_plot(title, names, panels, how_to_read, theme))
     still: Any = tables["auroc"]
     if not still.empty:
-        names = list(dict.fromkeys(still["scorer"]))
+        names, levels = list(dict.fromkeys(still["scorer"])), list(dict.fromkeys(still["level"]))
         panels = []
-        for level in dict.fromkeys(still["level"]):
+        for level in levels:
             own = still[still["level"] == level].set_index("scorer").reindex(names)
             panels.append(Panel(f"{AUROC.title} of {level}", *column(own, "auroc"), ("chance", AUROC.chance)))
         for start in range(0, len(panels), _A_ROW):
+            which = f"{levels[start]} on" if start else "which does not move"
             some = panels[start : start + _A_ROW]
-            title = (
-                "AUROC of each level, which does not move"
-                if not start
-                else f"AUROC of each level, {_from(still, start)} on"
-            )
-            words = describe_reduction_panels(names, some)
-            drawn.append(Plot(title, reduction_panels(names, some, theme=theme), words, _READ_AUROC))
+            drawn.append(panel_plot(f"AUROC of each level, {which}", names, some, _READ_AUROC, theme))
     return drawn
-
-
-def _from(still: Any, start: int) -> str:
-    return str(list(dict.fromkeys(still["level"]))[start])

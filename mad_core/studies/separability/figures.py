@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from mad_core.figures.layout import SMALL, TEXT, WIDTH, add_note, axis, empty_figure, ink, sentence_figure
 from mad_core.figures.plot import Plot
-from mad_core.figures.reductions import Panel, describe_reduction_panels, reduction_panels
+from mad_core.figures.reductions import Panel, panel_plot
 from mad_core.figures.words import escaped, letters_in, listed, short
 from mad_core.palette import Theme, chrome, diverging_colour, level_colour, outline, text_on
 from mad_core.studies.area.figures import column
@@ -49,12 +49,7 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
     names, panels = measures(subsets)
     order = subsets["subset"].tolist()
     return [
-        Plot(
-            "Separation of each subset",
-            reduction_panels(names, panels, theme=theme),
-            describe_reduction_panels(names, panels),
-            _READ_SEPARATION,
-        ),
+        panel_plot("Separation of each subset", names, panels, _READ_SEPARATION, theme),
         Plot(
             "Distance between two levels over that within them",
             level_distances(tables["pairs"], order, theme=theme),
