@@ -18,6 +18,7 @@ from mad_core.cli.terminal import (
     finish_run,
     named_device,
     named_scorer,
+    one_of,
     open_store,
     print_answer,
     stored_dataset,
@@ -65,8 +66,8 @@ def bench_table(
     from mad_core.bench.table import SCORED, bench_csv, bench_text, long_rows, measured_subsets
     from mad_core.runs.results import run_table
 
-    _one_of(format_, FORMATS, "--format")
-    _one_of(maps, MAPS, "--maps")
+    one_of(format_, FORMATS, "--format")
+    one_of(maps, MAPS, "--maps")
     wanted = _wanted(scorers or [], param or [])
     if not wanted and not with_:
         raise typer.BadParameter("name at least one scorer, or a stored run with --with.", param_hint="--scorers")
@@ -165,11 +166,6 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 
 
 # -- what was asked for ---------------------------------------------------------------------------
-
-
-def _one_of(value: str, known: Sequence[str], hint: str) -> None:
-    if value not in known:
-        raise typer.BadParameter(f"'{value}' is none of {', '.join(known)}.", param_hint=hint)
 
 
 def _wanted(scorers: Iterable[str], params: Iterable[str]) -> list[tuple[Any, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.cli.terminal import AsJson, Draws, Seed, open_store, print_answer, working
+from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, working
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU, Metric
 
@@ -45,8 +45,8 @@ def evaluate(
 def _check_reduction(reduction: str | None, files: list[str]) -> None:
     from mad_core.scorers.reductions import ALL
 
-    if reduction is not None and reduction not in (*ALL, "all"):
-        raise typer.BadParameter(f"'{reduction}' is none of {', '.join(ALL)}, all.", param_hint="--reduction")
+    if reduction is not None:
+        one_of(reduction, (*ALL, "all"), "--reduction")
     bare = [name for name in files if not name.startswith("run:")]
     if reduction is not None and bare:
         raise typer.BadParameter(f"{bare[0]} holds no maps; name a stored run as run:ID.", param_hint="--reduction")

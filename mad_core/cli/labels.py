@@ -14,6 +14,7 @@ from mad_core.cli.terminal import (
     Policy,
     Seed,
     counted,
+    one_of,
     open_store,
     print_answer,
     stored_dataset,
@@ -50,11 +51,12 @@ def export_labels(
     as_json: AsJson = False,
 ) -> None:
     """Write the corrected templates, the record of events, or the change report for the dataset's owner."""
+    from mad_core.audit.consensus import RULES
     from mad_core.audit.labels import AuditStore
 
-    _one_of(what, WHAT, "--what")
-    _one_of(format_, FORMATS, "--format")
-    _check_rule(rule)
+    one_of(what, WHAT, "--what")
+    one_of(format_, FORMATS, "--format")
+    one_of(rule, RULES, "--rule")
     store, dataset_id = stored_dataset(dataset, policy)
     audit, runs = AuditStore(store), [_run_on(store, name, dataset_id) for name in run or []]
     target = out or Path(OUT[what] if what != "events" else f"{OUT[what]}.{format_}")
@@ -213,7 +215,7 @@ def set_role(
     """Give a reviewer a role; who can run this owns the store and needs none."""
     from mad_core.audit.labels import ROLES, AuditStore
 
-    _one_of(role, ROLES, "ROLE")
+    one_of(role, ROLES, "ROLE")
     audit = AuditStore(open_store())
     given = audit.set_role(name, role, by=None)
     data = {"name": given.name, "role": given.role}
@@ -221,17 +223,6 @@ def set_role(
 
 
 # -- what was asked for ---------------------------------------------------------------------------
-
-
-def _one_of(value: str, known: Iterable[str], hint: str) -> None:
-    if value not in (options := tuple(known)):
-        raise typer.BadParameter(f"'{value}' is none of {', '.join(options)}.", param_hint=hint)
-
-
-def _check_rule(rule: str) -> None:
-    from mad_core.audit.consensus import RULES
-
-    _one_of(rule, RULES, "--rule")
 
 
 def _run_on(store: Any, name: str, dataset_id: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mad_core.cli.terminal import AsJson, Draws, Seed, open_store, print_answer, working
+from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, working
 from mad_core.errors import InputError
 
 ORIGINAL = "original"
@@ -32,8 +32,7 @@ def report(
     from mad_core.report.contents import ReportRequest, Steps, gather, steps_of
     from mad_core.report.export import save_figures, write_report
 
-    if labels not in (ORIGINAL, *RULES):
-        raise typer.BadParameter(f"'{labels}' is none of {ORIGINAL}, {', '.join(RULES)}.", param_hint="--labels")
+    one_of(labels, (ORIGINAL, *RULES), "--labels")
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise InputError(f"{out} cannot be written: name a file in a folder that exists.")
     store = open_store()

@@ -19,13 +19,12 @@ from mad_core.cli.terminal import (
     Seed,
     Source,
     checked_parameters,
-    counted,
     finish_run,
     named_device,
     named_scorer,
     open_store,
     print_answer,
-    read_dataset,
+    usable_dataset,
 )
 from mad_core.errors import InputError
 from mad_core.settings import Settings
@@ -88,12 +87,7 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    imported = read_dataset(source, policy)
-    if imported.dataset.table.empty:
-        raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
-    if imported.problems:
-        found = counted(len(imported.problems), "problem")
-        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+    imported = usable_dataset(source, policy)
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = open_store()

@@ -102,23 +102,33 @@ def read_dataset(source: str, policy: Path | None = None) -> Any:
 
 
 def stored_dataset(source: str, policy: Path | None) -> tuple[Any, str]:
-    """The store, and the id of a dataset: a stored one's, or of what lies at a path.
+    """The store, and the id of a dataset: a stored one's, or of what :func:`usable_dataset` gives."""
+    store = open_store()
+    if any(info.id == source for info in store.datasets()):
+        return store, source
+    return store, store.add_dataset(usable_dataset(source, policy))
+
+
+def usable_dataset(source: str, policy: Path | None) -> Any:
+    """As :func:`read_dataset`; says how many problems it met.
 
     Raises
     ------
     InputError
         If nothing usable is there.
     """
-    store = open_store()
-    if any(info.id == source for info in store.datasets()):
-        return store, source
     imported = read_dataset(source, policy)
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
     if imported.problems:
         found = counted(len(imported.problems), "problem")
         typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
-    return store, store.add_dataset(imported)
+    return imported
+
+
+def one_of(value: str, known: Iterable[str], hint: str) -> None:
+    if value not in (options := tuple(known)):
+        raise typer.BadParameter(f"'{value}' is none of {', '.join(options)}.", param_hint=hint)
 
 
 def counted(number: int, what: str) -> str:

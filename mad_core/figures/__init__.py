@@ -12,6 +12,7 @@ from mad_core.figures.intervals import (
     READ_METRIC_DIFFERENCES,
     READ_METRIC_INTERVALS,
     describe_metric_intervals,
+    interval_row,
     metric_intervals,
 )
 from mad_core.figures.matrix import READ_INVERSION_MATRIX, describe_inversion_matrix, inversion_matrix
@@ -44,6 +45,7 @@ __all__ = [
     "describe_rank_scatter",
     "describe_score_strip",
     "distribution_101",
+    "interval_row",
     "inversion_matrix",
     "level_counts",
     "level_label",

@@ -34,6 +34,12 @@ READ_METRIC_DIFFERENCES = (
 )
 
 
+def interval_row(name: str, estimate: float | None, interval: Sequence[float] | None, **more: Any) -> dict[str, Any]:
+    """A row of :func:`metric_intervals`."""
+    low, high = interval or (None, None)
+    return {"name": name, "estimate": estimate, "low": low, "high": high, **more}
+
+
 def metric_intervals(
     rows: Sequence[Mapping[str, Any]],
     *,

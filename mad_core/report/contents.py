@@ -222,11 +222,8 @@ def figures_of(part: ReportPart) -> Iterator[Drawing]:
 
 
 def _overview(part: ReportPart) -> Drawing:
-    rows = []
-    for run in part.runs:
-        result = part.founds[run.id]
-        low, high = C_INDEX.interval(result) or (None, None)
-        rows.append({"name": part.names[run.id], "estimate": C_INDEX.value(result), "low": low, "high": high})
+    results = {part.names[run.id]: part.founds[run.id] for run in part.runs}
+    rows = [draw.interval_row(name, C_INDEX.value(one), C_INDEX.interval(one)) for name, one in results.items()]
     fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
     points = {name: fullest["reference"][key] for name, key in C_INDEX.references.items()}
     facts: dict[str, Any] = {"x_title": C_INDEX.title}
@@ -296,11 +293,7 @@ def _of_pair(part: ReportPart, pair: RunPair) -> Iterator[Drawing]:
     title = f"{names['name_a']} against {names['name_b']}"
     said = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
     yield Drawing(draw.READ_RANK_SCATTER, f"{title}: ranks", said, ranks, wide=False)
-    rows = []
-    for metric in judged():
-        value, interval = pair.differences[metric.id]
-        low, high = interval or (None, None)
-        rows.append({"name": metric.title, "estimate": value, "low": low, "high": high})
+    rows = [draw.interval_row(metric.title, *pair.differences[metric.id]) for metric in judged()]
     facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
     words = draw.describe_metric_intervals(rows, **facts)
     yield Drawing(

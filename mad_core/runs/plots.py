@@ -77,10 +77,7 @@ def intervals(view: PlotView) -> go.Figure:
     found = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
     parts = {"all subsets" if found["subsets"] else "all images": found, **found["subsets"]}
     random = found["reference"]["c_index_random_severity"]
-    rows = []
-    for name, part in parts.items():
-        low, high = part["intervals"].get("c_index") or (None, None)
-        rows.append({"name": name, "estimate": part["c_index"], "low": low, "high": high})
+    rows = [figures.interval_row(name, one["c_index"], one["intervals"].get("c_index")) for name, one in parts.items()]
     reference = [] if random is None else [("severity at random", random)]
     return figures.metric_intervals(rows, reference=reference, x_title="C-index", theme=view.theme)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.agreement import Agreement, agreement
-from mad_core.figures import describe_metric_intervals, metric_intervals
+from mad_core.figures import describe_metric_intervals, interval_row, metric_intervals
+from mad_core.figures.words import listed
 from mad_core.metrics.agreement import AgreementEstimate, confusion
 from pages.audit.context import Audit, records
 from pages.ui import charts
@@ -70,7 +70,7 @@ def _alpha(found: Agreement) -> None:
     names = [one.name for one in found.reviewers]
     if not found.several:
         st.info(
-            f"{plain(_listed(names))} rated {found.images:,} images here, none of them rated by two. "
+            f"{plain(listed(names))} rated {found.images:,} images here, none of them rated by two. "
             "Agreement needs a second reviewer on the same images.",
             icon=":material/info:",
         )
@@ -124,8 +124,7 @@ def _kappas(found: Agreement) -> None:
 
 
 def _kappa_row(name: str, kappa: AgreementEstimate) -> dict[str, Any]:
-    low, high = kappa.interval or (None, None)
-    return {"name": f"{name} ({kappa.n:,})", "n": kappa.n, "estimate": kappa.value, "low": low, "high": high}
+    return interval_row(f"{name} ({kappa.n:,})", kappa.value, kappa.interval, n=kappa.n)
 
 
 def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
@@ -194,7 +193,3 @@ def _off_in_words(name: str, off: AgreementEstimate, moving: AgreementEstimate, 
         way = "up" if moving.value > 0 else "down"
         return f"{said}, and drifts {way} by {number(abs(moving.value), 2)} levels per 100 ratings."
     return f"{said}; no drift can be told."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)

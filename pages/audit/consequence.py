@@ -11,7 +11,7 @@ import streamlit as st
 
 from mad_core.audit.consensus import consensus_of, corrections
 from mad_core.audit.consequence import Consequence, consequence
-from mad_core.figures import describe_metric_intervals, metric_intervals
+from mad_core.figures import describe_metric_intervals, interval_row, metric_intervals
 from mad_core.metrics.names import C_INDEX, TAU, Metric, judged
 from mad_core.palette import chrome
 from mad_core.runs.comparing import distinct_names
@@ -109,16 +109,8 @@ def _rows(found: Consequence) -> list[dict[str, Any]]:
             (found.original, "original", tones.muted),
             (found.audited, "audited", tones.accent),
         ):
-            interval = kind.intervals.get(metric.id)
-            rows.append(
-                {
-                    "name": f"{metric.short}, {labels}",
-                    "colour": colour,
-                    "estimate": kind.values.get(metric.id),
-                    "low": interval[0] if interval else None,
-                    "high": interval[1] if interval else None,
-                }
-            )
+            value, interval = kind.values.get(metric.id), kind.intervals.get(metric.id)
+            rows.append(interval_row(f"{metric.short}, {labels}", value, interval, colour=colour))
     return rows
 
 

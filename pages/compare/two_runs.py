@@ -13,6 +13,7 @@ from mad_core.figures import (
     READ_RANK_SCATTER,
     describe_metric_intervals,
     describe_rank_scatter,
+    interval_row,
     metric_intervals,
     rank_scatter,
 )
@@ -105,11 +106,7 @@ def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws:
         st.caption("The paired intervals are being computed.")
         return
     n, differences = _differences(table, first, second, draws, key)
-    rows = [
-        {"name": metric.title, "estimate": value, "low": interval and interval[0], "high": interval and interval[1]}
-        for metric in judged()
-        for value, interval in [differences[metric.id]]
-    ]
+    rows = [interval_row(metric.title, *differences[metric.id]) for metric in judged()]
     title = f"{view.names[first]} minus {view.names[second]}"
     figure, alt = _difference_of(rows, charts.theme())
     st.markdown(f"**{plain(title)}**, on the {n:,} images that both scored")

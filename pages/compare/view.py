@@ -13,7 +13,6 @@ from mad_core.audit.consensus import RULES
 from mad_core.report.contents import ReportRequest
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import audited_labels, charts, engine, session
-from pages.ui.text import level_names
 
 LIVE_SECONDS = 2.0
 DRAWS = 1000
@@ -34,8 +33,7 @@ class View:
     def level_names(self) -> Mapping[float, str]:
         """Names of the levels; on all subsets those on which the subsets agree."""
         subsets = [self.subset] if self.subset else sorted({s for run in self.runs for s in run.subsets})
-        known = [level_names(self.info.card.subset(name)) for name in subsets]
-        return {level: name for level, name in known[0].items() if all(k.get(level) == name for k in known)}
+        return self.info.card.level_names(subsets)
 
     @property
     def report(self) -> ReportRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import streamlit as st
 from mad_core.runs.store import DatasetInfo
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.multimodal import models
-from mad_core.scorers.multimodal.prompts import Conversation, ask
+from mad_core.scorers.multimodal.prompts import Conversation, Piece, ask
 from mad_core.scorers.multimodal.rubrics import Rubric
 from pages.score.model import is_local
 from pages.ui import engine, urls
@@ -76,18 +76,17 @@ def prompt_preview(
         st.caption("System")
         st.text(found.conversation.system)
         st.caption("For every image")
-        references = iter(found.references)
-        for piece in found.conversation.shared:
-            if piece.kind == "text":
-                st.text(piece.text.strip())
-            else:
-                _place(info, next(references, None))
+        _pieces(info, found.conversation.shared, iter(found.references))
         st.caption("For each image in turn")
-        for piece in found.conversation.own:
-            if piece.kind == "text":
-                st.text(piece.text.strip())
-            else:
-                _place(info, None)
+        _pieces(info, found.conversation.own, iter(()))
+
+
+def _pieces(info: DatasetInfo, pieces: Sequence[Piece], references: Iterator[Any]) -> None:
+    for piece in pieces:
+        if piece.kind == "text":
+            st.text(piece.text.strip())
+        else:
+            _place(info, next(references, None))
 
 
 def _place(info: DatasetInfo, row: Any | None) -> None:

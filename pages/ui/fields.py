@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -82,23 +82,19 @@ def field(parameter: Parameter, key: str) -> Any:
 
 def run_field(parameter: Parameter, key: str, runs: Sequence[Run], none: str) -> str:
     """A choice of one run; ``none`` says what choosing none means. Returns the run's id, or nothing."""
-    names = {"": none} | distinct_names(runs)
-    return st.selectbox(
-        label_of(parameter),
-        list(names),
-        format_func=lambda run: names.get(run) or str(run),
-        help=plain(parameter.help),
-        key=key,
-    )
+    return _one_named(parameter, key, {"": none} | distinct_names(runs))
 
 
 def dataset_field(parameter: Parameter, key: str, datasets: Sequence[DatasetInfo]) -> str:
     """A choice of another dataset; returns its id, or nothing."""
-    names = {"": "no other dataset"} | {one.id: one.name for one in datasets}
+    return _one_named(parameter, key, {"": "no other dataset"} | {one.id: one.name for one in datasets})
+
+
+def _one_named(parameter: Parameter, key: str, names: Mapping[str, str]) -> str:
     return st.selectbox(
         label_of(parameter),
         list(names),
-        format_func=lambda dataset_id: names.get(dataset_id) or str(dataset_id),
+        format_func=lambda one: names.get(one) or str(one),
         help=plain(parameter.help),
         key=key,
     )

@@ -87,10 +87,6 @@ class Step:
 # -- what is in view ------------------------------------------------------------------------------
 
 
-def _subset(tour: Tour) -> View:
-    return {"subset": SUBSET}
-
-
 def _size_misleads(tour: Tour) -> View:
     return {"subset": SUBSET, "defect": [MILD, SEVERE], "sort": "normal first", **_first(tour)}
 
@@ -125,14 +121,6 @@ def _compared(tour: Tour) -> View:
 def _contested(tour: Tour) -> View:
     against = {"against": tour.model.id} if tour.detector and tour.model else {}
     return {"subset": SUBSET, "sort": "rank difference", **_first(tour), **against}
-
-
-def _audited(tour: Tour) -> View:
-    return {"within": SUBSET}
-
-
-def _studied(tour: Tour) -> View:
-    return {"study": "area", "studied": _ids(tour)}
 
 
 def _ids(tour: Tour) -> list[str]:
@@ -211,7 +199,7 @@ STEPS: tuple[Step, ...] = (
         "A detector says whether a part is abnormal. Who has to act on it needs to know how bad it is. These images "
         "carry a severity level, L0 normal to L4 critical; the tour asks whether scores follow it.",
         "Data",
-        _subset,
+        lambda tour: {"subset": SUBSET},
     ),
     Step(
         "Severity is risk, not size",
@@ -267,7 +255,7 @@ STEPS: tuple[Step, ...] = (
         "Labels err too, and the one that scores contradict most stands first. Write a name, rate it blind with a "
         "number key and Enter, then see the label. The demo is labelled as drawn, so here it is the scores that err.",
         "Audit",
-        _audited,
+        lambda tour: {"within": SUBSET},
         runs=1,
     ),
     Step(
@@ -275,7 +263,7 @@ STEPS: tuple[Step, ...] = (
         "A study puts a question to the stored scores: do they follow how bad a defect is, or only how large? "
         "Press Run the study; the answer is a sentence made from its interval, with what it does not tell.",
         "Studies",
-        _studied,
+        lambda tour: {"study": "area", "studied": _ids(tour)},
         runs=1,
     ),
     Step(
