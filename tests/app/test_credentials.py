@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from mad_core.runs.in_process import do_here
 from mad_core.runs.supervisor import Supervisor
@@ -41,7 +42,8 @@ def opened(home: Home, page: str, secrets: dict[str, Any], monkeypatch: pytest.M
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     test.secrets = secrets
     test.query_params.update({"dataset": home.dataset, **query})
-    test.switch_page(f"pages/{page}/page.py").run()
+    test._page_hash = calc_hash(page)  # as `open_page` does
+    test.run()
     assert not test.exception, test.exception
     return test
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.first_start import ready_scorers
+from mad_core.runs.jobs import ImportJob
 from mad_core.runs.store import RunRequest
 from mad_core.scorers.contract import Scored
 from pages.ui.guide_steps import STEPS
@@ -134,5 +135,5 @@ def test_without_the_demo_it_can_be_made(home: Home, open_page: Open) -> None:
     assert here(test) == ("Data", "1")
     press(test, "guide_make")
     (job,) = home.store.queue.active()
-    assert job.payload == {"source": "demo", "then": ready_scorers()}
+    assert ImportJob.from_json(job.payload) == ImportJob("demo", then=tuple(ready_scorers()))
     assert "The demo dataset is being made" in written(test)
