@@ -25,6 +25,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright import sync_api
 
+from mad_core.runs.first_start import queue_demo
+from mad_core.runs.store import Store
+from mad_core.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
 STOP_SECONDS = 10
@@ -95,17 +99,26 @@ def _start(script: Path, env: Mapping[str, str], folder: Path, port: int, path: 
     command += [f"--{name}={value}" for name, value in options.items()]
     log = folder / "server.log"
     paths = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    home = env.get("MAD_HOME") or str(used_home(folder / "home"))
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": paths, "MAD_HOME": str(folder / "home"), **env},
+            env={**os.environ, "PYTHONPATH": paths, **env, "MAD_HOME": home},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     return Server(f"http://127.0.0.1:{port}{path}", log, process)
+
+
+def used_home(home: Path) -> Path:
+    """A ``MAD_HOME`` that was used before: no first start scores the demo there, beside the test."""
+    store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
+    store.queue.request_cancel(queue_demo(store))
+    store.close()
+    return home
 
 
 def free_port() -> int:
