@@ -13,6 +13,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.errors import CancelledError
+from mad_core.images import content_hash
 from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
@@ -117,9 +118,9 @@ def pictures(folder: Path, per_level: int = 4) -> Dataset:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-        row = {"image_id": image_id("a", name), "content_hash": name, "path": str(path), "template_path": name}
-        row |= {"split": split, "subset": "a", "level": float(level), "defect": None, "mask_path": None}
-        rows.append(row | {"width": 64, "height": 56})
+        row = {"image_id": image_id("a", name), "content_hash": content_hash(path), "path": str(path)}
+        row |= {"template_path": name, "split": split, "subset": "a", "level": float(level), "defect": None}
+        rows.append(row | {"mask_path": None, "width": 64, "height": 56})
     return Dataset.from_rows("squares", rows, Card(title="squares"), source=str(folder))
 
 

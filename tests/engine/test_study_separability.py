@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, SubsetCard
 from mad_core.errors import CancelledError, InputError
+from mad_core.images import content_hash
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 from mad_core.studies.finding import Finding, finding_from_json
@@ -196,7 +198,10 @@ def test_features_are_kept_and_a_stopped_study_goes_on(
 
 def test_copies_of_an_image_count_once(store: Store, tmp_path: Path) -> None:
     dataset = pictures(tmp_path / "images")
-    table = dataset.table.assign(content_hash=dataset.table["content_hash"].str.replace("/3.png", "/2.png"))
+    for path in map(Path, dataset.table["path"]):
+        shutil.copyfile(path.with_name("2.png") if path.name == "3.png" else path, tmp_path / "copy")
+        (tmp_path / "copy").replace(path)
+    table = dataset.table.assign(content_hash=[content_hash(Path(path)) for path in dataset.table["path"]])
     dataset_id = store.add_dataset(Imported(Dataset("copies", table, dataset.card, dataset.source)))
     one = run(work(store, dataset_id, features="filterbank"))
     assert one.sentence.startswith("On a sample of 9 of 12 test images: ") and one.facts["images"] == 9
