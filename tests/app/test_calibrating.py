@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.runs.results import run_table
 from mad_core.runs.store import RunRequest
 from tests.app.conftest import LEVELS, PER_LEVEL, Home
@@ -57,9 +58,8 @@ def test_a_level_keeps_half_of_its_images(home: Home, open_page: Open, asked: in
     assert f"**{7 * PER_LEVEL // 2} images** leave every metric" in written(test)
 
 
-def test_without_test_images_to_spare_it_says_so(home: Home, open_page: Open, monkeypatch) -> None:
+def test_without_test_images_to_spare_it_says_so(home: Home, open_page: Open) -> None:
     dataset = home.store.dataset(home.dataset)
     bare = dataset.table.assign(split=np.where(dataset.table["split"] == "test", "train", dataset.table["split"]))
-    monkeypatch.setattr(type(home.store), "dataset", lambda self, dataset_id: type(dataset)("parts", bare))
-    test = open_page("data")
+    test = open_page("data", dataset=home.store.add_dataset(Imported(Dataset("bare", bare, source=dataset.source))))
     assert "too few test images" in written(test)

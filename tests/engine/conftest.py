@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
+from mad_core.images import content_hash
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
@@ -36,6 +37,11 @@ def make_dataset(name: str = "parts", subsets: tuple[str, ...] = ("a", "b"), per
                 }
             )
     return Dataset.from_rows(name, rows, Card(title=name), source=f"/data/{name}")
+
+
+def digests(paths: Iterable[str]) -> list[str]:
+    """Digests of the files' bytes, as an import finds them."""
+    return [content_hash(Path(path)) for path in paths]
 
 
 @pytest.fixture

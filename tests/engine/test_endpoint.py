@@ -33,7 +33,7 @@ from mad_core.settings import Settings
 from . import tiny_models
 from .chat_model import ModelBehind
 from .chat_server import Answer, Behaviour, ChatServer, darkness, images_of, judge, serving, token_logprobs
-from .conftest import make_dataset
+from .conftest import digests, make_dataset
 
 KEY = "sk-test-0123456789abcdef"
 QUICK = {"retries": 0, "timeout": 5.0}
@@ -492,8 +492,7 @@ def parts(tmp_path: Path) -> Dataset:
         grey = 240 - int(row.level) * 60 - number
         Image.fromarray(np.full((32, 48, 3), grey, np.uint8)).save(path)
         paths.append(str(path))
-    table["path"] = paths
-    return Dataset("parts", table, source="/data/parts")
+    return Dataset("parts", table.assign(path=paths, content_hash=digests(paths)), source="/data/parts")
 
 
 def request(store: Store, dataset: Dataset, **parameters: Any) -> Any:

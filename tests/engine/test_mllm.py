@@ -30,7 +30,7 @@ from mad_core.scorers.multimodal.readout import expected_score
 from mad_core.scorers.multimodal.showing import Question
 
 from . import tiny_models
-from .conftest import make_dataset
+from .conftest import digests, make_dataset
 from .tiny_models import BRIGHT, DARK, picture
 
 RUBRIC = "title: As taught\ntext: '0: normal.'\n"
@@ -338,7 +338,8 @@ def pictured(tmp_path: Path) -> Dataset:
         path = tmp_path / f"{row.image_id}.png"
         Image.fromarray(picture(rng, row.level > 0)).save(path)
         paths.append(str(path))
-    table["path"] = paths
+    table = table.assign(path=paths, content_hash=digests(paths))
+    Path(paths[-1]).rename(f"{paths[-1]}.whole")
     Path(paths[-1]).write_bytes(b"not an image")
     return Dataset(dataset.name, table, dataset.card, dataset.source)
 
@@ -360,7 +361,7 @@ def test_failed_images_of_a_run_are_scored_again_on_demand(store: Store, picture
     kept = store.score(wanted.id, pictured.select(split="test").iloc[0]["image_id"])
     assert kept is not None and kept.distribution is not None and kept.reason == DARK
     assert kept.detail["written"] == 12
-    Image.fromarray(picture(np.random.default_rng(9), True)).save(broken["path"])
+    Path(f"{broken['path']}.whole").replace(broken["path"])
     store.resume_run(wanted.id, retry_failed=True)
     do(store, wanted.id)
     after = store.scores(wanted.id).set_index("image_id")

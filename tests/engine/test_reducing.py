@@ -202,10 +202,10 @@ def test_words_tell_what_follows_severity_from_what_follows_area() -> None:
 
 
 def test_words_stay_silent_where_intervals_overlap() -> None:
-    levels, areas, subsets, _, _ = made_up(n=30)
+    levels, areas, subsets, _, _ = made_up(n=40)
     rng = np.random.default_rng(5)
     founds = {
-        name: severity_and_area(levels, rng.normal(size=60), areas, subsets, draws=200) for name in ("max", "mean")
+        name: severity_and_area(levels, rng.normal(size=80), areas, subsets, draws=200) for name in ("max", "mean")
     }
     said = in_words(founds, TITLES, "the area of the mask")
     assert said[0].startswith("No clear difference in how they follow severity")

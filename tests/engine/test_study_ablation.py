@@ -14,6 +14,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
 from mad_core.errors import CancelledError, InputError
+from mad_core.images import content_hash
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.runs.in_process import do_here
 from mad_core.runs.store import Run, RunRequest, Store
@@ -153,9 +154,9 @@ def parts(folder: Path, subsets: tuple[str, ...] = ("a", "b"), per_level: int = 
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
-            row = {"image_id": image_id(subset, name), "content_hash": name, "path": str(path), "template_path": name}
-            row |= {"split": split, "subset": subset, "level": float(level), "defect": None, "mask_path": None}
-            rows.append(row | {"width": 64, "height": 48})
+            row = {"image_id": image_id(subset, name), "content_hash": content_hash(path), "path": str(path)}
+            row |= {"template_path": name, "split": split, "subset": subset, "level": float(level), "defect": None}
+            rows.append(row | {"mask_path": None, "width": 64, "height": 48})
     return Dataset.from_rows("parts", rows, Card(title="parts"), source=str(folder))
 
 

@@ -18,6 +18,8 @@ from mad_core.audit.suspicion import PARTS, UNKNOWN, SuspicionWeights, combined,
 from mad_core.errors import InputError
 from tests.benchmarks import audit as benchmark
 
+from .conftest import digests
+
 ATTRIBUTES = ["suspicion", *PARTS]
 
 
@@ -300,7 +302,7 @@ def test_hashes_are_read_once_and_unreadable_images_are_absent(tmp_path: Path) -
     Image.fromarray(picture(1)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no image")
     files = [str(tmp_path / name) for name in ("a.png", "a.png", "b.png")]
-    table = pd.DataFrame({"image_id": ["1", "2", "3"], "content_hash": ["aa", "aa", "bb"], "path": files})
+    table = pd.DataFrame({"image_id": ["1", "2", "3"], "content_hash": digests(files), "path": files})
     first = alike.read_hashes(table, tmp_path / "kept")
     assert set(first) == {"1", "2"} and first["1"] == first["2"]
     (tmp_path / "a.png").unlink()

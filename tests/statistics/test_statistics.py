@@ -11,7 +11,7 @@ from tests.statistics.decided import decided
 from tests.statistics.designs import Design, truths
 from tests.statistics.studies import EFFECTS, NULLS, Trial
 
-TRIALS = 120
+TRIALS = 300
 SLOW = {"robustness": 3, "correspondence": 4, "hybrid": 4, "area": 6, "decisions": 8, "ablation": 5}
 
 
@@ -31,13 +31,13 @@ SLOW = {"robustness": 3, "correspondence": 4, "hybrid": 4, "area": 6, "decisions
 )
 def test_intervals_cover(design: Design) -> None:
     for one in coverage(design, TRIALS):
-        assert wilson(one.holding, one.trials)[1] >= 0.95, one
+        assert wilson(one.holding, one.trials)[1] >= 0.93, one  # the goal: 93 to 98 %
 
 
 def test_averages_cover_and_are_no_wider_than_they_need() -> None:
     design = Design((20, 20, 20), 0.8)
     for one in macro_coverage((design,) * 4, TRIALS):
-        assert wilson(one.holding, one.trials)[1] >= 0.95, one
+        assert wilson(one.holding, one.trials)[1] >= 0.93, one  # the goal: 93 to 98 %
         alone = next(own.width for own in coverage(design, 20) if own.metric == one.metric)
         assert one.width / alone == pytest.approx(0.5, rel=0.2)
 

@@ -205,7 +205,7 @@ class Asking:
         return pd.concat(tables, ignore_index=True)
 
     def _rows(self, one: Run) -> list[tuple[str, Any]]:
-        files: Any = self.work.dataset.table[["image_id", "path", "width", "height"]]
+        files: Any = self.work.dataset.table[["image_id", "path", "content_hash", "width", "height"]]
         table: Any = self.sample.tables[one.id]
         merged = table[["image_id", "subset", "level", "score"]].merge(files, on="image_id", how="left")
         return [(str(subset), rows) for subset, rows in merged.groupby("subset", sort=False)]
