@@ -176,6 +176,23 @@ def _proxy(command: list[str], port: int, log: Path) -> Iterator[None]:
         process.wait(20)
 
 
+def handshake(url: str, origin: str) -> tuple[int, float]:
+    """Ask for the socket as a browser does: the status and the seconds until it came."""
+    parts = urlsplit(url)
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    asked = (
+        f"GET {parts.path}/_stcore/stream HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: streamlit\r\n"
+        f"Origin: {origin}\r\n\r\n"
+    )
+    with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=20) as connection:
+        began = time.monotonic()
+        connection.sendall(asked.encode())
+        answer = connection.recv(64)
+        return int(answer.split()[1]), time.monotonic() - began
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -184,7 +201,7 @@ def _listens(port: int) -> bool:
 @contextlib.contextmanager
 def proxying(port: int, upstream_port: int, path: str) -> Iterator[str]:
     """Pass on what is asked for below ``path``, path and host name kept, sockets included; answer 404 to the rest."""
-    from aiohttp import ClientSession, WSMsgType, web
+    from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if not request.path.startswith(f"{path}/") and request.path != path:
@@ -196,7 +213,11 @@ def proxying(port: int, upstream_port: int, path: str) -> Iterator[str]:
         session = request.app["session"]
         if request.headers.get("Upgrade", "").lower() == "websocket":
             asked = [p.strip() for p in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if p.strip()]
-            async with session.ws_connect(address, headers=headers, protocols=asked, max_msg_size=0) as upstream:
+            try:
+                opened = await session.ws_connect(address, headers=headers, protocols=asked, max_msg_size=0)
+            except WSServerHandshakeError as refused:
+                return web.Response(status=refused.status)
+            async with opened as upstream:
                 chosen = [upstream.protocol] if upstream.protocol else []
                 socket = web.WebSocketResponse(protocols=chosen, max_msg_size=0)
                 await socket.prepare(request)

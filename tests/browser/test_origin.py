@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import os
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT, Server, Watch
+from tests.browser.serving_others import handshake
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 AUDIT = """
@@ -36,22 +34,6 @@ def watched(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFacto
     paths = os.pathsep.join([str(folder), str(ROOT)])
     log = folder / "sockets.log"
     return serve(ROOT / "app.py", {"PYTHONPATH": paths, "SOCKET_LOG": str(log)}), log
-
-
-def handshake(url: str, origin: str) -> tuple[int, float]:
-    """Ask for the socket as a browser does: the status and the seconds until it came."""
-    parts = urlsplit(url)
-    key = base64.b64encode(b"0123456789abcdef").decode()
-    asked = (
-        f"GET /_stcore/stream HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: streamlit\r\n"
-        f"Origin: {origin}\r\n\r\n"
-    )
-    with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=20) as connection:
-        began = time.monotonic()
-        connection.sendall(asked.encode())
-        answer = connection.recv(64)
-        return int(answer.split()[1]), time.monotonic() - began
 
 
 def test_a_foreign_handshake_is_refused_within_50_ms_and_nobody_is_asked(watched: tuple[Server, Path]) -> None:

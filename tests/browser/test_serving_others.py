@@ -16,7 +16,7 @@ from mad_core.runs.store import Store
 from mad_core.settings import Settings
 from tests.app.conftest import _draw
 from tests.browser.conftest import ROOT, Server, Watch, free_port
-from tests.browser.serving_others import CLIENT, CLIENT_SECRET, Provider, caddy, nginx, providing, proxying
+from tests.browser.serving_others import CLIENT, CLIENT_SECRET, Provider, caddy, handshake, nginx, providing, proxying
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 expect.set_options(timeout=60_000)
@@ -154,6 +154,14 @@ def test_below_a_path_and_under_a_login(
         assert secret not in said and secret not in page.content()
         assert [p for p in kept if secret.encode() in p.read_bytes()] == []
     store.close()
+
+
+def test_sockets_behind_the_proxy_are_for_the_pages_of_its_address(server: tuple[Server, str]) -> None:
+    app, address = server
+    own = address.removesuffix(PATH)
+    assert handshake(address, own)[0] == 101
+    foreign = ("https://evil.example", own.replace("127.0.0.1", "localhost"), app.url.removesuffix(PATH), "null")
+    assert {handshake(address, origin)[0] for origin in foreign} == {403}
 
 
 def test_uploads_have_a_limit_that_the_page_tells(
