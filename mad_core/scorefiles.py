@@ -21,6 +21,9 @@ import pandas as pd
 
 from mad_core.errors import InputError, WorkError
 
+_GROUPS = ("group", "patient", "subject", "case", "person", "part", "serial", "specimen", "wafer", "panel", "board")
+_GROUPS += ("lot", "batch", "camera", "device", "site", "line")
+
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "path": ("path", "imagepathraw", "imagepath", "image", "file", "filename", "relativepath", "filepath"),
     "level": ("severity", "level", "severitylevel", "area", "label"),
@@ -31,6 +34,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "split": ("split",),
     "defect": ("defect", "defecttype"),
     "mask": ("mask", "maskpath", "groundtruth"),
+    "group": tuple(f"{word}{end}" for word in _GROUPS for end in ("", "id", "no", "nr", "number", "name")),
 }
 """Names of columns in lower case without blanks, underscores and hyphens; the first match counts."""
 

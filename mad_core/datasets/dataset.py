@@ -30,11 +30,14 @@ COLUMNS: Mapping[str, str] = {
     "subset": "str",
     "level": "float64",  # 0 = normal, higher = more severe; half levels exist
     "defect": "object",  # str or None
+    "group": "object",  # what belongs together: patient, part, lot, camera; str or None
     "mask_path": "object",  # absolute path or None
     "width": "int64",  # pixels as shown, after EXIF rotation; 0 where the header was not read
     "height": "int64",
 }
 """Columns of :attr:`Dataset.table`, in order, with their dtypes."""
+OPTIONAL = ("group",)
+"""Columns that a table may lack: nothing is known there."""
 
 PROBLEM_KINDS = (
     "missing-file",
@@ -205,6 +208,9 @@ class Dataset:
     source: str = ""
 
     def __post_init__(self) -> None:
+        absent = [c for c in OPTIONAL if c not in self.table.columns]
+        if absent:
+            object.__setattr__(self, "table", self.table.assign(**dict.fromkeys(absent)))
         missing = [c for c in COLUMNS if c not in self.table.columns]
         if missing:
             raise InputError(f"The table of dataset '{self.name}' lacks the columns {', '.join(missing)}.")
@@ -219,8 +225,9 @@ class Dataset:
     @classmethod
     def from_rows(cls, name: str, rows: Iterable[Mapping[str, Any]], card: Card, source: str) -> Dataset:
         """Build the table from dictionaries with the keys of ``COLUMNS``."""
-        table = pd.DataFrame(list(rows), columns=list(COLUMNS))
-        return cls(name, table.astype(dict(COLUMNS)).reset_index(drop=True), card, source)
+        table = pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(dict(COLUMNS))
+        table = table.assign(**{c: table[c].where(table[c].notna(), None) for c in OPTIONAL})
+        return cls(name, table.reset_index(drop=True), card, source)
 
     @property
     def subsets(self) -> list[str]:

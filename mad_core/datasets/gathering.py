@@ -17,7 +17,8 @@ class Found:
     """An image that a folder or a table names; not opened yet.
 
     ``relative`` is its path relative to the subset's folder: the source of its id. ``split`` is None
-    where nothing says it. ``group`` is the :class:`PromisedLevel` level it helps to fill.
+    where nothing says it. ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
+    others that belong together (patient, part, lot, camera); empty where nothing says it.
     """
 
     subset: str
@@ -28,6 +29,7 @@ class Found:
     level: float
     defect: str | None = None
     mask: str | None = None
+    promise: str = ""
     group: str = ""
 
 
@@ -35,7 +37,7 @@ class Found:
 class PromisedLevel:
     """A level that a folder or a table promises; without one usable image it is a problem."""
 
-    group: str
+    promise: str
     subset: str
     level: float
     path: str

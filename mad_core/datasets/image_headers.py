@@ -156,9 +156,9 @@ def _same_content(images: Iterable[Found], files: Mapping[str, Read]) -> Iterato
 
 
 def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterator[Problem]:
-    filled = {(f.group, f.subset) for f in images}
+    filled = {(f.promise, f.subset) for f in images}
     for e in expected:
-        if (e.group, e.subset) not in filled:
+        if (e.promise, e.subset) not in filled:
             sentence = f"Level {level_key(e.level)} of subset '{e.subset[:80]}' has no usable image here."
             yield Problem("empty-level", e.path, sentence)
 
@@ -175,6 +175,7 @@ def _row(image: Found, files: Mapping[str, Read]) -> dict[str, Any]:
         "subset": image.subset,
         "level": image.level,
         "defect": image.defect,
+        "group": image.group or None,
         "mask_path": mask,
         "width": read.width,
         "height": read.height,

@@ -19,8 +19,8 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``image_id``, ``path`` (as templates name it), ``subset``, ``level``, ``defect``,
-        ``score`` (float64, NaN where absent), ``status`` (``"waiting"`` where none came yet),
-        ``reason``, ``seconds``.
+        ``group`` (patient, part, lot; None where nothing says it), ``score`` (float64, NaN where absent),
+        ``status`` (``"waiting"`` where none came yet), ``reason``, ``seconds``.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     dataset = store.dataset(run.dataset_id)
     asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed, run.sampling)
     asked = asked.drop(columns="path").rename(columns={"template_path": "path"})
-    table = asked[["image_id", "path", "subset", "level", "defect"]]
+    table = asked[["image_id", "path", "subset", "level", "defect", "group"]]
     found = store.scores(run_id).drop(columns=["subset", "created"])
     joined = table.merge(found, on="image_id", how="left", sort=False)
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mad_core.datasets.importing import import_dataset
 from mad_core.datasets.readers.tables import _inside
 from mad_core.errors import InputError
+from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
 from .pictures import counts, draw, kinds, tree
@@ -236,3 +237,16 @@ def test_a_broken_table_is_a_sentence(tmp_path: Path, settings: Settings, name: 
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=name):
         import_dataset(tmp_path / name, settings)
+
+
+@pytest.mark.parametrize("column", ["patient", "Lot No", "group", "camera_id"])
+def test_a_group_is_kept_with_the_image(parts: Path, store: Store, column: str) -> None:
+    pd.DataFrame(ROWS).assign(**{column: ["p1", "p1", None]}).to_csv(parts / "labels.csv", index=False)
+    imported = import_dataset(parts / "labels.csv", store.settings)
+    groups = dict(zip(imported.dataset.table["template_path"], imported.dataset.table["group"], strict=True))
+    assert groups == {"images/a 1.png": "p1", "images/b.png": "p1", "images/c.png": None}
+    dataset_id = store.add_dataset(imported)
+    assert sorted(store.dataset(dataset_id).table["group"].dropna()) == ["p1", "p1"]
+    pd.DataFrame(ROWS).to_csv(parts / "labels.csv", index=False)
+    assert store.add_dataset(import_dataset(parts / "labels.csv", store.settings)) == dataset_id
+    assert store.dataset(dataset_id).table["group"].isna().all()

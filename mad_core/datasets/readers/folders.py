@@ -129,7 +129,7 @@ def _by_names(place: SubsetFolder) -> Gathered:
         expected = [c.expected(name) for c in place.classes if c.level >= 0]
         found = [replace(i, subset=name) for i in images if i.level >= 0]
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
-    unknown = Counter(i.group for i in place.images if math.isnan(i.level))
+    unknown = Counter(i.promise for i in place.images if math.isnan(i.level))
     problems = [Problem("unknown-level", folder, _no_level(place, folder, n)) for folder, n in unknown.items()]
     return together([*parts, Gathered(problems=(*problems, *place.leftovers()))])
 

@@ -42,6 +42,7 @@ class TableLine:
     subset: str = ""
     defect: str = ""
     mask: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         level = levels[row.level or row.defect]
         if level is None and table.policy:
             level = table.policy.level(row.defect or row.level, subset)
-        path, group = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
+        path, promise = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
         if level is not None:
-            expected[group] = PromisedLevel(group, subset, level, str(table.path))
+            expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
             problems.append(replace(path, message=f"{where}: {path.message}"))
         elif level is None:
@@ -145,7 +146,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
                 problems.append(replace(mask, message=f"{where}: {mask.message}"))
                 mask = None
             split = split_of(SPLITS.get(row.split.lower(), image.split), level)
-            found.append(replace(image, subset=subset, level=level, split=split, mask=mask, group=group))
+            found.append(replace(image, subset=subset, level=level, split=split, mask=mask, promise=promise))
     return Gathered(tuple(found), tuple(expected.values()), tuple(problems))
 
 
@@ -310,7 +311,7 @@ def _found(row: TableLine, path: str, table: Table) -> Found:
         relative = path[len(str(table.folder)) + 1 :]
         seen = Found(table.subset, relative, path, row.path, None, math.nan)
     split = seen.split if seen.split in ("train", "calibration") else table.split
-    return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect)
+    return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect, group=row.group)
 
 
 def _mask(row: TableLine, image: Found, table: Table, masks: Masks, walker: Walker) -> str | Problem | None:

@@ -89,7 +89,7 @@ class RawVisa(SubsetFolder):
         if defect_key(label) == "normal":
             split = self._splits.rows.get(_key(relative), ("", ""))[1].lower() or None
             written = f"train/good/{name}" if split == "train" else f"good_level_0/{name}"
-            return Found(self.name, relative, path, written, split, 0.0, group=str(Path(path).parent))
+            return Found(self.name, relative, path, written, split, 0.0, promise=str(Path(path).parent))
         level = self._level(label) if label else math.nan
         folder = self._test_folder(label, level)
         return Found(

@@ -64,6 +64,7 @@ images = Table(
     Column("subset", String(200), nullable=False),
     Column("level", Float, nullable=False),
     Column("defect", Text),
+    Column("group", String(200)),  # what belongs together: patient, part, lot
     Column("mask_path", Text),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),

@@ -21,6 +21,8 @@ from mad_core.runs.store.records import DatasetInfo
 
 INSERT_ROWS = 5_000
 LONGEST_NAME = 190
+MOVING = ("path", "mask_path", "group")
+"""Columns that say nothing of an image's content: they are renewed in the dataset that is there."""
 AT_ONCE = 400
 """Values in one question to the database; SQLite takes some thousand."""
 
@@ -56,13 +58,13 @@ class DatasetStore:
         return dataset_id
 
     def _update_files(self, connection: Connection, dataset_id: str, dataset: Dataset) -> None:
-        """Files may have moved (another extraction folder) and masks come or gone while the images stayed."""
-        files = sa.select(images.c.image_id, images.c.path, images.c.mask_path)
+        """Files may have moved (another extraction folder), masks and groups come or gone while the images stayed."""
+        files = sa.select(images.c.image_id, *(images.c[name] for name in MOVING))
         stored = {row.image_id: row for row in connection.execute(files.where(images.c.dataset_id == dataset_id))}
         changed = [
-            {"b_id": row["image_id"], "path": row["path"], "mask_path": row["mask_path"]}
+            {"b_id": row["image_id"], **{name: row[name] for name in MOVING}}
             for row in _plain(dataset.table)
-            if (row["path"], row["mask_path"]) != tuple(stored[row["image_id"]])[1:]
+            if tuple(row[name] for name in MOVING) != tuple(stored[row["image_id"]])[1:]
         ]
         if changed:
             statement = images.update().where(
@@ -235,7 +237,7 @@ def _free_name(connection: Connection, name: str) -> str:
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries of plain Python values, missing text as None."""
     columns = {name: table[name].tolist() for name in COLUMNS}
-    for name in ("defect", "mask_path"):
+    for name in ("defect", "mask_path", "group"):
         columns[name] = [v if isinstance(v, str) else None for v in columns[name]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
