@@ -15,9 +15,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mad_core.datasets.naming import SPLIT_NAMES, level_key
+from mad_core.datasets.plan import Plan
 from mad_core.errors import InputError, NotFoundError
 
-SPLITS = ("train", "calibration", "test")
+SPLITS = SPLIT_NAMES
 DOMAINS = ("industrial", "medical", "novelty", "other")
 Domain = Literal["industrial", "medical", "novelty", "other"]
 
@@ -95,7 +97,8 @@ class Card:
     """Facts of a dataset that its images do not carry.
 
     With ``audit_open`` reviewers of its labels see label, scores and maps before they rate an image; by default
-    these are hidden until then. ``policy`` is the path of the severity policy that was given on import.
+    these are hidden until then. ``policy`` is the path of the severity policy that was given on import, ``plan`` the
+    YAML text of the plan that repeats it.
     """
 
     title: str = ""
@@ -106,6 +109,7 @@ class Card:
     subsets: Mapping[str, SubsetCard] = field(default_factory=dict)
     audit_open: bool = False
     policy: str = ""
+    plan: str = ""
 
     def subset(self, name: str) -> SubsetCard:
         """The card of one subset; an empty one where nothing is known."""
@@ -125,7 +129,7 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         seldom = {"audit_open": True} if self.audit_open else {}
-        seldom |= {"policy": self.policy} if self.policy else {}
+        seldom |= {name: text for name in ("policy", "plan") if (text := getattr(self, name))}
         return seldom | {
             "title": self.title,
             "description": self.description,
@@ -160,13 +164,12 @@ class Card:
             )
             for name, card in data.get("subsets", {}).items()
         }
-        facts = {k: str(data.get(k, "")) for k in ("title", "description", "source", "licence", "version", "policy")}
-        return cls(**facts, subsets=subsets, audit_open=data.get("audit_open") is True)
-
-
-def level_key(level: float) -> str:
-    """A level written as short as it goes: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``."""
-    return format(float(level), "g")
+        names = ("title", "description", "source", "licence", "version", "policy", "plan")
+        return cls(
+            **{name: str(data.get(name, "")) for name in names},
+            subsets=subsets,
+            audit_open=data.get("audit_open") is True,
+        )
 
 
 def rounded_level(level: float) -> int:
@@ -331,7 +334,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an importer yields: the dataset, and every problem it met; never a half-silent success."""
+    """What an importer yields: the dataset, every problem it met, and the plan: what became what."""
 
     dataset: Dataset
     problems: tuple[Problem, ...] = ()
+    plan: Plan = field(default_factory=Plan)

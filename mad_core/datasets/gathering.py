@@ -18,7 +18,8 @@ class Found:
 
     ``relative`` is its path relative to the subset's folder: the source of its id. ``split`` is None
     where nothing says it. ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
-    others that belong together (patient, part, lot, camera); empty where nothing says it.
+    others that belong together (patient, part, lot, camera); empty where nothing says it. ``origin`` is the folder or
+    table that named it, relative to the source, and ``word`` what there stands for its level; empty for a number.
     """
 
     subset: str
@@ -31,6 +32,8 @@ class Found:
     mask: str | None = None
     promise: str = ""
     group: str = ""
+    origin: str = ""
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

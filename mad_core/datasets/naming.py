@@ -12,6 +12,7 @@ TEMPLATES = ("template", "templates")
 BESIDE = frozenset({*MASKS, *TEMPLATES})
 """Folders beside the images: nothing in them is an image of the dataset."""
 
+SPLIT_NAMES = ("train", "calibration", "test")
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -43,6 +44,11 @@ class Meaning:
     level: float
     defect: str | None = None
     split: str | None = None
+
+
+def level_key(level: float) -> str:
+    """A level written as short as it goes: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``."""
+    return format(float(level), "g")
 
 
 def meaning(name: str) -> Meaning | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from mad_core.errors import InputError
 
 FILE_NAMES = ("severity.yaml", "severity.yml", "policy.yaml", "policy.yml")
 MAX_BYTES = 200_000
+LEFT_OUT = "left out"
+"""What stands in the place of a level where images of a defect type are not to be used."""
 
 HOW_TO = (
     "write a severity policy, a YAML file with a line 'defect type: level' for each "
@@ -26,7 +28,7 @@ HOW_TO = (
 class Policy:
     """Levels by defect type: for every subset (``anywhere``) and for single subsets (``by_subset``).
 
-    Keys are normalised by :func:`defect_key` and :func:`naming.plain`.
+    Keys are normalised by :func:`defect_key` and :func:`naming.plain`. A level is NaN where the images are left out.
     """
 
     source: str
@@ -53,26 +55,37 @@ def defect_key(defect: str) -> str:
 
 
 def read_policy(path: Path) -> Policy:
-    """Read a severity policy.
+    """Read a severity policy; its defect types are words as they stand there (``no`` is the word "no").
 
     Raises
     ------
     InputError
         If it is missing, no YAML, or a level is not a number from 0 up.
     """
-    data = read_yaml(path)
+    data = read_yaml(path, plain_yaml.parse_words)
     if not data:
         raise InputError(f"The severity policy {path} names no defect type; write lines 'defect type: level'.")
+    return policy_of(data, str(path))
+
+
+def policy_of(data: Mapping[str, Any], source: str) -> Policy:
+    """A policy from words and texts: defect type to level, or subset to such lines.
+
+    Raises
+    ------
+    InputError
+        If a level is neither a number from 0 up nor ``left out``, or a word has two levels.
+    """
     anywhere, by_subset = {}, {}
     for key, value in data.items():
         if isinstance(value, Mapping):
-            by_subset[plain(str(key))] = {defect_key(d): _level(v, d, path) for d, v in value.items()}
+            by_subset[plain(str(key))] = _levels(value, source)
         else:
-            anywhere[defect_key(str(key))] = _level(value, key, path)
-    return Policy(str(path), anywhere, by_subset)
+            anywhere[key] = value
+    return Policy(source, _levels(anywhere, source), by_subset)
 
 
-def read_yaml(path: Path) -> dict[Any, Any]:
+def read_yaml(path: Path, parse: Callable[[str], Any] = plain_yaml.parse) -> dict[Any, Any]:
     """A small YAML file that holds a mapping; empty where the file is.
 
     Raises
@@ -83,19 +96,52 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has more than {MAX_BYTES // 1000} kB, too much for a card or a policy.")
-        data = plain_yaml.parse(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except plain_yaml.ERRORS as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}{plain_yaml.why(error)}") from None
-    if data is None:
+    return mapping_of(text, str(path), parse)
+
+
+def mapping_of(text: str, source: str, parse: Callable[[str], Any]) -> dict[Any, Any]:
+    """The mapping that a YAML text holds; empty where the text is.
+
+    Raises
+    ------
+    InputError
+        If it holds something else, or is no YAML.
+    """
+    try:
+        data = parse(text)
+    except plain_yaml.ERRORS as error:
+        raise InputError(f"{source}{plain_yaml.why(error)}") from None
+    if data is None or data == "":
         return {}
     if not isinstance(data, dict):
-        raise InputError(f"{path} must hold lines 'name: value', not a {type(data).__name__}.")
+        raise InputError(f"{source} must hold lines 'name: value', not a {type(data).__name__}.")
     return data
 
 
-def _level(value: object, defect: object, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InputError(f"{path}: the level of '{str(defect)[:80]}' is not a number from 0 up.")
-    return float(value)
+def level_written(text: object) -> float | None:
+    """The level that a text writes: ``2``, ``0.5``, ``0,5``; None where it is no number from 0 up."""
+    words = str(text).strip()
+    try:
+        level = float(words.replace(",", ".") if re.fullmatch(r"\d+,\d+", words) else words)
+    except ValueError:
+        return None
+    return level if math.isfinite(level) and level >= 0 else None
+
+
+def _levels(data: Mapping[Any, Any], source: str) -> dict[str, float]:
+    """Levels by :func:`defect_key`, NaN where a word is left out."""
+    levels: dict[str, float] = {}
+    for word, value in data.items():
+        level = math.nan if str(value).strip().lower() == LEFT_OUT else level_written(value)
+        if level is None:
+            raise InputError(f"{source}: the level of '{str(word)[:80]}' is not a number from 0 up.")
+        key = defect_key(str(word))
+        if key in levels and repr(levels[key]) != repr(level):
+            raise InputError(f"{source} gives '{str(word)[:80]}' two levels; write it once.")
+        levels[key] = level
+    return levels
