@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
-from mad_core.datasets.plan import Plan
+from mad_core.datasets.plan import ImportPlan
 from mad_core.errors import InputError, NotFoundError
 
 SPLITS = SPLIT_NAMES
@@ -338,4 +338,4 @@ class Imported:
 
     dataset: Dataset
     problems: tuple[Problem, ...] = ()
-    plan: Plan = field(default_factory=Plan)
+    plan: ImportPlan = field(default_factory=ImportPlan)

@@ -101,7 +101,7 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImportPlan:
     """Decisions on an import, and what came of it.
 
     Parameters
@@ -148,22 +148,22 @@ class Plan:
         }
         return Policy(f"{own.source} with {below.source}", {**below.anywhere, **own.anywhere}, by_subset)
 
-    def accepted(self) -> Plan:
+    def accepted(self) -> ImportPlan:
         """A copy that takes the levels which were proposed."""
         proposed = {row.name: row.proposed for row in self.asked if row.proposed is not None}
         return replace(self, levels={**self.levels, **proposed})
 
-    def with_folder(self, relative: str, **changes: Any) -> Plan:
+    def with_folder(self, relative: str, **changes: Any) -> ImportPlan:
         """A copy in which a folder is something else: ``role``, ``split``, ``subset``, ``level``."""
         old = self.folders.get(relative, FolderPlan())
         return replace(self, folders={**self.folders, relative: replace(old, **changes)})
 
-    def with_table(self, relative: str, **changes: Any) -> Plan:
+    def with_table(self, relative: str, **changes: Any) -> ImportPlan:
         """A copy in which a table is something else: ``role``, ``split``, ``subset``, ``columns``."""
         old = self.tables.get(relative, TablePlan())
         return replace(self, tables={**self.tables, relative: replace(old, **changes)})
 
-    def with_level(self, word: str, level: float | None) -> Plan:
+    def with_level(self, word: str, level: float | None) -> ImportPlan:
         """A copy in which a word stands for a level, or for none: its images are left out."""
         return replace(self, levels={**self.levels, word: LEFT_OUT if level is None else level})
 
@@ -196,7 +196,7 @@ class Plan:
         return "".join(c if c.isprintable() else "?" for c in text)[:120]
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> ImportPlan:
     """Read a plan's YAML file.
 
     Raises
@@ -215,7 +215,7 @@ def read_plan(path: Path) -> Plan:
     return parse_plan(text, str(path))
 
 
-def parse_plan(text: str, source: str = "The plan") -> Plan:
+def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
     """A plan from the text of its YAML file; names and words are the texts that stand there.
 
     Raises
@@ -229,7 +229,7 @@ def parse_plan(text: str, source: str = "The plan") -> Plan:
         raise InputError(f"{source} is not a plan: it holds folders, tables and levels, each with lines 'name: value'.")
     parts = {part: data.get(part) or {} for part in ("folders", "tables", "levels")}
     policy_of(parts["levels"], source)
-    return Plan(
+    return ImportPlan(
         {name.strip("/") or ROOT: _folder(entry, name, source) for name, entry in parts["folders"].items()},
         {name: _table(entry, name, source) for name, entry in parts["tables"].items()},
         parts["levels"],

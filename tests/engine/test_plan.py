@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mad_core.datasets.plan import FolderPlan, Plan, PlanRow, TablePlan, parse_plan
+from mad_core.datasets.plan import FolderPlan, ImportPlan, PlanRow, TablePlan, parse_plan
 from mad_core.datasets.policies import policy_of
 from mad_core.errors import InputError
 
@@ -24,15 +24,15 @@ TABLES = st.builds(TablePlan, columns=st.dictionaries(st.sampled_from(["path", "
 @given(st.dictionaries(NAMES, FOLDERS), st.dictionaries(NAMES, TABLES), NAMES)
 def test_a_plan_is_read_back_as_it_was_written(folders, tables, word: str) -> None:
     rows = tuple(PlanRow("folder", name, "images", images=3, example=word) for name in folders)
-    plan = Plan(folders, tables, {word: "2"}, rows)
-    assert parse_plan(plan.to_yaml()) == Plan(folders, tables, {word: "2"})
+    plan = ImportPlan(folders, tables, {word: "2"}, rows)
+    assert parse_plan(plan.to_yaml()) == ImportPlan(folders, tables, {word: "2"})
 
 
 @pytest.mark.parametrize(
     "word", ["no", "yes", "on", "off", "~", "null", "1e2", "010", "0x10", "1:30", ".5", "=", "a" * 1500]
 )
 def test_words_that_yaml_takes_for_values_stay_words(word: str) -> None:
-    plan = parse_plan(Plan({word: FolderPlan("masks")}).with_level(word, 1).to_yaml())
+    plan = parse_plan(ImportPlan({word: FolderPlan("masks")}).with_level(word, 1).to_yaml())
     assert plan.folder(word) == FolderPlan("masks")
     policy = plan.policy(None)
     assert policy is not None
@@ -40,7 +40,7 @@ def test_words_that_yaml_takes_for_values_stay_words(word: str) -> None:
 
 
 def test_levels_of_a_plan_stand_before_those_of_a_policy() -> None:
-    plan = Plan(levels={"mild": "1", "odd": "left out", "line3": {"mild": "2"}})
+    plan = ImportPlan(levels={"mild": "1", "odd": "left out", "line3": {"mild": "2"}})
     policy = plan.policy(policy_of({"mild": 5, "severe": "7,5", "line3": {"severe": 8}}, "p"))
     assert policy is not None
     assert [policy.level("Mild"), policy.level("mild", "line 3"), policy.level("severe")] == [1, 2, 7.5]
@@ -52,7 +52,7 @@ def test_levels_of_a_plan_stand_before_those_of_a_policy() -> None:
 
 def test_what_is_proposed_counts_only_once_it_is_accepted() -> None:
     rows = (PlanRow("level", "mild", "asked", proposed=1.0), PlanRow("level", "odd", "asked"))
-    plan = Plan(rows=rows)
+    plan = ImportPlan(rows=rows)
     assert plan.empty
     assert plan.accepted().levels == {"mild": 1.0}
     assert "level" not in plan.rows[0].to_json()
@@ -86,4 +86,4 @@ def test_what_is_no_plan_is_a_sentence(text: str, sentence: str) -> None:
 
 def test_a_role_alone_is_enough() -> None:
     plan = parse_plan("folders:\n  mask/: masks\ntables:\n  old.csv: left out\n")
-    assert plan == Plan({"mask": FolderPlan("masks")}, {"old.csv": TablePlan("left out")})
+    assert plan == ImportPlan({"mask": FolderPlan("masks")}, {"old.csv": TablePlan("left out")})
