@@ -1,7 +1,5 @@
 """Where the files that ship lie: the app, rubrics, weights, pictures; in a checkout and in an installed package."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent

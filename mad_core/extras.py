@@ -1,7 +1,5 @@
 """Parts of the package that need not be installed, and the sentence that says which one is missing."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 from collections.abc import Iterator

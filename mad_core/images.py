@@ -6,8 +6,6 @@ back as 8-bit RGB: 16-bit integers are divided by 257 (unless none is above 255)
 of the range 0-1 are multiplied by 255, transparency lies on black.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import hashlib

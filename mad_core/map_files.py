@@ -5,8 +5,6 @@ it is sparse, so slots without a map cost nothing. A map is divided by its large
 it is stored (raw scores overflow float16); that scale stands in the image's row of the store.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

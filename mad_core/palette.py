@@ -6,8 +6,6 @@ all pairs differ by ΔE2000 ≥ 10 in plain, deutan, protan and tritan vision (M
 test computes it. Plain numpy, so that everything may import it.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Paths that come from elsewhere: how long and deep they may be, and how a tree goes, however deep it became."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

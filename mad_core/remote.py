@@ -5,8 +5,6 @@ used least recently go when there are more than ``MAD_REMOTE_GB`` of them. Crede
 library looks for them (environment, configuration files); an address never carries any.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -3,8 +3,6 @@
 Files made elsewhere spell their columns in many ways; :func:`resolve_columns` knows them.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

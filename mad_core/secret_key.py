@@ -1,7 +1,5 @@
 """The secret of a store: names that nobody can guess, and seals that nobody else can make. No backup holds it."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import hmac

@@ -5,8 +5,6 @@ source itself: the imports of a module, wherever in the file they stand, and of 
 in the module's own package or in this software.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.util

@@ -4,8 +4,6 @@
 >>> check_scorer("filterbank", size=64)
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -3,8 +3,6 @@
 Exit status: 0 nothing to say (or no Node, which it says); 1 something is wrong, a line each.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -4,8 +4,6 @@
 for every Python and system that is supported. It names no registry. Needs the network, and uv.
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

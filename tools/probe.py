@@ -6,8 +6,6 @@ risk in use gives them. Products, faults and rubrics are those that the multimod
 strength of the penalty is chosen by leaving products out.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -5,8 +5,6 @@ looks at each page in headless Chromium. ``--all`` takes every page in light and
 pixels wide, into a folder, for looking at them.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -3,8 +3,6 @@
 Exit status: 0 nothing is known, or nobody could be asked (it says so); 1 something is known.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -4,8 +4,6 @@ Levels of different subsets mean different things, so alpha and kappa are made f
 stands for all; bias and drift are differences on the same image and are taken over all images at once.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Every text is escaped, pictures stand in the file as data, nothing is asked from
 browser as well), and it is laid out for paper too.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -15,8 +15,6 @@ its reviewers call not gradable keeps its label and says so, since a benchmark l
 Under every rule a decision of an adjudicator stands above votes.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,8 +4,6 @@ A correction's part is the metric on all audited labels less the metric with thi
 not add up to the whole difference, since corrections act together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Undo is an event, and undoing an undo redoes. Events know their image by content
 so that the records of databases that grew apart can be joined.
 """
 
-from __future__ import annotations
-
 import math
 import time
 import uuid

@@ -4,8 +4,6 @@ Events keep their ids, and know their images by content and path, so a record th
 back into its own) neither loses nor doubles anything (:meth:`mad_core.audit.labels.AuditStore.merge`).
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

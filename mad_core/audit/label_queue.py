@@ -1,7 +1,5 @@
 """Suspicion of the labels of a stored dataset, from the scores, ratings and pictures that are there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

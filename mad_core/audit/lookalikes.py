@@ -6,8 +6,6 @@ Implementation and Benchmarking of Perceptual Image Hash Functions), here 255 of
 same product under the same camera are still told apart.
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence

@@ -6,8 +6,6 @@ one keeps the likelihood concave and the order the same). A normal prior on the 
 win, and groups of images that were never compared with each other, finite: each such group has the mean 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

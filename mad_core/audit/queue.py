@@ -3,8 +3,6 @@
 Pure functions over tables.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping

@@ -3,8 +3,6 @@
 Pure functions over tables: the page, the command line and the benchmark use the same ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any

@@ -7,8 +7,6 @@ are written, rows are read as JSON, and images are served only while their bytes
 What another store wrote is taken as a stranger's (:mod:`mad_core.backup.strangers`), unless the caller vouches for it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import errno

@@ -4,8 +4,6 @@ Its work would be done by this machine's worker, its consents would send images 
 of this machine or any address.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ Tables are taken as the database has them, not as this version declares them, so
 in as they are.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

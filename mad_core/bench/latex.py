@@ -1,7 +1,5 @@
 """The benchmark table as LaTeX: booktabs, values times 100 with two decimals, intervals small."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

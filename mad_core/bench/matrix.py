@@ -1,7 +1,5 @@
 """A matrix of scorers and subsets, done through the store, and what comes of it as entries of the benchmark table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

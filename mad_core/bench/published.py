@@ -1,7 +1,5 @@
 """Figures typed from a paper: a small CSV or YAML file that stands beside our own figures, marked as such."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

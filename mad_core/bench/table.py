@@ -5,8 +5,6 @@ are made is said in :mod:`mad_core.metrics.uncertainty`; who is best, and how fa
 :mod:`mad_core.metrics.differences`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Commands of the store as a whole: a backup of it, and a backup in its place."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable
 from pathlib import Path

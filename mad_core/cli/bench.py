@@ -1,7 +1,5 @@
 """Commands of the benchmark: the table of scorers by subsets, and result files in and out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any

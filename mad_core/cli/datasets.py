@@ -1,7 +1,5 @@
 """Commands of datasets: make the demo, look at a dataset before it is scored, download the benchmark."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

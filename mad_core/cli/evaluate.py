@@ -1,7 +1,5 @@
 """The command of the metrics: of score files, of stored runs, of stored maps reduced anew."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any

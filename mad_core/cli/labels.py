@@ -1,7 +1,5 @@
 """Commands of the label audit: the record out and in, agreement of the reviewers, roles."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any

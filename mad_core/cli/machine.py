@@ -1,7 +1,5 @@
 """Commands of this machine: a worker, what it can do, weights fetched ahead of time."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

@@ -5,8 +5,6 @@ progress goes to standard error. Exit status: 0 done, 1 the work failed (a sente
 error), 2 wrong usage; 130 when Ctrl-C came before there was work to stop.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The command ``report``: runs as one HTML file, their tables as CSV and their figures as pictures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Commands of the runs in the store."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 

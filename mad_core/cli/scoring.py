@@ -1,7 +1,5 @@
 """Commands of scoring: the catalogue, and scores of a dataset."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The command of the studies: do one, or list them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any

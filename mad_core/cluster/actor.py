@@ -1,7 +1,5 @@
 """What runs on the machines of a cluster: a process with one scorer, whose model is loaded once."""
 
-from __future__ import annotations
-
 import socket
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The Ray cluster: how this process joins it and what it offers. ``RAY_ADDRESS`` names one, else a local one begins."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

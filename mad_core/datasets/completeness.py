@@ -1,7 +1,5 @@
 """What an imported dataset has of the published benchmark: complete, incomplete and absent subsets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

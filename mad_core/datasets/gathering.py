@@ -1,7 +1,5 @@
 """What an importer gathers before any image is read."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Reading the images that were gathered: headers and digests in parallel, and what they give away."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import unicodedata

@@ -1,7 +1,5 @@
 """Importing a dataset from a folder, a table, an archive, or the word ``demo``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date

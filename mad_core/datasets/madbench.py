@@ -3,8 +3,6 @@
 The facts stand in ``published/*.yaml``, a file a dataset, which is its card.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property

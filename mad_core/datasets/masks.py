@@ -1,7 +1,5 @@
 """The masks of a subset."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property

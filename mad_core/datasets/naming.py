@@ -1,7 +1,5 @@
 """What folder names say: severity level, defect type, split."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

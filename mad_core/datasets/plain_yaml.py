@@ -1,7 +1,5 @@
 """YAML from strangers: names, texts and numbers, and nothing that a few letters can make large."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Severity policies: which level a defect type has, by subset."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Walking a dataset's folder: hidden files are passed over, links that lead out of it are refused."""
 
-from __future__ import annotations
-
 import os
 import posixpath
 import unicodedata

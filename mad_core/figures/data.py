@@ -1,7 +1,5 @@
 """Images by subset, split and level."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 

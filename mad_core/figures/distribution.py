@@ -1,7 +1,5 @@
 """How a language model spreads its answer over the scores 0 to 100."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

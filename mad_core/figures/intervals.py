@@ -1,7 +1,5 @@
 """Estimates of a metric with their intervals, a row each, and reference points as lines."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What all figures share: fonts, axes, labelled lines, and the empty figure that says why."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

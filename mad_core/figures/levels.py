@@ -1,7 +1,5 @@
 """The scores of each level, as figures draw them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

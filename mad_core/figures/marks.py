@@ -1,7 +1,5 @@
 """Scorers as points: a colour and a shape each, so that none is told by colour alone, and their key."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The inversion matrix: which pairs of levels a scorer puts in order, and which it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

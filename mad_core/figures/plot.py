@@ -1,7 +1,5 @@
 """A figure and all that is said of it, as pages, the report and saved files show it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import plotly.graph_objects as go

@@ -1,7 +1,5 @@
 """Score against severity level: half violin, box and the points of each level."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

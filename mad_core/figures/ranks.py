@@ -1,7 +1,5 @@
 """One scorer's ranks against another's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Ways to make a score of a map, a row each; metrics with their intervals beside each other, a panel each."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

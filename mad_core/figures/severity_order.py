@@ -1,7 +1,5 @@
 """Images in their order of severity, as comparisons give it, each with its interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One image's score among the scores of each level, drawn and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

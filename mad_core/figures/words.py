@@ -1,7 +1,5 @@
 """Small texts of figures: levels, lists, numbers, and line breaks."""
 
-from __future__ import annotations
-
 import html
 import math
 import textwrap

@@ -1,7 +1,5 @@
 """Figures as SVG and PNG: drawn by a Chromium browser of this machine, without a window and without the network."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -1,7 +1,5 @@
 """What children of this process are told: no secret that they do not need."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

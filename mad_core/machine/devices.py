@@ -1,7 +1,5 @@
 """What the devices of this machine are; the only place that asks torch about them."""
 
-from __future__ import annotations
-
 import platform
 import re
 from typing import Any

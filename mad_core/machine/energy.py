@@ -5,8 +5,6 @@ later). Linux counts microjoules of each processor package (RAPL, ``/sys/class/p
 only root read. Both count all that the device does, not this work alone.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Mapping
 from pathlib import Path

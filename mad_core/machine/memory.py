@@ -1,7 +1,5 @@
 """The highest memory use of this process over a piece of work."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ A process is known by the machine's boot, its own name space of numbers, its num
 its start. None of them depends on what the clock says.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A process started by ``multiprocessing`` would import the caller's main script a
 notebook, a Streamlit page or a script without a guard; a plain command has no such surprise.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

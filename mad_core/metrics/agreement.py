@@ -9,8 +9,6 @@
 Intervals resample the items (images), not single ratings, since the ratings of one item belong together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Arrays as people have them (lists, pandas, torch, text), as the metrics take them; what is wrong in a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

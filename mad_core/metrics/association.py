@@ -4,8 +4,6 @@ Severity and area are often related themselves; a score that follows the area or
 larger defect is the worse one, and badly where a small one is. So both stand beside each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

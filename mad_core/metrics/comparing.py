@@ -1,7 +1,5 @@
 """Metrics of several scorers beside each other: what to set them against, and what they say in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ With levels ``l_0 < … < l_{n-1}`` there are ``n - 1`` cuts in ascending order;
 cut is called ``l_k`` or worse. All costs are of one image, in any unit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

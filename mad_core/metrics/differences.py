@@ -4,8 +4,6 @@ A difference is paired: what an image does to both scorers mostly cancels, so a 
 two intervals beside each other show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

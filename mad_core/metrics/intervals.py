@@ -6,8 +6,6 @@ Images are drawn with replacement within each level, so level sizes stay as they
 table of counts on the distinct scores, which are sorted once for all draws.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 

@@ -12,8 +12,6 @@ A mix of levels is turned into a test set of the same size n with n · share ima
 the test set's own shares this gives exactly the metrics of :mod:`mad_core.metrics.ranking`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Detection level by level, with bootstrap draws that are paired with those of the rank metrics."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mad_core.metrics.ranking import score_table

@@ -6,8 +6,6 @@ mean of its subsets' values. Subsets are independent samples: their variances ad
 are all equal counts with a tau-b of 0, for it orders nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

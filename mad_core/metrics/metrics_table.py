@@ -1,7 +1,5 @@
 """The dictionary of metrics, as a table to read where it is printed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from html import escape
 from typing import Any

@@ -4,8 +4,6 @@ A metric is its computation in :mod:`mad_core.metrics.summary` and its record he
 CSV, LaTeX and the command line go through :data:`METRICS` and take their words from it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace

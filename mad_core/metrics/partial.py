@@ -10,8 +10,6 @@ A partial tau describes; it does not test. It is not 0 where x and y have nothin
 score that measures z alone keeps one. What is left at a fixed z is asked of residuals (:func:`left_at_fixed`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

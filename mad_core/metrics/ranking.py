@@ -12,8 +12,6 @@ scores higher, a tie counting one. Then, with ``n_i`` images in level ``i``:
 Levels are rounded up first, as the benchmark does. Counts are integers, so they are exact.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

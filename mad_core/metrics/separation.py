@@ -8,8 +8,6 @@ again, the probe included (the delete-d jackknife of Shao and Wu 1989, with d = 
 not do here: an image that is drawn twice lies at distance 0 from itself, and stands on both sides of a fold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 

@@ -1,7 +1,5 @@
 """Ranks and quantiles in numpy alone: without SciPy the package is a third smaller."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from math import cos, exp, lgamma, log, log1p, pi, sin, sqrt
 from statistics import NormalDist

@@ -1,7 +1,5 @@
 """Everything that is reported of one scorer's scores, in the form of ``evaluate --json``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The audit in a report: who rated, how far they agree, which labels change, and what that does to the metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any

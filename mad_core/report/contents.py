@@ -1,7 +1,5 @@
 """What a report says of the runs of one dataset, measured once: metrics, pairs of runs, studies, and their figures."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The report as HTML: plotly.js and all pictures stand in the file; it may ask no host for anything and says so."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime

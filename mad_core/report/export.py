@@ -1,7 +1,5 @@
 """A report as files: the document, and a folder of its figures as pictures and of its tables as CSV."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small pieces of the report's HTML; every text that comes in is escaped here."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape

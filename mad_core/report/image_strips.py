@@ -1,7 +1,5 @@
 """Which images a report shows, and why each stands there: the best, the worst, and the most contested ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

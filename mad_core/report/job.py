@@ -1,7 +1,5 @@
 """A report as a job: it is written into the reports of the store, where it waits to be taken."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

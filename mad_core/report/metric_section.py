@@ -1,7 +1,5 @@
 """The metrics of a report: one table of the runs beside reference points, and what they say."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of the report as data: an image, and beside it the image under the anomaly maps of some runs."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What is needed to repeat a report: commands, seeds, digests, versions."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Browse the images of one subset: join them with scores, filter, sort and page them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

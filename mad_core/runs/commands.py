@@ -1,7 +1,5 @@
 """The commands that make stored runs anew, as one would type them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Runs of one dataset beside each other: names that tell them apart, and tables to take away."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Who agreed that images leave this machine: kept in a small file, per set of images and host."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import time

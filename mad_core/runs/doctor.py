@@ -1,7 +1,5 @@
 """What this machine can do, and what is missing."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import platform

@@ -1,7 +1,5 @@
 """Do a run: fit the scorer on each subset, score what has no score yet, write results as they come."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import logging

@@ -1,7 +1,5 @@
 """Download the published benchmark as a job."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 from typing import Any

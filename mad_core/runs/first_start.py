@@ -1,7 +1,5 @@
 """The first start: the demo dataset, and the default scorer at work on it."""
 
-from __future__ import annotations
-
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.request import request_run
 from mad_core.runs.store import RunRequest, Store

@@ -1,7 +1,5 @@
 """Fitted scorers on disk: safetensors and a JSON manifest, reused when nothing that matters changed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

@@ -1,7 +1,5 @@
 """Import a dataset into the store as a job."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

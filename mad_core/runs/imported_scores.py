@@ -4,8 +4,6 @@ Nothing is guessed: a row counts only where its path names a test image of its s
 fit is listed, and an image without a usable score has none.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import unicodedata

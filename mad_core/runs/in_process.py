@@ -1,7 +1,5 @@
 """Do a job in this process, through the same store and code as the worker: for the CLI and notebooks."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

@@ -1,7 +1,5 @@
 """What a job sees of the worker that does it: progress, cancel, the store, the device."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field

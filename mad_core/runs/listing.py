@@ -1,7 +1,5 @@
 """What is in the store, in lists: the entries of ``runs --json`` and ``datasets --json``."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

@@ -4,8 +4,6 @@ A stored map is float16, so it has few distinct values; how often each occurs gi
 regions, exactly and without sorting: about a millisecond a map. Nothing here imports torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

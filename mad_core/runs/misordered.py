@@ -1,7 +1,5 @@
 """Images that show what a scorer gets wrong: a mild one that it puts high, a severe one that it puts low."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 

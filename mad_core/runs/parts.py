@@ -1,7 +1,5 @@
 """What a scorer sees of the runs that it builds on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence

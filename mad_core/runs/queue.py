@@ -4,8 +4,6 @@ A job belongs to a device (``"auto"`` = any). At most one job of a key is active
 carries its worker's heartbeat; one whose worker is gone goes back to the queue.
 """
 
-from __future__ import annotations
-
 import hashlib
 import socket
 import time

@@ -1,7 +1,5 @@
 """The one way to ask for a run: command line, Python, benchmark, pages and the first start come through here."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from mad_core.runs.parts import resolve_parts

@@ -1,7 +1,5 @@
 """Result files in the published naming: ``<model>/<model>_<dataset>_<subset>.csv``, a file a subset."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A run's scores joined with its images: the table that metrics, figures and score files are made of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

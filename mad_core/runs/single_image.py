@@ -1,7 +1,5 @@
 """One uploaded image, scored at once with a fitted run."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Start workers for the app, and start them again when they die. Imports no torch."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess

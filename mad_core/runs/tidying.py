@@ -1,7 +1,5 @@
 """What was uploaded goes after a while, and so do archives that became no dataset."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Datasets uploaded through a page."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

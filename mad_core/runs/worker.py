@@ -4,8 +4,6 @@ It owns its device: a lock on the device's file makes a second worker on the sam
 once. A heartbeat thread writes progress twice a second and reads whether the job should stop.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """A scorer from a function of normals that returns a function of an image; and what models may answer."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 Pillow releases the interpreter lock while it decodes, so a few threads keep the device busy.
 """
 
-from __future__ import annotations
-
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What scorers that look at one image at a time share: reading, batching, failures and maps on the image's aspect."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence

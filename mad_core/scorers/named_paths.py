@@ -1,7 +1,5 @@
 """Files and folders that a scorer's parameters name: pages open them below the allowed roots alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Digests of what exists in this process alone: a function of a notebook and all that it holds on to."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import types

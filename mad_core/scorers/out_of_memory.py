@@ -1,7 +1,5 @@
 """Telling that memory ran out, whoever says it."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -4,8 +4,6 @@ What is declared in a notebook or script is known to that process alone; a packa
 process by the entry point that :mod:`mad_core.scorers.plugins` reads. No torch here.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Parameters that several scorers share. No torch here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

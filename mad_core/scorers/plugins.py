@@ -4,8 +4,6 @@ Only installed packages are read, never a folder of data. One that fails, whatev
 sentence by ``doctor`` and on the Score page, and takes nothing else with it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ larger the share is. Area, mass and number of regions ask how much lies above a 
 maps of normal images. Area and mass are shares of the map's pixels, so that maps of different sizes compare.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Do a study as a job: in the worker, or in the process of the command line."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from typing import Any

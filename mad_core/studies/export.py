@@ -1,7 +1,5 @@
 """A finding as files: tables as CSV, figures as HTML that needs no network, and as pictures where that can be done."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

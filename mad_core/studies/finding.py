@@ -1,7 +1,5 @@
 """What a study found: a sentence, a caveat, the tables its figures are drawn from, and what is needed to repeat it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Studies in the store: asked for, waiting, at work, found. The same request again is the stored finding."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import secrets

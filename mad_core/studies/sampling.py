@@ -1,7 +1,5 @@
 """The images on which a study compares runs: those that all of them scored, a stratified sample of them when quick."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What a reviewer did: written to the record, taken back, and said in a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The Adjudicate section of the Audit page: images on which reviewers disagree, decided by adjudicators."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

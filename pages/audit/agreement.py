@@ -1,7 +1,5 @@
 """The Agreement section of the Audit page: how far reviewers agree, who is off, and in which direction."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

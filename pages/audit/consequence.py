@@ -1,7 +1,5 @@
 """The Consequence section of the Audit page: what the corrections do to the metrics of each run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

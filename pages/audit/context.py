@@ -1,7 +1,5 @@
 """What the sections of the Audit page share: who reviews, the dataset in view, and its images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The Export and import section of the Audit page: corrected labels, the record of events, and the change report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

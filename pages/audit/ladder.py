@@ -1,7 +1,5 @@
 """The ladder of levels beside an image: rungs with their meanings, references and rubric."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Audit: experts rate images, compare them, agree on labels, and see what the corrections change."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from pages.audit.adjudicate import adjudicate_section

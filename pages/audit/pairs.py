@@ -1,7 +1,5 @@
 """The Pairs section of the Audit page: which of two images is worse, and the order of severity that follows."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace

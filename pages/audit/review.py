@@ -1,7 +1,5 @@
 """The Review section of the Audit page: a queue of images, one at a time, blind until the reviewer commits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

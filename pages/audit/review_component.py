@@ -9,8 +9,6 @@ Nothing that is hidden may be in what is sent: an :class:`ReviewImage` holds add
 only once the reviewer has committed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field

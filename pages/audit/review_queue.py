@@ -1,7 +1,5 @@
 """The queue that a reviewer works through: drawn up once, then unchanged under the reviewer's hands."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

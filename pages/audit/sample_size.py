@@ -1,7 +1,5 @@
 """How many random reviews tell the rate of wrong labels, and what those that are done tell."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

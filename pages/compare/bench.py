@@ -1,7 +1,5 @@
 """The benchmark table of the chosen runs, made when it is opened, to look at and to take away."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from typing import Any

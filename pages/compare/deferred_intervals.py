@@ -1,7 +1,5 @@
 """Intervals that take seconds: no part of a page waits for them, a fragment computes them once the page stands."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any

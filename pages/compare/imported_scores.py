@@ -1,7 +1,5 @@
 """Scores made elsewhere: upload result files, and see what of them did not fit."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """The metric table of the runs in view, what it says in words, and its files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Compare: metric table, scores against levels, runs side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

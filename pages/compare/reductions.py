@@ -1,7 +1,5 @@
 """Severity from maps: every way to make a score of a run's stored maps, measured without scoring again."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The report of the runs in view: asked for, written by the worker, to take away."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.report.contents import ReportRequest

@@ -1,7 +1,5 @@
 """Score against severity level: for each run the raincloud and, beside it, the inversion matrix."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import plotly.graph_objects as go

@@ -1,7 +1,5 @@
 """Two runs side by side: their difference with its interval, rank against rank, and where they disagree."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What is compared: some runs on one subset or on all, and the rows and names that this means."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

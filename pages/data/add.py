@@ -1,7 +1,5 @@
 """Add a dataset: from this machine, by upload, or a published benchmark."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import IO
 

@@ -1,7 +1,5 @@
 """Set calibration images aside: labelled images that scorers may see, and that leave every metric."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

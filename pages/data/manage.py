@@ -1,7 +1,5 @@
 """What a person changes about a dataset: the words of its levels, its name, whether it stays."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

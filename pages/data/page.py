@@ -1,7 +1,5 @@
 """Data: pick, import, check and preview a dataset."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """What of a published benchmark is complete, and its cards."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

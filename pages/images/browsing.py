@@ -1,7 +1,5 @@
 """The images in view: which subset, runs, filters and order the URL asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

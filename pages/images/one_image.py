@@ -1,7 +1,5 @@
 """One image of the dataset: under the maps of up to four runs, beside its level, with its place among the scores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

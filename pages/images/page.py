@@ -1,7 +1,5 @@
 """Images: a gallery to filter and sort, and one image at a time under its anomaly maps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

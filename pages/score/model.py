@@ -1,7 +1,5 @@
 """Which multimodal model a run asks, and for local ones what fits this machine."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Set up a scorer that asks a multimodal model: the model, the rubric, the references, and the prompt they make."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Choose a scorer from its card, set its parameters, queue a run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Score: choose scorers, queue runs, watch them live, score one image at once."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.runs.queue import WorkerInfo

@@ -1,7 +1,5 @@
 """The whole prompt of a run that asks a model, images in their places."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which training normals a model is shown, chosen by rule or picked by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The rubric of a run that asks a model: one that ships, edited or not, or one's own wording."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.errors import InputError

@@ -1,7 +1,5 @@
 """Where a run sends images, and the consent that this asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

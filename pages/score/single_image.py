@@ -1,7 +1,5 @@
 """Score one uploaded image at once with fitted runs, and see where it falls among the levels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

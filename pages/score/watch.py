@@ -1,7 +1,5 @@
 """Watch runs: the list of a dataset's runs, and one of them live."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any

@@ -3,8 +3,6 @@
 The component gives the cuts back when a handle is let go, or a moment after the last key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

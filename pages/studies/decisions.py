@@ -1,7 +1,5 @@
 """Decisions, live: handles for the cuts on the scores themselves, and all that moves with them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

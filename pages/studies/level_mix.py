@@ -1,7 +1,5 @@
 """Levels as in the field, live: a slider for the share of each level, and the metrics that move with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

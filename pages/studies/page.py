@@ -1,7 +1,5 @@
 """Studies: a question on the left, its answer on the right."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from pages.studies.study import studying

@@ -1,7 +1,5 @@
 """Robustness, live: the metric to look at, and one image with its maps at every strength of a corruption."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """What the live sections of studies share: which runs a finding was made of, and which one is in view."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

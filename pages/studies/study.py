@@ -1,7 +1,5 @@
 """One study: its question, how to read it, its work live, and what it found."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import json

@@ -4,8 +4,6 @@ Image requests come outside a Streamlit session. With a login configured, pages 
 signed, expiring pass into the address of each image; it is good for that image alone, and nobody else has one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import importlib.util

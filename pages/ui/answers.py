@@ -3,8 +3,6 @@
 Text from a model is shown letter by letter, never as Markdown or HTML.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

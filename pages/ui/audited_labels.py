@@ -1,7 +1,5 @@
 """The switch between original and audited labels, and metrics on either."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

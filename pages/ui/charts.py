@@ -1,7 +1,5 @@
 """Figures on a page, and the chip that writes a severity level in its colour."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Collection
 from typing import Any

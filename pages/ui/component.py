@@ -1,7 +1,5 @@
 """The browser's side of the components: ES modules in files, made into the one module that Streamlit takes."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

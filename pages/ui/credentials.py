@@ -5,8 +5,6 @@ in ``.streamlit/secrets.toml`` is put there once, before the store is opened and
 neither stored nor shown.
 """
 
-from __future__ import annotations
-
 import os
 
 import streamlit as st

@@ -3,8 +3,6 @@
 Nothing here or below imports torch: pages read the store, workers fill it.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

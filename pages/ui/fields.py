@@ -1,7 +1,5 @@
 """Declared parameters as widgets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ The component takes addresses; thumbnails are loaded by the browser as they come
 is encoded while the page runs. All texts are shown as text, whatever they contain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ways into the guided tour of the demo; the tour itself is loaded when somebody takes it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from pages.ui import session

@@ -4,8 +4,6 @@ The step in view is ``guide`` in the URL. A link that names a step alone opens i
 a view besides is shown as it is.
 """
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.palette import chrome

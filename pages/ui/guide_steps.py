@@ -1,7 +1,5 @@
 """What the guided tour of the demo says, step by step: words, the page, and what is in view there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

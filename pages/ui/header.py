@@ -1,7 +1,5 @@
 """The line on top of every page: the dataset in view and the work that is going on."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.runs.jobs import RunJob, title_of

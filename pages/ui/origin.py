@@ -3,8 +3,6 @@
 Streamlit also lets any page of ``localhost`` in, and refuses a stranger only in the event loop.
 """
 
-from __future__ import annotations
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket

@@ -1,7 +1,5 @@
 """Where one score falls among the scores of each level: a strip and a sentence."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """How to read a plot or table, folded away beside it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from mad_core.studies.export import slug

@@ -4,8 +4,6 @@ A page can be asked for while the engine is still being imported, so nothing her
 server listens.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import threading

@@ -5,8 +5,6 @@ store, and only while it holds what was imported. Addresses carry the content's 
 may keep what they got.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

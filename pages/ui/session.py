@@ -5,8 +5,6 @@ opened or the browser goes back, survives navigation between pages, and is writt
 after every run. Widgets are bound to it by :func:`bound`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

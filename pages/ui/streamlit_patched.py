@@ -4,8 +4,6 @@ All of it reaches into parts that Streamlit keeps to itself, so a version counts
 ``tests/browser/test_streamlit_patched.py`` shows each fault in Streamlit alone, and that it is gone here.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The metric table: scorers or subsets in rows, metrics with their intervals in columns."""
 
-from __future__ import annotations
-
 import html
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Small texts: levels, durations, numbers, and text of users made safe to show."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

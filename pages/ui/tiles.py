@@ -1,7 +1,5 @@
 """Gallery tiles of a dataset's images."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Addresses of images and maps, as the image routes serve them."""
 
-from __future__ import annotations
-
 from urllib.parse import quote, urlencode
 
 import streamlit as st

@@ -9,8 +9,6 @@ the addresses must answer with:
   are drawn as missing. Any other status than 200 may carry one sentence as ``text/plain``, which is shown.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

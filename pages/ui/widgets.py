@@ -1,7 +1,5 @@
 """Choices bound to the view, and files to take away: the widgets that several pages draw alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

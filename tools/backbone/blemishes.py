@@ -1,7 +1,5 @@
 """Blemishes of a surface: each changes a piece, float32 of shape (S, S, 3) in 0-1, and says where."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

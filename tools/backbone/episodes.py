@@ -1,7 +1,5 @@
 """Episodes: a few normal pieces of one surface or board, and pieces to judge by them, some of them blemished."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

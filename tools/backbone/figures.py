@@ -5,8 +5,6 @@ and of the filter bank, on the demo and on a folder of photographs.
 the backbone was made; the rest is given by itself.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 Weights in float16, as safetensors.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

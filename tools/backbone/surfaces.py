@@ -1,7 +1,5 @@
 """Surfaces made by formulas: sheets of one material each, and boards of parts that lie the same way on every piece."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ Stopped, it goes on where it was. ``--tiles`` prints, beside the loss, the AUROC
 folder laid out as the benchmark lays one out; the rest stays unseen.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Every fault changes a :class:`~tools.mllm.products.Piece` in place and returns i
 to 1 (about as much as there can be). Lengths are canvas pixels, twice those of the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -4,8 +4,6 @@
 What the tower says of each picture is computed once and kept beside the checkpoint.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Convolutions see hairlines and single dark pixels in the full picture, and learn
 pictures than attention does.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from transformers import (

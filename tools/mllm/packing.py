@@ -1,7 +1,5 @@
 """Many questions about one rubric in one sequence: the shared part is encoded once, questions do not see each other."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Sequence

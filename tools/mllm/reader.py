@@ -5,8 +5,6 @@ picture is made up: a grid of cells, some of which show a fault. So thousands of
 without a picture being drawn.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 ``python -m tools.mllm.ship --tower tower.pt --joint joint.pt --tokenizer FOLDER --out assets/mllm``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

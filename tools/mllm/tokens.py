@@ -1,7 +1,5 @@
 """The tokenizer of the model that ships: byte-level BPE with one token a digit, and its chat template."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -4,8 +4,6 @@
 was; the same steps and seed give the same weights on the same machine.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

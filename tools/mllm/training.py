@@ -1,7 +1,5 @@
 """What the stages share: an optimiser with warm-up and cosine decay, and a checkpoint that is taken up again."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time

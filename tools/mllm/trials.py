@@ -14,8 +14,6 @@ Rubric
     training never words it.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import tempfile

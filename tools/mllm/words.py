@@ -4,8 +4,6 @@ Some wordings are kept out of training (``HELD_OUT``), so that a test can ask fo
 worded like this.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

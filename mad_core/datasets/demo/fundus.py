@@ -4,8 +4,6 @@ diabetic retinopathy.
 Every picture is computed; none shows an eye, and nothing here may serve a medical purpose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

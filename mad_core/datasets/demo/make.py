@@ -4,8 +4,6 @@ Every image has a random stream of its own, seeded by what it is, so the pixels 
 machine and in any order of drawing.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

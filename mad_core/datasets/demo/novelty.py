@@ -4,8 +4,6 @@ Nothing here is damaged. What lies on the sheet is another form of the oak, anot
 living thing, or a thing that was never alive.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

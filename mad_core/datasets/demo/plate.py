@@ -4,8 +4,6 @@ Severity is the risk in use, never the area or the contrast: a large faint stain
 of a few pixels at a bolt is a functional fault.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ Local units: the thing is about 2 long, its foot near (0, 1) and its head near (
 in an image. Outlines have shape (n, 2); lines are given as (points, radius or radii).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Everything is computed in double precision and rounded to 8 bits once, at the en
 libraries of two machines differ in the last bits of a double, which is far too little to move a pixel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cache
 

@@ -4,8 +4,6 @@ Nothing is written outside the archive's own folder; links are copied as the fil
 must lead to one in the archive; size, count and ratio are bounded; the folder appears all at once.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

@@ -4,8 +4,6 @@ Tables, cards and policies are copied; an image is an empty file that stands for
 at import, for its header and digest, and lies in the cache until room is needed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Folders of images: a folder a level, the benchmark's trees, and trees with a folder a defect type."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """One subset's folder: its folders of images, what their names and a severity policy say of them, its masks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Tables that name images: CSV, TSV, JSON, JSON lines, Parquet; the benchmark's templates are such tables."""
 
-from __future__ import annotations
-
 import json
 import math
 import posixpath

@@ -1,7 +1,5 @@
 """The database under the store: engine, transactions, migrations."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Tables of the store. Times are seconds since the epoch, UTC."""
 
-from __future__ import annotations
-
 from sqlalchemy import (
     JSON,
     BigInteger,

@@ -5,8 +5,6 @@ from its request to its end, ``retention`` deletes, ``usage`` and ``latest`` sum
 nowhere else.
 """
 
-from __future__ import annotations
-
 from mad_core.map_files import MapStore
 from mad_core.runs.database.engine import Database
 from mad_core.runs.queue import Queue

@@ -1,7 +1,5 @@
 """Cut-points between levels, kept with a run: one row of the table ``cuts`` a subset, the newest choice."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

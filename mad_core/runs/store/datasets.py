@@ -1,7 +1,5 @@
 """Datasets and their images: the tables ``datasets`` and ``images``."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The newest answers of a run, for watching it at work."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import sqlalchemy as sa

@@ -1,7 +1,5 @@
 """Runs asked for, kept, resumed and cancelled: rows, scores and the queue move together."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What the store holds: datasets, runs and scores as frozen records."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

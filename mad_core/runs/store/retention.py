@@ -1,7 +1,5 @@
 """What is deleted with what, and the disk space that a dataset takes."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

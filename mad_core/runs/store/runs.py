@@ -1,7 +1,5 @@
 """Runs and what they did on each subset: the tables ``runs`` and ``run_subsets``."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Mapping

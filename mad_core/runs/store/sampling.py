@@ -1,7 +1,5 @@
 """Which test images a run scores."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores and where their maps lie: the table ``scores``."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of studies: the table ``studies``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

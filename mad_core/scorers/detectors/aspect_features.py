@@ -1,7 +1,5 @@
 """What detectors on a frozen backbone share that takes pictures of any shape: one scale for all, aspect kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

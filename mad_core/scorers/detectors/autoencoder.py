@@ -1,7 +1,5 @@
 """A convolutional autoencoder; after Bergmann et al. 2019, https://arxiv.org/abs/1807.02011."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ What differs from anomalib: likelihoods become probabilities relative to the hig
 of the batch that is scored, by which a score would depend on who else is in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """DFM: reconstruction error of deep features; Ahuja et al. 2019, https://arxiv.org/abs/1909.11786."""
 
-from __future__ import annotations
-
 import torch
 from anomalib.models.image.dfm.torch_model import DFMModel
 from torch import nn

@@ -1,7 +1,5 @@
 """Dinomaly: DINOv2 features behind a noisy bottleneck; Guo et al. 2025, https://arxiv.org/abs/2405.14325."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """EfficientAd: a small teacher, a student and an autoencoder; Batzner et al. 2024, https://arxiv.org/abs/2303.14535."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

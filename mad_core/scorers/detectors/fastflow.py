@@ -1,7 +1,5 @@
 """FastFlow: a two-dimensional flow over features; Yu et al. 2021, https://arxiv.org/abs/2111.07677."""
 
-from __future__ import annotations
-
 import torch
 from anomalib.models.image.fastflow.loss import FastflowLoss
 from anomalib.models.image.fastflow.torch_model import FastflowModel

@@ -6,8 +6,6 @@ mean. Each filter and position is scaled by what normals show there, and the dis
 normal window nearby is the anomaly map.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

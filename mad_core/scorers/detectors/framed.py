@@ -4,8 +4,6 @@ A picture is brought to the square's longest side and mirrored beyond its own bo
 squeezed; what the model says about the mirrored margin is cut off before anything is scored.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """GANomaly: encoder, decoder, encoder and a discriminator; Akcay et al. 2018, https://arxiv.org/abs/1805.06725."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -5,8 +5,6 @@ https://arxiv.org/abs/2010.05903, its baseline DN2. What differs: the backbone i
 paper: ResNet-152), and pictures keep their aspect. It has no map: one feature vector stands for the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ anomalib's ``Engine`` is left out on purpose: it writes folders nobody asked for
 labelled test images, and clamps scores to 0-1, which ties the most severe images.
 """
 
-from __future__ import annotations
-
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence

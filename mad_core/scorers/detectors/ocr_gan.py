@@ -6,8 +6,6 @@ fine band keeps its sign, the weights that select channels are trained, and cut-
 the discriminator as unreal, keep their colours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -3,8 +3,6 @@
 anomalib enlarges all feature channels and then keeps some, and estimates position after position.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

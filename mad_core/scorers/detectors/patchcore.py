@@ -1,7 +1,5 @@
 """PatchCore: a memory bank of patch features; Roth et al. 2022, https://arxiv.org/abs/2106.08265."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -8,8 +8,6 @@ average of weights; pictures keep their aspect; the noise is the same for every 
 depends on that picture alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 from math import gcd

@@ -6,8 +6,6 @@ that ships) which departures are severe. It stands beside that model as the simp
 question what such labels bring: it reads no rubric and is shown no reference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reverse Distillation: a decoder gives the encoder's features back; Deng and Li 2022, https://arxiv.org/abs/2201.10703."""
 
-from __future__ import annotations
-
 import torch
 from anomalib.models.components import TimmFeatureExtractor
 from anomalib.models.image.reverse_distillation.anomaly_map import AnomalyMapGenerationMode

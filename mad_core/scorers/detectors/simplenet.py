@@ -7,8 +7,6 @@ the one that does best on the test images; with the backbone that ships, noise i
 spread. anomalib's Supersimplenet is a later method.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ aspect, channels grow at most eightfold, features are normalised within an image
 score is not scaled over the test set, and there is a map: the reconstruction error.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import pairwise
 from math import gcd

@@ -1,7 +1,5 @@
 """STFPM: a student learns the teacher's features; Wang et al. 2021, https://arxiv.org/abs/2103.04257."""
 
-from __future__ import annotations
-
 import torch
 from anomalib.models.image.stfpm.loss import STFPMLoss
 from anomalib.models.image.stfpm.torch_model import STFPMModel

@@ -4,8 +4,6 @@ Published schedules run for many epochs on a GPU; ``steps`` left open means a sc
 finishes in minutes, and the run records how many steps it took.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 

@@ -5,8 +5,6 @@ anomalib builds its backbones through ``timm.create_model(…, pretrained=True)`
 random weights, none.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

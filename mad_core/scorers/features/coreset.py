@@ -4,8 +4,6 @@ Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection", algori
 projection (Johnson and Lindenstrauss), as there.
 """
 
-from __future__ import annotations
-
 import torch
 
 from mad_core.scorers.contract import Context

@@ -7,8 +7,6 @@ automatic scale selection"); rotation-invariant combinations stand beside axis-a
 machined surfaces have a grain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 

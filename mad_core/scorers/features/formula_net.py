@@ -4,8 +4,6 @@ It standardises each image by itself, once as a whole and once within a wide win
 convolution: light and slow shading differ from image to image, and no photograph taught it to expect that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

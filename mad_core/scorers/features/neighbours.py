@@ -1,7 +1,5 @@
 """Distances to the nearest normal features, over nearby positions or over all of them. Always float32."""
 
-from __future__ import annotations
-
 import torch
 
 _AT_ONCE = {"cpu": 1 << 18}

@@ -6,8 +6,6 @@ https://arxiv.org/abs/2005.02357, and PNI, Bae et al. 2023, https://arxiv.org/ab
 the wrong place is then as strange as one that never occurs.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

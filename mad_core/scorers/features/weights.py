@@ -3,8 +3,6 @@
 Weights are safetensors files, in the folder ``weights`` of the home folder or in the Hub's own cache.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import zipfile

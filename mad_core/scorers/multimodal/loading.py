@@ -1,7 +1,5 @@
 """Load a multimodal model from its folder: safetensors only, no remote code, quantised as asked."""
 
-from __future__ import annotations
-
 import gc
 import logging
 from dataclasses import dataclass

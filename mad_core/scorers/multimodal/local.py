@@ -4,8 +4,6 @@ The score is the model's expected score: the mean over all scores 0-100 by the p
 read before it reasons. What it writes by itself is kept beside it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext

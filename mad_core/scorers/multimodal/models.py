@@ -6,8 +6,6 @@ A model is a folder with ``config.json`` and safetensors files, as transformers 
 one of the catalogue, any other of the Hub, or a folder of one's own. All are loaded the same way.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """What every scorer that asks a multimodal model takes. No torch here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Everything that is the same for all images of a subset (system line, rubric, ref
 first, the image to judge last: so the first part is encoded once, here and by servers that cache prefixes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -6,8 +6,6 @@ model gives each one, read before any reasoning: the mean orders severity better
 written first collapses the spread.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -16,8 +16,6 @@ meanings carries one of its own (:func:`rubric_of_card`).
 Instead of bands, ``text`` may hold a wording that is sent as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Metrics of a question with one part left out or changed, and what each part's absence costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

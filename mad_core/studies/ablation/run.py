@@ -4,8 +4,6 @@ The run itself is the question as chosen. Only scores are asked for, which are r
 run with reasons and one without give the same ones. Differences are paired by image and averaged over the subsets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Severity against area: what each scorer follows, and levels by area beside levels by risk."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ left when the area is held fixed (partial tau); and the order by area that is le
 Subsets are measured one by one and averaged; images are resampled within their levels, the same for every scorer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Detection against severity order: scorers and subsets as points, and the two places of each scorer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

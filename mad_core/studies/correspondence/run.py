@@ -7,8 +7,6 @@ subset that is easy to detect may also be easy to order, so both are compared wi
 Only stored scores are read: the full mode takes seconds, so a study that was stopped begins anew.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Quality against speed with the front of each device, and what each scorer costs besides."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -6,8 +6,6 @@ and at least as good, and one of both more so; the front are those that no other
 so a study that was stopped begins anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Reading what is kept needs no torch.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

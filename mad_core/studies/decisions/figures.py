@@ -1,7 +1,5 @@
 """Decisions: what images of each level are called, how cuts placed in different ways compare, and what is missed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ all test images. Otherwise half of the test images of each level are set aside f
 image id and the same for every run, and everything is measured on the other half.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

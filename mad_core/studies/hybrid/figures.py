@@ -1,7 +1,5 @@
 """Metrics of a blend against the detector's weight."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -7,8 +7,6 @@ units together and know nothing of severity. The weight, which does, is learned 
 images than those it judges, so the blend may well lose; every bootstrap draw chooses its weights anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Metrics with the test set's shares of levels and with those of the field, and the AUROC that does not move."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

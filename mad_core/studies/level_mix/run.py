@@ -1,7 +1,5 @@
 """What the metrics would be where levels are as frequent as in the field, not as in the test set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ seed, image and corruption alone: a stronger corruption is more of the same. Siz
 of any size suffer alike. No torch here: the page shows the same pixels that were scored.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Callable, Mapping

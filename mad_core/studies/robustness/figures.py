@@ -1,7 +1,5 @@
 """Metrics against the strength of corruptions, and a slider through one image and its maps."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Mapping, Sequence

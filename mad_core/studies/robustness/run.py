@@ -4,8 +4,6 @@ Scorers stay as they were fitted on clean normals. Every scorer sees the same sp
 with the clean images. Losses are averaged over the subsets, never computed on pooled scores.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

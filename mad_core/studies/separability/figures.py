@@ -1,7 +1,5 @@
 """Separability of levels: three measures of every subset, and which levels lie apart in each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -12,8 +12,6 @@ subsets of the demo in both feature spaces, dealt at random into two of 13 image
 1.5 % by the probe, which decides, 5 % by the silhouette and 2.5 % by the distances; 99 % or more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

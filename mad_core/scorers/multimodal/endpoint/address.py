@@ -5,8 +5,6 @@ so neither ends up in the store. Of an address the host is recorded, and a diges
 host apart: a request names its servers, so scores of one are never returned for another.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

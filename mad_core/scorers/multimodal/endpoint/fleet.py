@@ -3,8 +3,6 @@
 A server that fails is left alone for a while, and what it did not answer is put to another.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter

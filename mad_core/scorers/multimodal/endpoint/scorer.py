@@ -6,8 +6,6 @@ probable tokens of what it wrote, so it is approximate (see
 score stands.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

@@ -5,8 +5,6 @@ It is asked once, when a run is requested, so that the request names its model.
 The standard library does: the web process asks too, and the client of the scorer is slow to import.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping

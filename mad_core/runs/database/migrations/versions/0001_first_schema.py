@@ -1,7 +1,5 @@
 """First schema: datasets, images, runs, scores, jobs, workers."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Label audit: reviewers, the record of events, and where their images are."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

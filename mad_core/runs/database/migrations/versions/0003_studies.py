@@ -1,7 +1,5 @@
 """Studies: what was asked, how far it is, and what was found."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Cut-points between levels, kept with a run."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

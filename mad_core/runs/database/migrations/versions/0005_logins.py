@@ -3,8 +3,6 @@
 Logins were addresses until now. Who comes with a vouched one is known by issuer and subject from then on.
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

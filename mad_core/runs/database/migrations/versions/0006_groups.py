@@ -1,7 +1,5 @@
 """What belongs together: the group of an image (patient, part, lot, camera)."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 
