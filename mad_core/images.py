@@ -25,7 +25,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mad_core import remote
+from mad_core import mask_pixels, remote
 from mad_core.errors import InputError, MadError, WorkError
 from mad_core.settings import MAX_PIXELS
 
@@ -178,15 +178,36 @@ def _itself(image: np.ndarray) -> np.ndarray:
 
 
 def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a mask: bool of shape (H, W), True where any channel is above half its range, or non-zero
-    where the mask only holds small label numbers (0, 1, 2 …)."""
+    """Decode a mask: bool of shape (H, W), by the rule of :func:`mad_core.mask_pixels.marked`."""
     with opened_image(path) as file:
         return file.mask(max_pixels)
 
 
-def _marked(image: np.ndarray) -> np.ndarray:
-    grey = image.max(axis=2)
-    return grey > (127 if grey.max() > 32 else 0)
+def looks_like_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether an image could be a mask, by :func:`mad_core.mask_pixels.looks_like_mask`; no if it cannot be read."""
+    try:
+        with opened_image(path) as file:
+            return file.as_stored(mask_pixels.looks_like_mask, max_pixels)
+    except ImageError:
+        return False
+
+
+def orientation_of(path: Path, *, max_pixels: int = MAX_PIXELS) -> int:
+    """The EXIF orientation that is applied when an image is read; 1 where none is.
+
+    Raises
+    ------
+    ImageError
+        As :func:`probe`.
+    """
+    with at_hand(path) as file, _opened(file, file, max_pixels) as image:
+        return _orientation(image)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels of shape (H, W) as an image of an EXIF orientation is turned."""
+    turn = _TURNS.get(orientation)
+    return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
 
 
 def thumbnail(path: Path, folder: Path, longest: int, key: str, *, content_hash: str = "") -> Path:
@@ -278,8 +299,26 @@ class ImageFile:
 
     def mask(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """As :func:`read_mask`."""
-        with _IN_FLIGHT.taken(self.pixels(max_pixels)):
-            return _marked(_array(self.decoded(max_pixels)))
+        return self.as_stored(mask_pixels.marked, max_pixels)
+
+    def as_stored(self, use: Callable[[Image.Image], T], max_pixels: int = MAX_PIXELS) -> T:
+        """``use`` of the decoded image in its own mode; only its EXIF orientation is applied.
+
+        Raises
+        ------
+        ImageError
+            As :func:`read_image`.
+        """
+        with _IN_FLIGHT.taken(self.pixels(max_pixels)), _opened(self.path, self.handle, max_pixels) as image:
+            try:
+                image.seek(0)
+                image.load()
+                turn, kind = _TURNS.get(_orientation(image)), image.format
+                upright = image if turn is None else image.transpose(turn)
+                upright.format = kind
+                return use(upright)
+            except Exception as error:  # decoders of broken files raise nearly anything
+                raise ImageError("unreadable", f"{self.path} cannot be decoded ({_why(error, self.path)}).") from None
 
     def place(self) -> Path:
         """Where the file that was opened lies, links resolved."""

@@ -118,6 +118,8 @@ class Settings:
     """What studies need not do again, one folder per run or dataset and in it one per study."""
     imports = _Folder()
     """Extracted archives and uploads."""
+    masks = _Folder()
+    """Masks that were made on import: of several files, of outlines, or turned as their image is."""
     uploads = _Folder()
     """Single images uploaded to be scored at once, and their maps."""
     weights = _Folder()

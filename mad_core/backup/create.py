@@ -30,7 +30,7 @@ from mad_core.settings import VERSION, Settings
 
 FORMAT = 1
 MANIFEST, ROWS, FILES = "manifest.json", "rows/", "files/"
-PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": ("demo", "imports", "madbench")}
+PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": ("demo", "imports", "madbench", "masks")}
 """What can be left out, and the folders of ``MAD_HOME`` that it lies in."""
 MADE_AGAIN = frozenset({"thumbnails", "weights", "logs"})
 """Folders that are no part of a backup: what is in them is made, or fetched, again."""

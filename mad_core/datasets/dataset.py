@@ -51,6 +51,13 @@ PROBLEM_KINDS = (
     "too-large",
     "unknown-level",
     "unmatched",
+    "question",  # a file that may be one thing or another, and what was made of it
+    "mask-size",
+    "mask-empty",  # of an abnormal image
+    "mask-full",  # marks nearly everything
+    "mask-of-normal",
+    "near-duplicate",
+    "group-leak",  # one group in training and test
 )
 
 

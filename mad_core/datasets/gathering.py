@@ -18,6 +18,7 @@ class Found:
     where nothing says it. ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
     others that belong together (patient, part, lot, camera); empty where nothing says it. ``origin`` is the folder or
     table that named it, relative to the source, and ``word`` what there stands for its level; empty for a number.
+    ``mask`` is the mask that a table names; ``masks`` are all of its masks, which count together.
     """
 
     subset: str
@@ -32,6 +33,7 @@ class Found:
     group: str = ""
     origin: str = ""
     word: str = ""
+    masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mad_core.datasets.dataset import Problem, image_id, level_key
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel
+from mad_core.datasets.mask_files import read_masks
 from mad_core.images import ImageError, content_hash, inspect
 
 _BATCH = 64
@@ -28,7 +29,9 @@ class Read:
     problem: Problem | None = None
 
 
-def rows_of(gathered: Gathered, progress: Callable[[int, int], None]) -> tuple[list[dict[str, Any]], list[Problem]]:
+def rows_of(
+    gathered: Gathered, masks: Path, progress: Callable[[int, int], None]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Rows for the dataset's table, and every problem met.
 
     Each file is opened once. An image that cannot be used is left out, with a problem; one that only
@@ -39,15 +42,19 @@ def rows_of(gathered: Gathered, progress: Callable[[int, int], None]) -> tuple[l
     Parameters
     ----------
     gathered : Gathered
+    masks : Path
+        The folder that masks are made in.
     progress : callable
         Called as ``progress(files done, files)``; what it raises ends the reading.
     """
     unique, problems = _once(sorted(gathered.found, key=lambda f: (f.subset, f.level, f.relative)))
-    files = read_files({f.path for f in unique} | {f.mask for f in unique if f.mask}, progress)
+    files = read_files({f.path for f in unique}, progress)
     problems += [r.problem for _, r in sorted(files.items()) if r.problem]
     usable = with_training([f for f in unique if not files[f.path].problem], files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
-    return [_row(f, files) for f in usable], [*gathered.problems, *problems]
+    sizes = {path: (read.width, read.height) for path, read in files.items()}
+    of, doubts = read_masks(usable, sizes, masks, progress)
+    return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
 
 
 def read_files(paths: Iterable[str], progress: Callable[[int, int], None]) -> dict[str, Read]:
@@ -161,9 +168,8 @@ def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterat
             yield Problem("empty-level", e.path, sentence)
 
 
-def _row(image: Found, files: Mapping[str, Read]) -> dict[str, Any]:
+def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str, Any]:
     read = files[image.path]
-    mask = image.mask if image.mask and not files[image.mask].problem else None
     return {
         "image_id": image_id(image.subset, _identity(image)),
         "content_hash": read.content_hash,

@@ -12,6 +12,7 @@ from mad_core.datasets.dataset import Card, Dataset, Imported
 from mad_core.datasets.demo.make import demo_card, make_demo
 from mad_core.datasets.gathering import Gathered
 from mad_core.datasets.image_headers import rows_of
+from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
 from mad_core.datasets.policies import Policy, read_policy, read_yaml
 from mad_core.datasets.readers import archives
@@ -64,7 +65,7 @@ def import_dataset(
     """
     if str(source) == "demo":
         folder = make_demo(settings.home / "demo", progress)
-        imported = _import_folder(folder, "demo", None, progress)
+        imported = _import_folder(folder, "demo", None, settings, progress)
         return replace(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
@@ -126,16 +127,16 @@ def _import_path(
     path: Path, settings: Settings, policy: Policy | None, progress: Callable[[int, int], None]
 ) -> Imported:
     if path.is_dir():
-        return _import_folder(path, path.resolve().name, policy, progress)
+        return _import_folder(path, path.resolve().name, policy, settings, progress)
     if not path.is_file():
         raise InputError(_NOT_THERE.format(path))
     if is_table(path):
-        return _import_table(path, policy, progress)
+        return _import_table(path, policy, settings, progress)
     if is_image(path.name):
         raise InputError(f"{path} is one image; name the folder that holds the dataset.")
     folder = archives.extract(path, settings.imports, progress)
     try:
-        return _import_folder(*_top(folder, archives.name_of(path)), policy, progress)
+        return _import_folder(*_top(folder, archives.name_of(path)), policy, settings, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
         raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
 
@@ -152,37 +153,42 @@ def _import_bucket(
         return text.replace(str(root), address)
 
     try:
-        gathered = gather_folder(root, bucket.name, walker, policy)
+        gathered = attach(gather_folder(root, bucket.name, walker, policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it
         raise InputError(said(str(error))) from None
     there = [
-        replace(f, path=bucket.address_of(f.path), mask=bucket.address_of(f.mask) if f.mask else None)
-        for f in gathered.found
+        replace(f, path=bucket.address_of(f.path), masks=tuple(map(bucket.address_of, f.masks))) for f in gathered.found
     ]
-    found = _imported(replace(gathered, found=tuple(there)), walker, bucket.name, card, progress)
+    found = _imported(replace(gathered, found=tuple(there)), walker, bucket.name, card, settings.masks, progress)
     problems = [replace(p, path=said(p.path), message=said(p.message)) for p in (*refused, *found.problems)]
     return Imported(found.dataset, tuple(problems))
 
 
-def _import_folder(folder: Path, name: str, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:
+def _import_folder(
+    folder: Path, name: str, policy: Policy | None, settings: Settings, progress: Callable[[int, int], None]
+) -> Imported:
     root = folder.resolve()
     walker = Walker(root, progress)
     card = read_card(root)
-    return _imported(gather_folder(root, name, walker, policy), walker, name, card, progress)
+    gathered = attach(gather_folder(root, name, walker, policy), walker)
+    return _imported(gathered, walker, name, card, settings.masks, progress)
 
 
-def _import_table(path: Path, policy: Policy | None, progress: Callable[[int, int], None]) -> Imported:
+def _import_table(
+    path: Path, policy: Policy | None, settings: Settings, progress: Callable[[int, int], None]
+) -> Imported:
     table = path.parent.resolve() / path.name
     root = table.parent.parent if table.parent.name.lower() in TEMPLATES else table.parent
     walker, name = Walker(root, progress), subset_named(table)
-    return _imported(gather_file(table, name, walker, policy), walker, name, read_card(root), progress)
+    gathered = attach(gather_file(table, name, walker, policy), walker)
+    return _imported(gathered, walker, name, read_card(root), settings.masks, progress)
 
 
 def _imported(
-    gathered: Gathered, walker: Walker, name: str, card: Card | None, progress: Callable[[int, int], None]
+    gathered: Gathered, walker: Walker, name: str, card: Card | None, masks: Path, progress: Callable[[int, int], None]
 ) -> Imported:
-    rows, problems = rows_of(gathered, progress)
+    rows, problems = rows_of(gathered, masks, progress)
     card = card or with_published_facts(Card(title=name), gathered.cards)
     card = replace(card, subsets={**gathered.cards, **card.subsets})
     dataset = Dataset.from_rows(name, rows, card, str(walker.root))

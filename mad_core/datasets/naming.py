@@ -5,10 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 NORMAL = frozenset({"good", "normal", "ok", "normals", "healthy"})
-MASKS = ("ground_truth", "masks")
 TEMPLATES = ("template", "templates")
-BESIDE = frozenset({*MASKS, *TEMPLATES})
-"""Folders beside the images: nothing in them is an image of the dataset."""
 
 SPLIT_NAMES = ("train", "calibration", "test")
 SPLITS = {

@@ -1,16 +1,18 @@
 """Walking a dataset's folder: hidden files are passed over, links that lead out of it are refused."""
 
+import itertools
 import os
 import posixpath
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mad_core.datasets import mask_names
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.naming import BESIDE
+from mad_core.datasets.mask_names import PROBES, Sorted
+from mad_core.datasets.naming import TEMPLATES
 from mad_core.errors import InputError
-from mad_core.images import SUFFIXES
+from mad_core.images import SUFFIXES, looks_like_mask
 
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "lost+found"})
 COMPANIONS = frozenset(
@@ -40,6 +42,8 @@ class Walker:
     _listings: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     _spellings: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     _seen: int = 0
+    _sorted: dict[str, Sorted] = field(default_factory=dict)
+    _of_masks: dict[str, bool] = field(default_factory=dict)
 
     def folders(self, folder: Path) -> list[Path]:
         """The subfolders of a folder, by name."""
@@ -49,9 +53,55 @@ class Walker:
         """Names of the files right in a folder, images or not, by name."""
         return self._list(str(folder))[1]
 
+    def pictures(self, folder: Path) -> list[str]:
+        """Names of the image files right in a folder, by name; masks, and what may be one, are left out."""
+        others = self.sorted_out(folder)
+        return [name for name in self._images_in(str(folder)) if name not in others.masks and name not in others.asked]
+
+    def sorted_out(self, folder: Path) -> Sorted:
+        """The image files right in a folder that are masks, or may be."""
+        place = str(folder)
+        if place not in self._sorted:
+            names = self._images_in(place)
+            self._sorted[place] = mask_names.sort_out(names, lambda name: bool(_probe(os.path.join(place, name))))  # noqa: PTH118
+        return self._sorted[place]
+
     def images(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """Every image file below a folder: its path relative to it (POSIX form) and its path."""
-        return ((relative, path) for relative, path in self._below(folder) if is_image(path))
+        """Every picture below a folder: its path relative to it (POSIX form) and its path; masks are none."""
+        for place, relative in self._places(folder, self.is_beside):
+            for name in self.pictures(Path(place)):
+                yield relative + name, os.path.join(place, name)  # noqa: PTH118
+
+    def masks(self, folder: Path) -> Iterator[tuple[str, str]]:
+        """Every image file below a folder of masks, as :meth:`images`."""
+        for place, relative in self._places(folder, lambda _: False):
+            for name in self._images_in(place):
+                yield relative + name, os.path.join(place, name)  # noqa: PTH118
+
+    def listed(self) -> list[Path]:
+        """The folders that were listed so far, by name."""
+        return [Path(place) for place in sorted(self._listings)]
+
+    def is_beside(self, folder: Path) -> bool:
+        """Whether a folder lies beside the pictures: templates or masks; nothing in it is a picture."""
+        return folder != self.root and (folder.name.lower() in TEMPLATES or self.holds_masks(folder))
+
+    def holds_masks(self, folder: Path) -> bool:
+        """Whether a folder is called as those of masks are; where that may mean something else, pixels decide."""
+        place = str(folder)
+        if place not in self._of_masks:
+            self._of_masks[place] = mask_names.holds_masks(folder.name) or (
+                mask_names.may_hold_masks(folder.name) and self._looks_like_masks(folder)
+            )
+        return self._of_masks[place]
+
+    def _looks_like_masks(self, folder: Path) -> bool:
+        """Whether the first files below a folder look like masks; of files that stand for others the name counts."""
+        answers = [_probe(path) for _, path in itertools.islice(self.masks(folder), PROBES)]
+        return bool(answers) and all(answer is not False for answer in answers)
+
+    def _images_in(self, place: str) -> list[str]:
+        return [name for name in self._list(place)[_FILES] if is_image(name)]
 
     def strangers(self, folder: Path) -> Iterator[str]:
         """Files below a folder that are neither images nor texts that often lie beside them."""
@@ -77,25 +127,30 @@ class Walker:
         """How a name is really spelled in a folder; None where nothing there is called so."""
         if (place, kind) not in self._spellings:
             names = self._list(place)[kind]
-            self._spellings[place, kind] = {same_name(n): n for n in names} | {n: n for n in names}
+            self._spellings[place, kind] = {mask_names.same(n): n for n in names} | {n: n for n in names}
         known = self._spellings[place, kind]
-        return known.get(name) or known.get(same_name(name))
+        return known.get(name) or known.get(mask_names.same(name))
 
     def _below(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Every file below a folder, masks and templates left out."""
+        for place, relative in self._places(folder, self.is_beside):
+            for name in self._list(place)[_FILES]:
+                yield relative + name, os.path.join(place, name)  # noqa: PTH118
+
+    def _places(self, folder: Path, skipped: Callable[[Path], bool]) -> Iterator[tuple[str, str]]:
+        """A folder and those below it: paths, and paths relative to it that end in ``/``."""
         waiting = [(str(folder), "", frozenset[str]())]
         while waiting:
             place, relative, above = waiting.pop()
             real = os.path.realpath(place)
             if real in above:  # a link to a folder above: walking on would never end
                 continue
-            subfolders, files = self._list(place)
-            for name in files:
-                yield relative + name, os.path.join(place, name)  # noqa: PTH118
+            yield place, relative
             below = above | {real}
-            for name in reversed(subfolders):
-                if name.lower() not in BESIDE:
-                    waiting.append((os.path.join(place, name), f"{relative}{name}/", below))  # noqa: PTH118
+            for name in reversed(self._list(place)[_FOLDERS]):
+                path = os.path.join(place, name)  # noqa: PTH118
+                if not skipped(Path(path)):
+                    waiting.append((path, f"{relative}{name}/", below))
 
     def _list(self, place: str) -> tuple[list[str], list[str]]:
         if place not in self._listings:
@@ -148,14 +203,17 @@ class Walker:
         self.problems[path] = Problem(kind, path.encode(errors="replace").decode(), message)
 
 
+def _probe(path: str) -> bool | None:
+    """Whether a file looks like a mask; None where it is empty and only stands for one that lies elsewhere."""
+    try:
+        return looks_like_mask(Path(path)) if Path(path).stat().st_size else None
+    except OSError:
+        return False
+
+
 def is_hidden(name: str) -> bool:
     """Files that operating systems leave behind, and hidden ones."""
     return name.startswith(".") or name.lower() in IGNORED
-
-
-def same_name(name: str) -> str:
-    """A name without regard to case and to the Unicode form in which an accent is written."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_image(name: str) -> bool:

@@ -27,7 +27,7 @@ FLOORS = (
     {"errors"},
     {"extras", "palette", "assets", "source_digest", "paths", "secret_key"},
     {"settings", "metrics", "scorefiles", "machine"},
-    {"figures", "remote"},
+    {"figures", "remote", "mask_pixels"},
     {"images", "map_files"},
     {"datasets"},
     {"scorers"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, together
-from mad_core.datasets.naming import BESIDE, SPLITS, TEMPLATES, plain
+from mad_core.datasets.naming import SPLITS, TEMPLATES, plain
 from mad_core.datasets.policies import HOW_TO, Policy
 from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, unmatched
 from mad_core.datasets.readers.tables import (
@@ -92,7 +92,7 @@ def _survey(root: Path, name: str, walker: Walker, policy: Policy | None) -> tup
         place = _place(folder, trail, walker, policy)
         places += [place] if place else []
         for sub in reversed(walker.folders(folder) if len(trail) <= _DEPTH else []):
-            if sub.name.lower() in TEMPLATES or (place is None and sub.name.lower() not in BESIDE):
+            if sub.name.lower() in TEMPLATES or (place is None and not walker.is_beside(sub)):
                 waiting.append((sub, (*trail, sub.name)))
     return _told_apart(places), sorted(templates)
 

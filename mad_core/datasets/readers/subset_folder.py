@@ -1,4 +1,4 @@
-"""One subset's folder: its folders of images, what their names and a severity policy say of them, its masks."""
+"""One subset's folder: its folders of images, what their names and a severity policy say of them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,10 +9,9 @@ from pathlib import Path
 from mad_core.datasets.dataset import Problem, SubsetCard, level_key
 from mad_core.datasets.gathering import Found, PromisedLevel, listed, split_of
 from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in, identify
-from mad_core.datasets.masks import Masks, beside
-from mad_core.datasets.naming import BESIDE, SPLITS, looks_levelled, looks_short, meaning, meanings
+from mad_core.datasets.naming import SPLITS, looks_levelled, looks_short, meaning, meanings
 from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
-from mad_core.datasets.walking import Walker, is_image
+from mad_core.datasets.walking import Walker
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Class:
         """Paths relative to this folder, and paths."""
         if self.deep:
             return walker.images(self.folder)
-        return ((name, str(self.folder / name)) for name in walker.files(self.folder) if is_image(name))
+        return ((name, str(self.folder / name)) for name in walker.pictures(self.folder))
 
     def expected(self, subset: str) -> PromisedLevel:
         return PromisedLevel(str(self.folder), subset, self.level, str(self.folder))
@@ -92,13 +91,9 @@ class SubsetFolder:
         result = []
         for c in self.classes:
             here = dict(c.images(self.walker))
-            masks = beside(here)
-            for relative in sorted(here.keys() - masks.values()):
+            for relative in sorted(here):
                 within = c.prefix + relative
                 split = c.split or SPLITS.get(relative.partition("/")[0].lower() if "/" in relative else "")
-                mask = here.get(masks.get(relative, "")) or self._masks.of(
-                    c.written + relative, within, f"{c.defect}/{relative}"
-                )
                 result.append(
                     Found(
                         self.name,
@@ -108,22 +103,18 @@ class SubsetFolder:
                         split_of(split, c.level),
                         c.level,
                         c.defect,
-                        mask,
-                        str(c.folder),
+                        promise=str(c.folder),
                     )
                 )
         return result
 
     def leftovers(self) -> list[Problem]:
         """Files here that belong to no image of the subset."""
-        loose = [str(self.folder / n) for n in self.walker.files(self.folder) if is_image(n)]
+        loose = [str(self.folder / n) for n in self.walker.pictures(self.folder)]
         strangers = [s for c in self.classes if c.deep for s in self.walker.strangers(c.folder)]
-        taken = {i.mask for i in self.images}
-        masks = [m for m in self._masks.paths() if m not in taken]
         return [
             *unmatched(loose, "This image lies in no folder that says its level."),
             *unmatched(strangers, "This file is no image of a known format."),
-            *unmatched(masks, "This mask belongs to no image."),
         ]
 
     def card(self, listed_by_template: bool) -> SubsetCard:
@@ -134,10 +125,6 @@ class SubsetFolder:
             return SubsetCard()
         economic = listed_by_template and all(level_key(c.level) in ECONOMIC.levels for c in self.classes)
         return ECONOMIC if economic else SubsetCard("industrial")
-
-    @cached_property
-    def _masks(self) -> Masks:
-        return Masks(self.folder, self.walker)
 
     def _level(self, defect: str) -> float:
         level = self.policy.level(defect, self.own, self.name) if self.policy else None
@@ -161,7 +148,7 @@ class SubsetFolder:
 
 def is_place(folder: Path, walker: Walker) -> bool:
     """Whether a folder holds a subset: a folder a split, or a folder a level."""
-    inside = [f for f in walker.folders(folder) if f.name.lower() not in BESIDE]
+    inside = [f for f in walker.folders(folder) if not walker.is_beside(f)]
     if any(SPLITS.get(f.name.lower()) in ("train", "test") for f in inside):
         return True
     if any(meaning(f.name) for f in inside):
@@ -176,7 +163,7 @@ def is_place(folder: Path, walker: Walker) -> bool:
 
 
 def _classes(folder: Path, walker: Walker, level_of: Callable[[str], float]) -> Iterator[Class]:
-    inside = [f for f in walker.folders(folder) if f.name.lower() not in BESIDE]
+    inside = [f for f in walker.folders(folder) if not walker.is_beside(f)]
     plain_folders = [f for f in inside if f.name.lower() not in SPLITS]
     yield from _siblings(plain_folders, "", "", None, walker, level_of)
     for container in inside:
@@ -185,9 +172,9 @@ def _classes(folder: Path, walker: Walker, level_of: Callable[[str], float]) -> 
             continue
         prefix = f"{container.name}/"
         written = "" if split == "test" else prefix
-        below = [f for f in walker.folders(container) if f.name.lower() not in BESIDE]
+        below = [f for f in walker.folders(container) if not walker.is_beside(f)]
         yield from _siblings(below, prefix, written, split, walker, level_of)
-        if any(is_image(n) for n in walker.files(container)):
+        if walker.pictures(container):
             level = 0.0 if split == "train" else math.nan
             yield Class(container, prefix, written, split, level, None, deep=False)
 

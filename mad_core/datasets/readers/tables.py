@@ -15,7 +15,6 @@ import pandas as pd
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, split_of
-from mad_core.datasets.masks import Masks
 from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.policies import Policy
 from mad_core.datasets.walking import Walker
@@ -120,7 +119,7 @@ def read_rows(path: Path) -> list[TableLine]:
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, one by one."""
     found, expected, problems = [], {}, []
-    masks, levels = Masks(table.folder, walker), _levels({row.level or row.defect for row in table.rows})
+    levels = _levels({row.level or row.defect for row in table.rows})
     for row in table.rows:
         where = f"{table.path.name}, row {row.number}"
         subset = row.subset or table.subset
@@ -139,7 +138,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
             problems.append(Problem("unmatched", row.path, f"{where}: {sentence}"))
         else:
             image = _found(row, path, table)
-            mask = _mask(row, image, table, masks, walker)
+            mask = _mask(row, image, table, walker)
             if isinstance(mask, Problem):
                 problems.append(replace(mask, message=f"{where}: {mask.message}"))
                 mask = None
@@ -312,9 +311,9 @@ def _found(row: TableLine, path: str, table: Table) -> Found:
     return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect, group=row.group)
 
 
-def _mask(row: TableLine, image: Found, table: Table, masks: Masks, walker: Walker) -> str | Problem | None:
+def _mask(row: TableLine, image: Found, table: Table, walker: Walker) -> str | Problem | None:
     if not row.mask:
-        return image.mask or masks.of(image.relative, image.relative.partition("/")[2])
+        return image.mask
     relative = _inside(row.mask, table.folder)
     if relative is None:
         return Problem("missing-file", row.mask, f"the mask's path leads out of {table.folder} and is not opened.")

@@ -16,16 +16,16 @@ from pathlib import Path
 import pandas as pd
 
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.gathering import Found, listed, stem
+from mad_core.datasets.gathering import Found, listed
 from mad_core.datasets.madbench import BENCHMARKS, Identity, identify
 from mad_core.datasets.naming import plain
 from mad_core.datasets.policies import defect_key
 from mad_core.datasets.readers.subset_folder import Class, SubsetFolder, unmatched
-from mad_core.datasets.walking import Walker, is_image
+from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
 from mad_core.scorefiles import read_table
 
-_IMAGES, _MASKS = ("data", "images"), ("data", "masks")
+_IMAGES = ("data", "images")
 _KINDS = ("normal", "anomaly")
 _LABELS, _SPLITS = "image_anno.csv", ("split_csv", "1cls.csv")
 _VISA = next(b for b in BENCHMARKS if b.key == "visa")
@@ -71,15 +71,12 @@ class RawVisa(SubsetFolder):
         here = {_key(i.relative) for i in self.images}
         absent = [written for key, (written, _) in self._labels.rows.items() if key not in here]
         words = f"{_LABELS} names this image, but it is not in {self.folder}."
-        taken = {i.mask for i in self.images}
-        masks = sorted(m for m in self._masks_by_stem.values() if m not in taken)
-        loose = [str(self.folder / n) for n in self.walker.files(self.folder) if is_image(n)]
+        loose = [str(self.folder / n) for n in self.walker.pictures(self.folder)]
         return [
             *self._labels.problems,
             *self._splits.problems,
             *listed(Problem("missing-file", written, words) for written in absent),
             *unmatched(loose, "This image lies in no folder that says its level."),
-            *unmatched(masks, "This mask belongs to no image."),
         ]
 
     def _found(self, relative: str, path: str, kind: str) -> Found:
@@ -100,8 +97,7 @@ class RawVisa(SubsetFolder):
             "test",
             level,
             folder.rpartition("_level_")[0] if folder else defect_key(label) or None,
-            self._masks_by_stem.get(_key(stem(relative)).partition("images/")[2]),
-            str(Path(path).parent / label.replace("/", " ")) if label else str(Path(path).parent),
+            promise=str(Path(path).parent / label.replace("/", " ")) if label else str(Path(path).parent),
         )
 
     def _test_folder(self, label: str, level: float) -> str | None:
@@ -128,12 +124,6 @@ class RawVisa(SubsetFolder):
             )
             return _Listing(problems=(Problem("missing-file", str(above.joinpath(*_SPLITS)), words),))
         return _listing(Path(path), "split", self.folder.name)
-
-    @cached_property
-    def _masks_by_stem(self) -> Mapping[str, str]:
-        """Masks by kind and name without suffix: ``anomaly/000``."""
-        top = _below(self.folder, _MASKS, self.walker)
-        return {_key(stem(relative)): path for relative, path in self.walker.images(top)} if top else {}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,174 @@
+"""Masks read at import: whether they fit and mark what they should; joined and turned ones are kept as files.
+
+A mask that needs nothing is read where it lies. One that is made of several files or of outlines, or has to be turned
+as its image is, is written as a PNG named by the digest of its pixels.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mad_core.datasets.dataset import Problem
+from mad_core.datasets.gathering import Found, listed
+from mad_core.errors import WorkError
+from mad_core.images import ImageError, orientation_of, read_mask, turned
+
+NEARLY_ALL, MORE_THAN_HALF = 0.9, 0.5
+_SAME_ASPECT = 0.02
+_THREADS = 4
+_REPORT_EVERY = 50
+_SIDEWAYS = 5
+"""From this EXIF orientation on width and height change places."""
+
+
+@dataclass(frozen=True)
+class MaskOf:
+    """The mask of one image: its file, and what is doubtful of it, by kind of problem."""
+
+    path: str | None = None
+    doubts: tuple[Problem, ...] = ()
+
+
+def read_masks(
+    images: Sequence[Found],
+    sizes: Mapping[str, tuple[int, int]],
+    folder: Path,
+    progress: Callable[[int, int], None],
+) -> tuple[dict[str, str], list[Problem]]:
+    """The mask of each image that has one, by the image's path, and every doubt about masks.
+
+    Parameters
+    ----------
+    images : sequence of Found
+        With ``masks``.
+    sizes : mapping of path to (width, height)
+        Of the images, as shown.
+    folder : Path
+        Where masks are written that have to be made.
+    progress : callable
+        Called as ``progress(masks done, masks)``; what it raises ends the reading.
+
+    Raises
+    ------
+    WorkError
+        If a mask cannot be written.
+    """
+    todo = list({f.path: f for f in images if f.masks}.values())
+    found: dict[str, str] = {}
+    doubts: list[Problem] = []
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "masks") as pool:
+        made = pool.map(partial(_mask_of, sizes=sizes, folder=folder), todo)
+        try:
+            for done, (image, mask) in enumerate(zip(todo, made, strict=True), start=1):
+                found |= {image.path: mask.path} if mask.path else {}
+                doubts += mask.doubts
+                if done % _REPORT_EVERY == 0:
+                    progress(done, len(todo))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return found, _by_kind(doubts)
+
+
+def _by_kind(doubts: Iterable[Problem]) -> list[Problem]:
+    kinds: dict[str, list[Problem]] = {}
+    for doubt in doubts:
+        kinds.setdefault(doubt.kind, []).append(doubt)
+    return [one for alike in kinds.values() for one in listed(alike)]
+
+
+def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -> MaskOf:
+    """One image's mask: its files together, on the image as it is shown."""
+    size, parts, doubts = sizes[image.path], [], []
+    for path in image.masks:
+        try:
+            mask = read_mask(Path(path))
+        except ImageError as error:
+            doubts.append(Problem(error.kind, path, str(error)))
+            continue
+        fitting = _upright(mask, image.path, size)
+        doubts += _size_doubt(path, fitting, size)
+        parts.append((path, fitting, fitting is not mask))
+    if not parts:
+        return MaskOf(None, tuple(doubts))
+    joined = parts[0][1] if len(parts) == 1 else _together([mask for _, mask, _ in parts], size)
+    doubts += _doubts(image, parts[0][0], joined)
+    if len(parts) == 1 and not parts[0][2]:
+        return MaskOf(parts[0][0], tuple(doubts))
+    return MaskOf(keep_mask(joined, folder), tuple(doubts))
+
+
+def _upright(mask: np.ndarray, image: str, size: tuple[int, int]) -> np.ndarray:
+    """The mask as the image is shown: one drawn on the pixels as they are stored is turned with them."""
+    width, height = size
+    if mask.shape == (height, width) or width == height:
+        return mask
+    turn = orientation_of(Path(image))
+    fits = turn >= _SIDEWAYS and abs(mask.shape[1] / mask.shape[0] * width / height - 1) < _SAME_ASPECT
+    return turned(mask, turn) if fits else mask
+
+
+def _size_doubt(path: str, mask: np.ndarray, size: tuple[int, int]) -> list[Problem]:
+    height, width = mask.shape
+    if (width, height) == size:
+        return []
+    sizes = f"This mask has {width} x {height} pixels, its image {size[0]} x {size[1]}"
+    if abs(width / height * size[1] / size[0] - 1) < _SAME_ASPECT:
+        return [Problem("mask-size", path, f"{sizes}: it is stretched to the image.")]
+    return [Problem("mask-size", path, f"{sizes}, which is another shape: it does not fit, and no study uses it.")]
+
+
+def _together(masks: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """What any of the masks marks, at the image's size."""
+    joined = np.zeros(size[::-1], dtype=bool)
+    for mask in masks:
+        joined |= mask if mask.shape == joined.shape else np.asarray(Image.fromarray(mask).resize(size))
+    return joined
+
+
+def _doubts(image: Found, path: str, mask: np.ndarray) -> list[Problem]:
+    """Whether a mask marks what one of its image would."""
+    share = float(mask.mean())
+    if image.level > 0 and share == 0:
+        return [Problem("mask-empty", path, "This mask of an abnormal image marks nothing.")]
+    if image.level == 0 and share > 0:
+        words = f"This mask marks {_percent(share)} of an image of level 0: one of the two is wrong."
+        return [Problem("mask-of-normal", path, words)]
+    edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    if share >= NEARLY_ALL or (share > MORE_THAN_HALF and edge.all()):
+        words = f"This mask marks {_percent(share)} of its image; it may be inverted: what is not black is marked."
+        return [Problem("mask-full", path, words)]
+    return []
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def keep_mask(mask: np.ndarray, folder: Path) -> str:
+    """Write a mask as a PNG that its pixels name, and return its path; the same mask is written once.
+
+    Raises
+    ------
+    WorkError
+        If it cannot be written.
+    """
+    digest = hashlib.blake2b(repr(mask.shape).encode() + np.packbits(mask).tobytes(), digest_size=16).hexdigest()
+    target = folder / digest[:2] / f"{digest}.png"
+    if not target.is_file():
+        building = target.with_suffix(f".{secrets.token_hex(4)}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(building, "PNG", optimize=False)
+            building.replace(target)
+        except OSError as error:
+            raise WorkError(f"A mask cannot be kept in {folder}: {error.strerror or error}.") from error
+    return str(target)
