@@ -45,15 +45,16 @@ def rows_of(
     masks : Path
         The folder that masks are made in.
     progress : callable
-        Called as ``progress(files done, files)``; what it raises ends the reading.
+        Called as ``progress(images and masks done, all of them)``; what it raises ends the reading.
     """
     unique, problems = _once(sorted(gathered.found, key=lambda f: (f.subset, f.level, f.relative)))
-    files = read_files({f.path for f in unique}, progress)
+    images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks})
+    files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
     problems += [r.problem for _, r in sorted(files.items()) if r.problem]
     usable = with_training([f for f in unique if not files[f.path].problem], files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
     sizes = {path: (read.width, read.height) for path, read in files.items()}
-    of, doubts = read_masks(usable, sizes, masks, progress)
+    of, doubts = read_masks(usable, sizes, masks, lambda done: progress(images + done, images + masked))
     return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
 
 

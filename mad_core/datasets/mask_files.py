@@ -41,7 +41,7 @@ def read_masks(
     images: Sequence[Found],
     sizes: Mapping[str, tuple[int, int]],
     folder: Path,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int], None],
 ) -> tuple[dict[str, str], list[Problem]]:
     """The mask of each image that has one, by the image's path, and every doubt about masks.
 
@@ -54,7 +54,7 @@ def read_masks(
     folder : Path
         Where masks are written that have to be made.
     progress : callable
-        Called as ``progress(masks done, masks)``; what it raises ends the reading.
+        Called as ``progress(images with masks done)``; what it raises ends the reading.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def read_masks(
             for done, (image, mask) in enumerate(zip(todo, made, strict=True), start=1):
                 found |= {image.path: mask.path} if mask.path else {}
                 doubts += mask.doubts
-                if done % _REPORT_EVERY == 0:
-                    progress(done, len(todo))
+                if done % _REPORT_EVERY == 0 or done == len(todo):
+                    progress(done)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -1,5 +1,6 @@
 """Which masks belong to which pictures, wherever they lie and however they are called."""
 
+import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,18 +65,25 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
     """
     named = {f.mask for f in gathered.found if f.mask}
     files = [m for m in mask_files(walker, {f.path for f in gathered.found}) if m.path not in named]
-    pictures = _by_stem(gathered.found, walker.root)
+    pictures, left_out = _by_stem(gathered.found, walker.root), _by_stem(_others(gathered.found, walker), walker.root)
     of: dict[str, list[str]] = {}
     problems: dict[str, list[str]] = {_NO_IMAGE: [], _SEVERAL: []}
     for mask in files:
         found = _pictures_of(mask, pictures)
         if len(found) == 1:
             of.setdefault(found[0], []).append(mask.path)
-        else:
+        elif found or not _pictures_of(mask, left_out):
             problems[_SEVERAL if found else _NO_IMAGE].append(mask.path)
     images = [replace(f, masks=(f.mask,) if f.mask else tuple(sorted(of.get(f.path, ())))) for f in gathered.found]
     unread = [p for words, paths in problems.items() for p in listed(Problem("unmatched", x, words) for x in paths)]
     return replace(gathered, found=tuple(images), problems=(*gathered.problems, *unread, *_questions(walker)))
+
+
+def _others(found: Iterable[Found], walker: Walker) -> list[Found]:
+    """Pictures that were left out, for a reason that is told: their masks are no problem of their own."""
+    known = {f.path for f in found}
+    paths = (str(folder / name) for folder in _of_pictures(walker) for name in walker.pictures(folder))
+    return [Found("", "", path, "", None, math.nan) for path in paths if path not in known]
 
 
 def mask_files(walker: Walker, pictures: Iterable[str]) -> list[MaskFile]:

@@ -15,9 +15,14 @@ SUFFIX_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP",
 
 
 def draw(path: Path, content: str = "", size: tuple[int, int] = (8, 6)) -> Path:
-    """A picture whose pixels follow from ``content``, by default its path."""
+    """A picture whose pixels follow from ``content``, by default its path; in a folder of masks a small mark."""
     seed = int.from_bytes(hashlib.blake2b((content or str(path)).encode(), digest_size=8).digest())
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    rng = np.random.default_rng(seed)
+    if {"ground_truth", "masks"} & {part.lower() for part in path.parts}:
+        pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+        pixels[rng.integers(1, size[1] - 1), 1 : 2 + rng.integers(1, size[0] - 2)] = 255
+    else:
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, SUFFIX_FORMATS[path.suffix.lower()])
     return path

@@ -30,7 +30,9 @@ def folder(tmp_path: Path) -> Path:
     """A tree with training normals, two levels, a mask, a table of no use and a card."""
     root = draw(tmp_path / "parts", "cut_level_2")
     (root / "ground_truth/cut_level_2").mkdir(parents=True)
-    Image.fromarray(np.full((24, 32), 255, np.uint8)).save(root / "ground_truth/cut_level_2/0_mask.png")
+    Image.fromarray(np.kron(np.eye(2), np.full((12, 16), 255)).astype(np.uint8)).save(
+        root / "ground_truth/cut_level_2/0_mask.png"
+    )
     (root / "mad.yaml").write_text("title: Parts on a bucket\n")
     return root
 
