@@ -24,12 +24,23 @@ SPLITS = {
 }
 """Spellings of a split, in lower case."""
 
-_NUMBER = r"(?P<level>\d{1,6}(?:\.\d{1,6})?)"
+_NUMBER = r"(?P<level>\d{1,6}(?:[.,]\d{1,6})?)"
 _LEVEL = re.compile(
     rf"(?:(?P<before>.+?)[_\- ]+)?(?:level|severity|grade)[_\- ]?{_NUMBER}(?:[_\- ]+(?P<after>.+))?",
     re.IGNORECASE | re.DOTALL,
 )
 _SHORT = re.compile(rf"(?P<before>)(?:L[_\- ]?)?{_NUMBER}(?:[_\- ](?P<after>{'|'.join(SPLITS)}))?", re.IGNORECASE)
+_GRADE = r"level|lvl|severity|sev|grade|stage|degree|score|kl"
+_GRADED = re.compile(
+    rf"(?P<before>)(?:{_GRADE})[_\-=:. ]*{_NUMBER}(?:[_\-.: ]+(?P<after>.*\D.*))?", re.IGNORECASE | re.DOTALL
+)
+_ROMAN = re.compile(
+    rf"(?P<before>)(?:{_GRADE})[_\-=:. ]*(?P<level>[IVX]{{1,5}})(?:[_\-.: ]+(?P<after>.+))?", re.IGNORECASE | re.DOTALL
+)
+_COUNTED = re.compile(
+    rf"(?P<before>)(?:class[_\-=:. ]*)?{_NUMBER}(?:[_\-.: ]+(?P<after>.*[^\W\d].*))?", re.IGNORECASE | re.DOTALL
+)
+_ROMANS = {r: n for n, r in enumerate("I II III IV V VI VII VIII IX X".split(), start=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +66,26 @@ def meaning(name: str) -> Meaning | None:
 
 
 def meanings(names: Iterable[str]) -> dict[str, Meaning | None]:
-    """What sibling folders' names say; ``L2`` and ``2`` count only where every sibling says a level."""
+    """What names that stand beside each other say.
+
+    A level that is written out counts anywhere. Bare numbers (``2``, ``L2``), numbers behind a grade's word (``KL2``,
+    ``stage_2``, ``level=2``, ``Grade II``) and, where they begin at 0, numbers before a word or behind "class"
+    (``0_normal``, ``0 - No DR``, ``class 0``) count where at least two siblings are written so and fewer are not; the
+    others say nothing.
+    """
     names = list(names)
-    short = {name: _short(name) for name in names}
-    return short if all(short.values()) else {name: meaning(name) for name in names}
+    said = {name: meaning(name) for name in names}
+    for read in (_short, _graded, _roman, _counted):
+        numbers = {name: found for name in names if said[name] is None and (found := read(name))}
+        levels = {found.level for found in numbers.values()}
+        rest = sum(said[name] is None for name in names) - len(numbers)
+        if (
+            len(numbers) > rest
+            and (len(numbers) > 1 or (numbers and not rest))
+            and (0 in levels or read is not _counted)
+        ):
+            said |= numbers
+    return said
 
 
 def looks_short(name: str) -> bool:
@@ -78,12 +105,27 @@ def plain(name: str) -> str:
 
 def _short(name: str) -> Meaning | None:
     found = _SHORT.fullmatch(name.strip())
-    return _meaning(found) if found else meaning(name)
+    return _meaning(found) if found else None
+
+
+def _graded(name: str) -> Meaning | None:
+    found = _GRADED.fullmatch(name.strip())
+    return _meaning(found) if found else None
+
+
+def _roman(name: str) -> Meaning | None:
+    found = _ROMAN.fullmatch(name.strip())
+    return Meaning(float(_ROMANS[found["level"].upper()])) if found and found["level"].upper() in _ROMANS else None
+
+
+def _counted(name: str) -> Meaning | None:
+    found = _COUNTED.fullmatch(name.strip())
+    return _meaning(found) if found else None
 
 
 def _meaning(found: re.Match[str]) -> Meaning:
     """The words before and after a level: one may be a split, another the defect type."""
-    level, words = float(found["level"]), [w for w in (found["before"], found["after"]) if w]
+    level, words = float(found["level"].replace(",", ".")), [w for w in (found["before"], found["after"]) if w]
     split = next((SPLITS[w.lower()] for w in words if w.lower() in SPLITS), None)
     defect = next((w for w in words if w.lower() not in SPLITS and w.lower() not in NORMAL), None)
     return Meaning(level, None if level == 0 else defect, split)
