@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mad_core.audit.queue import QueueOrder
     from mad_core.datasets.dataset import Imported
+    from mad_core.datasets.plan import ImportPlan
     from mad_core.metrics.metrics_table import Metrics
     from mad_core.palette import Theme
     from mad_core.runs.store import Store
@@ -56,8 +57,10 @@ __all__ = [
 
 
 @explained()
-def load(source: str | Path, *, policy: Path | None = None) -> Imported:
+def load(source: str | Path, *, policy: Path | None = None, plan: Path | ImportPlan | None = None) -> Imported:
     """Read a dataset: a folder, a table, an archive, or the word ``demo``.
+
+    ``policy`` is a severity policy, ``plan`` the YAML file of a plan or a plan; that of ``load(...).plan`` repeats it.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def load(source: str | Path, *, policy: Path | None = None) -> Imported:
     """
     from mad_core.datasets.importing import import_dataset
 
-    return import_dataset(source, Settings.from_environment(), policy=policy)
+    return import_dataset(source, Settings.from_environment(), policy=policy, plan=plan)
 
 
 @dataclass(frozen=True)

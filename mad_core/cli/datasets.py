@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.cli.terminal import AsJson, Policy, Source, counted, open_store, print_answer, read_dataset, working
+from mad_core.cli.terminal import (
+    AsJson,
+    PlanFile,
+    Policy,
+    Source,
+    counted,
+    open_store,
+    print_answer,
+    read_dataset,
+    working,
+)
+from mad_core.datasets.naming import level_key
 from mad_core.errors import InputError, MadError
 from mad_core.settings import Settings
 
@@ -25,18 +36,62 @@ def demo(as_json: AsJson = False) -> None:
     print_answer(data, as_json, lambda: [data["path"]])
 
 
-def check(source: Source, policy: Policy = None, as_json: AsJson = False) -> None:
-    """Import a dataset and report counts, every problem, and what of the published benchmark is missing."""
+def check(
+    source: Source,
+    policy: Policy = None,
+    plan: PlanFile = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
+    write_plan: Annotated[
+        Path | None, typer.Option(help="Write the plan that repeats the import: a YAML file to correct.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import a dataset and report the plan, counts, every problem, and what of the published benchmark is missing."""
     from mad_core.datasets.importing import check_report
+    from mad_core.datasets.plan import LevelsUnknownError
 
-    imported = read_dataset(source, policy)
-    report = check_report(imported)
-    print_answer(report, as_json, lambda: [*_check_lines(report), *_published_lines(imported)])
+    try:
+        imported = read_dataset(source, policy, plan, accept)
+    except LevelsUnknownError as error:
+        _write_plan(write_plan, error.plan)
+        for line in () if as_json else _plan_lines(error.plan):
+            typer.echo(line)
+        raise
+    _write_plan(write_plan, imported.plan)
+    report = check_report(imported) | {"plan": imported.plan.to_json()}
+    print_answer(report, as_json, lambda: [*_check_lines(report, imported.plan), *_published_lines(imported)])
     if imported.dataset.table.empty:
         raise MadError(f"Nothing usable is in {source}.")
 
 
-def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
+def _write_plan(path: Path | None, plan: Any) -> None:
+    from mad_core.scorefiles import write_text
+
+    if path is not None:
+        write_text(path, plan.to_yaml())
+
+
+MOST_ROWS = 40
+"""Rows of a plan that ``check`` prints."""
+
+
+def _plan_lines(plan: Any) -> Iterable[str]:
+    """What became what, a line a row."""
+    if not plan.rows:
+        return
+    yield "  plan"
+    for row in plan.rows[:MOST_ROWS]:
+        facts = [row.split, row.subset, "" if row.level is None else f"L{level_key(row.level)}"]
+        count = f"{row.images} ({row.example})" if row.example else f"{row.images or ''}"
+        became = " ".join(filter(None, facts)) if row.role == "images" else row.role
+        proposed = "" if row.proposed is None else f"; proposed: level {level_key(row.proposed)}"
+        note = f"; {row.note}" if row.note else ""
+        yield f"    {row.kind} {row.name} -> {became}: {count}{note}{proposed}".rstrip(": ")
+    if len(plan.rows) > MOST_ROWS:
+        yield f"    and {len(plan.rows) - MOST_ROWS} more rows: --json or --write-plan has all of them"
+
+
+def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
     yield report["name"]
     for entry in report["subsets"]:
         yield f"  {entry['subset']} ({entry['domain']}), {entry['masks']} masks"
@@ -44,6 +99,7 @@ def _check_lines(report: Mapping[str, Any]) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
+    yield from _plan_lines(plan)
     kinds = Counter(problem["kind"] for problem in report["problems"])
     by_kind = f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common())})" if len(kinds) > 1 else ""
     yield (

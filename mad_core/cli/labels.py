@@ -9,6 +9,7 @@ import typer
 from mad_core.cli.terminal import (
     AsJson,
     Draws,
+    PlanFile,
     Policy,
     Seed,
     counted,
@@ -46,6 +47,7 @@ def export_labels(
     draws: Draws = 1000,
     seed: Seed = 0,
     policy: Policy = None,
+    plan: PlanFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the corrected templates, the record of events, or the change report for the dataset's owner."""
@@ -55,7 +57,7 @@ def export_labels(
     one_of(what, WHAT, "--what")
     one_of(format_, FORMATS, "--format")
     one_of(rule, RULES, "--rule")
-    store, dataset_id = stored_dataset(dataset, policy)
+    store, dataset_id = stored_dataset(dataset, policy, plan)
     audit, runs = AuditStore(store), [_run_on(store, name, dataset_id) for name in run or []]
     target = out or Path(OUT[what] if what != "events" else f"{OUT[what]}.{format_}")
     with working():
@@ -159,6 +161,7 @@ def agreement_of_labels(
     draws: Draws = 1000,
     seed: Seed = 0,
     policy: Policy = None,
+    plan: PlanFile = None,
     as_json: AsJson = False,
 ) -> None:
     """How far reviewers agree: weighted kappa, Krippendorff's alpha, confusion, bias and drift, with intervals."""
@@ -166,7 +169,7 @@ def agreement_of_labels(
     from mad_core.audit.consensus import disagreements
     from mad_core.audit.labels import AuditStore
 
-    store, dataset_id = stored_dataset(dataset, policy)
+    store, dataset_id = stored_dataset(dataset, policy, plan)
     audit = AuditStore(store)
     with working():
         data = agreement_of(audit, dataset_id, draws=draws, seed=seed).to_json()

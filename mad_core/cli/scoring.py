@@ -13,6 +13,7 @@ from mad_core.cli.terminal import (
     Calibrate,
     Device,
     Parameters,
+    PlanFile,
     Policy,
     Seed,
     Source,
@@ -69,6 +70,7 @@ def score(
     seed: Seed = 0,
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
     policy: Policy = None,
+    plan: PlanFile = None,
     calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
     as_json: AsJson = False,
@@ -85,7 +87,7 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    imported = usable_dataset(source, policy)
+    imported = usable_dataset(source, policy, plan)
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = open_store()

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,10 @@ Source = Annotated[
     typer.Argument(metavar="PATH", help="A folder, a table, an archive, s3://bucket/folder, or the word demo."),
 ]
 Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option("--plan", help="A plan of the import, as `check --write-plan` writes one."),
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
 Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
@@ -93,23 +98,41 @@ class Progress:
             typer.echo("\r\033[K", err=True, nl=False)
 
 
-def read_dataset(source: str, policy: Path | None = None) -> Any:
+def read_dataset(source: str, policy: Path | None = None, plan: Path | None = None, accept: bool = False) -> Any:
+    """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken."""
     from mad_core.datasets.importing import import_dataset
+    from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan
 
     what = "making the demo and reading it" if source == "demo" else "reading"
     with working() as progress:
-        return import_dataset(source, Settings.from_environment(), policy=policy, progress=progress.counted(what))
+
+        def imported(plan: Any) -> Any:
+            return import_dataset(
+                source, Settings.from_environment(), policy=policy, plan=plan, progress=progress.counted(what)
+            )
+
+        told = read_plan(plan) if plan else ImportPlan()
+        if not accept:
+            return imported(told)
+        try:
+            first = imported(told)
+            if not any(row.proposed is not None for row in first.plan.asked):
+                return first
+            rows = first.plan.rows
+        except LevelsUnknownError as error:
+            rows = error.plan.rows
+        return imported(replace(told, rows=rows).accepted())
 
 
-def stored_dataset(source: str, policy: Path | None) -> tuple[Any, str]:
+def stored_dataset(source: str, policy: Path | None, plan: Path | None = None) -> tuple[Any, str]:
     """The store, and the id of a dataset: a stored one's, or of what :func:`usable_dataset` gives."""
     store = open_store()
     if any(info.id == source for info in store.datasets()):
         return store, source
-    return store, store.add_dataset(usable_dataset(source, policy))
+    return store, store.add_dataset(usable_dataset(source, policy, plan))
 
 
-def usable_dataset(source: str, policy: Path | None) -> Any:
+def usable_dataset(source: str, policy: Path | None, plan: Path | None = None) -> Any:
     """As :func:`read_dataset`; says how many problems it met.
 
     Raises
@@ -117,7 +140,7 @@ def usable_dataset(source: str, policy: Path | None) -> Any:
     InputError
         If nothing usable is there.
     """
-    imported = read_dataset(source, policy)
+    imported = read_dataset(source, policy, plan)
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
     if imported.problems:

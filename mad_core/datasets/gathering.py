@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mad_core.datasets.dataset import Problem, SubsetCard
+from mad_core.datasets.plan import PlanRow, TablePlan
 
 LISTED = 20
 """Problems of one sort and place that are listed one by one; a last one counts the rest."""
@@ -48,12 +49,19 @@ class PromisedLevel:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Images found, levels promised, problems met, and facts known of the subsets."""
+    """Images found, levels promised, problems met, and facts known of the subsets.
+
+    ``named`` are the files that tables name, usable or not; ``tables`` what was decided of tables, ``rows`` what the
+    plan says of them and of words whose level nobody has said.
+    """
 
     found: tuple[Found, ...] = ()
     expected: tuple[PromisedLevel, ...] = ()
     problems: tuple[Problem, ...] = ()
     cards: Mapping[str, SubsetCard] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    tables: Mapping[str, TablePlan] = field(default_factory=dict)
+    rows: tuple[PlanRow, ...] = ()
 
 
 def together(parts: Iterable[Gathered]) -> Gathered:
@@ -64,6 +72,9 @@ def together(parts: Iterable[Gathered]) -> Gathered:
         tuple(e for p in parts for e in p.expected),
         tuple(e for p in parts for e in p.problems),
         {name: card for p in parts for name, card in p.cards.items()},
+        frozenset(path for p in parts for path in p.named),
+        {name: table for p in parts for name, table in p.tables.items()},
+        tuple(row for p in parts for row in p.rows),
     )
 
 

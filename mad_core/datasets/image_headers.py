@@ -52,7 +52,7 @@ def rows_of(
     files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
     problems += [r.problem for _, r in sorted(files.items()) if r.problem]
     usable = with_training([f for f in unique if not files[f.path].problem], files)
-    problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
+    problems += [*_same_content(usable, files), *_empty(gathered.expected, usable), *_without_normals(usable)]
     sizes = {path: (read.width, read.height) for path, read in files.items()}
     of, doubts = read_masks(usable, sizes, masks, lambda done: progress(images + done, images + masked))
     return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
@@ -139,6 +139,11 @@ def _once(found: Iterable[Found]) -> tuple[list[Found], list[Problem]]:
     return list(first.values()), problems
 
 
+def id_of(image: Found) -> str:
+    """The id that an image has in the dataset's table."""
+    return image_id(image.subset, _identity(image))
+
+
 def _identity(image: Found) -> str:
     """The path from which the id is made: the same whichever system wrote its accents."""
     return unicodedata.normalize("NFC", image.relative)
@@ -169,10 +174,25 @@ def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterat
             yield Problem("empty-level", e.path, sentence)
 
 
+def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
+    """Subsets without a picture at level 0."""
+    levels: dict[str, set[float]] = {}
+    for f in images:
+        levels.setdefault(f.subset, set()).add(f.level)
+    for subset, there in levels.items():
+        if 0 not in there:
+            names = ", ".join(level_key(level) for level in sorted(there)[:8])
+            sentence = (
+                f"The levels of '{subset[:80]}' are {names}: no picture is at level 0 (normal), so that no scorer can "
+                "be fitted on normals and AUROC has no value. If the lowest is normal, say so in a severity policy."
+            )
+            yield Problem("empty-level", subset, sentence)
+
+
 def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str, Any]:
     read = files[image.path]
     return {
-        "image_id": image_id(image.subset, _identity(image)),
+        "image_id": id_of(image),
         "content_hash": read.content_hash,
         "path": image.path,
         "template_path": image.template_path,

@@ -1,19 +1,21 @@
 """Importing a dataset from a folder, a table, an archive, or the word ``demo``."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from mad_core import remote
 from mad_core.datasets.completeness import against_published, with_published_facts
-from mad_core.datasets.dataset import Card, Dataset, Imported
+from mad_core.datasets.dataset import Card, Dataset, Imported, Problem
 from mad_core.datasets.demo.make import demo_card, make_demo
 from mad_core.datasets.gathering import Gathered
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
+from mad_core.datasets.plan import ImportPlan, read_plan
+from mad_core.datasets.planning import as_planned, plan_of
 from mad_core.datasets.policies import Policy, read_policy, read_yaml
 from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.buckets import rebuilt
@@ -27,12 +29,21 @@ CARD_NAMES = ("mad.yaml", "mad.yml")
 _NOT_THERE = "{} is not there; name a folder, a table or an archive, or the word demo."
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a person says of a source: a severity policy and the decisions of a plan."""
+
+    policy: Policy | None = None
+    plan: ImportPlan = field(default_factory=ImportPlan)
+
+
 def import_dataset(
     source: str | Path,
     settings: Settings,
     *,
     name: str | None = None,
     policy: Path | None = None,
+    plan: Path | ImportPlan | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Import a dataset.
@@ -48,6 +59,8 @@ def import_dataset(
     policy : Path, optional
         A severity policy: YAML, defect type to level. Without one, ``severity.yaml`` in the folder or
         the benchmark's own levels count, where no folder's name says a level.
+    plan : Path or ImportPlan, optional
+        What a person decided: the YAML file of a plan, or the plan. It counts before names, tables and policies.
     progress : callable
         Called as ``progress(done, total)`` in the calling thread; while files are still looked for,
         ``done`` is 0 and ``total`` grows. What it raises ends the import.
@@ -55,29 +68,31 @@ def import_dataset(
     Returns
     -------
     Imported
-        The dataset, empty if nothing is usable, and every problem met. The same content gives the
-        same ids and version, wherever it lies and whether in a folder or in an archive.
+        The dataset, empty if nothing is usable, every problem met, and the plan that repeats the import. The same
+        content gives the same ids and version, wherever it lies and whether in a folder or in an archive.
 
     Raises
     ------
     InputError
-        If the source is not there or is no dataset, or a policy, card or archive cannot be used.
+        If the source is not there or is no dataset, or a policy, plan, card or archive cannot be used; a
+        :class:`LevelsUnknownError` where nothing says a level, whose plan holds the words that are asked about.
     """
     if str(source) == "demo":
         folder = make_demo(settings.home / "demo", progress)
-        imported = _import_folder(folder, "demo", None, settings, progress)
+        imported = _import_folder(folder, "demo", _Told(), settings, progress)
         return replace(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
     given = Path(policy).expanduser().absolute() if policy else None
-    levels = read_policy(given) if given else None
+    decided = plan if isinstance(plan, ImportPlan) else read_plan(Path(plan).expanduser()) if plan else ImportPlan()
+    told = _Told(read_policy(given) if given else None, decided)
     if remote.is_address(source):
         origin = remote.plain_address(source)
-        imported = _import_bucket(origin, settings, levels, progress)
+        imported = _import_bucket(origin, settings, told, progress)
     else:
         path = _one_name(source)
         origin = str(path)
-        imported = _import_path(path, settings, levels, progress)
+        imported = _import_path(path, settings, told, progress)
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     return replace(imported, dataset=dataset)
@@ -123,76 +138,88 @@ def _one_name(source: str | Path) -> Path:
         raise InputError(_NOT_THERE.format(source)) from None
 
 
-def _import_path(
-    path: Path, settings: Settings, policy: Policy | None, progress: Callable[[int, int], None]
-) -> Imported:
+def _import_path(path: Path, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
     if path.is_dir():
-        return _import_folder(path, path.resolve().name, policy, settings, progress)
+        return _import_folder(path, path.resolve().name, told, settings, progress)
     if not path.is_file():
         raise InputError(_NOT_THERE.format(path))
     if is_table(path):
-        return _import_table(path, policy, settings, progress)
+        return _import_table(path, told, settings, progress)
     if is_image(path.name):
         raise InputError(f"{path} is one image; name the folder that holds the dataset.")
     folder = archives.extract(path, settings.imports, progress)
     try:
-        return _import_folder(*_top(folder, archives.name_of(path)), policy, settings, progress)
+        return _import_folder(*_top(folder, archives.name_of(path)), told, settings, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
         raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
 
 
-def _import_bucket(
-    address: str, settings: Settings, policy: Policy | None, progress: Callable[[int, int], None]
-) -> Imported:
+def _import_bucket(address: str, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
     """A folder on object storage; its images stay there, and their addresses stand in the table."""
     bucket, refused = rebuilt(address, settings, progress)
     root = bucket.root.resolve()
-    walker = Walker(root, progress)
+    walker = Walker(root, progress, told.plan)
 
     def said(text: str) -> str:
         return text.replace(str(root), address)
 
     try:
-        gathered = attach(gather_folder(root, bucket.name, walker, policy), walker)
+        gathered = attach(gather_folder(root, bucket.name, walker, told.policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it
         raise InputError(said(str(error))) from None
     there = [
         replace(f, path=bucket.address_of(f.path), masks=tuple(map(bucket.address_of, f.masks))) for f in gathered.found
     ]
-    found = _imported(replace(gathered, found=tuple(there)), walker, bucket.name, card, settings.masks, progress)
+    found = _imported(
+        replace(gathered, found=tuple(there)), walker, bucket.name, card, settings.masks, progress, gathered
+    )
     problems = [replace(p, path=said(p.path), message=said(p.message)) for p in (*refused, *found.problems)]
-    return Imported(found.dataset, tuple(problems))
+    return replace(found, problems=tuple(problems))
 
 
 def _import_folder(
-    folder: Path, name: str, policy: Policy | None, settings: Settings, progress: Callable[[int, int], None]
+    folder: Path, name: str, told: _Told, settings: Settings, progress: Callable[[int, int], None]
 ) -> Imported:
     root = folder.resolve()
-    walker = Walker(root, progress)
+    walker = Walker(root, progress, told.plan)
     card = read_card(root)
-    gathered = attach(gather_folder(root, name, walker, policy), walker)
+    gathered = attach(gather_folder(root, name, walker, told.policy), walker)
     return _imported(gathered, walker, name, card, settings.masks, progress)
 
 
-def _import_table(
-    path: Path, policy: Policy | None, settings: Settings, progress: Callable[[int, int], None]
-) -> Imported:
+def _import_table(path: Path, told: _Told, settings: Settings, progress: Callable[[int, int], None]) -> Imported:
     table = path.parent.resolve() / path.name
     root = table.parent.parent if table.parent.name.lower() in TEMPLATES else table.parent
-    walker, name = Walker(root, progress), subset_named(table)
-    gathered = attach(gather_file(table, name, walker, policy), walker)
+    walker, name = Walker(root, progress, told.plan), subset_named(table)
+    gathered = attach(gather_file(table, name, walker, told.policy), walker)
     return _imported(gathered, walker, name, read_card(root), settings.masks, progress)
 
 
 def _imported(
-    gathered: Gathered, walker: Walker, name: str, card: Card | None, masks: Path, progress: Callable[[int, int], None]
+    gathered: Gathered,
+    walker: Walker,
+    name: str,
+    card: Card | None,
+    masks: Path,
+    progress: Callable[[int, int], None],
+    local: Gathered | None = None,
 ) -> Imported:
+    """What was gathered, read; ``local`` are the same images by their paths below the walker's root."""
+    gathered, local = as_planned(gathered, walker.plan), as_planned(local or gathered, walker.plan)
     rows, problems = rows_of(gathered, masks, progress)
     card = card or with_published_facts(Card(title=name), gathered.cards)
     card = replace(card, subsets={**gathered.cards, **card.subsets})
     dataset = Dataset.from_rows(name, rows, card, str(walker.root))
-    return Imported(dataset, (*walker.problems.values(), *problems))
+    plan = plan_of(local, rows, walker)
+    return Imported(dataset, (*walker.problems.values(), *_not_there(walker), *problems), plan)
+
+
+def _not_there(walker: Walker) -> Iterator[Problem]:
+    """Folders and tables that the plan names and that are not there."""
+    for name in (*walker.plan.folders, *walker.plan.tables):
+        if not (walker.root / name).exists():
+            yield Problem("missing-file", name, "The plan names it, but it is not there.")
 
 
 def _top(folder: Path, name: str) -> tuple[Path, str]:

@@ -40,7 +40,7 @@ _ROMAN = re.compile(
 _COUNTED = re.compile(
     rf"(?P<before>)(?:class[_\-=:. ]*)?{_NUMBER}(?:[_\-.: ]+(?P<after>.*[^\W\d].*))?", re.IGNORECASE | re.DOTALL
 )
-_ROMANS = {r: n for n, r in enumerate("I II III IV V VI VII VIII IX X".split(), start=1)}
+_ROMANS = {r: n for n, r in enumerate(["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X"], start=1)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from yaml.constructor import ConstructorError
 ERRORS = (yaml.YAMLError, ValueError, RecursionError)
 """What :func:`parse` raises."""
 _LARGEST = 1 << 63
-_LONG_NUMBER = re.compile(r"[-+]?(?:0x[0-9a-f_]{16,}|[\d_]{19,})", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"[-+]?0x[0-9a-f_]{16,}", re.IGNORECASE)
 
 
 def _without_aliases(loader: Any, parent: Any, index: Any) -> Any:

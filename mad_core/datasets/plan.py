@@ -196,6 +196,14 @@ class ImportPlan:
         return "".join(c if c.isprintable() else "?" for c in text)[:120]
 
 
+class LevelsUnknownError(InputError):
+    """Nothing says the level of what was named; ``plan`` says which words are asked about, and what is proposed."""
+
+    def __init__(self, message: str, plan: ImportPlan) -> None:
+        super().__init__(message)
+        self.plan = plan
+
+
 def read_plan(path: Path) -> ImportPlan:
     """Read a plan's YAML file.
 

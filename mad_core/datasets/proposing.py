@@ -12,8 +12,8 @@ _RANKS = (
     "minimal doubtful trace questionable verymild borderline",
     "mild slight minor low light small weak early",
     "moderate medium mid middle intermediate partial",
-    "severe major serious strong heavy high large advanced yes positive pos malignant defect defective abnormal anomaly "
-    "anomalous ng nok fail failed bad broken tumor tumour",
+    "severe major serious strong heavy high large advanced yes positive pos malignant defect defective abnormal "
+    "anomaly anomalous ng nok fail failed bad broken tumor tumour",
     "verysevere extreme critical proliferative proliferate endstage fatal total",
 )
 _RANK = {word: rank for rank, words in enumerate(_RANKS) for word in words.split()}

@@ -11,6 +11,8 @@ from mad_core.datasets import mask_names
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.mask_names import PROBES, Sorted
 from mad_core.datasets.naming import TEMPLATES
+from mad_core.datasets.plan import MASKS, ImportPlan
+from mad_core.datasets.policies import LEFT_OUT
 from mad_core.errors import InputError
 from mad_core.images import SUFFIXES, looks_like_mask
 
@@ -34,10 +36,13 @@ class Walker:
         Resolved; nothing outside of it is listed.
     progress : callable
         Called as ``progress(0, images found so far)`` now and then; what it raises ends the walk.
+    plan : ImportPlan
+        Folders that it leaves out are not listed, those that it calls masks hold no images.
     """
 
     root: Path
     progress: Callable[[int, int], None]
+    plan: ImportPlan = field(default_factory=ImportPlan)
     problems: dict[str, Problem] = field(default_factory=dict)
     _listings: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     _spellings: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
@@ -48,6 +53,14 @@ class Walker:
     def folders(self, folder: Path) -> list[Path]:
         """The subfolders of a folder, by name."""
         return [folder / name for name in self._list(str(folder))[0]]
+
+    def image_folders(self, folder: Path) -> list[Path]:
+        """Those of them that may hold images: neither masks nor templates, by name or by the plan."""
+        return [f for f in self.folders(folder) if not self.is_beside(f)]
+
+    def relative(self, path: str | Path) -> str:
+        """A path relative to the root in POSIX form, ``.`` for the root itself: how a plan names it."""
+        return Path(path).relative_to(self.root).as_posix()
 
     def files(self, folder: Path) -> list[str]:
         """Names of the files right in a folder, images or not, by name."""
@@ -88,7 +101,9 @@ class Walker:
 
     def holds_masks(self, folder: Path) -> bool:
         """Whether a folder is called as those of masks are; where that may mean something else, pixels decide."""
-        place = str(folder)
+        place, told = str(folder), self.plan.folders and self.plan.folder(self.relative(folder))
+        if told:
+            return told.role == MASKS
         if place not in self._of_masks:
             self._of_masks[place] = mask_names.holds_masks(folder.name) or (
                 mask_names.may_hold_masks(folder.name) and self._looks_like_masks(folder)
@@ -169,13 +184,19 @@ class Walker:
                 for entry in entries:
                     if is_hidden(entry.name) or not self._usable(entry):
                         continue
-                    if entry.is_dir():
+                    if entry.is_dir() and not self._left_out(entry.path):
                         folders.append(entry.name)
                     elif entry.is_file():
                         files.append(entry.name)
         except OSError as error:
             self._problem("unreadable", place, f"The folder cannot be listed: {error.strerror}.")
         return sorted(folders), sorted(files)
+
+    def _left_out(self, place: str) -> bool:
+        if not self.plan.folders:
+            return False
+        told = self.plan.folder(self.relative(place))
+        return told is not None and told.role == LEFT_OUT
 
     def _usable(self, entry: os.DirEntry[str]) -> bool:
         try:

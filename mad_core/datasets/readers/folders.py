@@ -1,22 +1,28 @@
 """Folders of images: a folder a level, the benchmark's trees, and trees with a folder a defect type."""
 
 import math
+import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, together
-from mad_core.datasets.naming import SPLITS, TEMPLATES, plain
-from mad_core.datasets.policies import HOW_TO, Policy
-from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, unmatched
+from mad_core.datasets.naming import SPLITS, TEMPLATES, level_key, plain
+from mad_core.datasets.plan import LABELS, ImportPlan, LevelsUnknownError, PlanRow, TablePlan
+from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
+from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched
 from mad_core.datasets.readers.tables import (
     Table,
     TableLine,
+    asked_rows,
     gather_table,
     is_table,
     is_template,
+    read_labels,
     read_rows,
     subset_named,
 )
@@ -45,11 +51,14 @@ def gather_folder(root: Path, name: str, walker: Walker, policy: Policy | None) 
     InputError
         If nothing tells what the folder holds, or no level of any defect type.
     """
-    places, templates = _survey(root, name, walker, policy)
+    places, templates, tables = _survey(root, name, walker, policy)
     if not places and not templates:
-        return _by_only_table(root, name, walker, policy)
+        return _by_tables_alone(root, name, tables, walker, policy)
     of_place = {place: [t for t in templates if _is_of(t, place)] for place in places}
-    parts = [_by_templates(place, own) if own else _by_names(place) for place, own in of_place.items()]
+    parts = [
+        _by_templates(place, own) if own else _by_names_or_tables(place, [t for t in tables if _is_near(t, place)])
+        for place, own in of_place.items()
+    ]
     words = "No folder here holds the images of this template; they are left out."
     lost = [t for t in templates if not any(t in own for own in of_place.values())]
     parts.append(Gathered(problems=tuple(Problem("missing-file", str(t), words) for t in lost)))
@@ -70,38 +79,72 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
         If the table cannot be read.
     """
     if table.parent.name.lower() in TEMPLATES:
-        places, _ = _survey(walker.root, walker.root.name, walker, policy)
+        places, _, _ = _survey(walker.root, walker.root.name, walker, policy)
     else:
         here = _place(table.parent, (table.parent.name,), walker, policy)
         places = [here] if here else []
+    labels = _read_labels(table, walker)
     place = next((p for p in places if _is_of(table, p)), None)
-    rows = read_rows(table)
-    if place is not None and not any(row.split or row.subset for row in rows):
-        return _by_templates(place, [table])
+    if place is not None and not any(row.split or row.subset for row in labels.rows):
+        return _by_templates(place, [table]) if is_template(table.name) else _by_tables(place, [labels])
     split = "test" if is_template(table.name) else None
-    return gather_table(Table(table, rows, name, table.parent, split=split, policy=policy), walker)
+    return _alone(labels, name, table.parent, walker, policy, split)
 
 
-def _survey(root: Path, name: str, walker: Walker, policy: Policy | None) -> tuple[list[SubsetFolder], list[Path]]:
-    """The subsets' folders below a folder, and the templates on the way to them."""
-    places, templates = [], []
+@dataclass(frozen=True)
+class _Labels:
+    """A table that says levels, as read."""
+
+    path: Path
+    rows: Sequence[TableLine]
+    columns: Mapping[str, str]
+
+
+def _read_labels(table: Path, walker: Walker) -> _Labels:
+    return _Labels(table, *read_labels(table, _told(table, walker).columns))
+
+
+def _labels(tables: Iterable[Path], walker: Walker) -> tuple[list[_Labels], list[PlanRow]]:
+    """The tables that hold labels, and why the others are passed over."""
+    held, rows = [], []
+    for table in tables:
+        name, told = walker.relative(table), walker.plan.table(walker.relative(table))
+        try:
+            if told and told.role == LEFT_OUT:
+                raise InputError("The plan leaves it out.")
+            if "submission" in table.stem.lower() and not told:
+                raise InputError("It is called as files of predictions are.")
+            held.append(_read_labels(table, walker))
+        except InputError as error:
+            rows.append(PlanRow("table", name, LEFT_OUT, note=str(error).replace(str(table), table.name)))
+    return held, rows
+
+
+def _survey(
+    root: Path, name: str, walker: Walker, policy: Policy | None
+) -> tuple[list[SubsetFolder], list[Path], list[Path]]:
+    """The subsets' folders below a folder, the templates on the way to them, and other tables there and just inside."""
+    places, templates, tables = [], [], []
     waiting: list[tuple[Path, tuple[str, ...]]] = [(root, (name,))]
     while waiting:
         folder, trail = waiting.pop()
         templates += [folder / n for n in walker.files(folder) if is_template(n)]
         place = _place(folder, trail, walker, policy)
+        tables += [folder / n for n in walker.files(folder) if is_table(Path(n)) and not is_template(n)]
         places += [place] if place else []
+        for inside in walker.folders(folder) if place and not isinstance(place, RawVisa) else []:
+            tables += [inside / n for n in walker.files(inside) if is_table(Path(n)) and not is_template(n)]
         for sub in reversed(walker.folders(folder) if len(trail) <= _DEPTH else []):
             if sub.name.lower() in TEMPLATES or (place is None and not walker.is_beside(sub)):
                 waiting.append((sub, (*trail, sub.name)))
-    return _told_apart(places), sorted(templates)
+    return _told_apart(places), sorted(templates), sorted(tables)
 
 
 def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy | None) -> SubsetFolder | None:
     """The subset that a folder holds; None where it holds none itself."""
     if is_raw_visa(folder, walker):
         return RawVisa(folder, trail, walker, policy)
-    return SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker) else None
+    return SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker, policy) else None
 
 
 def _told_apart(places: list[SubsetFolder]) -> list[SubsetFolder]:
@@ -120,6 +163,90 @@ def _is_of(template: Path, place: SubsetFolder) -> bool:
     return called in {plain(place.name), plain(place.own), plain("".join(place.trail[-2:]))}
 
 
+def _is_near(table: Path, place: SubsetFolder) -> bool:
+    """Whether a table lies above a place, in it, or just inside: no other place may be meant."""
+    return place.folder.is_relative_to(table.parent) or table.parent.parent == place.folder
+
+
+def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered:
+    """What folders say where they say all levels; else what the tables here say, and folders where these are silent.
+
+    Loose images in a training folder are normals only where no table names any of them.
+    """
+    if isinstance(place, RawVisa):
+        return _by_names(place)
+    labels, passed_over = _labels(tables, place.walker)
+    relevant = [(t, g) for t in labels if (g := gather_table(_table(place, t), place.walker)).named]
+    silent = [i for i in place.images if i.path in place.loose or (math.isnan(i.level) and not i.word)]
+    told = [(t, g) for t, g in relevant if place.walker.plan.table(place.walker.relative(t.path))]
+    used = told or (relevant if silent else [])
+    if not used:
+        rows = [*passed_over, *(_unused(place, t, g) for t, g in relevant)]
+        return together(
+            [_by_names(place), Gathered(problems=tuple(_contradictions(place, relevant)), rows=tuple(rows))]
+        )
+    return together([_by_tables(place, [t for t, _ in used]), Gathered(rows=tuple(passed_over))])
+
+
+def _unused(place: SubsetFolder, table: _Labels, listing: Gathered) -> PlanRow:
+    command = f"python -m mad_core check {shlex.quote(str(table.path))}"
+    words = f"The folders' names say every level and count; `{command}` takes the table's."
+    return PlanRow("table", place.walker.relative(table.path), LEFT_OUT, images=len(listing.named), note=words)
+
+
+def _contradictions(place: SubsetFolder, relevant: Iterable[tuple[_Labels, Gathered]]) -> Iterator[Problem]:
+    """Tables that are not used and say other levels than the folders do."""
+    levels = {i.path: i.level for i in place.images}
+    for table, listing in relevant:
+        other = [f for f in listing.found if f.path in levels and f.level != levels[f.path]]
+        if other:
+            first, row = other[0], _unused(place, table, listing)
+            words = (
+                f"It says other levels than the folders of {len(other)} images, of {first.template_path} "
+                f"{level_key(first.level)} and not {level_key(levels[first.path])}. {row.note}"
+            )
+            yield Problem("conflicting-level", str(table.path), words)
+
+
+def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
+    """What tables say of a place's images, and what folders say of those that no table names."""
+    walker, listings = place.walker, [gather_table(_table(place, t), place.walker) for t in tables]
+    named = frozenset(path for listing in listings for path in listing.named)
+    spoken_of = {Path(path).parent for path in named}
+    rest = [i for i in place.images if i.path not in named]
+    lost = [i for i in rest if i.path in place.loose and (Path(i.path).parent in spoken_of or math.isnan(i.level))]
+    silent = {i.path for i in lost}
+    unknown = [i for i in rest if math.isnan(i.level) and not i.word and i.path not in silent]
+    kept = [replace(i, subset=place.name) for i in rest if i.level >= 0 and i.path not in silent]
+    found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place)
+    words = f"No row of {tables[0].path.name} names this image; it is left out."
+    problems = [*unmatched((i.path for i in lost), words), *_unknown(place, unknown), *place.leftovers()]
+    rows = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
+    told = {walker.relative(t.path): replace(_told(t.path, walker), columns=t.columns) for t in tables}
+    cards = {place.name: place.card(False)}
+    listed_rest = together([replace(g, found=()) for g in listings])
+    return together(
+        [listed_rest, Gathered(tuple(found), (), tuple(problems), cards, tables=told, rows=(*rows, *_asked(unknown)))]
+    )
+
+
+def _with_tests(found: Sequence[Found], place: SubsetFolder) -> Sequence[Found]:
+    """Images for test where tables give levels to loose images of training folders alone: the split is to be drawn."""
+    if any(f.split in (None, "test") for f in found) or not any(f.level > 0 for f in found):
+        return found
+    return [replace(f, split=None) if f.path in place.loose else f for f in found]
+
+
+def _table_rows(table: _Labels, listing: Gathered, walker: Walker) -> Iterator[PlanRow]:
+    """What the plan says of a table that is used, and of its columns."""
+    name, images = walker.relative(table.path), len(listing.named)
+    note = f"{len(table.rows)} rows" if len(table.rows) != images else ""
+    yield PlanRow("table", name, LABELS, images=images, example=table.rows[0].path if table.rows else "", note=note)
+    for ours, column in table.columns.items():
+        cells = [cell for row in table.rows if (cell := getattr(row, ours, ""))]
+        yield PlanRow("column", column, ours, images=len(cells), example=cells[0] if cells else "", note=f"of {name}")
+
+
 def _by_names(place: SubsetFolder) -> Gathered:
     """What the folders' own names and the policy say."""
     parts = []
@@ -127,9 +254,19 @@ def _by_names(place: SubsetFolder) -> Gathered:
         expected = [c.expected(name) for c in place.classes if c.level >= 0]
         found = [replace(i, subset=name) for i in images if i.level >= 0]
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
-    unknown = Counter(i.promise for i in place.images if math.isnan(i.level))
-    problems = [Problem("unknown-level", folder, _no_level(place, folder, n)) for folder, n in unknown.items()]
-    return together([*parts, Gathered(problems=(*problems, *place.leftovers()))])
+    unknown = [i for i in place.images if math.isnan(i.level) and not i.word]
+    problems = (*_unknown(place, unknown), *place.leftovers())
+    return together([*parts, Gathered(problems=problems, rows=_asked(unknown))])
+
+
+def _unknown(place: SubsetFolder, images: Iterable[Found]) -> list[Problem]:
+    counts = Counter(i.promise for i in images)
+    return [Problem("unknown-level", folder, _no_level(place, folder, n)) for folder, n in counts.items()]
+
+
+def _asked(images: Sequence[Found]) -> tuple[PlanRow, ...]:
+    """The words whose level nobody has said, with what is proposed."""
+    return asked_rows(Counter(Path(i.promise).name for i in images), True, "a folder's name")
 
 
 def _by_templates(place: SubsetFolder, templates: Sequence[Path]) -> Gathered:
@@ -166,6 +303,34 @@ def _template(place: SubsetFolder, subset: str, path: Path, rows: Sequence[Table
     return Table(path, rows, subset, place.folder, tests, {i.path: i for i in place.images}, split, place.policy)
 
 
+def _table(place: SubsetFolder, table: _Labels) -> Table:
+    """A table and where its paths lead: beside it, into the folders of the split it is called by, into the place."""
+    split = split_named(table.path)
+    told = _told(table.path, place.walker)
+    splits = [f for f in place.walker.image_folders(place.folder) if f.name.lower() in SPLITS]
+    own = [f for f in splits if SPLITS[f.name.lower()] == split]
+    beside = [table.path.parent] if table.path.parent.is_relative_to(place.folder) else []
+    folders: dict[Path, None] = dict.fromkeys([*beside, *own, *(splits if split is None else [])])
+    seen = {i.path: i for i in place.images}
+    return Table(
+        table.path,
+        table.rows,
+        told.subset or place.name,
+        place.folder,
+        [f for f in folders if f != place.folder],
+        seen,
+        told.split or split,
+        place.policy,
+    )
+
+
+def split_named(table: Path) -> str | None:
+    """The split that a table is called by: ``train.csv``, ``testLabels.csv``, ``val_metadata.jsonl``."""
+    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", table.stem)
+    said = {SPLITS[part.lower()] for part in parts if part.lower() in SPLITS}
+    return said.pop() if len(said) == 1 else None
+
+
 def _is_training(image: Found) -> bool:
     return image.split in ("train", "calibration")
 
@@ -200,20 +365,77 @@ def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path
     unknown = list(dict.fromkeys(Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"))
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        raise InputError(f"Nothing in {root} says the severity level of {names}: {HOW_TO}.")
+        words = f"Nothing in {root} says the severity level of {names}: {HOW_TO}.{_proposal(gathered.rows)}"
+        raise LevelsUnknownError(words, ImportPlan(rows=gathered.rows))
 
 
-def _by_only_table(root: Path, name: str, walker: Walker, policy: Policy | None) -> Gathered:
-    """The images named by the only table that lies right in a folder."""
-    tables = [root / n for n in walker.files(root) if is_table(Path(n))]
-    if len(tables) == 1:
-        return gather_file(tables[0], name, walker, policy)
-    if len(tables) > 1:
-        names = ", ".join(t.name for t in tables[:5])
+def _proposal(rows: Iterable[PlanRow]) -> str:
+    """What is proposed for words, as a sentence; nothing where nothing is."""
+    proposed = {row.name: row.proposed for row in rows if row.proposed is not None}
+    if not proposed:
+        return ""
+    order = sorted(proposed.items(), key=lambda item: item[1])
+    words = ", ".join(f"{word}: {level_key(level)}" for word, level in order[:12])
+    return f" Proposed: {words}; --accept takes this."
+
+
+def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walker, policy: Policy | None) -> Gathered:
+    """The images that tables name, where no folder says anything."""
+    top = [t for t in tables if t.parent == root] or list(tables)
+    if len(top) == 1:
+        labels, passed_over = [_read_labels(top[0], walker)], []
+    else:
+        labels, passed_over = _labels(top, walker)
+    if len(labels) > 1 and not all(
+        split_named(t.path) or walker.relative(t.path) in walker.plan.tables for t in labels
+    ):
+        names = ", ".join(t.path.name for t in labels[:5])
         raise InputError(f"{root} holds several tables ({names}); name the one that lists the images.")
+    if labels:
+        splits = [split_named(t.path) if len(labels) > 1 else None for t in labels]
+        parts = [_alone(t, name, root, walker, policy, split) for t, split in zip(labels, splits, strict=True)]
+        return together([*parts, Gathered(rows=tuple(passed_over))])
     if next(walker.images(root), None) is None:
         raise InputError(f"{root} holds no image of a known format.")
-    raise InputError(
+    _ask_for_levels(root, walker, passed_over)
+
+
+def _alone(
+    table: _Labels, name: str, folder: Path, walker: Walker, policy: Policy | None, split: str | None
+) -> Gathered:
+    """The images that a table names, where no folder says anything of them."""
+    told, relative = _told(table.path, walker), walker.relative(table.path)
+    beside = [table.path.parent] if table.path.parent != folder else []
+    listing = gather_table(
+        Table(
+            table.path,
+            table.rows,
+            told.subset or name,
+            folder,
+            beside,
+            split=told.split or split,
+            policy=policy_beside(table.path.parent, walker, policy),
+        ),
+        walker,
+    )
+    decided = replace(told, split=told.split or split or "", columns=table.columns)
+    return replace(listing, tables={relative: decided}, rows=(*listing.rows, *_table_rows(table, listing, walker)))
+
+
+def _told(table: Path, walker: Walker) -> TablePlan:
+    return walker.plan.table(walker.relative(table)) or TablePlan()
+
+
+def _ask_for_levels(root: Path, walker: Walker, passed_over: Sequence[PlanRow]) -> NoReturn:
+    """Say that nothing says any level, and propose an order of the folders' names where one is known."""
+    counts = Counter(Path(path).parent for _, path in walker.images(root))
+    names = Counter({f.name: n for f, n in counts.items() if f != root})
+    rows = (*asked_rows(names, False, "a folder's name"), *passed_over)
+    words = (
         f"{root} holds images, but nothing says their severity levels: sort them into folders level_0, level_1 …, "
         "or add a table with the columns path and level."
     )
+    if names:
+        listed = ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")
+        words += f" If the folders ({listed}) are defect types or grades, {HOW_TO}.{_proposal(rows)}"
+    raise LevelsUnknownError(words, ImportPlan(rows=rows))

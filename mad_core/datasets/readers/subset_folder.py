@@ -18,7 +18,9 @@ from mad_core.datasets.walking import Walker
 class Class:
     """A folder of images of one split, level and defect type; ``level`` is NaN where nothing says it.
 
-    ``prefix`` leads to it from the subset's folder, ``written`` is how templates write that.
+    ``word`` is what stands for the level where a policy or the plan says it. A class that is not ``deep`` holds loose
+    images, about which no folder of their own says anything. ``prefix`` leads to it from the subset's folder,
+    ``written`` is how templates write that.
     """
 
     folder: Path
@@ -28,6 +30,7 @@ class Class:
     level: float
     defect: str | None
     deep: bool = True
+    word: str = ""
 
     def images(self, walker: Walker) -> Iterator[tuple[str, str]]:
         """Paths relative to this folder, and paths."""
@@ -68,21 +71,16 @@ class SubsetFolder:
 
     @cached_property
     def policy(self) -> Policy | None:
-        """The policy given, or one that lies in this folder or above it, or the benchmark's own."""
-        if self.given:
-            return self.given
-        for folder in (self.folder, *self.folder.parents):
-            if not folder.is_relative_to(self.walker.root):
-                break
-            names = [n for n in self.walker.files(folder) if n.lower() in FILE_NAMES]
-            if names:
-                return read_policy(folder / names[0])
-        return built_in(self.identity.benchmark.key) if self.identity else None
+        """The policy given, or one that lies in this folder or above it, or the benchmark's own; the plan above all."""
+        beside = policy_beside(self.folder, self.walker, self.given)
+        if beside is None and self.identity:
+            return self.walker.plan.policy(built_in(self.identity.benchmark.key))
+        return beside
 
     @cached_property
     def classes(self) -> list[Class]:
         """The folders of images of this subset."""
-        found = _classes(self.folder, self.walker, self._level)
+        found = _classes(self.folder, self.walker, self._told)
         return [replace(c, written=self._published(c) or c.written) for c in found]
 
     @cached_property
@@ -104,6 +102,8 @@ class SubsetFolder:
                         c.level,
                         c.defect,
                         promise=str(c.folder),
+                        origin=self.walker.relative(c.folder),
+                        word=c.word,
                     )
                 )
         return result
@@ -126,9 +126,21 @@ class SubsetFolder:
         economic = listed_by_template and all(level_key(c.level) in ECONOMIC.levels for c in self.classes)
         return ECONOMIC if economic else SubsetCard("industrial")
 
+    @cached_property
+    def loose(self) -> frozenset[str]:
+        """Images that lie right in a folder of a split: only its name says anything about them."""
+        return frozenset(path for c in self.classes if not c.deep for _, path in c.images(self.walker))
+
     def _level(self, defect: str) -> float:
         level = self.policy.level(defect, self.own, self.name) if self.policy else None
         return math.nan if level is None else level
+
+    def _told(self, folder: Path) -> float | None:
+        """The level that the plan gives a folder, or a policy its name, NaN for none; None where nobody says it."""
+        told = self.walker.plan.folder(self.walker.relative(folder))
+        if told and told.level is not None:
+            return told.level
+        return self.policy.level(folder.name, self.own, self.name) if self.policy else None
 
     def _published(self, c: Class) -> str | None:
         """How templates write a folder that carries a defect type alone, as raw MVTec AD has them."""
@@ -142,40 +154,57 @@ class SubsetFolder:
         """Whether a policy names this subset and every defect type in it."""
         if policy is None or not policy.covers(self.own):
             return False
-        defects = [c.defect for c in _classes(self.folder, self.walker, lambda _: math.nan) if c.defect]
+        defects = [c.defect for c in _classes(self.folder, self.walker, lambda _: None) if c.defect]
         return bool(defects) and all(policy.level(d, self.own) is not None for d in defects)
 
 
-def is_place(folder: Path, walker: Walker) -> bool:
-    """Whether a folder holds a subset: a folder a split, or a folder a level."""
-    inside = [f for f in walker.folders(folder) if not walker.is_beside(f)]
+def policy_beside(folder: Path, walker: Walker, given: Policy | None) -> Policy | None:
+    """The levels of words: of the plan, then of the policy given or of the nearest one in a folder or above it."""
+    if given is None:
+        for place in (folder, *folder.parents):
+            if not place.is_relative_to(walker.root):
+                break
+            names = [n for n in walker.files(place) if n.lower() in FILE_NAMES]
+            if names:
+                return walker.plan.policy(read_policy(place / names[0]))
+    return walker.plan.policy(given)
+
+
+def is_place(folder: Path, walker: Walker, given: Policy | None = None) -> bool:
+    """Whether a folder holds a subset: a folder a split, or folders whose level a name, a policy or the plan says."""
+    inside = walker.image_folders(folder)
     if any(SPLITS.get(f.name.lower()) in ("train", "test") for f in inside):
         return True
-    if any(meaning(f.name) for f in inside):
+    if any(meaning(f.name) or _told_level(f, walker) for f in inside):
         return True
-    short = [f for f in inside if looks_short(f.name)]
-    rest = (f for f in inside if f not in short)
-    return (
-        len(short) > 1
-        and not any(is_place(f, walker) for f in short)
-        and not any(next(walker.images(f), None) for f in rest)
-    )
+    filled = [f for f in inside if looks_short(f.name) or next(walker.images(f), None)]
+    policy = policy_beside(folder, walker, given) if filled else None
+    if policy and any(policy.level(f.name, folder.name) is not None for f in filled):
+        return True
+    said = meanings(f.name for f in filled)
+    return any(said.values()) and not any(is_place(f, walker, given) for f in filled if said[f.name])
 
 
-def _classes(folder: Path, walker: Walker, level_of: Callable[[str], float]) -> Iterator[Class]:
-    inside = [f for f in walker.folders(folder) if not walker.is_beside(f)]
+def _told_level(folder: Path, walker: Walker) -> bool:
+    told = walker.plan.folder(walker.relative(folder)) if walker.plan.folders else None
+    return told is not None and told.level is not None
+
+
+def _classes(folder: Path, walker: Walker, told: Callable[[Path], float | None]) -> Iterator[Class]:
+    inside = walker.image_folders(folder)
     plain_folders = [f for f in inside if f.name.lower() not in SPLITS]
-    yield from _siblings(plain_folders, "", "", None, walker, level_of)
+    yield from _siblings(plain_folders, "", "", None, walker, told)
     for container in inside:
         split = SPLITS.get(container.name.lower())
         if split is None:
             continue
         prefix = f"{container.name}/"
         written = "" if split == "test" else prefix
-        below = [f for f in walker.folders(container) if not walker.is_beside(f)]
-        yield from _siblings(below, prefix, written, split, walker, level_of)
+        yield from _siblings(walker.image_folders(container), prefix, written, split, walker, told)
         if walker.pictures(container):
-            level = 0.0 if split == "train" else math.nan
+            level = told(container)
+            if level is None:
+                level = 0.0 if split == "train" else math.nan
             yield Class(container, prefix, written, split, level, None, deep=False)
 
 
@@ -185,18 +214,21 @@ def _siblings(
     written: str,
     split: str | None,
     walker: Walker,
-    level_of: Callable[[str], float],
+    told: Callable[[Path], float | None],
 ) -> Iterator[Class]:
     """The classes of folders that lie beside each other; one without images and without a level is none."""
     filled = [f.name for f in folders if looks_short(f.name) or next(walker.images(f), None)]
     said = meanings(filled)
     for f in folders:
-        m = said.get(f.name) or meaning(f.name)
-        if m is None and f.name not in said:
+        m, level, word = said.get(f.name) or meaning(f.name), told(f), ""
+        if m is None and level is None and f.name not in said:
             continue
-        level, defect = (m.level, m.defect) if m else (level_of(f.name), f.name)
+        if level is not None:
+            word, defect = f.name, (m.defect if m else f.name)
+        else:
+            level, defect = (m.level, m.defect) if m else (math.nan, f.name)
         part = split or (m.split if m else None)
-        yield Class(f, f"{prefix}{f.name}/", f"{written}{f.name}/", part, level, defect)
+        yield Class(f, f"{prefix}{f.name}/", f"{written}{f.name}/", part, level, defect, word=word)
 
 
 def unmatched(paths: Iterable[str], words: str) -> list[Problem]:

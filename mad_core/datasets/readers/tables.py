@@ -5,6 +5,7 @@ import math
 import posixpath
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,9 @@ import pandas as pd
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, split_of
 from mad_core.datasets.naming import SPLITS, meanings
-from mad_core.datasets.policies import Policy
+from mad_core.datasets.plan import PlanRow
+from mad_core.datasets.policies import Policy, level_written
+from mad_core.datasets.proposing import propose
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
 from mad_core.scorefiles import MAX_BYTES, MOST_COLUMNS, MOST_ROWS, columns_in_words, read_table, resolve_columns
@@ -95,7 +98,24 @@ def subset_named(path: Path) -> str:
 
 
 def read_rows(path: Path) -> list[TableLine]:
+    """The lines of a table: see :func:`read_labels`."""
+    return read_labels(path)[0]
+
+
+def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[list[TableLine], dict[str, str]]:
     """Read a table; column names are taken in any of their known spellings.
+
+    Parameters
+    ----------
+    path : Path
+    told : mapping, optional
+        Which column is which, ours to the table's name: it counts before the spellings.
+
+    Returns
+    -------
+    lines : list of TableLine
+    columns : dict
+        Which of its columns is which, ours to the table's name.
 
     Raises
     ------
@@ -103,7 +123,7 @@ def read_rows(path: Path) -> list[TableLine]:
         If it cannot be read, or has no column for the path, or none for level or defect type.
     """
     table = _read(path)
-    columns = resolve_columns(table.columns)
+    columns = table_columns(path, table.columns, told)
     names = columns_in_words(table.columns)
     if "path" not in columns:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
@@ -113,25 +133,42 @@ def read_rows(path: Path) -> list[TableLine]:
     cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[columns[c]]] for c in wanted)
     lines = zip(*cells, strict=True)
     rows = [TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1)]
-    return [row for row in rows if row.path or row.level]
+    return [row for row in rows if row.path or row.level], {name: columns[name] for name in wanted}
+
+
+def table_columns(path: Path, header: Iterable[str], told: Mapping[str, str] | None) -> dict[str, str]:
+    """Which column of a table is which: ours to the table's name.
+
+    Raises
+    ------
+    InputError
+        If a column that a person named is not there.
+    """
+    header = list(header)
+    absent = [name for name in (told or {}).values() if name not in header]
+    if absent:
+        raise InputError(f"{path} has no column '{absent[0][:80]}'; its columns are {columns_in_words(header)}.")
+    return {**resolve_columns(header), **(told or {})}
 
 
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, one by one."""
-    found, expected, problems = [], {}, []
+    found, expected, problems, named, asked = [], {}, [], set(), Counter()
     levels = _levels({row.level or row.defect for row in table.rows})
     for row in table.rows:
         where = f"{table.path.name}, row {row.number}"
         subset = row.subset or table.subset
-        level = levels[row.level or row.defect]
-        if level is None and table.policy:
-            level = table.policy.level(row.defect or row.level, subset)
+        level, word = _level_of(row, subset, table, levels)
         path, promise = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
+        named |= {path} if isinstance(path, str) else set()
+        if level is not None and math.isnan(level):
+            continue  # the policy leaves these images out
         if level is not None:
             expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
             problems.append(replace(path, message=f"{where}: {path.message}"))
         elif level is None:
+            asked[row.defect or row.level] += 1
             problems.append(Problem("unknown-level", row.path, f"{where}: {_no_level(row, table.policy)}"))
         elif row.split and row.split.lower() not in SPLITS:
             sentence = f"the split '{row.split[:40]}' is none of train, calibration, test."
@@ -143,8 +180,50 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
                 problems.append(replace(mask, message=f"{where}: {mask.message}"))
                 mask = None
             split = split_of(SPLITS.get(row.split.lower(), image.split), level)
-            found.append(replace(image, subset=subset, level=level, split=split, mask=mask, promise=promise))
-    return Gathered(tuple(found), tuple(expected.values()), tuple(problems))
+            origin = walker.relative(table.path)
+            found.append(
+                replace(
+                    image,
+                    subset=subset,
+                    level=level,
+                    split=split,
+                    mask=mask,
+                    promise=promise,
+                    group=row.group,
+                    origin=origin,
+                    word=word,
+                )
+            )
+    zero = any(f.level == 0 for f in found)
+    return Gathered(
+        tuple(found),
+        tuple(expected.values()),
+        tuple(problems),
+        named=frozenset(named),
+        rows=asked_rows(asked, zero, f"a word in {table.path.name}"),
+    )
+
+
+def asked_rows(asked: Mapping[str, int], zero: bool, note: str) -> tuple[PlanRow, ...]:
+    """What the plan says of words whose level nobody has said; ``zero``: something else stands for level 0."""
+    proposed = propose((word for word in asked if word), zero)
+    return tuple(
+        PlanRow("level", word or "(nothing)", "asked", images=n, note=note, proposed=proposed.get(word))
+        for word, n in asked.items()
+    )
+
+
+def _level_of(
+    row: TableLine, subset: str, table: Table, levels: Mapping[str, float | None]
+) -> tuple[float | None, str]:
+    """A row's level and the word that stood for it: a policy is asked before a number is sought in a word."""
+    text = row.level or row.defect
+    if table.policy and text and level_written(text) is None:
+        said = table.policy.level(row.defect or row.level, subset)
+        said = table.policy.level(text, subset) if said is None else said
+        if said is not None:
+            return said, row.defect or row.level
+    return levels[text], "" if level_written(text) is not None else text
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -247,13 +326,15 @@ def _path(value: Any) -> str:
 def _levels(texts: Iterable[str]) -> dict[str, float | None]:
     """Severity levels as tables write them: ``2``, ``2.0``, ``0,5``, ``L2``, ``level_2``, ``good``."""
     result: dict[str, float | None] = {}
+    texts = list(texts)
+    said = meanings(texts)
     for text in texts:
         clean = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
         try:
             level = float(clean)
         except ValueError:
-            said = meanings([clean])[clean]
-            level = said.level if said else math.nan
+            found = said[text] or meanings([clean])[clean]
+            level = found.level if found else math.nan
         result[text] = level if math.isfinite(level) and level >= 0 else None
     return result
 
@@ -307,7 +388,7 @@ def _found(row: TableLine, path: str, table: Table) -> Found:
     if seen is None:
         relative = path[len(str(table.folder)) + 1 :]
         seen = Found(table.subset, relative, path, row.path, None, math.nan)
-    split = seen.split if seen.split in ("train", "calibration") else table.split
+    split = seen.split or table.split
     return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect, group=row.group)
 
 

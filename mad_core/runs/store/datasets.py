@@ -49,10 +49,12 @@ class DatasetStore:
         problems = [p.to_json() for p in imported.problems]
         with self._database.write() as connection:
             if connection.execute(sa.select(datasets.c.id).where(datasets.c.id == dataset_id)).scalar():
-                connection.execute(datasets.update().where(datasets.c.id == dataset_id).values(problems=problems))
+                card = connection.execute(sa.select(datasets.c.card).where(datasets.c.id == dataset_id)).scalar()
+                values = {"problems": problems, "card": {**(card or {}), **_plan(imported)}}
+                connection.execute(datasets.update().where(datasets.c.id == dataset_id).values(**values))
                 self._update_files(connection, dataset_id, dataset)
             else:
-                _insert(connection, dataset_id, dataset, problems)
+                _insert(connection, dataset_id, dataset, problems, dataset.card.to_json() | _plan(imported))
         return dataset_id
 
     def _update_files(self, connection: Connection, dataset_id: str, dataset: Dataset) -> None:
@@ -204,14 +206,21 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + AT_ONCE]
 
 
-def _insert(connection: Connection, dataset_id: str, dataset: Dataset, problems: list[dict[str, Any]]) -> None:
+def _plan(imported: Imported) -> dict[str, str]:
+    """The plan that repeats the import, kept with the card; nothing where nothing was planned."""
+    return {} if imported.plan.empty else {"plan": imported.plan.to_yaml()}
+
+
+def _insert(
+    connection: Connection, dataset_id: str, dataset: Dataset, problems: list[dict[str, Any]], card: dict[str, Any]
+) -> None:
     connection.execute(
         datasets.insert().values(
             id=dataset_id,
             name=_free_name(connection, dataset.name),
             source=dataset.source,
             version=dataset.version,
-            card=dataset.card.to_json(),
+            card=card,
             problems=problems,
             images=len(dataset.table),
             created=time.time(),

@@ -1,0 +1,137 @@
+"""What an import made of its source, as a plan: every image file is accounted for."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mad_core.datasets.gathering import Found, Gathered, split_of
+from mad_core.datasets.image_headers import id_of
+from mad_core.datasets.naming import level_key
+from mad_core.datasets.plan import IMAGES, MASKS, FolderPlan, ImportPlan, PlanRow
+from mad_core.datasets.policies import LEFT_OUT
+from mad_core.datasets.walking import Walker, is_image
+
+
+def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walker) -> ImportPlan:
+    """The plan that repeats an import.
+
+    Parameters
+    ----------
+    gathered : Gathered
+        Paths as they lie below the walker's root.
+    rows : iterable of mapping
+        Those of the dataset's table.
+    walker : Walker
+    """
+    used = {row["image_id"]: row for row in rows}
+    pairs = [(f, used[id_of(f)]) for f in gathered.found if id_of(f) in used]
+    tables = set(gathered.tables)
+    masks = [mask for f, row in pairs if row["mask_path"] for mask in f.masks]
+    left = _left_over({f.path for f, _ in pairs} | set(masks), walker)
+    rows_now = (*_image_rows(pairs, tables), *_mask_rows(masks, walker), *left, *_passed_over(walker), *gathered.rows)
+    return ImportPlan(
+        {**_folders(gathered.found, tables), **_as_told(walker)}, gathered.tables, _levels(pairs, walker), rows_now
+    )
+
+
+def as_planned(gathered: Gathered, plan: ImportPlan) -> Gathered:
+    """What was gathered, with the split, the subset and the level that a plan gives the folder of each image."""
+    if not plan.folders:
+        return gathered
+    found = [_decided(f, plan.folders.get(f.origin)) for f in gathered.found]
+    return replace(gathered, found=tuple(found))
+
+
+def _decided(image: Found, told: FolderPlan | None) -> Found:
+    if told is None or told.role != IMAGES:
+        return image
+    level = image.level if told.level is None else told.level
+    split = split_of(told.split or image.split, level)
+    return replace(image, split=split, subset=told.subset or image.subset, level=level)
+
+
+def _image_rows(pairs: Iterable[tuple[Found, Mapping[str, Any]]], tables: set[str]) -> Iterator[PlanRow]:
+    """Folders by split and level; of tables the words or levels that stand there."""
+    groups: dict[tuple[Any, ...], list[Found]] = defaultdict(list)
+    for f, row in pairs:
+        name = (f.word or level_key(f.level)) if f.origin in tables else f.origin
+        groups[f.origin in tables, name, row["split"], f.subset, f.level].append(f)
+    for (tabled, name, split, subset, level), images in sorted(groups.items()):
+        note = f"by {images[0].origin}" if tabled else ""
+        if not tabled and images[0].word:
+            note = f"the level of '{images[0].word}'"
+        if images[0].split is None:
+            note = f"{note}; the split is drawn".lstrip("; ")
+        kind = "level" if tabled else "folder"
+        yield PlanRow(kind, name, IMAGES, split, subset, level, len(images), images[0].template_path, note)
+
+
+def _mask_rows(masks: Iterable[str], walker: Walker) -> Iterator[PlanRow]:
+    folders = defaultdict(list)
+    for mask in masks:
+        folders[walker.relative(Path(mask).parent)].append(Path(mask).name)
+    for folder, names in sorted(folders.items()):
+        yield PlanRow("folder", folder, MASKS, images=len(names), example=names[0])
+
+
+def _left_over(used: set[str], walker: Walker) -> Iterator[PlanRow]:
+    """Image files that became neither an image of the dataset nor a mask, by folder."""
+    folders = defaultdict(list)
+    for _, path in walker.images(walker.root):
+        if path not in used:
+            folders[walker.relative(Path(path).parent)].append(Path(path).name)
+    for folder, names in sorted(folders.items()):
+        yield PlanRow("folder", folder, LEFT_OUT, images=len(names), example=names[0])
+
+
+def _passed_over(walker: Walker) -> Iterator[PlanRow]:
+    """Folders that the plan given leaves out."""
+    for name, told in walker.plan.folders.items():
+        folder = walker.root / name
+        if told.role == LEFT_OUT and folder.is_dir():
+            images = sum(is_image(file) for _, _, files in os.walk(folder) for file in files)
+            yield PlanRow("folder", name, LEFT_OUT, images=images, note="by the plan")
+
+
+def _folders(found: Iterable[Found], tables: set[str]) -> dict[str, FolderPlan]:
+    """What the folders of images are: a split, subset or level where all their images have it."""
+    facts: dict[str, list[Found]] = defaultdict(list)
+    for f in found:
+        if f.origin and f.origin not in tables:
+            facts[f.origin].append(f)
+    return {folder: _folder(images) for folder, images in sorted(facts.items())}
+
+
+def _folder(images: list[Found]) -> FolderPlan:
+    splits, subsets = {f.split or "" for f in images}, {f.subset for f in images}
+    levels = {None if f.word else f.level for f in images}
+    return FolderPlan(
+        IMAGES,
+        splits.pop() if len(splits) == 1 else "",
+        subsets.pop() if len(subsets) == 1 else "",
+        levels.pop() if len(levels) == 1 else None,
+    )
+
+
+def _as_told(walker: Walker) -> dict[str, FolderPlan]:
+    """Folders of the plan given that hold no images of the dataset."""
+    return {name: told for name, told in walker.plan.folders.items() if told.role != IMAGES}
+
+
+def _levels(pairs: Iterable[tuple[Found, Mapping[str, Any]]], walker: Walker) -> dict[str, Any]:
+    """Words and their levels; those of a subset under its name where another subset says otherwise."""
+    said: dict[str, dict[str, float]] = defaultdict(dict)
+    for f, _ in pairs:
+        if f.word:
+            said[f.word][f.subset] = f.level
+    levels: dict[str, Any] = dict(walker.plan.levels)
+    for word, by_subset in said.items():
+        if len(set(by_subset.values())) == 1:
+            levels[word] = next(iter(by_subset.values()))
+        else:
+            for subset, level in by_subset.items():
+                levels[subset] = {**levels.get(subset, {}), word: level}
+    return levels
