@@ -101,7 +101,7 @@ class Walker:
 
     def holds_masks(self, folder: Path) -> bool:
         """Whether a folder is called as those of masks are; where that may mean something else, pixels decide."""
-        place, told = str(folder), self.plan.folders and self.plan.folder(self.relative(folder))
+        place, told = str(folder), self.plan.folder(self.relative(folder)) if self.plan.folders else None
         if told:
             return told.role == MASKS
         if place not in self._of_masks:
