@@ -145,9 +145,9 @@ def each_undone(
     before, after = np.ceil(old).astype(np.int64), np.ceil(new).astype(np.int64)
     levels = np.unique(np.concatenate([before, after]))
     values = np.unique(scores[usable])
-    found, known = score_table(after[usable], scores[usable])
+    counts, present = score_table(after[usable], scores[usable])
     table = np.zeros((len(levels), len(values)), dtype=np.int64)
-    table[np.searchsorted(levels, known)] = found
+    table[np.searchsorted(levels, present)] = counts
     as_is = metrics_of(table, levels)
     for place in changed.tolist():
         if not usable[place] or before[place] == after[place]:
@@ -207,5 +207,5 @@ def _moved(
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else None

@@ -90,7 +90,7 @@ def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool)
 def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
     heads = ("reduction", *(metric.title for metric in REDUCED), "rank correlation with area")
     rows: list[tuple[str, ...]] = [heads]
-    for reduction, result in compared.founds.items():
+    for reduction, result in compared.metrics.items():
         cells = [_number(metric.value(result), metric.interval(result)) for metric in REDUCED]
         cells.append(_number(result["area"]["rank_correlation"], result["area"]["interval"]))
         rows.append(("own score" if reduction == "score" else reduction, *cells))
@@ -100,7 +100,7 @@ def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield f"  area: {compared.area}"
     yield from (f"  threshold, {subset}: {found.in_words()}" for subset, found in compared.thresholds.items())
-    yield from (f"  {sentence}" for sentence in compared.said)
+    yield from (f"  {sentence}" for sentence in compared.sentences)
     yield from (f"  note: {note}" for note in compared.notes)
 
 

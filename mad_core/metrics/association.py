@@ -148,18 +148,18 @@ def leaders(estimates: Mapping[str, Estimate]) -> list[str]:
     return [order[0], *(name for name in order[1:] if estimates[name][1][1] >= low)]
 
 
-def in_words(founds: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], area: str) -> list[str]:
+def in_words(results: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], area: str) -> list[str]:
     """Which reduction follows severity and which follows the area, in sentences computed from the numbers.
 
     Parameters
     ----------
-    founds : mapping of name to the result of :func:`severity_and_area`
+    results : mapping of name to the result of :func:`severity_and_area`
     titles : mapping of name to str
     area : str
         What the area is called, such as ``"the mask's area"``.
     """
-    severity = {name: value for name, found in founds.items() if (value := severity_of(found))}
-    extent = {name: value for name, found in founds.items() if (value := area_of(found))}
+    severity = {name: value for name, result in results.items() if (value := severity_of(result))}
+    extent = {name: value for name, result in results.items() if (value := area_of(result))}
     said = []
     if len(severity) > 1:
         said.append(_leading(severity, titles, "severity", "C-index among abnormal images"))

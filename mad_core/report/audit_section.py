@@ -42,20 +42,20 @@ class AuditSection:
     def summary(self) -> Iterator[str]:
         """Reviewers and agreement, then what the changes do to the metrics."""
         request = self.part.request
-        found = agreement_of(self.audit, self.part.info.id, draws=request.draws, seed=request.seed)
+        agreement = agreement_of(self.audit, self.part.info.id, draws=request.draws, seed=request.seed)
         used = "the audited ones" if request.rule else "the original ones"
         contested = int(self.labels["contested"].to_numpy().sum())
         entries = {
-            "Images with a level": f"{found.images:,}, {found.several:,} of them by several reviewers",
+            "Images with a level": f"{agreement.images:,}, {agreement.several:,} of them by several reviewers",
             "Rule": f"{self.rule}: {RULE_IN_WORDS[self.rule]}",
             "Labels that change": f"{len(self.changed):,}, contested {contested:,}",
             "Labels in this report": used,
-            "Krippendorff's alpha": in_line(found.alpha.value, found.alpha.interval),
+            "Krippendorff's alpha": in_line(agreement.alpha.value, agreement.alpha.interval),
         }
         yield how_to_read(READ_AUDIT)
         yield facts(entries)
-        yield _reviewers(found)
-        yield f"<p class=note>{escape(' '.join(found.notes))}</p>" if found.notes else ""
+        yield _reviewers(agreement)
+        yield f"<p class=note>{escape(' '.join(agreement.notes))}</p>" if agreement.notes else ""
         if len(self.changed):
             yield "<h3>What the changes do to the metrics</h3>"
             heads = ["Run", "Labels", *(metric.short for metric in headline())]
@@ -90,10 +90,10 @@ class AuditSection:
                 yield [escape(self.part.names[run.id]), labels, *cells]
 
 
-def _reviewers(found: Agreement) -> str:
+def _reviewers(agreement: Agreement) -> str:
     rows = [
         [escape(one.name), f"{one.rated:,}", f"{one.unsure:,}", f"{one.ungradable:,}", _of(one.kappa), _of(one.bias)]
-        for one in found.reviewers
+        for one in agreement.reviewers
     ]
     heads = ("Reviewer", "Rated", "Unsure", "Not gradable", "Kappa with labels", "Bias to others, levels")
     return table(heads, rows, made=True)

@@ -56,7 +56,7 @@ class ReportPart:
         As :func:`mad_core.runs.results.run_table`, of the subset and with the labels asked for.
     originals : mapping of run id to DataFrame
         The same with the original labels.
-    founds : mapping of run id to metrics
+    metrics : mapping of run id to metrics
         As :func:`mad_core.metrics.comparing.summarize`.
     studies : sequence of StudyRecord
         Those with a finding on any of the runs.
@@ -70,7 +70,7 @@ class ReportPart:
     names: Mapping[str, str]
     tables: Mapping[str, pd.DataFrame]
     originals: Mapping[str, pd.DataFrame]
-    founds: Mapping[str, dict[str, Any]]
+    metrics: Mapping[str, dict[str, Any]]
     pairs: Sequence[RunPair] = ()
     studies: Sequence[StudyRecord] = ()
     audited: bool = False
@@ -124,16 +124,16 @@ def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[
     originals = {run.id: _rows(store, run, request.subset) for run in runs}
     labels = consensus_of(audit, dataset_id, request.rule) if request.rule and audited else None
     tables = originals if labels is None else {run: with_audited(rows, labels) for run, rows in originals.items()}
-    founds = {}
+    metrics = {}
     for run_id, rows in tables.items():
-        founds[run_id] = summarized(rows, request)
+        metrics[run_id] = summarized(rows, request)
         steps.step()
     pairs = []
     for a, b in _places(len(runs)):
         pairs += _pair(runs[a], runs[b], tables, request)
         steps.step()
     ids = {run.id for run in runs}
-    found = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
+    studies = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
     return ReportPart(
         store.dataset_info(dataset_id),
         request,
@@ -141,9 +141,9 @@ def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[
         distinct_names(runs),
         tables,
         originals,
-        founds,
+        metrics,
         pairs,
-        newest(found),
+        newest(studies),
         audited,
     )
 
@@ -179,9 +179,9 @@ def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportReq
     if table.empty:
         return []
     columns = table["level"], table[a.id], table[b.id], table["subset"]
-    _, found = differences(*columns, with_intervals=bool(request.draws))
+    _, gaps = differences(*columns, with_intervals=bool(request.draws))
     ranks = {"rank_a": ranks_within_subsets(table, a.id), "rank_b": ranks_within_subsets(table, b.id)}
-    return [RunPair(a, b, table.assign(**ranks), found)]
+    return [RunPair(a, b, table.assign(**ranks), gaps)]
 
 
 # -- figures --------------------------------------------------------------------------------------
@@ -220,9 +220,9 @@ def figures_of(part: ReportPart) -> Iterator[Drawing]:
 
 
 def _overview(part: ReportPart) -> Drawing:
-    results = {part.names[run.id]: part.founds[run.id] for run in part.runs}
+    results = {part.names[run.id]: part.metrics[run.id] for run in part.runs}
     rows = [draw.interval_row(name, C_INDEX.value(one), C_INDEX.interval(one)) for name, one in results.items()]
-    fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
+    fullest = max(part.metrics.values(), key=lambda result: result["n_scored"])
     points = {name: fullest["reference"][key] for name, key in C_INDEX.references.items()}
     facts: dict[str, Any] = {"x_title": C_INDEX.title}
     facts["reference"] = [(name, value) for name, value in points.items() if value is not None]
@@ -256,15 +256,15 @@ def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
         )
         return without_ids(figure)
 
-    said = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
-    yield Drawing(draw.READ_RAINCLOUD, f"{name}: score against severity level", said, cloud, wide=False)
+    description = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
+    yield Drawing(draw.READ_RAINCLOUD, f"{name}: score against severity level", description, cloud, wide=False)
     matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
-    said = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
+    description = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
     shown = {"counts": counts, "level_names": {}, "width": 450}
     yield Drawing(
         draw.READ_INVERSION_MATRIX,
         f"{name}: pairs of levels",
-        said,
+        description,
         lambda theme: draw.inversion_matrix(matrix, levels, theme=theme, **shown),
         wide=False,
     )
@@ -289,8 +289,8 @@ def _of_pair(part: ReportPart, pair: RunPair) -> Iterator[Drawing]:
         return without_ids(figure)
 
     title = f"{names['name_a']} against {names['name_b']}"
-    said = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
-    yield Drawing(draw.READ_RANK_SCATTER, f"{title}: ranks", said, ranks, wide=False)
+    description = draw.describe_rank_scatter(table["rank_a"], table["rank_b"], **names)
+    yield Drawing(draw.READ_RANK_SCATTER, f"{title}: ranks", description, ranks, wide=False)
     rows = [draw.interval_row(metric.title, *pair.differences[metric.id]) for metric in judged()]
     facts: dict[str, Any] = {"reference": [("no difference", 0.0)], "x_title": "difference"}
     words = draw.describe_metric_intervals(rows, **facts)

@@ -17,10 +17,10 @@ from mad_core.studies.export import slug
 
 def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     """The table, its notes, the subsets, and the same as CSV."""
-    complete = {part.names[run.id]: part.founds[run.id] for run in part.runs if not waiting(part, run)}
+    complete = {part.names[run.id]: part.metrics[run.id] for run in part.runs if not waiting(part, run)}
     best = comparing.best(complete, _to_the_best(part, complete)) if _same_images(part) else {}
-    rows = [_row(part.names[run.id], part.founds[run.id], best, _note(store, part, run)) for run in part.runs]
-    fullest = max(part.founds.values(), key=lambda result: result["n_scored"])
+    rows = [_row(part.names[run.id], part.metrics[run.id], best, _note(store, part, run)) for run in part.runs]
+    fullest = max(part.metrics.values(), key=lambda result: result["n_scored"])
     for name, values in comparing.reference_rows(fullest).items():
         cells = [f"<i>{metric.text(values.get(metric.id))}</i>" for metric in metric_names.METRICS]
         rows.append([f"<i>{escape(name)}</i>", "", *cells])
@@ -35,7 +35,7 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     subsets = [
         _row(f"{part.names[run.id]}, {subset}", result, {}, "")
         for run in part.runs
-        for subset, result in part.founds[run.id]["subsets"].items()
+        for subset, result in part.metrics[run.id]["subsets"].items()
     ]
     if subsets:
         yield folded("Each subset", table(heads, subsets, made=True), rows=len(subsets))
@@ -55,7 +55,7 @@ def _to_the_best(part: ReportPart, complete: Mapping[str, Any]) -> Mapping[str, 
 def in_short(part: ReportPart) -> Iterator[str]:
     """What the runs are worth, a sentence or two each."""
     for run in part.runs:
-        sentences = " ".join(comparing.in_words(part.founds[run.id]))
+        sentences = " ".join(comparing.in_words(part.metrics[run.id]))
         if sentences:
             yield f"<li><b>{escape(part.names[run.id])}</b>: {escape(sentences)}</li>"
 
@@ -66,7 +66,7 @@ def csv_files(part: ReportPart) -> dict[str, str]:
     rows = [
         (run.id, part.names[run.id], subset or part.request.subset or "average over subsets", result)
         for run in part.runs
-        for subset, result in [(None, part.founds[run.id]), *part.founds[run.id]["subsets"].items()]
+        for subset, result in [(None, part.metrics[run.id]), *part.metrics[run.id]["subsets"].items()]
     ]
     scores = scores_side_by_side_csv(side_by_side(part.tables), part.names)
     return {f"{at}-metrics.csv": metrics_csv(rows), f"{at}-scores.csv": scores}
@@ -101,5 +101,5 @@ def _note(store: Store, part: ReportPart, run: Run) -> str:
 
 
 def _same_images(part: ReportPart) -> bool:
-    first, *others = (part.founds[run.id]["levels"] for run in part.runs)
+    first, *others = (part.metrics[run.id]["levels"] for run in part.runs)
     return all(levels == first for levels in others)

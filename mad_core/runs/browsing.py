@@ -134,10 +134,10 @@ def _scores(ids: pd.Series, run: pd.DataFrame | None) -> tuple[np.ndarray, np.nd
     """Scores and states of images in a run; images that it was not asked for are not scored."""
     if run is None:
         return np.full(len(ids), np.nan), np.full(len(ids), "not scored", dtype=object)
-    found: Any = run.set_index("image_id")[["score", "status"]].reindex(ids)
-    status = found["status"].fillna("waiting").to_numpy()
+    scored: Any = run.set_index("image_id")[["score", "status"]].reindex(ids)
+    status = scored["status"].fillna("waiting").to_numpy()
     state = np.select([status == "waiting", status == OK], ["not scored", "scored"], "failed")
-    return found["score"].to_numpy(dtype=np.float64), state
+    return scored["score"].to_numpy(dtype=np.float64), state
 
 
 def _ordered(table: pd.DataFrame, order: str) -> pd.DataFrame:

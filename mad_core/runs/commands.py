@@ -86,10 +86,10 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         notes["In another store its runs have other ids: put in those that the first commands print."] = None
     steps = calibration_steps(store, info)
     if len(steps) > 1:
-        said = ", then ".join(map(str, steps))
-        notes[f"Calibration images were set aside in steps, {said} a level; a command does the first step alone."] = (
-            None
-        )
+        numbers = ", then ".join(map(str, steps))
+        notes[
+            f"Calibration images were set aside in steps, {numbers} a level; a command does the first step alone."
+        ] = None
     if run.map_side != MAP_SIDE:
         notes[f"Its maps have a longest side of {run.map_side} pixels, which no option asks for."] = None
     asked = {"policy": info.card.policy, "calibrate": steps[0] if steps else None, "out": f"{run.id}.csv"}

@@ -45,7 +45,7 @@ def _facts(run: Run) -> dict[str, Any]:
 def supervision_note(run: Run, facts: Sequence[Mapping[str, Any]] = ()) -> str:
     """What labels a run owes its scores to, in words; empty where it saw training normals alone.
 
-    Of an imported run that is not known; where its scores come from is said instead.
+    Of an imported run that is not known; where its scores come from is phrases instead.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def supervision_note(run: Run, facts: Sequence[Mapping[str, Any]] = ()) -> str:
         info = catalog.scorer(run.scorer)
     except NotFoundError:
         return ""
-    said = [str(fact["supervision"]) for fact in facts if fact.get("supervision")]
-    if not said and run.scorer == "mllm":
-        said = [models.supervision(str(run.parameters.get("model", models.SHIPPED)))]
+    phrases = [str(fact["supervision"]) for fact in facts if fact.get("supervision")]
+    if not phrases and run.scorer == "mllm":
+        phrases = [models.supervision(str(run.parameters.get("model", models.SHIPPED)))]
     if info.supervision == "labels":
-        said.append("learned on calibration labels")
+        phrases.append("learned on calibration labels")
     if info.shows_labels(run.parameters):
-        said.append("shown calibration images with their levels")
-    return "; ".join(dict.fromkeys(said))
+        phrases.append("shown calibration images with their levels")
+    return "; ".join(dict.fromkeys(phrases))
 
 
 def side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -120,12 +120,12 @@ def _every_digit(value: float) -> str:
     return repr(float(value))
 
 
-def _csv_row(run_id: str, name: str, subset: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _csv_row(run_id: str, name: str, subset: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"Run": run_id, "Name": text_cell(name), "Subset": text_cell(subset)}
-    row |= {key: found[key] for key in ("n", "n_scored", "coverage")}
-    for metric, value in flat(found).items():
+    row |= {key: metrics[key] for key in ("n", "n_scored", "coverage")}
+    for metric, value in flat(metrics).items():
         row[metric] = value
-        if metric in found["intervals"]:
-            row[f"{metric}_low"], row[f"{metric}_high"] = found["intervals"].get(metric) or (None, None)
-    row["distinct_scores"] = found["ties"]["distinct_scores"]
-    return row | {f"reference_{key}": value for key, value in found["reference"].items()}
+        if metric in metrics["intervals"]:
+            row[f"{metric}_low"], row[f"{metric}_high"] = metrics["intervals"].get(metric) or (None, None)
+    row["distinct_scores"] = metrics["ties"]["distinct_scores"]
+    return row | {f"reference_{key}": value for key, value in metrics["reference"].items()}

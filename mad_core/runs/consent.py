@@ -24,8 +24,8 @@ def images_digest(dataset: Dataset) -> str:
 
 def agreed_hosts(settings: Settings, dataset: Dataset) -> frozenset[str]:
     """Hosts that a person agreed to send these images to; none where the file cannot be read."""
-    found = _read(settings)
-    return frozenset(found.get(images_digest(dataset), {})) if found else frozenset()
+    consents = _read(settings)
+    return frozenset(consents.get(images_digest(dataset), {})) if consents else frozenset()
 
 
 def agree(settings: Settings, dataset: Dataset, host: str) -> None:
@@ -55,11 +55,11 @@ def _change(settings: Settings, digest: str, host: str, *, agreed: float | None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            found = _read(settings)
-            hosts = {name: when for name, when in found.get(digest, {}).items() if name != host}
-            found[digest] = hosts if agreed is None else {**hosts, host: agreed}
+            consents = _read(settings)
+            hosts = {name: when for name, when in consents.get(digest, {}).items() if name != host}
+            consents[digest] = hosts if agreed is None else {**hosts, host: agreed}
             building = path.with_suffix(".part")
-            building.write_text(json.dumps(found, indent=1), encoding="utf-8")
+            building.write_text(json.dumps(consents, indent=1), encoding="utf-8")
             building.replace(path)
     except OSError as error:
         raise WorkError(f"The consent cannot be kept in {path}: {error.strerror}.") from None
@@ -67,7 +67,7 @@ def _change(settings: Settings, digest: str, host: str, *, agreed: float | None)
 
 def _read(settings: Settings) -> dict[str, dict[str, float]]:
     try:
-        found = json.loads((settings.home / "consents.json").read_text(encoding="utf-8"))
+        consents = json.loads((settings.home / "consents.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return consents if isinstance(consents, dict) else {}

@@ -174,17 +174,17 @@ def _parts(
     dataset: Dataset, subset: str, info: ScorerInfo, parameters: Mapping[str, Any], control: Control
 ) -> dict[str, StoredPart]:
     """The runs that a scorer is made of; each can score further images."""
-    found: dict[str, StoredPart] = {}
+    parts: dict[str, StoredPart] = {}
     for name, kind in info.parts.items():
         run = part_run(control.store, kind, parameters[name], dataset, [subset])
-        found[name] = StoredPart(
+        parts[name] = StoredPart(
             control.store,
             run,
             dataset,
             partial(_score_items, control, run, subset),
             partial(_score_unseen, control, run, subset),
         )
-    return found
+    return parts
 
 
 def items(rows: pd.DataFrame) -> list[Item]:
@@ -379,10 +379,10 @@ def _look_at_normals(
     if entry is None or not map_thresholds.wanted(run, info, entry) or not store.map_refs(run.id, subset):
         return
     control.report(phase="normals", subset=subset)
-    found = map_thresholds.known(store, run, entry)
+    thresholds = map_thresholds.known(store, run, entry)
     try:
-        found = (
-            found
+        thresholds = (
+            thresholds
             or map_thresholds.find(
                 dataset,
                 subset,
@@ -398,8 +398,8 @@ def _look_at_normals(
     except CancelledError:
         raise
     except Exception as error:
-        found = {"why_not": _in_words(error, control.device)}
-    store.save_run_subset(run.id, replace(entry, facts={**entry.facts, map_thresholds.FACT: found}))
+        thresholds = {"why_not": _in_words(error, control.device)}
+    store.save_run_subset(run.id, replace(entry, facts={**entry.facts, map_thresholds.FACT: thresholds}))
 
 
 def _score_held_out(
@@ -548,7 +548,7 @@ def _score_unseen(control: Control, run: Run, subset: str, normals: Sequence[Ite
         return _score_items(control, run, subset, normals)
     parameters = info.check(run.parameters)
     context = scorer_context(dataset, subset, info, parameters, control, run.seed)
-    found: dict[str, Scored] = {}
+    results: dict[str, Scored] = {}
     spent = [entry.seconds_fit for entry in control.store.run_subsets(run.id) if entry.subset == subset]
     folds = min(FOLDS if max(spent, default=0.0) <= map_thresholds.LONG_FIT else FEW_FOLDS, len(normals))
     for fold in range(folds):
@@ -557,7 +557,7 @@ def _score_unseen(control: Control, run: Run, subset: str, normals: Sequence[Ite
         scorer = info.create(parameters)
         try:
             scorer.fit(learned, context)
-            found |= {scored.image_id: scored for scored in scorer.score(judged, context)}
+            results |= {scored.image_id: scored for scored in scorer.score(judged, context)}
         finally:
             scorer.close()
-    return [found[item.image_id] for item in normals]
+    return [results[item.image_id] for item in normals]

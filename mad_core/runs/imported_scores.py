@@ -201,19 +201,19 @@ def _by_subset(file: NamedFile, dataset: Dataset, mismatches: list[Mismatch]) ->
                 f"or add a column Subset; '{dataset.name}' has {', '.join(dataset.subsets)}."
             )
         return {subset: rows}
-    found: dict[str, pd.DataFrame] = {}
+    parts: dict[str, pd.DataFrame] = {}
     for name, part in rows.groupby(written):
         subset = subset_called(str(name), dataset)
-        if subset is not None and subset not in found:
-            found[subset] = part
+        if subset is not None and subset not in parts:
+            parts[subset] = part
             continue
         mismatches += [
             Mismatch("no-subset", file.path.name, str(r.path), f"Line {r.line}: '{name}' is no subset of the dataset.")
             for r in _each(part)
         ]
-    if not found:
+    if not parts:
         raise InputError(f"No row of {file.path} is of a subset of '{dataset.name}' ({', '.join(dataset.subsets)}).")
-    return found
+    return parts
 
 
 def _any_row(matched: Matched) -> bool:
@@ -281,8 +281,8 @@ def match_rows(rows: pd.DataFrame, images: pd.DataFrame, file: str, strangers: f
         Names of other subsets, as :func:`mad_core.datasets.naming.plain` writes them; a path with such a folder
         in front is theirs.
     """
-    known = {normal_path(path): i for i, path in enumerate(images["template_path"])}
-    places = [_place(normal_path(path), known, strangers) for path in rows["path"]]
+    numbers = {normal_path(path): i for i, path in enumerate(images["template_path"])}
+    places = [_place(normal_path(path), numbers, strangers) for path in rows["path"]]
     prefixes = Counter(prefix for place in places if place for prefix in [place[0]])
     usual = prefixes.most_common(1)[0][0] if prefixes else ""
     mismatches: list[Mismatch] = []
@@ -314,14 +314,14 @@ def normal_path(path: str) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _place(path: str, known: Mapping[str, int], strangers: frozenset[str]) -> tuple[str, int] | None:
+def _place(path: str, numbers: Mapping[str, int], strangers: frozenset[str]) -> tuple[str, int] | None:
     """Which image a path names and which folders stand in front of the template's path."""
     parts = path.split("/")
     for cut in range(len(parts)):
-        found = known.get("/".join(parts[cut:]))
-        if found is not None:
+        image = numbers.get("/".join(parts[cut:]))
+        if image is not None:
             ahead = parts[:cut]
-            return None if any(plain(part) in strangers for part in ahead) else ("/".join(ahead), found)
+            return None if any(plain(part) in strangers for part in ahead) else ("/".join(ahead), image)
     return None
 
 
@@ -332,8 +332,8 @@ def _strangers(dataset: Dataset, subset: str) -> frozenset[str]:
 
 
 def _names(dataset: Dataset, subset: str) -> set[str]:
-    known = recognise(subset, dataset.card.subset(subset))
-    return {plain(subset), *([plain(known.part)] if known and known.part else [])}
+    recognised = recognise(subset, dataset.card.subset(subset))
+    return {plain(subset), *([plain(recognised.part)] if recognised and recognised.part else [])}
 
 
 def _label_mismatches(rows: Sequence[Any], level: float, file: str) -> list[Mismatch]:

@@ -61,7 +61,7 @@ def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> 
         return dict.fromkeys(ALL, np.nan)
     size = keys.size
     reached, sums = np.cumsum(n), np.cumsum(n * values)
-    found = {
+    reduced = {
         "max": float(values[0]),
         **{
             name: _mean_of_highest(max(1, round(size * share)), values, reached, sums) for name, share in SHARES.items()
@@ -70,9 +70,9 @@ def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> 
         "rms": float(np.sqrt((n * values**2).sum() / size)),
     }
     if threshold is None:
-        return found | dict.fromkeys(THRESHOLDED, np.nan)
+        return reduced | dict.fromkeys(THRESHOLDED, np.nan)
     above = int(np.searchsorted(-values, -threshold))  # distinct values above it
-    return found | {
+    return reduced | {
         "area": float(n[:above].sum() / size),
         "mass": float((n[:above] * (values[:above] - threshold)).sum() / size),
         "regions": float(count_regions(keys >= there[above - 1])) if above else 0.0,
@@ -252,11 +252,11 @@ def reduced_table(store: Store, run_id: str, reduction: str) -> tuple[pd.DataFra
     """
     if reduction not in ALL:
         raise InputError(f"No reduction is called '{reduction}'; known are {', '.join(ALL)}.")
-    found = reduce_run(store, run_id)
-    if reduction in THRESHOLDED and not found.thresholds:
-        raise InputError(" ".join(found.notes))
-    table = found.table.assign(score=found.table[reduction]).drop(columns=list(ALL))
-    return table, found.notes if reduction in THRESHOLDED else ()
+    reduced = reduce_run(store, run_id)
+    if reduction in THRESHOLDED and not reduced.thresholds:
+        raise InputError(" ".join(reduced.notes))
+    table = reduced.table.assign(score=reduced.table[reduction]).drop(columns=list(ALL))
+    return table, reduced.notes if reduction in THRESHOLDED else ()
 
 
 # -- severity and area --------------------------------------------------------------------------
@@ -285,28 +285,28 @@ class Compared:
 
     Parameters
     ----------
-    founds : mapping of name to metrics
+    metrics : mapping of name to metrics
         As :func:`mad_core.metrics.association.severity_and_area` gives them; the run's own score under ``OWN``.
     area : str
         What stands for the area, in words.
-    said : tuple of str
+    sentences : tuple of str
         Which reduction follows severity and which the area.
     thresholds : mapping of subset to NormalMaps
     notes : tuple of str
     """
 
-    founds: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Mapping[str, Any]]
     area: str
-    said: tuple[str, ...]
+    sentences: tuple[str, ...]
     thresholds: Mapping[str, NormalMaps]
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "reductions": dict(self.founds),
+            "reductions": dict(self.metrics),
             "area": self.area,
-            "in_words": list(self.said),
-            "thresholds": {name: found.to_json() for name, found in self.thresholds.items()},
+            "in_words": list(self.sentences),
+            "thresholds": {name: threshold.to_json() for name, threshold in self.thresholds.items()},
             "notes": list(self.notes),
         }
 
@@ -336,26 +336,26 @@ def compare_reductions(
     table: Any = reduced.table
     by_mask = mask_areas(store, store.run(run_id), table["subset"].unique().tolist())
     areas, without = _areas(table, by_mask)
-    founds: dict[str, Mapping[str, Any]] = {}
+    metrics: dict[str, Mapping[str, Any]] = {}
     for done, name in enumerate(NAMES):
         scores = table[name]
         if name == OWN or bool(scores.notna().any()):
             # The area above the threshold says nothing about itself.
             other = areas.mask(table["subset"].isin(without)) if name == "area" else areas
-            founds[name] = severity_and_area(table["level"], scores, other, table["subset"], draws=draws, seed=seed)
+            metrics[name] = severity_and_area(table["level"], scores, other, table["subset"], draws=draws, seed=seed)
         step(done + 1, len(NAMES))
     area = MASK_AREA if by_mask else AREA_ABOVE
     notes = [*reduced.notes]
     if without:
         where = f"On {', '.join(without)} there" if by_mask else "There"
         notes.append(f"{where} are no masks, so the area above the threshold stands for the area of the defects.")
-    reductions = {name: found for name, found in founds.items() if name != OWN}
-    return Compared(founds, area, tuple(in_words(reductions, NAMES, area)), reduced.thresholds, tuple(notes))
+    reductions = {name: values for name, values in metrics.items() if name != OWN}
+    return Compared(metrics, area, tuple(in_words(reductions, NAMES, area)), reduced.thresholds, tuple(notes))
 
 
 def _areas(table: Any, by_mask: Mapping[str, float]) -> tuple[Any, list[str]]:
     """An area for each abnormal image, and the subsets where the area above the threshold stands for masks."""
     areas = table["image_id"].map(dict(by_mask)).astype(np.float64)
-    known = set(table.loc[areas.notna(), "subset"])
-    without = [name for name in table["subset"].unique() if name not in known]
+    measured = set(table.loc[areas.notna(), "subset"])
+    without = [name for name in table["subset"].unique() if name not in measured]
     return areas.where(~table["subset"].isin(without), table["area"]), without

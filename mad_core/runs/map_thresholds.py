@@ -131,11 +131,11 @@ def find(
     learned = normals[len(judged) :][:LEARNED]
     if held_out is not None and len(judged) >= FEWEST:
         try:
-            found = held_out(learned, judged)
+            scored = held_out(learned, judged)
         except (TooLongError, InputError):  # it learns too slowly, or nothing from so few
             pass
         else:
-            return _of(found, side, f"training normals held out of a second fit on {len(learned)} others")
+            return _of(scored, side, f"training normals held out of a second fit on {len(learned)} others")
     return _of(fitted(normals[:MOST]), side, "training normals that it was fitted on, which look too normal to it")
 
 

@@ -38,7 +38,7 @@ def most_underrated(candidates: Collection[str], tables: Sequence[pd.DataFrame])
 def _leans(candidates: Collection[str], tables: Sequence[pd.DataFrame]) -> pd.Series:
     """Percentile rank by the first scorer less the mean of the ranks by the others, in order of the ids."""
     ids = sorted(candidates)
-    ranks = [found for found in (_ranks(table, ids) for table in tables) if np.isfinite(found).any()]
+    ranks = [of_run for of_run in (_ranks(table, ids) for table in tables) if np.isfinite(of_run).any()]
     if not ranks:
         return pd.Series(dtype=np.float64)
     others = np.mean(ranks[1:], axis=0) if len(ranks) > 1 else 0.0

@@ -156,7 +156,7 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
         if not set(subsets) <= set(run.subsets):
             raise InputError(f"Run '{run.title}' has not scored every subset wanted: it has {', '.join(run.subsets)}.")
         return run
-    found = [
+    candidates = [
         run
         for run in store.runs()
         if run.status == "done"
@@ -164,12 +164,12 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
         and kind_of(run.scorer) == kind
         and set(subsets) <= set(run.subsets)
     ]
-    if not found:
+    if not candidates:
         raise InputError(
             f"The hybrid builds on a finished run of {_KINDS[kind]} on '{dataset.name}', and there is none for "
             f"{', '.join(subsets)}: score the dataset with one first."
         )
-    return max(found, key=lambda run: run.finished or 0.0)
+    return max(candidates, key=lambda run: run.finished or 0.0)
 
 
 def kind_of(scorer_id: str) -> str | None:

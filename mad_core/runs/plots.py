@@ -72,9 +72,9 @@ def strip(view: PlotView) -> go.Figure:
 
 
 def intervals(view: PlotView) -> go.Figure:
-    found = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
-    parts = {"all subsets" if found["subsets"] else "all images": found, **found["subsets"]}
-    random = found["reference"]["c_index_random_severity"]
+    metrics = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
+    parts = {"all subsets" if metrics["subsets"] else "all images": metrics, **metrics["subsets"]}
+    random = metrics["reference"]["c_index_random_severity"]
     rows = [figures.interval_row(name, one["c_index"], one["intervals"].get("c_index")) for name, one in parts.items()]
     reference = [] if random is None else [("severity at random", random)]
     return figures.metric_intervals(rows, reference=reference, x_title="C-index", theme=view.theme)
@@ -125,6 +125,6 @@ def plot(
     return figure.update_layout(paper_bgcolor=chrome(theme).page, plot_bgcolor=chrome(theme).page)
 
 
-def _one_of(value: str, known: Any, what: str) -> None:
-    if value not in known:
-        raise InputError(f"'{value}' is no {what}; there are {', '.join(known)}.")
+def _one_of(value: str, choices: Any, what: str) -> None:
+    if value not in choices:
+        raise InputError(f"'{value}' is no {what}; there are {', '.join(choices)}.")

@@ -154,10 +154,10 @@ class Queue:
         ------
         NotFoundError
         """
-        found = self._jobs(jobs.c.id == job_id)
-        if not found:
+        rows = self._jobs(jobs.c.id == job_id)
+        if not rows:
             raise NotFoundError(f"There is no job {job_id}.")
-        return found[0]
+        return rows[0]
 
     def any_job(self) -> bool:
         """Whether anything was ever queued."""
@@ -174,12 +174,12 @@ class Queue:
         return sorted(ended, key=lambda j: -(j.finished or 0))
 
     def active_for(self, key: str) -> Job | None:
-        found = self._jobs(sa.and_(jobs.c.key == _short(key), jobs.c.status.in_(ACTIVE)))
-        return found[-1] if found else None
+        rows = self._jobs(sa.and_(jobs.c.key == _short(key), jobs.c.status.in_(ACTIVE)))
+        return rows[-1] if rows else None
 
     def latest_for(self, key: str) -> Job | None:
-        found = self._jobs(jobs.c.key == _short(key))
-        return max(found, key=lambda j: j.id) if found else None
+        rows = self._jobs(jobs.c.key == _short(key))
+        return max(rows, key=lambda j: j.id) if rows else None
 
     def request_cancel(self, job_id: int) -> None:
         """Ask a job to stop: a queued one is cancelled now, a running one after its current batch."""
@@ -211,16 +211,16 @@ class Queue:
             if connection.execute(sa.select(jobs.c.id).where(*conditions).limit(1)).scalar() is None:
                 return None
         with self.database.write_work() as connection:
-            found = connection.execute(oldest).scalar()
-            if found is None:
+            claimed = connection.execute(oldest).scalar()
+            if claimed is None:
                 return None
             now = time.time()
             connection.execute(
                 jobs.update()
-                .where(jobs.c.id == found)
+                .where(jobs.c.id == claimed)
                 .values(status="running", worker=worker_id, started=now, heartbeat=now, attempts=jobs.c.attempts + 1)
             )
-        return self.job(found)
+        return self.job(claimed)
 
     def beat(self, job_id: int, worker_id: str, progress: Mapping[str, Any]) -> bool:
         """Write a running job's heartbeat and progress; True if the job should stop.
@@ -323,9 +323,9 @@ class Queue:
             The jobs that changed.
         """
         running = self._jobs(jobs.c.status == "running")
-        known = self.workers()
-        self._forget([w.id for w in known if w.lost and w.heartbeat < time.time() - FORGET_SECONDS])
-        kept = {w.id for w in known if not w.lost}
+        workers = self.workers()
+        self._forget([w.id for w in workers if w.lost and w.heartbeat < time.time() - FORGET_SECONDS])
+        kept = {w.id for w in workers if not w.lost}
         lost = [j for j in running if j.worker not in kept]
         for job in lost:
             values: dict[str, Any] = {"status": "queued", "worker": None}

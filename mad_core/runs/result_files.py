@@ -32,9 +32,9 @@ def model_name(run: Run) -> str:
 
 def file_name(model: str, dataset: Dataset, subset: str) -> str:
     """The name of one subset's file: ``patchcore_mvtec_bottle.csv``, ``patchcore_covid19.csv``."""
-    known = recognise(subset, dataset.card.subset(subset))
-    place = known.benchmark.subset_name(known.part) if known else subset
-    if known is None and plain(dataset.name) != plain(subset):
+    recognised = recognise(subset, dataset.card.subset(subset))
+    place = recognised.benchmark.subset_name(recognised.part) if recognised else subset
+    if recognised is None and plain(dataset.name) != plain(subset):
         place = f"{dataset.name}_{subset}"
     return f"{model}_{safe_name(place).replace(' ', '-')}.csv"
 
@@ -91,7 +91,7 @@ def find_result_files(places: Sequence[Path], dataset: Dataset) -> list[NamedFil
     InputError
         If a place is not there or a folder holds none.
     """
-    found: dict[Path, NamedFile] = {}
+    files: dict[Path, NamedFile] = {}
     for place in places:
         if place.is_dir():
             inside = list(_in_folder(place, dataset))
@@ -100,12 +100,12 @@ def find_result_files(places: Sequence[Path], dataset: Dataset) -> list[NamedFil
                     f"{place} holds no result file; they are called <model>_<dataset>_<subset>.csv, after a subset of "
                     f"'{dataset.name}' ({', '.join(dataset.subsets[:5])}, …)."
                 )
-            found |= {file.path.resolve(): file for file in inside}
+            files |= {file.path.resolve(): file for file in inside}
         elif place.is_file():
-            found[place.resolve()] = named(place, dataset)
+            files[place.resolve()] = named(place, dataset)
         else:
             raise InputError(f"{place} is not there; name result files or folders of them.")
-    return list(found.values())
+    return list(files.values())
 
 
 def named(path: Path, dataset: Dataset) -> NamedFile:
@@ -126,8 +126,8 @@ def subset_called(name: str, dataset: Dataset) -> str | None:
     asked = identify((name,))
     if not same and asked is not None:
         for subset in dataset.subsets:
-            known = recognise(subset, dataset.card.subset(subset))
-            if known and (known.benchmark.key, plain(known.part)) == (asked.benchmark.key, plain(asked.part)):
+            its = recognise(subset, dataset.card.subset(subset))
+            if its and (its.benchmark.key, plain(its.part)) == (asked.benchmark.key, plain(asked.part)):
                 same.append(subset)
     return same[0] if len(same) == 1 else None
 

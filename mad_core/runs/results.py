@@ -30,8 +30,8 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed, run.sampling)
     asked = asked.drop(columns="path").rename(columns={"template_path": "path"})
     table = asked[["image_id", "path", "subset", "level", "defect", "group"]]
-    found = store.scores(run_id).drop(columns=["subset", "created"])
-    joined = table.merge(found, on="image_id", how="left", sort=False)
+    scores = store.scores(run_id).drop(columns=["subset", "created"])
+    joined = table.merge(scores, on="image_id", how="left", sort=False)
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
 

@@ -54,8 +54,8 @@ class Estimate:
     def in_words(self, digits: int = 2, confidence: float = 0.95) -> str:
         """``0.12 (0.08 to 0.17)``."""
         ends = self.interval(confidence)
-        said = f"{self.value:.{digits}f}"
-        return said if ends is None else f"{said} ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
+        number = f"{self.value:.{digits}f}"
+        return number if ends is None else f"{number} ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate | None:
@@ -78,13 +78,15 @@ def of_subset(
         With ``seed`` it seeds the draws: independent between subsets, the same for every scorer.
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    found, own = measure(levels, scores), seed_of(subset, seed)
+    result, own = measure(levels, scores), seed_of(subset, seed)
     drawn = bootstrap(levels, scores, draws=draws, seed=own) if len(np.unique(np.ceil(levels))) > 1 else {}
     if by_level:
         parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)
         drawn |= {f"auroc_{level}": values for level, values in parts.items()}
     return {
-        name: Estimate(value, values) for name, values in drawn.items() if (value := found.values.get(name)) is not None
+        name: Estimate(value, values)
+        for name, values in drawn.items()
+        if (value := result.values.get(name)) is not None
     }
 
 
@@ -103,16 +105,16 @@ def clearly_above(estimates: Mapping[Key, Estimate], confidence: float = 0.95) -
     (Romano and Wolf 2005, Exact and approximate stepdown methods for multiple hypothesis testing, first step). Its
     own interval must lie above 0, too.
     """
-    known = {key: e for key, e in estimates.items() if len(e.draws) and np.isfinite(e.draws).all()}
-    if not known:
+    finite = {key: e for key, e in estimates.items() if len(e.draws) and np.isfinite(e.draws).all()}
+    if not finite:
         return []
-    values = np.array([e.value for e in known.values()])
-    draws = np.stack([e.draws for e in known.values()])
+    values = np.array([e.value for e in finite.values()])
+    draws = np.stack([e.draws for e in finite.values()])
     spread = draws.std(axis=1)
     moving = spread > 0
     apart = (draws[moving] - values[moving, None]) / spread[moving, None]
     reach = float(np.quantile(apart.max(axis=0), (1 + confidence) / 2)) if moving.any() else 0.0
-    lows = zip(known.items(), values - reach * spread, strict=True)
+    lows = zip(finite.items(), values - reach * spread, strict=True)
     return [key for (key, one), low in lows if low > 0 and one.sign(confidence) > 0]
 
 

@@ -70,8 +70,8 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
     ids: set[str] = set()
     for subset in work.dataset.subsets:
         asked = [scored[run.id] for run in work.runs if subset in run.subsets]
-        found = [set(table.loc[table["subset"] == subset, "image_id"]) for table in asked]
-        ids |= set.intersection(*found) if found else set()
+        of_runs = [set(table.loc[table["subset"] == subset, "image_id"]) for table in asked]
+        ids |= set.intersection(*of_runs) if of_runs else set()
     if not ids:
         raise InputError("The chosen runs have no image that all of them scored; choose other runs or finish them.")
     everything = work.dataset.table
@@ -90,18 +90,18 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
 
 
 def _only(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:
-    found: Any = table["image_id"].isin(list(ids))
-    return table.loc[found]
+    chosen: Any = table["image_id"].isin(list(ids))
+    return table.loc[chosen]
 
 
 def measured(work: Work, sample: Sample) -> dict[str, dict[str, Measured]]:
     """Every run on every subset of the sample, on the same images."""
-    found: dict[str, dict[str, Measured]] = {}
+    results: dict[str, dict[str, Measured]] = {}
     for done, (run_id, table) in enumerate(sample.tables.items()):
-        found[run_id] = {}
+        results[run_id] = {}
         for subset, rows in table.groupby("subset"):
             work.check_cancel()
             values = rows["level"], rows["score"]
-            found[run_id][str(subset)] = measure(*values, rows["image_id"])
+            results[run_id][str(subset)] = measure(*values, rows["image_id"])
         work.progress(done + 1, len(sample.tables))
-    return found
+    return results

@@ -30,10 +30,10 @@ COMPUTING = "The 95 % intervals are being computed."
 def numbers(view: View) -> None:
     """The table and what it says; values stand there before their intervals, which are computed run by run."""
     view = renewed(view)
-    founds = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
+    results = [audited_labels.metrics(run, view.subset, 0, view.audited) for run in view.runs]
     wanted = intervals_key(view)
     if deferred_intervals.waits("numbers", wanted):
-        _table(view, founds)
+        _table(view, results)
         st.caption(COMPUTING)
         return
     computing = deferred_intervals.lacks("numbers", wanted)
@@ -41,12 +41,12 @@ def numbers(view: View) -> None:
     for place, run in enumerate(view.runs):
         if computing:
             with slot.container():
-                _table(view, founds)
+                _table(view, results)
                 st.caption(COMPUTING)
-        founds[place] = audited_labels.metrics(run, view.subset, draws_of(run), view.audited)
+        results[place] = audited_labels.metrics(run, view.subset, draws_of(run), view.audited)
     with slot.container():
-        _table(view, founds)
-        _in_words(view, founds)
+        _table(view, results)
+        _in_words(view, results)
     deferred_intervals.computed("numbers", wanted, view.runs)
 
 
@@ -56,15 +56,15 @@ def intervals_key(view: View) -> tuple[Any, ...]:
     return view.subset, labels, [(run.id, run.done) for run in view.runs if not run.active]
 
 
-def _table(view: View, founds: Sequence[dict[str, Any]]) -> None:
-    rows = [(view.names[run.id], found) for run, found in zip(view.runs, founds, strict=True)]
+def _table(view: View, results: Sequence[dict[str, Any]]) -> None:
+    rows = [(view.names[run.id], metrics) for run, metrics in zip(view.runs, results, strict=True)]
     partial = {view.names[run.id]: note for run in view.runs if (note := view.partial(run))}
-    complete = {name: found for name, found in rows if name not in partial}
+    complete = {name: metrics for name, metrics in rows if name not in partial}
     metric_table(
         rows,
         notes=_notes(view, partial),
-        best=_best(view, complete) if _same_images(founds) else None,
-        reference=comparing.reference_rows(_fullest(founds)),
+        best=_best(view, complete) if _same_images(results) else None,
+        reference=comparing.reference_rows(_fullest(results)),
         level_names=view.level_names,
     )
 
@@ -94,16 +94,16 @@ def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _same_images(founds: Sequence[dict[str, Any]]) -> bool:
+def _same_images(results: Sequence[dict[str, Any]]) -> bool:
     """Whether the runs were asked for equally many images of each level."""
-    return all(found["levels"] == founds[0]["levels"] for found in founds)
+    return all(metrics["levels"] == results[0]["levels"] for metrics in results)
 
 
-def _fullest(founds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return max(founds, key=lambda found: found["n_scored"])
+def _fullest(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return max(results, key=lambda metrics: metrics["n_scored"])
 
 
-def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
+def _in_words(view: View, results: Sequence[dict[str, Any]]) -> None:
     average = "Averages over the subsets; raw scores of different subsets are never pooled. " if not view.subset else ""
     st.caption(
         f"{average}Under each value its 95 % interval. **Bold**: better than every other run by paired differences on "
@@ -111,17 +111,17 @@ def _in_words(view: View, founds: Sequence[dict[str, Any]]) -> None:
         "marked. Where a run owes its scores to severity labels or to a general model, its name says so; the others "
         "learned from training normals alone."
     )
-    if not _same_images(founds):
+    if not _same_images(results):
         st.caption(
             "The runs were asked for different images, so none is marked as best. Below, two runs are compared on the "
             "images that both scored."
         )
     with st.expander("What these numbers say", expanded=True, icon=":material/notes:"):
-        st.markdown(plain(comparing.reference_in_words(_fullest(founds))))
+        st.markdown(plain(comparing.reference_in_words(_fullest(results))))
         said = [
             f"- **{plain(view.names[run.id])}**: {plain(' '.join(sentences))}"
-            for run, found in zip(view.runs, founds, strict=True)
-            if (sentences := comparing.in_words(found))
+            for run, metrics in zip(view.runs, results, strict=True)
+            if (sentences := comparing.in_words(metrics))
         ]
         st.markdown("\n".join(said))
 

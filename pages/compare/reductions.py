@@ -56,14 +56,14 @@ def _section(run_id: str, subset: str | None) -> None:
     except MadError as error:
         st.info(plain(str(error)), icon=":material/info:")
         return
-    rows = [NAMES[name] for name in compared.founds]
+    rows = [NAMES[name] for name in compared.metrics]
     panels = _panels(compared)
     charts.show(
         reduction_panels(rows, panels, theme=charts.theme()),
         f"{run.title}: {describe_reduction_panels(rows, panels)}",
         f"reductions_{run.id}_{subset}",
     )
-    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in compared.said))
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in compared.sentences))
     _remarks(run, compared)
     with st.expander("The same as a table"):
         st.dataframe(
@@ -77,7 +77,7 @@ def _compared(run_id: str, subset: str | None, state: tuple[Any, ...]) -> Compar
 
 
 def _panels(compared: Compared) -> list[Panel]:
-    results = list(compared.founds.values())
+    results = list(compared.metrics.values())
 
     def panel(metric: Metric, reference: tuple[str, float] | None = None, **looks: Any) -> Panel:
         values, intervals = [metric.value(r) for r in results], [metric.interval(r) for r in results]
@@ -104,7 +104,7 @@ def _area_title(compared: Compared) -> str:
 def _table(compared: Compared) -> pd.DataFrame:
     panels = _panels(compared)
     rows = []
-    for place, name in enumerate(compared.founds):
+    for place, name in enumerate(compared.metrics):
         cells = {p.title: with_interval(p.values[place], _listed(p.intervals[place])) for p in panels}
         rows.append({"Score": NAMES[name], **cells})
     return pd.DataFrame(rows)
@@ -117,7 +117,7 @@ def _listed(interval: Sequence[float] | None) -> list[float] | None:
 def _remarks(run: Run, compared: Compared) -> None:
     """Where the thresholds come from, what is missing, and how it is found."""
     said = [f"Threshold, {name}: {found.in_words()}." for name, found in compared.thresholds.items()]
-    images = next(iter(compared.founds.values()))["area"]["n"]
+    images = next(iter(compared.metrics.values()))["area"]["n"]
     said.append(
         f"The area counts on {images:,} abnormal images. Subsets are measured one by one and averaged, never pooled. "
         "Whiskers: 95 % intervals."

@@ -453,32 +453,32 @@ def test_the_quantile_is_of_all_pixels() -> None:
 def test_reductions_of_a_run_beside_each_other(store: Store, parts: Dataset) -> None:
     run = scored_run(store, parts)
     found = compare_reductions(store, run.id, draws=200)
-    assert list(found.founds) == [OWN, *TITLES]
+    assert list(found.metrics) == [OWN, *TITLES]
     table = reduce_run(store, run.id).table
     for name in ("max", "mass"):
         alone = evaluate(table["level"], table[name], table["subset"], draws=0)
-        assert found.founds[name]["c_index"] == alone["c_index"]
+        assert found.metrics[name]["c_index"] == alone["c_index"]
     assert found.area == "the area of the mask"
     assert "On b there are no masks, so the area above the threshold stands" in found.notes[0]
     rows: Any = table[(table["subset"] == "a") & (table["level"] > 0)]
     areas = rows["image_id"].map(map_reductions.mask_areas(store, run, ["a", "b"]))
     expected = spearmanr(rows["area"], areas).statistic
-    assert found.founds["area"]["area"] == {
-        **found.founds["area"]["area"],
+    assert found.metrics["area"]["area"] == {
+        **found.metrics["area"]["area"],
         "rank_correlation": pytest.approx(expected),
         "n": 16,
         "subsets": 1,  # not b, where it would be compared with itself
     }
-    assert found.founds["max"]["area"]["subsets"] == 2
-    severity = {name: f["abnormal_only"]["c_index"] for name, f in found.founds.items()}
+    assert found.metrics["max"]["area"]["subsets"] == 2
+    severity = {name: f["abnormal_only"]["c_index"] for name, f in found.metrics.items()}
     assert severity["max"] > 0.95 > severity["area"] and expected > 0.9
-    assert found.said[0].startswith("Maximum follows severity")
-    assert "Area above threshold follows the area of the mask" in found.said[1]
+    assert found.sentences[0].startswith("Maximum follows severity")
+    assert "Area above threshold follows the area of the mask" in found.sentences[1]
 
 
 def test_one_subset_alone(store: Store, parts: Dataset) -> None:
     run = scored_run(store, parts)
     found = compare_reductions(store, run.id, ["b"], draws=0)
     assert found.area == "the area above the threshold" and set(found.thresholds) == {"b"}
-    assert found.founds["area"]["area"]["rank_correlation"] is None
-    assert found.founds["mean"]["area"]["rank_correlation"] is not None
+    assert found.metrics["area"]["area"]["rank_correlation"] is None
+    assert found.metrics["mean"]["area"]["rank_correlation"] is not None

@@ -190,7 +190,7 @@ def test_subset_and_audited_labels_of_the_request_hold_everywhere(home: Home, ht
     assert set(rows["subset"]) == {"plate"} and part.subsets == ["plate"]
     changed = rows[rows["level"] != part.originals[run.id]["level"]]
     assert changed["level"].tolist() == [3.0]
-    assert part.founds[run.id] == comparing.summarize(rows["level"], rows["score"], rows["subset"], draws=0)
+    assert part.metrics[run.id] == comparing.summarize(rows["level"], rows["score"], rows["subset"], draws=0)
     text = body(report_html(home.store, [run.id], subset="plate", rule="majority", draws=0))
     assert "audited, rule majority" in text and "leaf /" not in text
     assert f"report {run.id} --subset plate --labels majority --draws 0" in text

@@ -112,11 +112,6 @@ def spline(points: ArrayLike, steps: int = 8, *, closed: bool = False) -> np.nda
     return flat if closed else np.concatenate([flat, p[-2:-1]])
 
 
-def stroke(points: ArrayLike, radii: ArrayLike, soft: float = 1.0) -> np.ndarray:
-    """Cover of one line through ``points``; see :func:`strokes`."""
-    return strokes([(points, radii)], soft)
-
-
 def strokes(lines: Sequence[tuple[ArrayLike, ArrayLike]], soft: float = 1.0) -> np.ndarray:
     """Cover of shape (256, 256), 0-1, of lines given as (points of shape (n, 2), one radius or n of them)."""
     starts, ends, first, last = [], [], [], []

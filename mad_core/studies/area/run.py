@@ -97,7 +97,7 @@ def areas_of(work: Work) -> Areas:
     by_mask = mask_areas(work.store, work.runs[0], subsets)
     subset_of = dict(zip(work.dataset.table["image_id"], work.dataset.table["subset"], strict=True))
     sources = {subset_of[image_id]: MASK_AREA for image_id in by_mask}
-    found, makers, others = dict(by_mask), {}, {}
+    of, makers, others = dict(by_mask), {}, {}
     second: set[str] = set()
     for one in work.runs:
         maker = maker_of_maps(work.store, one).id
@@ -112,10 +112,10 @@ def areas_of(work: Work) -> Areas:
                 others |= areas
                 second.add(subset)
             else:
-                found |= areas
+                of |= areas
                 makers[subset] = maker
                 sources[subset] = f"{AREA_ABOVE} in the maps of {one.title}"
-    return Areas(found, sources, makers, others)
+    return Areas(of, sources, makers, others)
 
 
 def _by_maps(work: Work, run: Run, subset: str) -> dict[str, float]:
@@ -124,8 +124,8 @@ def _by_maps(work: Work, run: Run, subset: str) -> dict[str, float]:
         table: Any = reduce_run(work.store, run.id, [subset]).table
     except MadError:
         return {}
-    known = table[np.isfinite(table["area"])]
-    return dict(zip(known["image_id"], known["area"].astype(float), strict=True))
+    measured = table[np.isfinite(table["area"])]
+    return dict(zip(measured["image_id"], measured["area"].astype(float), strict=True))
 
 
 # -- the numbers ----------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def points_of(sample: Sample, areas: Areas) -> pd.DataFrame:
         that follow the area alone), and ``misleads``: percentile of the area less that of the severity, -1 to 1.
     """
     everything: Any = pd.concat([table[["image_id", "subset", "level"]] for table in sample.tables.values()])
-    found: Any = everything.drop_duplicates("image_id", ignore_index=True)
-    found = found.assign(area=found["image_id"].map(dict(areas.of)).astype("float64"))
-    found = found[(found["level"] > 0) & np.isfinite(found["area"])]
-    return _with_levels(found).reindex(columns=["image_id", "subset", "level", "area", "area_level", "misleads"])
+    points: Any = everything.drop_duplicates("image_id", ignore_index=True)
+    points = points.assign(area=points["image_id"].map(dict(areas.of)).astype("float64"))
+    points = points[(points["level"] > 0) & np.isfinite(points["area"])]
+    return _with_levels(points).reindex(columns=["image_id", "subset", "level", "area", "area_level", "misleads"])
 
 
 def scores_of(points: Any, table: Any) -> Any:
@@ -242,10 +242,10 @@ def scores_of(points: Any, table: Any) -> Any:
     return points["image_id"].map(dict(zip(table["image_id"], table["score"], strict=True))).astype("float64")
 
 
-def _with_levels(found: Any) -> Any:
+def _with_levels(points: Any) -> Any:
     """Area levels anew, of the subsets that have enough images."""
-    kept = [_with_area_levels(rows) for _, rows in found.groupby("subset") if _enough(rows)]
-    return pd.concat(kept, ignore_index=True) if kept else found.iloc[:0]
+    kept = [_with_area_levels(rows) for _, rows in points.groupby("subset") if _enough(rows)]
+    return pd.concat(kept, ignore_index=True) if kept else points.iloc[:0]
 
 
 def _with_area_levels(rows: Any) -> Any:
@@ -288,8 +288,8 @@ def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int)
     return AreaMetrics(values, lists, len(images), whole, left)
 
 
-def _of(found: Taus) -> dict[str, np.ndarray]:
-    return {"tau": found.score_level, "within": found.within_levels}
+def _of(taus: Taus) -> dict[str, np.ndarray]:
+    return {"tau": taus.score_level, "within": taus.within_levels}
 
 
 def _number(value: float | None) -> float:
@@ -316,9 +316,9 @@ def _macro(parts: Mapping[str, AreaMetrics], confidence: float, fewest: int) -> 
     row: dict[str, Any] = {"subsets": len(parts), "images": sum(part.images for part in parts.values())}
     wide = expanded(confidence, fewest)
     for name in ("c_risk", "c_area", "difference", "tau", "within"):
-        known = [part for part in parts.values() if np.isfinite(part.values[name])]
-        value = float(np.mean([part.values[name] for part in known])) if known else float("nan")
-        drawn = np.mean([part.draws[name] for part in known], axis=0) if known else np.empty(0)
+        finite = [part for part in parts.values() if np.isfinite(part.values[name])]
+        value = float(np.mean([part.values[name] for part in finite])) if finite else float("nan")
+        drawn = np.mean([part.draws[name] for part in finite], axis=0) if finite else np.empty(0)
         row |= _columns(name, value, percentile_interval(drawn, wide))
     row |= _left([part.left for part in parts.values() if part.left is not None], confidence)
     clear = row["tau_low"] is not None and row["tau_low"] > 0
@@ -351,7 +351,7 @@ def _left(parts: Sequence[Left], confidence: float) -> dict[str, float | None]:
 
 def _per_level(scorer: str, subset: str, images: Any, draws: int, seed: int) -> list[dict[str, Any]]:
     """Rank correlation of score and area among the images of each level."""
-    found = []
+    correlations = []
     for level, rows in images.groupby("level"):
         score, area = rows["score"].to_numpy(np.float64), rows["area"].to_numpy(np.float64)
         value = rank_correlation(score, area) if len(rows) >= FEWEST else None
@@ -360,8 +360,8 @@ def _per_level(scorer: str, subset: str, images: Any, draws: int, seed: int) -> 
             drawn = bootstrap_rank_correlation(strata, score, area, draws=draws, seed=seed)
             low, high = percentile_interval(drawn[np.isfinite(drawn)]) or (None, None)
             row = {"scorer": scorer, "subset": subset, "level": float(level), "images": len(rows)}
-            found.append(row | {"correlation": value, "low": low, "high": high})
-    return found
+            correlations.append(row | {"correlation": value, "low": low, "high": high})
+    return correlations
 
 
 def _alone(points: Any, draws: int, seed: int, confidence: float) -> dict[str, Any]:
@@ -391,15 +391,15 @@ def strips(
     """The images where area misleads most, and for each scorer those where it went astray with the area."""
     by_area = points.sort_values("misleads", kind="stable")
     small, large = by_area[by_area["misleads"] < 0], by_area[by_area["misleads"] > 0].iloc[::-1]
-    found: dict[str, Sequence[str]] = {
+    groups: dict[str, Sequence[str]] = {
         "Small but severe": small["image_id"].head(STRIP).tolist(),
         "Large but mild": large["image_id"].head(STRIP).tolist(),
     }
     for run_id, table in sample.tables.items():
         judged = areas.judging((makers or {}).get(run_id, run_id), points)
         wrong = misled(judged.assign(score=scores_of(judged, table)))
-        found[f"Misled with the area: {sample.names[run_id]}"] = wrong
-    return {name: ids for name, ids in found.items() if ids}
+        groups[f"Misled with the area: {sample.names[run_id]}"] = wrong
+    return {name: ids for name, ids in groups.items() if ids}
 
 
 def misled(points: Any) -> list[str]:
@@ -432,29 +432,29 @@ def said(
     sides : mapping of scorer to the side of 0 on which ``partial`` and ``difference`` lie
         1, -1, or 0 where it is not clear.
     """
-    found = [_area_in_words(alone)]
+    sentences = [_area_in_words(alone)]
     left = _by_side(sides, "partial")
     if left["above"]:
-        found.append(
+        sentences.append(
             f"At fixed area {listed(left['above'])} still {_follow(left['above'])} severity"
             f"{_range(rows, left['above'])}."
         )
     if left["below"]:
-        found.append(f"At fixed area {listed(left['below'])} {_run(left['below'])} against severity.")
+        sentences.append(f"At fixed area {listed(left['below'])} {_run(left['below'])} against severity.")
     if left["unclear"]:
-        found.append(
+        sentences.append(
             f"At fixed area there is no clear difference from an order at random for {listed(left['unclear'])}"
             f"{_range(rows, left['unclear'])}."
         )
     closer = _by_side(sides, "difference")
     if closer["above"]:
-        found.append(f"{_cap(listed(closer['above']))} {_follow(closer['above'])} severity more closely than area.")
+        sentences.append(f"{_cap(listed(closer['above']))} {_follow(closer['above'])} severity more closely than area.")
     if closer["below"]:
-        found.append(f"{_cap(listed(closer['below']))} {_follow(closer['below'])} area more closely than severity.")
+        sentences.append(f"{_cap(listed(closer['below']))} {_follow(closer['below'])} area more closely than severity.")
     if closer["unclear"]:
         names = listed(closer["unclear"])
-        found.append(f"Between following severity and following area there is no clear difference for {names}.")
-    return found
+        sentences.append(f"Between following severity and following area there is no clear difference for {names}.")
+    return sentences
 
 
 def _by_maps_in_words(areas: Areas, unjudged: Sequence[str]) -> list[str]:
@@ -463,13 +463,13 @@ def _by_maps_in_words(areas: Areas, unjudged: Sequence[str]) -> list[str]:
         return []
     where = sorted(areas.makers)
     maps = "; ".join(dict.fromkeys(areas.sources[subset] for subset in where))
-    found = [
+    sentences = [
         f"There are no masks of {', '.join(where)}: area is {maps}, so it is what a scorer takes for the defect, "
         "not the defect; scorers that see alike agree with it for that alone."
     ]
     if unjudged:
-        found.append(f"{_cap(listed(unjudged))} made these maps and cannot be judged by them.")
-    return found
+        sentences.append(f"{_cap(listed(unjudged))} made these maps and cannot be judged by them.")
+    return sentences
 
 
 def _nobody(unjudged: Sequence[str]) -> str:
@@ -496,21 +496,21 @@ def _area_in_words(alone: Mapping[str, Any]) -> str:
 
 def _by_side(sides: Mapping[str, Mapping[str, int]], name: str) -> dict[str, list[str]]:
     words = {1: "above", -1: "below", 0: "unclear"}
-    found: dict[str, list[str]] = {word: [] for word in words.values()}
+    scorers: dict[str, list[str]] = {word: [] for word in words.values()}
     for scorer, of in sides.items():
-        found[words[of[name]]].append(scorer)
-    return found
+        scorers[words[of[name]]].append(scorer)
+    return scorers
 
 
 def _range(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     """What is left at a fixed area for each of these scorers, with the interval that decides."""
-    known = [row for row in rows if row["scorer"] in names and np.isfinite(row["partial"])]
-    said = [
+    finite = [row for row in rows if row["scorer"] in names and np.isfinite(row["partial"])]
+    ranges = [
         f"{row['partial']:.2f}"
         + ("" if row["partial_low"] is None else f", {row['partial_low']:.2f} to {row['partial_high']:.2f}")
-        for row in known
+        for row in finite
     ]
-    return f" (rank correlation left {'; '.join(said)})" if said else ""
+    return f" (rank correlation left {'; '.join(ranges)})" if ranges else ""
 
 
 def _follow(names: Sequence[str]) -> str:

@@ -60,11 +60,11 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
     reversals = reversals_of(places, sample.names)
     facts = {**sample.facts(), "correlation": correlation, "reversals": reversals, "reference": _reference(sample)}
     start = f"On a sample of {sample.in_words()}, " if quick else ""
-    said = [start + _lower(_association(correlation), start), *_alone(places), *_reversed(reversals)]
+    sentences = [start + _lower(_association(correlation), start), *_alone(places), *_reversed(reversals)]
     return Finding(
         "correspondence",
         "Detection and severity order",
-        " ".join(said),
+        " ".join(sentences),
         "The interval holds for other scorers like these on these subsets; with few of them it is wide, and scorers "
         "that build on the same features do not count as independent. Detection and order are measured on different "
         "halves of the images. Pairs are named only where intervals that are widened for the number of pairs leave 0 "
@@ -80,18 +80,18 @@ def correspondence(places: Places, sample: Sample, *, quick: bool) -> Finding:
 def points_of(places: Places, names: Mapping[str, str]) -> pd.DataFrame:
     """A row for each scorer and subset, fractions; 95 % bootstrap intervals as ``…_low`` and ``…_high``."""
     rows = [
-        {"scorer": names[run_id], "subset": subset, "images": found.n_scored, **_values(found)}
+        {"scorer": names[run_id], "subset": subset, "images": measured.n_scored, **_values(measured)}
         for run_id, subsets in places.items()
-        for subset, found in subsets.items()
+        for subset, measured in subsets.items()
     ]
     return pd.DataFrame(rows)
 
 
-def _values(found: Measured) -> dict[str, Any]:
+def _values(measured: Measured) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for metric in (DETECTION, ORDER, WHOLE):
-        low, high = found.interval(metric) or (None, None)
-        row |= {metric: found.values.get(metric), f"{metric}_low": low, f"{metric}_high": high}
+        low, high = measured.interval(metric) or (None, None)
+        row |= {metric: measured.values.get(metric), f"{metric}_low": low, f"{metric}_high": high}
     return row
 
 
@@ -102,11 +102,11 @@ def scorers_of(places: Places, names: Mapping[str, str]) -> pd.DataFrame:
     """
     rows = []
     for run_id, subsets in places.items():
-        found = macro(list(subsets.values()))
-        row: dict[str, Any] = {"scorer": names[run_id], "subsets": found.subsets}
+        means = macro(list(subsets.values()))
+        row: dict[str, Any] = {"scorer": names[run_id], "subsets": means.subsets}
         for metric in (DETECTION, ORDER, WHOLE):
-            low, high = found.intervals.get(metric) or (None, None)
-            row |= {metric: found.values.get(metric), f"{metric}_low": low, f"{metric}_high": high}
+            low, high = means.intervals.get(metric) or (None, None)
+            row |= {metric: means.values.get(metric), f"{metric}_low": low, f"{metric}_high": high}
         rows.append(row)
     table = pd.DataFrame(rows)
     for metric, place in ((DETECTION, "detection_place"), (ORDER, "order_place")):
@@ -118,12 +118,12 @@ def scorers_of(places: Places, names: Mapping[str, str]) -> pd.DataFrame:
 def _reference(sample: Sample) -> dict[str, Any]:
     """What perfect detection with severity at random reaches, averaged over the subsets."""
     levels: Any = pd.concat([table[["image_id", "subset", "level"]] for table in sample.tables.values()])
-    found = []
+    values = []
     for _, rows in levels.drop_duplicates("image_id").groupby("subset"):
         at, counts = np.unique(np.ceil(rows["level"].to_numpy()).astype(int), return_counts=True)
         value = reference_points(dict(zip(at.tolist(), counts.tolist(), strict=True)))["c_index_random_severity"]
-        found += [value] if value is not None else []
-    return {WHOLE: float(np.mean(found)) if found else None, ORDER: 0.5}
+        values += [value] if value is not None else []
+    return {WHOLE: float(np.mean(values)) if values else None, ORDER: 0.5}
 
 
 # -- the correlation ------------------------------------------------------------------------------
@@ -145,14 +145,14 @@ def correlated(places: Places, *, seed: int = 0) -> dict[str, Any]:
     """
     runs, subsets = list(places), sorted({name for own in places.values() for name in own})
     halves = [_half_values(places, runs, subsets, seed, half) for half in (0, 1)]
-    known = np.isfinite(np.stack([table for half in halves for table in half])).all(axis=0)
-    known &= known.sum(axis=0) > 1
-    scorers = known.any(axis=1)
-    facts = {"value": None, "interval": None, "points": int(known.sum()), "independent": int(scorers.sum())}
-    if known.sum() < 3:
+    finite = np.isfinite(np.stack([table for half in halves for table in half])).all(axis=0)
+    finite &= finite.sum(axis=0) > 1
+    scorers = finite.any(axis=1)
+    facts = {"value": None, "interval": None, "points": int(finite.sum()), "independent": int(scorers.sum())}
+    if finite.sum() < 3:
         return facts
     ways = [(halves[0][0], halves[1][1]), (halves[1][0], halves[0][1])]
-    scaled = [(_scaled(x, known)[scorers], _scaled(y, known)[scorers]) for x, y in ways]
+    scaled = [(_scaled(x, finite)[scorers], _scaled(y, finite)[scorers]) for x, y in ways]
     table = np.mean([x @ y.T for x, y in scaled], axis=0)
     value = float(np.trace(table))
     facts["value"] = value
@@ -168,7 +168,7 @@ def _half_values(
     places: Places, runs: Sequence[str], subsets: Sequence[str], seed: int, half: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Detection and order on one half of each level's images, (runs, subsets) each; NaN where there is none."""
-    found = np.full((2, len(runs), len(subsets)), np.nan)
+    values = np.full((2, len(runs), len(subsets)), np.nan)
     for column, subset in enumerate(subsets):
         for row, run_id in enumerate(runs):
             one = places[run_id].get(subset)
@@ -178,8 +178,8 @@ def _half_values(
             own = measure(one.levels[rows], one.scores[rows], with_intervals=False).values
             for place, metric in enumerate((DETECTION, ORDER)):
                 value = own.get(metric)
-                found[place, row, column] = np.nan if value is None else value
-    return found[0], found[1]
+                values[place, row, column] = np.nan if value is None else value
+    return values[0], values[1]
 
 
 def _halved(one: Measured, seed: int) -> np.ndarray:
@@ -191,14 +191,14 @@ def _halved(one: Measured, seed: int) -> np.ndarray:
     return half
 
 
-def _scaled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _scaled(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
     """Ranks of the distances to the subset's mean, of mean 0 and length 1; 0 where there is no value."""
-    there = np.where(known, values, np.nan)
+    there = np.where(finite, values, np.nan)
     apart = np.round(there - _column_means(there), 12)
-    found = np.zeros(values.shape)
-    found[known] = rankdata(apart[known])
-    found[known] -= found[known].mean()
-    return found / max(float(np.sqrt((found**2).sum())), 1e-12)
+    ranks = np.zeros(values.shape)
+    ranks[finite] = rankdata(apart[finite])
+    ranks[finite] -= ranks[finite].mean()
+    return ranks / max(float(np.sqrt((ranks**2).sum())), 1e-12)
 
 
 def _column_means(values: np.ndarray) -> np.ndarray:
@@ -220,14 +220,14 @@ def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any
     Differences are averaged over the subsets that both have; clear: their paired interval leaves 0 out, widened for the
     number of pairs (Bonferroni).
     """
-    found = []
+    reversals = []
     confidence = 1 - RISK / max(1, math.comb(len(places), 2))
     for first in places:
         for second in places:
             gaps = {m: difference(places[first], places[second], m, confidence) for m in (DETECTION, ORDER)}
             detection, order = gaps[DETECTION], gaps[ORDER]
             if detection and order and detection.sign > 0 and order.sign < 0:
-                found.append(
+                reversals.append(
                     {
                         "detects_better": names[first],
                         "orders_better": names[second],
@@ -235,21 +235,22 @@ def reversals_of(places: Places, names: Mapping[str, str]) -> list[dict[str, Any
                         "order_difference": [order.value, *(order.interval or ())],
                     }
                 )
-    return found
+    return reversals
 
 
 # -- in words -------------------------------------------------------------------------------------
 
 
-def _association(found: Mapping[str, Any]) -> str:
-    interval = found["interval"]
+def _association(correlation: Mapping[str, Any]) -> str:
+    interval = correlation["interval"]
     if interval is None:
         return (
             f"Nothing can be said about detection and severity order together: scorers that can be compared are "
-            f"{found['independent']}, and {FEWEST} are needed; add scorers."
+            f"{correlation['independent']}, and {FEWEST} are needed; add scorers."
         )
     low, high = interval
-    number = f"rank correlation {found['value']:.2f}, {low:.2f} to {high:.2f} (97.5 %), {found['independent']} scorers"
+    value, scorers = correlation["value"], correlation["independent"]
+    number = f"rank correlation {value:.2f}, {low:.2f} to {high:.2f} (97.5 %), {scorers} scorers"
     if low > 0:
         return f"Scorers that detect better also order severity better ({number})."
     if high < 0:
@@ -259,11 +260,11 @@ def _association(found: Mapping[str, Any]) -> str:
 
 def _alone(places: Places) -> list[str]:
     """How many detect well and yet are not told from random severity; intervals are widened for their number."""
-    every = [found for subsets in places.values() for found in subsets.values()]
-    well = [found for found in every if (found.values.get(DETECTION) or 0.0) >= WELL]
+    every = [measured for subsets in places.values() for measured in subsets.values()]
+    well = [measured for measured in every if (measured.values.get(DETECTION) or 0.0) >= WELL]
     if not well:
         return [f"None of the {len(every)} detects with an AUROC of {WELL:.2f} or more."]
-    ends = [interval(uncertainties_of([found], ORDER), 1 - RISK / len(well)) for found in well]
+    ends = [interval(uncertainties_of([measured], ORDER), 1 - RISK / len(well)) for measured in well]
     unknown = sum(end is None or end[0] <= 0.5 for end in ends)
     return [
         f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {unknown or 'none'} "

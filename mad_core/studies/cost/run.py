@@ -89,23 +89,25 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
     metric : str
         Id of one of the headline metrics.
     """
-    founds = {run_id: macro(list(places[run_id].values())) for run_id in spent}
-    table = cost_table(spent, founds, sample.names, metric)
+    metrics = {run_id: macro(list(places[run_id].values())) for run_id in spent}
+    table = cost_table(spent, metrics, sample.names, metric)
     devices = list(dict.fromkeys(one.device for one in spent.values()))
-    said, gaps = [], {}
+    sentences, gaps = [], {}
     for device in devices:
-        ids = [i for i in spent if spent[i].device == device and founds[i].values.get(metric) is not None]
-        sentence, gap = _choice(device, ids, spent, founds, places, sample.names, metric)
-        said.append(sentence)
+        ids = [i for i in spent if spent[i].device == device and metrics[i].values.get(metric) is not None]
+        sentence, gap = _choice(device, ids, spent, metrics, places, sample.names, metric)
+        sentences.append(sentence)
         gaps[device] = gap
     missing = [sample.names[run_id] for run_id in places if run_id not in spent]
     where = f"On a sample of {sample.in_words()}, " if quick else ""
-    first = said[0][0].lower() + said[0][1:] if where and said[0].startswith(("No ", "There ")) else said[0]
+    first, *others = sentences
+    if where and first.startswith(("No ", "There ")):
+        first = first[0].lower() + first[1:]
     facts = {**sample.facts(), "metric": metric, "fastest_and_best": gaps, "without_cost": missing}
     return Finding(
         "cost",
         "Cost and quality",
-        where + " ".join([first, *said[1:]]),
+        where + " ".join([first, *others]),
         "Times are those of the machine when the runs were made, with whatever else it did then; memory is that of "
         "the whole process, libraries included. Differences have intervals that are widened for the number of scorers."
         + _left_out(missing),
@@ -115,13 +117,13 @@ def cost(spent: Mapping[str, Spent], places: Places, sample: Sample, *, metric: 
 
 
 def cost_table(
-    spent: Mapping[str, Spent], founds: Mapping[str, Macro], names: Mapping[str, str], metric: str
+    spent: Mapping[str, Spent], metrics: Mapping[str, Macro], names: Mapping[str, str], metric: str
 ) -> pd.DataFrame:
     """A row for each run: its cost, the metric with its 95 % interval, and whether it is on its device's front."""
     rows = []
     for run_id, one in spent.items():
-        found = founds[run_id]
-        low, high = found.intervals.get(metric) or (None, None)
+        means = metrics[run_id]
+        low, high = means.intervals.get(metric) or (None, None)
         rows.append(
             {
                 "scorer": names[run_id],
@@ -134,7 +136,7 @@ def cost_table(
                 "gpu_memory_bytes": one.gpu_memory,
                 "model_bytes": one.size,
                 "joules_per_image": one.joules / one.images if one.joules is not None and one.images else None,
-                metric: found.values.get(metric),
+                metric: means.values.get(metric),
                 f"{metric}_low": low,
                 f"{metric}_high": high,
             }
@@ -161,7 +163,7 @@ def _choice(
     device: str,
     ids: Sequence[str],
     spent: Mapping[str, Spent],
-    founds: Mapping[str, Macro],
+    metrics: Mapping[str, Macro],
     places: Places,
     names: Mapping[str, str],
     metric: str,
@@ -171,8 +173,8 @@ def _choice(
     if len(ids) < 2:
         return f"There is one scorer with this metric on {device}, so there is nothing to choose.", None
     fastest = max(ids, key=lambda i: spent[i].rate or 0.0)
-    best = max(ids, key=lambda i: (founds[i].values[metric] or 0.0, i == fastest))
-    rate, value = spent[fastest].rate or 0.0, founds[best].values[metric] or 0.0
+    best = max(ids, key=lambda i: (metrics[i].values[metric] or 0.0, i == fastest))
+    rate, value = spent[fastest].rate or 0.0, metrics[best].values[metric] or 0.0
     others = [i for i in ids if i != best]
     confidence = 1 - 0.05 / len(others)  # the best was not fixed beforehand
     gaps = {i: difference(places[best], places[i], metric, confidence) for i in others}
@@ -285,10 +287,10 @@ def _parts(store: Store, run: Run) -> list[Run]:
     """The runs that a run was made of, those of its parts included."""
     try:
         info = catalog.scorer(run.scorer)
-        found = [store.run(str(i)) for name in info.parts if (i := run.parameters.get(name))]
+        parts = [store.run(str(i)) for name in info.parts if (i := run.parameters.get(name))]
     except MadError:
         return []
-    return [each for part in found for each in (part, *_parts(store, part))]
+    return [each for part in parts for each in (part, *_parts(store, part))]
 
 
 def model_size(store: Store, run: Run) -> int | None:

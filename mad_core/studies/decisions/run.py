@@ -76,11 +76,11 @@ def halves(images: pd.DataFrame, seed: int = 0) -> Parts:
     InputError
         If fewer than two levels have two scored images each.
     """
-    known = _shuffled(images, seed)
-    size = known.groupby("level")["key"].transform("size")
-    known = known[size >= 2]
-    first = (known.groupby("level").cumcount() % 2 == 0).to_numpy()
-    levels, scores = known["level"].to_numpy(np.float64), known["score"].to_numpy(np.float64)
+    shuffled = _shuffled(images, seed)
+    size = shuffled.groupby("level")["key"].transform("size")
+    shuffled = shuffled[size >= 2]
+    first = (shuffled.groupby("level").cumcount() % 2 == 0).to_numpy()
+    levels, scores = shuffled["level"].to_numpy(np.float64), shuffled["score"].to_numpy(np.float64)
     scale = np.unique(levels)
     if len(scale) < 2:
         raise InputError("Cut-points need two levels with two scored images each; score more images first.")
@@ -97,8 +97,8 @@ def by_calibration(images: pd.DataFrame, calibration: pd.DataFrame, seed: int = 
     """
     parts = []
     for rows in (calibration, images):
-        known = _shuffled(rows, seed)
-        parts.append((known["level"].to_numpy(np.float64), known["score"].to_numpy(np.float64)))
+        shuffled = _shuffled(rows, seed)
+        parts.append((shuffled["level"].to_numpy(np.float64), shuffled["score"].to_numpy(np.float64)))
     fit, held = parts
     scale = np.unique(held[0])
     if len(scale) < 2 or not np.isin(scale, fit[0]).all():
@@ -115,15 +115,15 @@ def parts_of(images: pd.DataFrame, calibration: pd.DataFrame | None = None, seed
     InputError
         As :func:`halves`.
     """
-    found = None if calibration is None else by_calibration(images, calibration, seed)
-    return found or halves(images, seed)
+    parts = None if calibration is None else by_calibration(images, calibration, seed)
+    return parts or halves(images, seed)
 
 
 def _shuffled(images: Any, seed: int) -> Any:
     """The images with a score, in an order that depends on seed and ids alone, which is left as ``key``."""
-    known = images[np.isfinite(images["score"].to_numpy(dtype=np.float64))]
-    key = [hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest() for name in known["image_id"]]
-    return known.assign(key=key).sort_values("key", kind="stable")
+    scored = images[np.isfinite(images["score"].to_numpy(dtype=np.float64))]
+    key = [hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest() for name in scored["image_id"]]
+    return scored.assign(key=key).sort_values("key", kind="stable")
 
 
 def place(parts: Parts, way: str, cost: np.ndarray) -> np.ndarray:
@@ -143,23 +143,23 @@ def run(work: Work) -> Finding:
         for run in work.runs
     }
     calibration, why_not = _calibration(work)
-    found = decisions(sample, work.parameters, by_hand, calibration, quick=work.quick, seed=work.seed, work=work)
-    return replace(found, caveat=" ".join([found.caveat, *why_not]))
+    finding = decisions(sample, work.parameters, by_hand, calibration, quick=work.quick, seed=work.seed, work=work)
+    return replace(finding, caveat=" ".join([finding.caveat, *why_not]))
 
 
 def _calibration(work: Work) -> tuple[dict[str, dict[str, pd.DataFrame]], list[str]]:
     """Scored calibration images by run and subset, and in sentences why some cannot be used."""
-    found: dict[str, dict[str, pd.DataFrame]] = {}
+    tables: dict[str, dict[str, pd.DataFrame]] = {}
     why_not: list[str] = []
     wanted = [(one, s) for one in work.runs for s in one.subsets if has_calibration(work.dataset, s)]
     for done, (one, subset) in enumerate(wanted):
         work.check_cancel()
         work.progress(done, len(wanted) + 1)
         table, why = calibration_scores(work, one, subset, QUICK_CALIBRATION if work.quick else None)
-        found.setdefault(one.id, {})[subset] = table
+        tables.setdefault(one.id, {})[subset] = table
         if why:
             why_not.append(f"{why} So cuts are placed on half of the test images there.")
-    return found, list(dict.fromkeys(why_not))
+    return tables, list(dict.fromkeys(why_not))
 
 
 def decisions(
@@ -205,9 +205,9 @@ def decisions(
             ways[HAND] = kept
         for way, cuts in ways.items():
             counts = ordinal_confusion(*parts.held, cuts, parts.scale)
-            found = worth(counts, parts.scale, cost, draws=sample.draws, seed=seed)
+            worths = worth(counts, parts.scale, cost, draws=sample.draws, seed=seed)
             row: dict[str, Any] = {"scorer": name, "subset": subset, "way": way, "images": int(counts.sum())}
-            for metric, (value, interval) in found.items():
+            for metric, (value, interval) in worths.items():
                 low, high = interval or (None, None)
                 row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
             rows.append(row | {"cuts": ", ".join(f"{cut:.6g}" for cut in cuts)})
@@ -260,17 +260,17 @@ def _parted(
 
 def _in_words(places: Mapping[str, Mapping[str, Any]]) -> str:
     """What cuts were placed on, and on how many images they were measured."""
-    said = []
+    counts = []
     for placed_on in (CALIBRATION, HALF):
-        here = [place for place in places.values() if place["placed_on"] == placed_on]
-        if here:
-            placed, measured = (f"{sum(place[name] for place in here):,}" for name in ("placed", "measured"))
-            said.append(
+        same = [place for place in places.values() if place["placed_on"] == placed_on]
+        if same:
+            placed, measured = (f"{sum(place[name] for place in same):,}" for name in ("placed", "measured"))
+            counts.append(
                 f"on {placed} calibration images and measured on {measured} test images"
                 if placed_on == CALIBRATION
                 else f"on half of the test images ({placed}) and measured on the other half ({measured})"
             )
-    return f"Cuts are placed {'; elsewhere '.join(said)}."
+    return f"Cuts are placed {'; elsewhere '.join(counts)}."
 
 
 def _cells(name: str, subset: str, way: str, scale: np.ndarray, counts: np.ndarray) -> list[dict[str, Any]]:
@@ -288,7 +288,7 @@ def _cost_draws(parts: Parts, way: str, cost: np.ndarray, draws: int, seed: int)
     Row 0 is the mean cost of the images themselves. The same images are drawn for every scorer and way.
     """
     fit, held = np.random.default_rng((seed, 1)), np.random.default_rng((seed, 2))
-    found = np.empty(draws + 1)
+    costs = np.empty(draws + 1)
     placed, measured = _of_levels(parts.fit[0], parts.scale), _of_levels(parts.held[0], parts.scale)
     for k in range(draws + 1):
         on, at = (
@@ -297,8 +297,8 @@ def _cost_draws(parts: Parts, way: str, cost: np.ndarray, draws: int, seed: int)
         )
         cuts = _placed(parts.fit[0][on], parts.fit[1][on], parts.scale, way, cost)
         called = np.searchsorted(cuts, parts.held[1][at], side="right")
-        found[k] = cost[np.searchsorted(parts.scale, parts.held[0][at]), called].mean()
-    return found
+        costs[k] = cost[np.searchsorted(parts.scale, parts.held[0][at]), called].mean()
+    return costs
 
 
 def _of_levels(levels: np.ndarray, scale: np.ndarray) -> list[np.ndarray]:
@@ -324,24 +324,24 @@ def misses_at(parts: Parts, overkill: float) -> list[dict[str, Any]]:
     normals = parts.held[1][parts.held[0] == 0]
     promise = {"normals": len(placed), "normals_needed": normals_needed(overkill) if overkill > 0 else None}
     head = {"cut": cut, "overkill": float((normals >= cut).mean()), **promise}
-    found = []
+    misses = []
     for level, (count, n) in miss_rates(*parts.held, cut).items():
         low, high = wilson(count, n)
-        found.append({**head, "level": level, "images": n, "miss_rate": count / n, "low": low, "high": high})
-    return found
+        misses.append({**head, "level": level, "images": n, "miss_rate": count / n, "low": low, "high": high})
+    return misses
 
 
-def group_cut_in_words(found: OverkillCut) -> str:
+def group_cut_in_words(cut: OverkillCut) -> str:
     """What a cut on the normals of some groups promises."""
-    asked = f"{100 * found.overkill:g} %"
-    if not np.isfinite(found.cut):
+    asked = f"{100 * cut.overkill:g} %"
+    if not np.isfinite(cut.cut):
         return (
-            f"No cut promises an overkill of {asked}: that needs {found.needed:,} normal images, and these groups have "
-            f"{found.normals:,}, which can promise {100 * found.least:.1f} %."
+            f"No cut promises an overkill of {asked}: that needs {cut.needed:,} normal images, and these groups have "
+            f"{cut.normals:,}, which can promise {100 * cut.least:.1f} %."
         )
     return (
-        f"The cut {found.cut:.6g} is reached by at most {asked} of new normals of these groups on average; it is "
-        f"placed on {found.normals:,}. Of other groups it may catch more:"
+        f"The cut {cut.cut:.6g} is reached by at most {asked} of new normals of these groups on average; it is "
+        f"placed on {cut.normals:,}. Of other groups it may catch more:"
     )
 
 
@@ -395,7 +395,7 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
     means = {name: float(np.mean([values[0] for values in parts.values()])) for name, parts in options.items()}
     best, *others = sorted(means, key=lambda name: means[name])
     confidence = 1 - RISK / max(len(options) * (len(options) - 1) / 2, 1)
-    found = []
+    sentences = []
     for other in others:
         shared = [subset for subset in options[best] if subset in options[other]]
         if not shared:
@@ -407,9 +407,9 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
         if interval:
             numbers += f"; {interval[0]:.2f} to {interval[1]:.2f} less"
         if interval and interval[0] > 0:
-            found.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}).")
+            sentences.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}).")
         elif len(scorers) == 1:
-            found.append(f"No clear difference in expected cost between cuts by {best} and by {other} ({numbers}).")
+            sentences.append(f"No clear difference in expected cost between cuts by {best} and by {other} ({numbers}).")
         else:
-            found.append(f"No clear difference in expected cost between {best} and {other} ({numbers}).")
-    return found or [f"{kind} {of} {best} cost {means[best]:.2f} an image."]
+            sentences.append(f"No clear difference in expected cost between {best} and {other} ({numbers}).")
+    return sentences or [f"{kind} {of} {best} cost {means[best]:.2f} an image."]

@@ -46,10 +46,10 @@ def run(work: Work) -> Finding:
             right: Any = sample.tables[model][["image_id", "score"]]
             joined = left.rename(columns={"score": "detector"}).merge(right.rename(columns={"score": "mllm"}))
             pairs[sample.names[detector], sample.names[model]] = joined
-    found = hybrid(pairs, draws=sample.draws, seed=work.seed, check_cancel=work.check_cancel)
+    finding = hybrid(pairs, draws=sample.draws, seed=work.seed, check_cancel=work.check_cancel)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
-    facts = {**found.facts, **sample.facts()}
-    return Finding(found.study, found.title, start + found.sentence, found.caveat, found.tables, facts)
+    facts = {**finding.facts, **sample.facts()}
+    return Finding(finding.study, finding.title, start + finding.sentence, finding.caveat, finding.tables, facts)
 
 
 def hybrid(
@@ -66,7 +66,7 @@ def hybrid(
     pairs : mapping of (detector, model) to DataFrame
         ``image_id``, ``subset``, ``level``, ``detector`` and ``mllm`` (finite raw scores).
     """
-    curves, sides, gaps, said = [], [], {}, []
+    curves, sides, gaps, sentences = [], [], {}, []
     confidence = 1 - RISK / max(len(pairs), 1)
     for (detector, model), table in pairs.items():
         name = f"{detector} + {model}"
@@ -82,17 +82,17 @@ def hybrid(
         ways["weight from other images"] = {"c_index": judged["blend"]} if judged else {}
         sides += [{"blend": name, "way": way} | _columns(values) for way, values in ways.items()]
         if not judged:
-            said.append(f"{name} cannot be compared: there are fewer than two levels.")
+            sentences.append(f"{name} cannot be compared: there are fewer than two levels.")
             continue
         column = max(("detector", "mllm"), key=lambda part: judged[part].value)
         better = {"detector": detector, "mllm": model}[column]
         gap = judged["blend"] - judged[column]
         gaps[name] = {"better_part": better, "difference": gap.value, "interval": gap.interval(confidence)}
-        said.append(_in_words(name, better, judged["blend"], judged[column], gap, confidence))
+        sentences.append(_in_words(name, better, judged["blend"], judged[column], gap, confidence))
     return Finding(
         "hybrid",
         "Detector, multimodal model and their blend",
-        " ".join(said),
+        " ".join(sentences),
         "Each score is counted in spreads above the normal test images, where the scorer 'hybrid' takes calibration or "
         f"training normals. The weight that is judged comes from the other {FOLDS - 1} of {FOLDS} parts of the images, "
         "anew in every bootstrap draw; the highest point of the curve was chosen on the images that judge it.",
