@@ -222,6 +222,7 @@ def test_a_database_address_that_is_wrong_is_a_sentence_that_does_not_repeat_it(
     assert "planted" not in str(raised.value) + repr(settings)
 
 
-def test_the_version_is_the_packages() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert mad_core.__version__ == project["version"]
+def test_the_version_stands_in_the_settings_and_who_cites_it_says_the_same() -> None:
+    dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["dynamic"]
+    assert dynamic["version"] == {"attr": "mad_core.settings.VERSION"}
+    assert f"version: {mad_core.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

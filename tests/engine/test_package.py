@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from mad_core.settings import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MEGABYTES = 400
@@ -30,6 +37,18 @@ assert app_script().is_file() and (app_script().parent / ".streamlit" / "config.
 assert figures.raincloud([0, 1], [0.1, 0.2], ["a", "b"], level_names={}, theme="light").to_json()
 assert not {"torch", "streamlit", "scipy", "pyarrow"} & set(sys.modules)
 print(metrics["c_index"], seconds)
+"""
+
+
+FIRST_PAGE = """
+import runpy, sys
+from streamlit.runtime.scriptrunner import script_runner
+from streamlit.testing.v1 import AppTest
+from mad_core.assets import app_script
+script_runner._mpa_v1 = runpy.run_path  # as tests/app/conftest.py opens a page
+app = AppTest.from_file(str(app_script()), default_timeout=120).run()
+assert not app.exception, app.exception
+print(app.title[0].value, *sys.modules["pages"].__path__)
 """
 
 
@@ -62,6 +81,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_app_pages_and_assets(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
+    assert wheel.name.startswith(f"mad_inspector-{VERSION}-")
     tracked = subprocess.run(["git", "ls-files", "pages", "assets"], cwd=ROOT, capture_output=True, text=True)
     wanted = [n for n in tracked.stdout.split() if not n.startswith("assets/screenshots") and (ROOT / n).is_file()]
     moved = {"pages": "mad_core/_app/pages", "assets": "mad_core/_assets"}
@@ -87,11 +107,51 @@ def test_the_whole_is_made_of_its_parts() -> None:
 
 
 @pytest.mark.slow
+def test_the_app_opens_from_an_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Where the environment has Streamlit and the rest: far from the checkout, by the command."""
+    pytest.importorskip("streamlit")
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    environment = {**os.environ, "PYTHONPATH": str(site), "MAD_HOME": str(tmp_path / "home")}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mad_core", "app", "--no-demo", "--port", str(port), "--"]
+    app = subprocess.Popen([*command, "--server.headless", "true"], cwd=tmp_path, env=environment)
+    try:
+        page = run(sys.executable, "-c", FIRST_PAGE, cwd=tmp_path, PYTHONPATH=str(site))
+        assert page.stdout.splitlines()[-1] == f"Data {site / 'mad_core' / '_app' / 'pages'}"
+        assert healthy(app, f"http://127.0.0.1:{port}/_stcore/health")
+    finally:
+        app.kill()
+        app.wait()
+
+
+def healthy(app: subprocess.Popen[bytes], address: str) -> bool:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and app.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
 @pytest.mark.network
 def test_the_bare_package_is_small_and_enough(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    installing = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel]
+    installing = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        wheel,
+    ]
     done = subprocess.run([str(part) for part in installing], capture_output=True, text=True)
     if done.returncode and re.search("No matching distribution|connection|resolution|timed out", done.stderr):
         pytest.skip("the package index does not answer")
