@@ -76,11 +76,11 @@ class Watch:
     foreign: list[str] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """``serve(script, env)`` starts a server for that script and returns it once it is healthy.
 
-    ``path`` says below which path the environment makes it answer.
+    It ends with the module's tests. ``path`` says below which path the environment makes it answer.
     """
     with contextlib.ExitStack() as servers:
 

@@ -30,8 +30,10 @@ NAME = "Ada Expert"
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str, dict[str, float], Path]]:
-    home = tmp_path_factory.mktemp("audit") / "store"
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]
+) -> Iterator[tuple[Store, str, dict[str, float], Path]]:
+    home = with_demo(tmp_path_factory.mktemp("audit") / "store")
     store, dataset_id, truth = scored_demo(home)
     yield store, dataset_id, truth, home
     store.close()

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from mad_core.datasets.demo import make
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
 from pages.ui.guide_steps import STEPS
@@ -20,6 +21,9 @@ from tests.browser.conftest import ROOT, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
 WORK_MS = 600_000
+NORMALS, A_LEVEL = 16, 8
+"""Images of a smaller demo: training normals of each subset, and test images of each of its five levels."""
+TESTS = 3 * 5 * A_LEVEL
 expect.set_options(timeout=60_000)
 
 Serve = Callable[..., Server]
@@ -28,8 +32,13 @@ Settled = Callable[[Page], None]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the store that all journeys here share; the first one starts it."""
-    return tmp_path_factory.mktemp("journeys")
+    """The folder of the store that all journeys here share; the first one starts it, and finds a smaller demo there."""
+    home = tmp_path_factory.mktemp("journeys")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "TRAIN_IMAGES", NORMALS)
+        patch.setattr(make, "LEVEL_IMAGES", A_LEVEL)
+        make.make_demo(home / "store" / "demo")
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,7 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
 ) -> None:
     page.goto(server.url)
     expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
-    expect(page.get_by_text("534 images")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text(f"{TESTS + 3 * NORMALS} images")).to_be_visible(timeout=WORK_MS)
     expect(page.locator(".tile .frame[data-state=shown]").first).to_be_visible()
 
     page.get_by_role("link", name="Score").click()
@@ -68,12 +77,12 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
     expect(page.get_by_role("heading", name="Filter bank")).to_be_visible()
     expect(page.get_by_text("C-index, abnormal only")).to_be_visible(timeout=WORK_MS)  # numbers while it is at work
     until(lambda: run_of(store, "filterbank").status == "done")
-    assert run_of(store, "filterbank").done == 390
+    assert run_of(store, "filterbank").done == TESTS
     settled(page)
 
     _click_through(page, page.locator("[data-testid='stPlotlyChart'] .scatterlayer .point").first)
     expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
-    expect(page.get_by_text(re.compile(r"^\d+ of 130$"))).to_be_visible()
+    expect(page.get_by_text(re.compile(rf"^\d+ of {5 * A_LEVEL}$"))).to_be_visible()
     expect(page).to_have_url(re.compile("image=[0-9a-f]{16}"))
     first = page.url
     page.get_by_role("button", name="Next").click()
@@ -117,6 +126,7 @@ def test_the_guided_tour_leads_through_all_pages_by_mouse_and_by_keys(
 def test_a_folder_is_imported_scored_and_one_image_placed(
     server: Server, store: Store, home: Path, page: Page, settled: Settled
 ) -> None:
+    store.cancel_run(run_of(store, "mllm").id)  # queued by the first start, and long: here it has shown enough
     folder = home / "tiles"
     _draw(folder)
     page.goto(server.url)
@@ -154,7 +164,7 @@ def test_a_killed_web_server_loses_nothing(serve: Serve, server: Server, store: 
     serve(ROOT / "app.py", {"MAD_HOME": str(home / "store"), "MAD_ALLOWED_ROOTS": str(home)})
     until(lambda: store.run(run.id).status == "done")
     after = store.scores(run.id)
-    assert len(after) == len(set(after["image_id"])) == 390
+    assert len(after) == len(set(after["image_id"])) == TESTS
     np.testing.assert_allclose(after.set_index("image_id")["score"][before.index], before, rtol=1e-5)
 
 
