@@ -1,14 +1,12 @@
 """Ranks and quantiles in numpy alone: without SciPy the package is a third smaller."""
 
 from functools import lru_cache
-from math import cos, exp, lgamma, log, log1p, pi, sin, sqrt
+from math import cos, pi, sin, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
 NORMAL = NormalDist()
-_STEPS = 20_000
-"""Of a continued fraction, at most; it needs about the square root of the larger parameter."""
 _EXACT = 2000
 """Degrees of freedom up to which Student's distribution is summed; beyond, its expansion is right to 1e-12."""
 
@@ -84,59 +82,3 @@ def _expansion(z: float, freedom: int) -> float:
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + first / freedom + second / freedom**2 + third / freedom**3
-
-
-@lru_cache(maxsize=4096)
-def beta_quantile(probability: float, a: float, b: float) -> float:
-    """The quantile of the beta distribution, right to 1e-10, by Newton's method kept in brackets.
-
-    Parameters
-    ----------
-    probability : float
-        0 to 1, both excluded.
-    a, b : float
-        Positive.
-
-    >>> round(beta_quantile(0.025, 2.0, 3.0), 4)
-    0.0676
-    """
-    a, b = float(a), float(b)
-    low, high, at = 0.0, 1.0, a / (a + b)
-    for _ in range(200):
-        gap = beta_share(at, a, b) - probability
-        low, high = (at, high) if gap < 0 else (low, at)
-        slope = exp((a - 1) * log(at) + (b - 1) * log1p(-at) - _log_beta(a, b)) if 0 < at < 1 else 0.0
-        moved = at - gap / slope if slope > 1e-12 else low
-        moved = moved if low < moved < high else (low + high) / 2
-        if abs(moved - at) <= 1e-12 or high - low <= 1e-12:
-            return moved
-        at = moved
-    return at
-
-
-def beta_share(x: float, a: float, b: float) -> float:
-    """P(X <= x) of the beta distribution: the continued fraction of DiDonato and Morris (1992, equation 9)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - beta_share(1 - x, b, a)
-    front = exp(a * log(x) + b * log1p(-x) - _log_beta(a, b)) / a
-    fraction, c, d = 1.0, 1.0, 0.0
-    for step in range(2 * _STEPS):
-        half = step // 2
-        if step == 0:
-            factor = 1.0
-        elif step % 2 == 0:
-            factor = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
-        else:
-            factor = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
-        d = 1 / (1 + factor * d or 1e-300)
-        c = 1 + factor / c or 1e-300
-        fraction *= c * d
-        if step and abs(c * d - 1) < 1e-13:
-            break
-    return front * (fraction - 1)
-
-
-def _log_beta(a: float, b: float) -> float:
-    return lgamma(a) + lgamma(b) - lgamma(a + b)

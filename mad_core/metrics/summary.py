@@ -15,10 +15,11 @@ from mad_core.metrics.ranking import (
     PairCounts,
     aurocs,
     c_index,
-    count_pairs,
+    counts_of_table,
     cross_pairs,
     kendall_tau_b,
     reference_points,
+    score_table,
 )
 from mad_core.metrics.uncertainty import FEWEST, Uncertainty, interval, uncertainties
 
@@ -89,9 +90,8 @@ def _one(
         notes.append(f"{infinite} infinite scores count as unscored.")
     if not usable.all():
         notes.append(f"{int((~usable).sum())} of {len(scores)} images have no score and are left out.")
-    counts = count_pairs(levels[usable], scores[usable])
-    above = usable & (levels > 0)
-    abnormal = count_pairs(levels[above], scores[above])
+    table, at = score_table(levels[usable], scores[usable])
+    counts, abnormal = counts_of_table(table, at), counts_of_table(table[at > 0], at[at > 0])
     sizes = dict(zip(counts.levels.tolist(), counts.sizes.tolist(), strict=True))
     everyone = np.unique(np.ceil(levels).astype(np.int64), return_counts=True)
     pairs = cross_pairs(counts.sizes)

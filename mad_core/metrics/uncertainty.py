@@ -5,10 +5,10 @@ the images of the other levels (its placement). Level sizes are fixed, so the va
 the levels (DeLong et al. 1988; Hoeffding 1948), less what DeLong's estimate is too large by in small samples.
 
 Near a perfect order the placements hardly vary, and a plain interval around the value would be empty. So the variance
-is turned into the number of independent images that it stands for (the design effect of surveys), with two errors added
-that carry the variance of a cautious prior, and the interval is that of a share of so many images: quantiles of a beta
-distribution as Korn and Graubard (1998) take them, between Clopper-Pearson's and Jeffreys'. It never leaves the range
-of the metric, and never is empty. Few images widen it by Student's t, its degrees of freedom by Satterthwaite.
+is turned into the number of independent images that it stands for (the design effect of surveys), with errors added
+that carry the variance of a cautious prior, and the interval is Wilson's (1927) of a share of so many images. It never
+leaves the range of the metric, and never is empty. The more images the errors at hand come from, the fewer are added:
+what can still come is seen then. Few images widen it by Student's t, its degrees of freedom by Satterthwaite.
 
 What these intervals cover in simulations with known truth is in ``docs/metrics.md``; ``make truth`` repeats it.
 """
@@ -22,18 +22,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics.ranking import score_table
-from mad_core.metrics.special import NORMAL, beta_quantile, student_quantile
+from mad_core.metrics.special import NORMAL, student_quantile
 
 FEWEST = 5
 """Images of a level below which a metric that needs the level has no interval."""
 _ERRORS = 2.0
-"""Errors that are added, over all images, and ..."""
+"""Errors that are added, over all images, where none is seen; half of them where two images make those seen."""
+_SEEN = 2.0
 _CAUTION = 0.4
-"""... their variance in a level, in units of that of a coin with the value's chance: heavy tails nearly reach 0.5."""
-_BETWEEN = 0.45
-"""0 is Clopper-Pearson's interval, 0.5 that of Jeffreys."""
-_FREEDOM = 2.0
-"""Degrees of freedom in those of Satterthwaite, who counts the images of a level alone; placements use both sides'."""
+"""Their variance in a level, in units of that of a coin with the value's chance: placements of equal distributions have
+a third, those of heavy tails nearly a half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +52,8 @@ class Uncertainty:
     prior : float
         Variance of a share of the range near its ends, times the number that is no error: what it is when nothing is
         known but level sizes.
+    errors : float
+        How many errors are added.
     """
 
     value: float
@@ -63,6 +63,7 @@ class Uncertainty:
     strata: np.ndarray
     unbiased: float
     prior: float
+    errors: float = _ERRORS
 
     @property
     def images(self) -> int:
@@ -149,17 +150,37 @@ class _Placed:
         won = weights.T @ below + weights @ (sizes[:, None] - below)
         value = float((won * counts).sum()) / (2 * pairs)
         moves, strata = self.of_images(won / pairs)
-        one = Uncertainty(value, 0.0, 1.0, moves, strata, 1.0, _prior(weights, sizes, pairs))
+        prior, errors = _prior(weights, sizes, pairs, value), _errors(counts, won, weights, sizes)
+        one = Uncertainty(value, 0.0, 1.0, moves, strata, 1.0, prior, errors)
         whole = float(one.variances.sum())
         excess = float((weights * np.outer(sizes, sizes) * _interaction(counts, below, sizes)).sum()) / pairs**2
         kept = min(max((whole - max(excess, 0.0)) / whole, 0.5), 1.0) if whole > 0 else 1.0
-        return Uncertainty(value, 0.0, 1.0, moves, strata, kept, one.prior), won, pairs
+        return replace(one, unbiased=kept), won, pairs
 
 
-def _prior(weights: np.ndarray, sizes: np.ndarray, pairs: float) -> float:
-    """The variance of a share, divided by share times rest, where every level varies as :data:`_CAUTION` says."""
-    part = sizes * ((weights + weights.T) @ sizes) / pairs
-    return float((_CAUTION * part**2 / sizes).sum())
+def _prior(weights: np.ndarray, sizes: np.ndarray, pairs: float, value: float) -> float:
+    """The variance of a share, divided by share times rest, where every level varies as :data:`_CAUTION` says.
+
+    An image stands to lower and to higher levels. Without an order, what it wins of the ones it loses to the others;
+    near a perfect one it errs on one side only.
+    """
+    lower, higher = weights.T @ sizes, weights @ sizes
+    cancelled = 2 * lower * higher * (1 - abs(2 * value - 1))
+    return float((_CAUTION * sizes * (lower**2 + higher**2 - cancelled)).sum()) / pairs**2
+
+
+def _errors(counts: np.ndarray, won: np.ndarray, weights: np.ndarray, sizes: np.ndarray) -> float:
+    """Errors to add: fewer, the more images it takes at the least to make the wrong pairs (or the right ones, if less).
+
+    Parameters
+    ----------
+    won : ndarray of shape (L, U)
+        Pairs that an image of each cell wins.
+    """
+    lost = ((weights + weights.T) @ sizes)[:, None] - won
+    rarer = min(won, lost, key=lambda pairs: float((pairs * counts).sum()))
+    largest = float(rarer[counts > 0].max())
+    return _ERRORS / (1 + float((rarer * counts).sum()) / (2 * largest * _SEEN)) if largest > 0 else _ERRORS
 
 
 def _interaction(counts: np.ndarray, below: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -231,12 +252,10 @@ def interval(parts: Sequence[Uncertainty], confidence: float = 0.95) -> list[flo
     share = min(max((value - low) / reach, 0.0), 1.0)
     each = np.concatenate([part.variances for part in parts]) / (count * reach) ** 2
     free = np.concatenate([part.freedom for part in parts])
-    errors = np.array([_ERRORS / part.images for part in parts])
+    errors = np.array([part.errors / part.images for part in parts])
     prior = np.array([part.prior * ((part.high - part.low) / reach) ** 2 for part in parts])
     effect = (each.sum() + (errors * prior).sum() / count**2) / (share * (1 - share) + errors.mean())
-    tail = (1 - confidence) / 2
-    images = (NORMAL.inv_cdf(1 - tail) / _student(each, free, tail)) ** 2 / effect
-    ends = _beta(share, images, tail)
+    ends = _wilson(share, 1 / effect, _student(each, free, (1 - confidence) / 2))
     return [min(low + reach * ends[0], value), max(low + reach * ends[1], value)]
 
 
@@ -245,14 +264,15 @@ def _student(variances: np.ndarray, freedom: np.ndarray, tail: float) -> float:
     used = freedom > 0
     squares = float((variances[used] ** 2 / freedom[used]).sum())
     degrees = float(variances.sum()) ** 2 / squares if squares > 0 else float(freedom.sum())
-    return student_quantile(1 - tail, round(_FREEDOM * max(degrees, float(freedom.min()), 1.0)))
+    return student_quantile(1 - tail, round(max(degrees, float(freedom.min()), 1.0)))
 
 
-def _beta(share: float, images: float, tail: float) -> tuple[float, float]:
-    right, wrong = share * images, (1 - share) * images
-    low = beta_quantile(tail, right + _BETWEEN, wrong + 1 - _BETWEEN) if right > 1e-9 else 0.0
-    high = beta_quantile(1 - tail, right + 1 - _BETWEEN, wrong + _BETWEEN) if wrong > 1e-9 else 1.0
-    return float(low), float(high)
+def _wilson(share: float, images: float, reach: float) -> tuple[float, float]:
+    """Wilson's interval of a share of so many images, ``reach`` standard errors to each side."""
+    widened = reach**2 / images
+    centre = (share + widened / 2) / (1 + widened)
+    half = (share * (1 - share) * widened + widened**2 / 4) ** 0.5 / (1 + widened)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def difference_interval(
@@ -284,7 +304,7 @@ def _unseen(part: Uncertainty) -> float:
     """What errors that may be missing by chance would add to the variance; 0 where the value is far from its ends."""
     reach = part.high - part.low
     share = min(max((part.value - part.low) / reach, 0.0), 1.0)
-    errors = _ERRORS / part.images
+    errors = part.errors / part.images
     spread = share * (1 - share) + errors / 2
     return errors / spread * max(part.prior * spread * reach**2 - float(part.variances.sum()), 0.0)
 

@@ -132,29 +132,27 @@ class Ranking:
         The pair that clearly differs most, larger one first, and its difference; None where no pair clearly differs.
     pairs : int
         How many pairs were compared.
+    confidence : float
+        Of each interval that decides.
     """
 
     leader: str
     alone: bool
     widest: tuple[str, str, Estimate] | None
     pairs: int
-
-    @property
-    def confidence(self) -> float:
-        """Of each interval that decides: 95 % for all pairs together."""
-        return 1 - 0.05 / self.pairs
+    confidence: float
 
 
-def order_of(estimates: Mapping[str, Estimate]) -> Ranking | None:
+def order_of(estimates: Mapping[str, Estimate], risk: float = 0.05) -> Ranking | None:
     """What can be said of an order that was not fixed beforehand: intervals are widened for all pairs (Bonferroni).
 
-    None of fewer than two.
+    None of fewer than two. ``risk`` is the chance that any of them leaves out what is so.
     """
     if len(estimates) < 2:
         return None
     names = sorted(estimates, key=lambda name: -estimates[name].value)
     pairs = list(itertools.combinations(names, 2))
-    confidence = 1 - 0.05 / len(pairs)
+    confidence = 1 - risk / len(pairs)
     clear = {pair: gap for pair in pairs if (gap := estimates[pair[0]] - estimates[pair[1]]).sign(confidence) > 0}
     widest = max(clear, key=lambda pair: clear[pair].value) if clear else None
     return Ranking(
@@ -162,4 +160,5 @@ def order_of(estimates: Mapping[str, Estimate]) -> Ranking | None:
         all((names[0], other) in clear for other in names[1:]),
         (*widest, clear[widest]) if widest else None,
         len(pairs),
+        confidence,
     )

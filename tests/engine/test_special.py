@@ -11,7 +11,7 @@ from scipy import ndimage, special, stats
 from scipy.optimize import isotonic_regression
 
 from mad_core.datasets.demo.texture import blur, closed, sampled
-from mad_core.metrics.special import beta_quantile, mean_ranks, monotone, student_quantile
+from mad_core.metrics.special import mean_ranks, monotone, student_quantile
 
 VALUES = arrays(np.float64, st.integers(1, 40), elements=st.integers(-5, 5).map(lambda n: n / 4))
 
@@ -45,10 +45,3 @@ def test_the_demo_is_drawn_as_scipy_would() -> None:
     for share in (0.1, 0.5, 0.9):
         mask = rng.random((64, 64)) < share
         assert np.array_equal(closed(mask), ndimage.binary_closing(mask, iterations=1))
-
-
-@pytest.mark.parametrize("probability", [0.001, 0.025, 0.5, 0.975])
-def test_beta_quantiles_are_those_of_scipy(probability: float) -> None:
-    rng = np.random.default_rng(3)
-    for a, b in np.exp(rng.uniform(-1, 9, (40, 2))).tolist():
-        assert beta_quantile(probability, a, b) == pytest.approx(stats.beta.ppf(probability, a, b), abs=1e-9)

@@ -113,9 +113,10 @@ def _cost(rng: np.random.Generator, better: float, scorers: int = 4) -> str:
     return cost(spent, places, sample, metric="c_index", quick=False).sentence
 
 
-def _decisions(rng: np.random.Generator, better: float, scorers: int = 3) -> str:
-    levels = np.repeat(np.arange(3.0), 30)
-    scores = {f"s{k}": levels * (1.0 + (better if not k else 0.0)) + rng.normal(size=90) for k in range(scorers)}
+def _decisions(rng: np.random.Generator, better: float, per_level: int = 30, scorers: int = 3) -> str:
+    levels = np.repeat(np.arange(3.0), per_level)
+    steps = [1.0 + (better if not k else 0.0) for k in range(scorers)]
+    scores = {f"s{k}": step * levels + rng.normal(size=len(levels)) for k, step in enumerate(steps)}
     parameters = {"under": 5.0, "over": 1.0, "overkill": 0.05, "confidence": 0.9}
     return decisions(_sample(scores, levels), parameters, seed=int(rng.integers(1 << 30))).sentence
 
@@ -128,11 +129,13 @@ def _level_mix(rng: np.random.Generator, easy: float) -> str:
     return level_mix(_sample(scores, levels), parameters, seed=int(rng.integers(1 << 30))).sentence
 
 
-def _hybrid(rng: np.random.Generator, detector: float, mllm: float) -> str:
+def _hybrid(rng: np.random.Generator, detector: float, mllm: float, per_level: int = 20) -> str:
     """Both parts follow the level by so much, with noise of their own."""
-    levels = np.repeat(np.arange(3.0), 20)
-    scores = {"detector": detector * levels + rng.normal(size=60), "mllm": 20 * (mllm * levels + rng.normal(size=60))}
-    table = pd.DataFrame({"image_id": [f"i{k}" for k in range(60)], "subset": "a", "level": levels, **scores})
+    levels = np.repeat(np.arange(3.0), per_level)
+    noise = rng.normal(size=(2, len(levels)))
+    scores = {"detector": detector * levels + noise[0], "mllm": 20 * (mllm * levels + noise[1])}
+    ids = [f"i{k}" for k in range(len(levels))]
+    table = pd.DataFrame({"image_id": ids, "subset": "a", "level": levels, **scores})
     return hybrid({("d", "m"): table}, draws=100, seed=int(rng.integers(1 << 30))).sentence
 
 
@@ -247,11 +250,16 @@ EFFECTS = (
     Trial("level-mix", "normals lie 1.5 spreads away", r"rises", lambda rng: _level_mix(rng, 1.5)),
     Trial(
         "decisions",
-        "one scorer's levels lie three times as far apart",
+        "one scorer's levels lie three times as far apart, 100 a level",
         r"of s0 cost less than",
-        lambda rng: _decisions(rng, 2.0),
+        lambda rng: _decisions(rng, 2.0, 100),
     ),
-    Trial("hybrid", "both parts know as much, of their own", r"orders better than", lambda rng: _hybrid(rng, 1.0, 1.0)),
+    Trial(
+        "hybrid",
+        "both parts know as much, of their own, 60 a level",
+        r"orders better than",
+        lambda rng: _hybrid(rng, 1.0, 1.0, 60),
+    ),
     Trial("ablation", "all order goes without references", r"references \(", lambda rng: _ablation(rng, 1.0)),
     Trial(
         "separability",

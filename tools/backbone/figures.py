@@ -1,5 +1,6 @@
 """What the backbone is worth: AUROC of PatchCore on it, on random weights and, where they are here, on ImageNet's,
-and of the filter bank, on the demo and on a folder of photographs.
+and of the filter bank, on the demo and on a folder of photographs, with 95 % intervals; and what PatchCore on it is
+above the others, paired on the same images.
 
 ``python -m tools.backbone.figures [--tiles FOLDER]``. Of the photographs every other test image was looked at while
 the backbone was made; the rest is given by itself.
@@ -13,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 import mad_core as mad
+from mad_core.metrics.differences import differences
 from mad_core.scorers import catalog
 from mad_core.scorers.features import weights
 from tools.mllm.training import say
@@ -25,9 +27,19 @@ KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-def auroc(table: pd.DataFrame) -> float:
-    """Whole AUROC of a run's table."""
-    return float(mad.evaluate(table["level"], table["score"])["auroc"]["whole"])
+def auroc(table: pd.DataFrame) -> str:
+    """Whole AUROC of a run's table, with its interval."""
+    found = mad.evaluate(table["level"], table["score"])
+    low, high = found["intervals"]["auroc_whole"]
+    return f"{found['auroc']['whole']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def above(table: pd.DataFrame, other: pd.DataFrame) -> str:
+    """How much the AUROC of one table is above that of another on the same images, with its paired interval."""
+    both = table.merge(other[["image_id", "score"]], on="image_id", suffixes=("", "_other"))
+    gaps = differences(both["level"], both["score"], both["score_other"], ["all"] * len(both))[1]
+    value, interval = gaps["auroc_whole"]
+    return f"{value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else f"{value:+.3f}"
 
 
 def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,22 +48,34 @@ def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return ordered.iloc[::2], ordered.iloc[1::2]
 
 
+def parts(scorer_id: str, parameters: Mapping[str, Any], tiles: Path | None) -> dict[str, pd.DataFrame]:
+    """Scored images of each subset of the demo and, where given, of the photographs and their halves."""
+    table = mad.score(mad.load("demo"), scorer_id, **parameters).table
+    found = {str(name): part for name, part in table.groupby("subset")}
+    if tiles:
+        table = mad.score(mad.load(tiles), scorer_id, **parameters).table
+        seen, held_out = halves(table)
+        found |= {"tiles": table, "seen tiles": seen, "tiles held out": held_out}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tiles", type=Path)
     chosen = parser.parse_args()
+    found = {}
     for kind, (scorer_id, parameters) in KINDS.items():
         info = catalog.scorer(scorer_id)
         if reason := info.why_not(info.check(parameters)):
             say(f"{kind}: left out. {reason}")
             continue
-        table = mad.score(mad.load("demo"), scorer_id, **parameters).table
-        found = {str(name): auroc(part) for name, part in table.groupby("subset")}
-        if chosen.tiles:
-            table = mad.score(mad.load(chosen.tiles), scorer_id, **parameters).table
-            seen, held_out = halves(table)
-            found |= {"tiles": auroc(table), "seen tiles": auroc(seen), "tiles held out": auroc(held_out)}
-        say(f"{kind}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
+        found[kind] = parts(scorer_id, parameters, chosen.tiles)
+        say(f"{kind}: " + ", ".join(f"{name} {auroc(part)}" for name, part in found[kind].items()))
+    own = found.pop(weights.FORMULA)
+    for kind, others in found.items():
+        say(
+            f"{weights.FORMULA} less {kind}: " + ", ".join(f"{n} {above(own[n], other)}" for n, other in others.items())
+        )
 
 
 if __name__ == "__main__":

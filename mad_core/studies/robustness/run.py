@@ -14,7 +14,7 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
-from mad_core.studies.estimates import Estimate, clearly_above, mean, of_subset, order_of, over_subsets
+from mad_core.studies.estimates import RISK, Estimate, clearly_above, mean, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness.corruptions import CORRUPTIONS, STRENGTHS, corruption_of
 from mad_core.studies.robustness.scoring import CLEAN, Condition, SpoiltScores, example_of
@@ -76,10 +76,11 @@ def robustness(cells: pd.DataFrame, names: Mapping[str, str], *, draws: int, see
     losses = {run_id: _losses(conditions) for run_id, conditions in estimates.items()}
     by_level = _level_losses(losses.values())
     used = {names[run_id]: sum(map(len, complete.get(run_id, {}).values())) for run_id in dict.fromkeys(cells["run"])}
+    risk = RISK / (1 + len(estimates))  # the sentence claims something of the levels, and something of each scorer
     return Finding(
         "robustness",
         "Robustness against corruption",
-        " ".join([_levels_in_words(by_level), *_scorers_in_words(estimates, names)]),
+        " ".join([_levels_in_words(by_level, risk), *_scorers_in_words(estimates, names, risk)]),
         CAVEAT + _left_out(cells, used),
         {
             "curves": pd.DataFrame(_curves(estimates, names)),
@@ -238,10 +239,10 @@ def _left_out(cells: pd.DataFrame, used: Mapping[str, int]) -> str:
 # -- in words ---------------------------------------------------------------------------------------
 
 
-def _levels_in_words(losses: Mapping[int, Estimate]) -> str:
+def _levels_in_words(losses: Mapping[int, Estimate], risk: float) -> str:
     """Which level loses detection first; intervals are widened for the number of pairs."""
     named = {f"L{level}": loss for level, loss in losses.items()}
-    order = order_of(named)
+    order = order_of(named, risk)
     if order is None:
         return "Levels cannot be compared: fewer than two abnormal levels have a normal image beside them."
     numbers = listed([f"{name} {loss.in_words()}" for name, loss in named.items()])
@@ -254,7 +255,7 @@ def _levels_in_words(losses: Mapping[int, Estimate]) -> str:
     return f"No clear difference between the levels in how much detection they lose ({average})."
 
 
-def _scorers_in_words(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> list[str]:
+def _scorers_in_words(estimates: Mapping[str, Estimates], names: Mapping[str, str], risk: float) -> list[str]:
     """For each scorer the corruption that costs it most of its C-index at full strength."""
     sentences = []
     for run_id, conditions in estimates.items():
@@ -263,7 +264,7 @@ def _scorers_in_words(estimates: Mapping[str, Estimates], names: Mapping[str, st
             continue
         top = {corruption: max(s for c, s in conditions if c == corruption) for corruption, s in conditions if s}
         lost = {c: clean - conditions[c, s]["c_index"] for c, s in top.items() if "c_index" in conditions[c, s]}
-        clear = clearly_above(lost)
+        clear = clearly_above(lost, 1 - 2 * risk)
         if not clear:
             sentences.append(f"{names[run_id]} shows no clear loss of C-index ({clean.value:.2f} on clean images).")
             continue
