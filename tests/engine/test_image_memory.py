@@ -83,6 +83,11 @@ def test_a_picture_takes_few_bytes_a_pixel(tmp_path: Path, kind: str) -> None:
     assert measured("thumbnail", PIXELS, [path]) < 12 * PIXELS
 
 
+def test_of_a_jpeg_only_a_part_is_decoded_for_its_thumbnail(tmp_path: Path) -> None:
+    name, make, options = KINDS["turned JPEG"]
+    assert measured("thumbnail", PIXELS, [drawn(tmp_path, name, make, **options)]) < PIXELS
+
+
 def test_many_pictures_at_once_take_no_more_than_those_in_flight(tmp_path: Path) -> None:
     first = drawn(tmp_path, "a.tif", Image.fromarray)
     paths = [first, *(tmp_path / f"{i}.tif" for i in range(15))]

@@ -356,6 +356,19 @@ def test_uploads_of_one_name_do_not_overwrite_each_other(settings: Settings) -> 
     assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
 
 
+def test_uploads_at_once_write_to_files_of_their_own(settings: Settings) -> None:
+    meanwhile: list[Path] = []
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if not self.tell():
+                meanwhile.append(keep_upload(settings, "a.zip", b"another"))
+            return super().read(size)
+
+    first = keep_upload(settings, "a.zip", Slow(b"one"))
+    assert first.read_bytes() == b"one" and meanwhile[0].read_bytes() == b"another"
+
+
 def test_too_large_and_empty_uploads_are_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mad_core.runs.uploads.MAX_BYTES", 10)
     for data, sentence in ((b"x" * 11, "more than"), (b"", "empty")):
