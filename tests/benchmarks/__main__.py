@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from tests import reaper
 from tests.benchmarks.pairs import Row, handed_over, processor_seconds, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +80,7 @@ def write(text: str) -> None:
 
 
 def main() -> None:
+    reaper.guard()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join((*NAMES, *WITHOUT_ROWS)), help="names, separated by commas")
     parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")

@@ -29,6 +29,7 @@ from mad_core.runs.in_process import do_here
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
+from tests import reaper
 from tests.engine.conftest import make_dataset
 from tests.engine.toy import register_toy
 
@@ -42,6 +43,7 @@ NORMALS = 3
 
 
 def main() -> None:
+    reaper.guard()
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -36,6 +36,7 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.images import content_hash
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
+from tests import reaper
 from tests.benchmarks.pairs import Cost, Row, arguments, hand_over
 from tests.benchmarks.web import DONE, ROOT, started
 
@@ -131,6 +132,7 @@ def compare(theirs: Tab, ours: Tab, pages: Sequence[Sequence[str]]) -> list[Row]
 
 
 def main() -> None:
+    reaper.guard()
     given = arguments(__doc__, rounds=5).parse_args()
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:

@@ -28,6 +28,7 @@ from mad_core.images import content_hash
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
+from tests import reaper
 from tests.benchmarks.pairs import Cost, Row, arguments, hand_over
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,7 @@ DONE = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
 
 def main() -> None:
+    reaper.guard()
     given = arguments(__doc__, rounds=3).parse_args()
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

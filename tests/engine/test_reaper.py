@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -42,3 +43,21 @@ def test_what_a_killed_run_started_ends_with_it(tmp_path: Path, ending: signal.S
     run.wait(60)
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["benchmarks.__main__", "benchmarks.web", "benchmarks.gallery", "benchmarks.cluster", "statistics.__main__"],
+)
+def test_benchmarks_and_simulations_are_guarded_before_they_start_anything(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GuardedError(Exception):
+        """Instead of a watchdog."""
+
+    def guard() -> None:
+        raise GuardedError
+
+    monkeypatch.setattr("tests.reaper.guard", guard)
+    with pytest.raises(GuardedError):
+        importlib.import_module(f"tests.{module}").main()

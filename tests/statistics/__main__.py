@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from mad_core.metrics.decisions import wilson
+from tests import reaper
 from tests.statistics.coverage import Best, Covered, best_of, coverage, macro_coverage
 from tests.statistics.decided import Kept, decided
 from tests.statistics.designs import Design
@@ -171,6 +172,7 @@ def write(text: str, target: Path = TARGET) -> None:
 
 
 def main() -> None:
+    reaper.guard()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help="put the tables into docs/metrics.md")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
