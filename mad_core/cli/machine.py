@@ -85,6 +85,9 @@ def doctor(as_json: AsJson = False) -> None:
             yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
         for plugin in report["plugins"]:
             yield f"  from {plugin['package']}: {', '.join(plugin['scorers']) or 'no scorer, see below'}"
+        for one in report["weights"]:
+            here = "on disk" if one["on_disk"] else "not on disk"
+            yield f"  weights {one['name']:<40}{one['megabytes']:>4} MB  {here:<15}{one['licence']}"
         for model in report["models"]:
             fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
             here = "on disk" if model["on_disk"] else "to be fetched"

@@ -15,6 +15,7 @@ from mad_core.extras import install, installed
 from mad_core.machine import devices
 from mad_core.runs.database import engine
 from mad_core.scorers import catalog
+from mad_core.scorers.features import weights
 from mad_core.scorers.multimodal import models
 from mad_core.settings import Settings
 
@@ -31,6 +32,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         ``python`` (version), ``device`` (``id``, ``name``, ``sentence``, ``memory`` and ``free`` in
         bytes), ``store`` (``home``, ``free_bytes``), ``scorers`` (entries as ``scorers --json``),
         ``plugins`` (what installed packages declare: ``name``, ``entry``, ``package``, ``scorers``, ``why_not``),
+        ``weights`` (backbones and teachers: ``name``, ``source``, ``megabytes``, ``licence``, ``on_disk``),
         ``models`` (multimodal models: what each needs, whether it fits and is on disk), ``missing``
         (sentences: what cannot be done here, and how to get it). JSON-able.
     """
@@ -48,6 +50,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "store": store,
         "scorers": scorers,
         "plugins": plugins,
+        "weights": weights.overview(settings.weights),
         "models": models.overview(),
         "missing": missing,
     }

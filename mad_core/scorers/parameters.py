@@ -9,6 +9,7 @@ from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import REDUCTIONS
 
 BACKBONES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
+ALL_BACKBONES = (*weights.ANY_SHAPE, *BACKBONES)
 
 
 def reduction(default: str, *others: str) -> Parameter:
@@ -35,7 +36,7 @@ def weights_file() -> Parameter:
     )
 
 
-def backbone(default: str, choices: tuple[str, ...] = BACKBONES) -> Parameter:
+def backbone(default: str, choices: tuple[str, ...] = ALL_BACKBONES) -> Parameter:
     return Parameter("backbone", "choice", default, "Network whose features are used.", choices=choices)
 
 
@@ -47,7 +48,7 @@ def open_backbone() -> Parameter:
         None,
         f"Network whose features are used. Empty: that of the paper where its weights are on this machine, "
         f"else {weights.FORMULA}, which ships.",
-        choices=(weights.FORMULA, *BACKBONES),
+        choices=ALL_BACKBONES,
     )
 
 

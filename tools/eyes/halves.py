@@ -2,7 +2,7 @@
 
 The rule knows nothing but the bytes of a file. Half of the pictures are for choosing (``TUNING``), the others are
 for the figures that are printed (``HELD_OUT``); training normals of folders that have some are used for both. Of the
-solar cells, which come without a training split, three eighths of the normals train, those of either half for that half.
+solar cells, which come without a training split, three eighths of each half's normals train for that half.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """CFLOW-AD."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import backbone, missing, reduction, square, steps, weights_file
+from mad_core.scorers.features import weights
+from mad_core.scorers.parameters import BACKBONES, backbone, missing, reduction, square, steps, weights_file
 
 CARD = ScorerInfo(
     id="cflow",
@@ -14,7 +15,7 @@ CARD = ScorerInfo(
     cost="Minutes on a GPU, tens of minutes on two cores; 6 GB.",
     needs_weights=True,
     parameters=(
-        backbone("wide_resnet50_2.tv_in1k"),
+        backbone("wide_resnet50_2.tv_in1k", (weights.LITE, *BACKBONES)),
         weights_file(),
         square(256),
         steps(),

@@ -28,8 +28,8 @@ CARD = ScorerInfo(
             "noise",
             "float",
             None,
-            f"Standard deviation of the noise. Empty: 0.015 as in the paper; with {weights.FORMULA}, whose "
-            "features' standard deviation is the unit, what suits it.",
+            f"Standard deviation of the noise. Empty: 0.015 as in the paper; with {' or '.join(weights.ANY_SHAPE)}, "
+            "whose features' standard deviation is the unit, what suits them.",
             1e-4,
             10.0,
             advanced=True,

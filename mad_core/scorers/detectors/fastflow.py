@@ -6,6 +6,8 @@ from anomalib.models.image.fastflow.torch_model import FastflowModel
 from torch import nn
 
 from mad_core.scorers.detectors.trained_scorer import TrainedScorer
+from mad_core.scorers.features import weights
+from mad_core.scorers.features.backbones import standing_in
 
 
 class Fastflow(TrainedScorer):
@@ -14,7 +16,11 @@ class Fastflow(TrainedScorer):
     id = "fastflow"
 
     def build(self) -> nn.Module:
-        return FastflowModel((self.size, self.size), self.architecture(), True)
+        side, name = (self.size, self.size), self.architecture()
+        if name not in weights.ANY_SHAPE:
+            return FastflowModel(side, name, True)
+        with standing_in(name, "resnet18"):
+            return FastflowModel(side, "resnet18", True)
 
     def optimiser(self) -> torch.optim.Optimizer:
         trained = [p for p in self.model.parameters() if p.requires_grad]

@@ -22,7 +22,7 @@ from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, rea
 from mad_core.scorers.reductions import reduce_map
 
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-"""How the backbone that ships takes pixels: -1 to 1; it standardises each image by itself."""
+"""How the backbones that need no download take pixels: -1 to 1."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_NORMALS = 1000
 FEWEST_NORMALS = 4
@@ -91,7 +91,7 @@ class ModelScorer(ImageScorer):
 
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
         """Images uint8 (N, 3, S, S) as float32 in the range the model was trained on."""
-        known = HALVES if self.parameters.get("backbone") == weights.FORMULA else self.normalisation
+        known = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
         mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in known)
         return (images.to(context.device).float() / 255 - mean) / deviation
 

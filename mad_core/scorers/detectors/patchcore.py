@@ -46,8 +46,8 @@ class PatchCore(ModelScorer):
 
     @property
     def own_aspect(self) -> bool:
-        """Whether each image keeps its aspect and all share one scale: with the backbone that knows any size."""
-        return self.parameters["backbone"] == weights.FORMULA
+        """Whether each image keeps its aspect and all share one scale: with a backbone that takes any shape."""
+        return self.parameters["backbone"] in weights.ANY_SHAPE
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         if self.own_aspect:

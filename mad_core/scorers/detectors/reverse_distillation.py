@@ -9,6 +9,7 @@ from torch import nn
 
 from mad_core.scorers.detectors.trained_scorer import TrainedScorer
 from mad_core.scorers.features import weights
+from mad_core.scorers.features.backbones import WidenedFeatures
 
 
 class ReverseDistillation(TrainedScorer):
@@ -20,10 +21,11 @@ class ReverseDistillation(TrainedScorer):
     def build(self) -> nn.Module:
         side = (self.size, self.size)
         name, layers = self.architecture(), ["layer1", "layer2", "layer3"]
-        if name != weights.FORMULA:
+        if name not in weights.ANY_SHAPE:
             return ReverseDistillationModel(name, side, layers, AnomalyMapGenerationMode.ADD, True)
         model = ReverseDistillationModel("resnet18", side, layers, AnomalyMapGenerationMode.ADD, False)
-        model.encoder = TimmFeatureExtractor(name, layers)  # its layers are as wide as those of a ResNet-18
+        widths = model.encoder.out_dims
+        model.encoder = WidenedFeatures(TimmFeatureExtractor(name, layers), widths)  # type: ignore[assignment]
         return model
 
     def optimiser(self) -> torch.optim.Optimizer:

@@ -3,8 +3,8 @@
 Liu et al. 2023, "SimpleNet: A Simple Network for Image Anomaly Detection and Localization",
 https://arxiv.org/abs/2303.15140. What differs: pictures keep their aspect; the discriminator learns from a
 sample of the normals' patches, computed once, instead of whole batches of images; the last step is kept, not
-the one that does best on the test images; with the backbone that ships, noise is measured in its features'
-spread. anomalib's Supersimplenet is a later method.
+the one that does best on the test images; with a backbone that needs no download, noise is measured in its
+features' spread. anomalib's Supersimplenet is a later method.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from mad_core.scorers.features.filters import blur
 
 LAYERS = ("layer2", "layer3")
 PUBLISHED_NOISE = 0.015
-FORMULA_NOISE = 0.25
-"""Noise on features of the backbone that ships, in their standard deviations."""
+NOISE_IN_SPREADS = 0.25
+"""Noise on features of the backbones that need no download, in their standard deviations."""
 MARGIN = 0.5
 HIDDEN = 1024
 PATCHES_PER_STEP = 4096
@@ -113,8 +113,8 @@ class SimpleNet(AspectScorer):
         return torch.cat(found)
 
     def _noise(self, features: torch.Tensor) -> float:
-        if self.parameters["backbone"] == weights.FORMULA:
-            return (self.parameters["noise"] or FORMULA_NOISE) * float(features.std(0).mean())
+        if self.parameters["backbone"] in weights.ANY_SHAPE:
+            return (self.parameters["noise"] or NOISE_IN_SPREADS) * float(features.std(0).mean())
         return self.parameters["noise"] or PUBLISHED_NOISE
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

