@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.backup import table_rows
+from mad_core.datasets import solar_cells
 from mad_core.errors import InputError, WorkError
 from mad_core.images import SUFFIXES
 from mad_core.runs.database.engine import revision_of
@@ -30,7 +31,8 @@ from mad_core.settings import VERSION, Settings
 
 FORMAT = 1
 MANIFEST, ROWS, FILES = "manifest.json", "rows/", "files/"
-PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": ("demo", "imports", "madbench", "masks")}
+_DATASETS = ("demo", solar_cells.SOURCE, "imports", "madbench", "masks")
+PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": _DATASETS}
 """What can be left out, and the folders of ``MAD_HOME`` that it lies in."""
 MADE_AGAIN = frozenset({"thumbnails", "weights", "logs"})
 """Folders that are no part of a backup: what is in them is made, or fetched, again."""

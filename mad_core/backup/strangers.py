@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mad_core import remote
+from mad_core.datasets import solar_cells
 from mad_core.runs.database.schema import metadata
 from mad_core.scorers.named_paths import leads_outside
 from mad_core.settings import Settings
@@ -77,7 +78,7 @@ def inert(settings: Settings, named: str) -> str:
 
 
 def _may_open(settings: Settings, named: str) -> bool:
-    if named == "demo":
+    if named in ("demo", solar_cells.SOURCE):
         return True
     return not remote.is_address(named) and Path(named).is_absolute() and settings.may_open(Path(named))
 

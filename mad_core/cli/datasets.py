@@ -19,16 +19,23 @@ from mad_core.cli.terminal import (
     read_dataset,
     working,
 )
+from mad_core.datasets import solar_cells
 from mad_core.datasets.naming import level_key
 from mad_core.errors import InputError, MadError
 from mad_core.settings import Settings
 
 
-def demo(as_json: AsJson = False) -> None:
+def demo(
+    real: Annotated[
+        bool, typer.Option("--real", help="Photographs of solar cells instead; needs requirements-real.txt.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make the demo dataset (once) and say where it lies."""
-    imported = read_dataset("demo")
+    source = solar_cells.SOURCE if real else "demo"
+    imported = read_dataset(source)
     data = {
-        "path": str(Settings.from_environment().home / "demo"),
+        "path": str(Settings.from_environment().home / source),
         "dataset": open_store().add_dataset(imported),
         "version": imported.dataset.card.version,
         "images": len(imported.dataset.table),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core import remote
+from mad_core.datasets import solar_cells
 from mad_core.datasets.completeness import against_published, with_published_facts
 from mad_core.datasets.dataset import Card, Dataset, Imported, Problem
 from mad_core.datasets.demo.make import demo_card, make_demo
@@ -51,7 +52,8 @@ def import_dataset(
     Parameters
     ----------
     source : str or Path
-        A folder, a table, an archive, an address of object storage (``s3://bucket/folder``), or the word ``demo``.
+        A folder, a table, an archive, an address of object storage (``s3://bucket/folder``), or the word ``demo`` or
+        ``solar-cells``.
     settings : Settings
         Archives are extracted below ``settings.imports``, the demo is made in ``settings.home``.
     name : str, optional
@@ -83,6 +85,11 @@ def import_dataset(
         return replace(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
+    if str(source) == solar_cells.SOURCE:
+        folder = solar_cells.make_solar_cells(settings.home / solar_cells.SOURCE, progress)
+        imported = _import_folder(folder, solar_cells.SOURCE, None, progress)
+        named = replace(imported.dataset, name=name or solar_cells.TITLE, card=solar_cells.card(), source=str(source))
+        return replace(imported, dataset=named)
     given = Path(policy).expanduser().absolute() if policy else None
     decided = plan if isinstance(plan, ImportPlan) else read_plan(Path(plan).expanduser()) if plan else ImportPlan()
     told = _Told(read_policy(given) if given else None, decided)

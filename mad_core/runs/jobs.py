@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from mad_core.datasets import solar_cells
 from mad_core.errors import InputError, MadError
 
 if TYPE_CHECKING:  # the store queues runs, so it stands above this
@@ -153,7 +154,8 @@ class ImportJob(JobPayload):
         return f"import:{self.source}"
 
     def about(self, store: Store) -> str:
-        return "the demo dataset" if self.source == "demo" else self.name or self.source
+        known = {"demo": "the demo dataset", solar_cells.SOURCE: solar_cells.TITLE}
+        return known.get(self.source) or self.name or self.source
 
 
 @dataclass(frozen=True)

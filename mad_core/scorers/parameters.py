@@ -52,6 +52,12 @@ def open_backbone() -> Parameter:
     )
 
 
+def own_backbone() -> Parameter:
+    """A backbone that needs no download, see :func:`weights.settled_own`."""
+    text = f"Network whose features are used. Empty: {weights.LITE} if its package is here, else {weights.FORMULA}."
+    return Parameter("backbone", "choice", None, text, choices=weights.ANY_SHAPE)
+
+
 def working_side() -> Parameter:
     return Parameter("size", "int", 256, "Working side of a typical image, pixels; the aspect is kept.", 64, 1024)
 

@@ -6,6 +6,7 @@ from typing import IO
 import streamlit as st
 
 from mad_core import remote
+from mad_core.datasets import solar_cells
 from mad_core.datasets.madbench import BENCHMARKS
 from mad_core.errors import InputError
 from mad_core.runs.fetch_job import queue_fetch
@@ -13,6 +14,7 @@ from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.uploads import keep_upload
 from mad_core.scorers.named_paths import outside_roots
 from pages.ui import engine, session
+from pages.ui.text import plain
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
 
@@ -23,7 +25,9 @@ def add_dataset_dialog() -> None:
 
 
 def add_dataset() -> None:
-    here, upload, published = st.tabs(["From this machine", "Upload", "Published benchmark"])
+    here, upload, published, photographs = st.tabs(
+        ["From this machine", "Upload", "Published benchmark", "Photographs to try"]
+    )
     with here, st.form("add_path", border=False):
         source = st.text_input(
             "Folder, table or archive",
@@ -42,6 +46,23 @@ def add_dataset() -> None:
         _upload_form()
     with published, st.form("fetch", border=False):
         _fetch_form()
+    with photographs:
+        _photographs()
+
+
+def _photographs() -> None:
+    """Offer the photographs that a package brings, or say what to install."""
+    card = solar_cells.card()
+    st.markdown(f"**{plain(card.title)}**  \n{plain(card.description)}")
+    st.caption(plain(f"{card.source}. {card.licence}."))
+    if solar_cells.installed() is None:
+        st.info(plain(solar_cells.NEEDS), icon=":material/download:")
+    elif st.button("Import the solar cells") and session.attempt(_queue_photographs):
+        st.rerun()
+
+
+def _queue_photographs() -> int:
+    return submit(engine.store().queue, ImportJob(solar_cells.SOURCE))
 
 
 def _upload_form() -> None:

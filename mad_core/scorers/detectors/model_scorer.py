@@ -17,7 +17,8 @@ from torch import nn
 
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.features import weights
-from mad_core.scorers.features.backbones import changed_tensors, channels_last, local_weights, put_tensors
+from mad_core.scorers.features.backbones import changed_tensors, local_weights, put_tensors
+from mad_core.scorers.features.compiled import speed_up
 from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
 from mad_core.scorers.reductions import reduce_map
 
@@ -75,7 +76,7 @@ class ModelScorer(ImageScorer):
         with local_weights(self.weights):
             self.model = self.build().to(context.device)
         if "feature_extractor." in self.frozen and torch.device(context.device).type == "cpu":
-            channels_last(self.model.feature_extractor)
+            speed_up(self.model)
 
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
         """The image squeezed to a square of ``size``, as published, uint8 (3, S, S), and its map's shape."""

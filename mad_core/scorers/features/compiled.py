@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mad_core.scorers.features.backbones import channels_last
 from mad_core.scorers.features.formula_net import Block, FormulaNet
 from mad_core.scorers.features.lite_net import LiteNet
 
@@ -27,6 +28,18 @@ def compiled(net: nn.Module) -> nn.Module:
     if walk is None or importlib.util.find_spec("openvino") is None:
         return net
     return CompiledNet(net, walk)
+
+
+def speed_up(owner: nn.Module) -> None:
+    """Have the frozen ``feature_extractor`` of a model on the CPU compute as fast as this machine can.
+
+    What goes in and comes out stays as it is; where nothing is compiled, torch computes with channels last.
+    """
+    holder = owner.feature_extractor if hasattr(owner.feature_extractor, "feature_extractor") else owner
+    net: Any = holder.feature_extractor
+    holder.feature_extractor = compiled(net)
+    if holder.feature_extractor is net:
+        channels_last(net)
 
 
 class CompiledNet(nn.Module):

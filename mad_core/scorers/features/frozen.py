@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from mad_core.scorers.features import weights
-from mad_core.scorers.features.backbones import channels_last, local_weights
+from mad_core.scorers.features.backbones import local_weights
+from mad_core.scorers.features.compiled import compiled
 
 
 class FrozenBackbone:
@@ -35,10 +36,9 @@ class FrozenBackbone:
         path = weights.resolve("patchcore", {"backbone": name, "weights": weights.PRETRAINED}, folder)
         indices = [layer - 1 for layer in layers]
         with local_weights(path):
-            self.net = timm.create_model(name, pretrained=True, features_only=True, out_indices=indices).to(device)
+            net = timm.create_model(name, pretrained=True, features_only=True, out_indices=indices)
+        self.net = compiled(net) if torch.device(device).type == "cpu" else net.to(device)
         self.device, self.digest = device, weights.digest(path)
-        if torch.device(device).type == "cpu":
-            channels_last(self.net)
 
     @torch.inference_mode()
     def layers(self, images: torch.Tensor) -> list[torch.Tensor]:

@@ -35,6 +35,8 @@ PUBLISHED: Mapping[str, str] = {
     "simplenet": "wide_resnet50_2.tv_in1k",
 }
 """Scorers that choose a backbone by what is on this machine, and the one of their paper."""
+WITHOUT_DOWNLOAD = frozenset({"subspace"})
+"""Scorers that choose among the backbones that need no download."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ KNOWN: Mapping[str, Weights] = {
 
 def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with a backbone: an open one is that of the paper if its weights are here, else what ships."""
+    if scorer_id in WITHOUT_DOWNLOAD:
+        return settled_own(parameters)
     if parameters.get("backbone") is not None or scorer_id not in PUBLISHED:
         return dict(parameters)
     published = PUBLISHED[scorer_id]
@@ -86,6 +90,14 @@ def settled_positions(parameters: Mapping[str, Any]) -> dict[str, Any]:
     chosen = settled("patchcore", parameters)
     published = chosen.get("positions") is None and chosen["backbone"] != FORMULA
     return chosen | ({"positions": "anywhere"} if published else {})
+
+
+def settled_own(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with a backbone that needs no download: taught on photographs where its package is installed."""
+    if parameters.get("backbone") is not None:
+        return dict(parameters)
+    lite = find(LITE, Settings.from_environment().weights) is not None
+    return {**parameters, "backbone": LITE if lite else FORMULA}
 
 
 def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,134 @@
+"""Every scorer on real pictures and on the demo, in one table.
+
+``python -m tools.eyes.figures --data FOLDER [--scorers a,b] [--sets x,y] [--write]``: of each set the half that was
+looked at while the default detector was chosen, and the half that was not (:mod:`tools.eyes.halves`); of the demo all.
+``FOLDER`` holds ``coffee_leaves`` and ``magnetic_tile``; the solar cells are those of the package. Each scorer runs on
+each set in a process and a store of its own, so seconds are from cold, reading of the data set left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import mad_core as mad
+from mad_core.datasets import solar_cells
+from tools.eyes.halves import HELD_OUT, TUNING, half_of
+
+DEMO = "demo"
+SETS: Mapping[str, tuple[str, str]] = {
+    "leaves": ("coffee_leaves", ""),
+    "tiles": ("magnetic_tile", ""),
+    "cells mono": (solar_cells.SOURCE, "mono"),
+    "cells poly": (solar_cells.SOURCE, "poly"),
+    "plate": (DEMO, "plate"),
+    "fundus": (DEMO, "fundus"),
+    "novelty": (DEMO, "novelty"),
+}
+"""Of each set the folder or word it is read from, and its subset."""
+SCORERS = ("subspace", "patchcore", "filterbank")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scorers.md"
+OPEN, CLOSE = "<!-- eyes -->", "<!-- /eyes -->"
+
+
+def measured(scorer: str, name: str, data: Path) -> dict[str, Any]:
+    """Figures of one scorer on one set, from this process, which is to do nothing else."""
+    source, subset = SETS[name]
+    scorer_id, *further = scorer.split(":")
+    parameters: dict[str, Any] = dict(text.split("=", 1) for text in further)
+    loaded = mad.load(source if source in (DEMO, solar_cells.SOURCE) else data / source)
+    run = mad.score(loaded, scorer_id, subsets=[subset] if subset else None, **parameters)
+    table = run.table
+    halves = pd.Series(DEMO, table.index) if source == DEMO else table["path"].map(lambda path: half_of(Path(path)))
+    record = run.store.run(run.id).record
+    return {
+        "scorer": scorer,
+        "set": name,
+        "parts": {str(half): _figures(part) for half, part in table.groupby(halves)},
+        "seconds": sum(record[key] for key in ("seconds_fit", "seconds_score") if record.get(key)),
+        "megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def _figures(part: pd.DataFrame) -> dict[str, Any]:
+    whole = mad.evaluate(part["level"], part["score"])
+    abnormal = part[part["level"] > 0]
+    order = mad.evaluate(abnormal["level"], abnormal["score"])
+    return {
+        "n": len(part),
+        "auroc": (whole["auroc"]["whole"], whole["intervals"]["auroc_whole"]),
+        "order": (order["c_index"], order["intervals"]["c_index"]),
+    }
+
+
+def in_own_process(scorer: str, name: str, data: Path) -> dict[str, Any] | None:
+    """What :func:`measured` gives, from a process with an empty store; None where it failed."""
+    with tempfile.TemporaryDirectory() as home:
+        command = [sys.executable, "-m", __spec__.name, "--data", str(data), "--one", scorer, name]
+        done = subprocess.run(command, env={**os.environ, "MAD_HOME": home}, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(f"{scorer} on {name}: {done.stderr.strip().splitlines()[-1]}\n")
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def lines(found: list[dict[str, Any]]) -> list[str]:
+    """The table in Markdown."""
+    head = "| set | pictures | scorer | AUROC | C-index, abnormal only | seconds | MB |"
+    rows = [head, "|---|---|---|---|---|---|---|"]
+    for name in SETS:
+        for half in (TUNING, HELD_OUT, DEMO):
+            for one in (one for one in found if one["set"] == name and half in one["parts"]):
+                part = one["parts"][half]
+                place = f"{name}, {half}" if half != DEMO else name
+                cost = f"{one['seconds']:.0f} | {one['megabytes']}"
+                figures = f"{_text(part['auroc'])} | {_text(part['order'])}"
+                rows.append(f"| {place} | {part['n']} | `{one['scorer']}` | {figures} | {cost} |")
+    return rows
+
+
+def _text(estimate: tuple[float | None, list[float] | None]) -> str:
+    value, interval = estimate
+    if value is None:
+        return "–"
+    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _write(rows: list[str]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(OPEN)[0], text.partition(CLOSE)[2]
+    PAGE.write_text(f"{before}{OPEN}\n" + "\n".join(rows) + f"\n{CLOSE}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with coffee_leaves and magnetic_tile")
+    parser.add_argument("--scorers", default=",".join(SCORERS), help="ids, with :name=value for parameters")
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--write", action="store_true", help="into docs/scorers.md")
+    parser.add_argument("--one", nargs=2, metavar=("SCORER", "SET"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        scorer, name = chosen.one
+        sys.stdout.write(json.dumps(measured(scorer, name, chosen.data)) + "\n")
+        return
+    pairs = [(scorer, name) for name in chosen.sets.split(",") for scorer in chosen.scorers.split(",")]
+    found = [one for pair in pairs if (one := in_own_process(*pair, chosen.data))]
+    rows = lines(found)
+    sys.stdout.write("\n".join(rows) + "\n")
+    if chosen.write:
+        _write(rows)
+
+
+if __name__ == "__main__":
+    main()
