@@ -47,7 +47,7 @@ def measured(scorer: str, name: str, data: Path) -> dict[str, Any]:
     scorer_id, *further = scorer.split(":")
     parameters: dict[str, Any] = dict(text.split("=", 1) for text in further)
     loaded = mad.load(source if source in (DEMO, solar_cells.SOURCE) else data / source)
-    run = mad.score(loaded, scorer_id, subsets=[subset] if subset else None, **parameters)
+    run = mad.score(loaded, scorer_id, subsets=[subset] if subset else (), **parameters)
     table = run.table
     halves = pd.Series(DEMO, table.index) if source == DEMO else table["path"].map(lambda path: half_of(Path(path)))
     record = run.store.run(run.id).record

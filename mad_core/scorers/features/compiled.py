@@ -30,7 +30,7 @@ def compiled(net: nn.Module) -> nn.Module:
     return CompiledNet(net, walk)
 
 
-def speed_up(owner: nn.Module) -> None:
+def speed_up(owner: Any) -> None:
     """Have the frozen ``feature_extractor`` of a model on the CPU compute as fast as this machine can.
 
     What goes in and comes out stays as it is; where nothing is compiled, torch computes with channels last.
@@ -50,7 +50,8 @@ class CompiledNet(nn.Module):
 
     def __init__(self, net: nn.Module, walk: Callable[[Any, Any], list[Any]]) -> None:
         super().__init__()
-        self.net, self.walk, self.run = net, walk, None
+        self.net, self.walk = net, walk
+        self.run: Any = None
         self.feature_info = getattr(net, "feature_info", None)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
