@@ -87,7 +87,7 @@ def import_dataset(
         )
     if str(source) == solar_cells.SOURCE:
         folder = solar_cells.make_solar_cells(settings.home / solar_cells.SOURCE, progress)
-        imported = _import_folder(folder, solar_cells.SOURCE, None, progress)
+        imported = _import_folder(folder, solar_cells.SOURCE, _Told(), settings, progress)
         named = replace(imported.dataset, name=name or solar_cells.TITLE, card=solar_cells.card(), source=str(source))
         return replace(imported, dataset=named)
     given = Path(policy).expanduser().absolute() if policy else None

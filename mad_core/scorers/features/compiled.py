@@ -66,7 +66,8 @@ class CompiledNet(nn.Module):
         from openvino import opset13 as ops
 
         images = ops.parameter(ov.PartialShape([-1, channels, -1, -1]), ov.Type.f32)
-        model = ov.Model([ops.result(layer) for layer in self.walk(self.net, images)], [images])
+        results: Any = [ops.result(layer) for layer in self.walk(self.net, images)]
+        model = ov.Model(results, [images])
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
         return ov.Core().compile_model(model, "CPU", EXACT | threads)
 
