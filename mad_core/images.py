@@ -27,6 +27,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mad_core import mask_pixels, remote
 from mad_core.errors import InputError, MadError, WorkError
+from mad_core.filekinds import kind_of
 from mad_core.settings import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
@@ -535,5 +536,6 @@ def _array(image: Image.Image) -> np.ndarray:
 def _why(error: BaseException, path: Path) -> str:
     """The library's reason, without the path again."""
     if isinstance(error, UnidentifiedImageError):
-        return "no known image format"
+        kind = kind_of(path)
+        return f"it is {kind}" if kind else "no known image format"
     return str(error).replace(str(path), path.name).strip(". ")[:120] or type(error).__name__

@@ -1,15 +1,12 @@
 """Score files in the benchmark's result format: ``Path,Severity,Anomaly Score`` and further columns.
 
-Files made elsewhere spell their columns in many ways; :func:`resolve_columns` knows them.
+Files made elsewhere are read by the rules of all tables (:mod:`mad_core.tables`): separators, encodings, workbooks,
+names of columns, decimal commas, ``L2``.
 """
 
 import csv
-import io
 import math
-import re
 import secrets
-import warnings
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,29 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mad_core.datasets.level_cells import levels_of
 from mad_core.errors import InputError, WorkError
+from mad_core.tables import RISKY, columns_in_words, is_blank, numbers, printable, read_table, resolve_columns
 
-_GROUPS = ("group", "patient", "subject", "case", "person", "part", "serial", "specimen", "wafer", "panel", "board")
-_GROUPS += ("lot", "batch", "camera", "device", "site", "line")
-
-SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    "path": ("path", "imagepathraw", "imagepath", "image", "file", "filename", "relativepath", "filepath"),
-    "level": ("severity", "level", "severitylevel", "area", "label"),
-    "score": ("anomalyscore", "score", "predscore"),
-    "subset": ("subset", "category", "product"),
-    "status": ("status",),
-    "reason": ("reason",),
-    "split": ("split",),
-    "defect": ("defect", "defecttype"),
-    "mask": ("mask", "maskpath", "groundtruth"),
-    "group": tuple(f"{word}{end}" for word in _GROUPS for end in ("", "id", "no", "nr", "number", "name")),
-}
-"""Names of columns in lower case without blanks, underscores and hyphens; the first match counts."""
-
-MAX_BYTES = 500_000_000
-MOST_ROWS, MOST_COLUMNS = 5_000_000, 1_000
-_RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
-"""What a cell must not begin with: a spreadsheet would take it for a formula, or eat the quote that prevents it."""
+_UNREAD = 5
+"""Scores that are no numbers and are quoted in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -60,148 +40,105 @@ class ScoreFile:
     notes: tuple[str, ...] = ()
 
 
-def resolve_columns(header: Iterable[str]) -> dict[str, str]:
-    """Which column of a file is which: our name to the file's name, for those that are there.
-
-    Raises
-    ------
-    InputError
-        If a name stands twice in the header.
-    """
-    names = [str(h) for h in header]
-    repeated = {n for n in names if names.count(n) > 1}
-    if repeated:
-        raise InputError(f"The column '{sorted(repeated)[0]}' stands twice in the header; name each column once.")
-    plain = {re.sub(r"[\s_\-]+", "", name.replace("\ufeff", "")).lower(): name for name in reversed(names)}
-    found = {}
-    for ours, spellings in SPELLINGS.items():
-        spelling = next((s for s in spellings if s in plain), None)
-        if spelling is not None:
-            found[ours] = plain[spelling]
-    return found
-
-
-def columns_in_words(columns: Iterable[Any]) -> str:
-    """The names of a table's columns for a sentence, however many and long they are."""
-    names = [name if len(name) <= 40 else f"{name[:39]}…" for name in map(str, columns)]
-    return ", ".join(names[:20]) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file of texts: comma, semicolon or tab; UTF-8 with or without BOM, else Latin-1.
-
-    A quote that :func:`text_cell` put before a text is taken away.
-
-    Raises
-    ------
-    InputError
-        If it is missing, too large, empty or no table.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} has more than {MAX_BYTES / 1e6:.0f} MB; split it.")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    first = text.lstrip("\r\n").partition("\n")[0]
-    if not first.strip() or "\0" in first:
-        raise InputError(f"{path} is empty or is not a table of text.")
-    separator = max(",;\t", key=first.count)
-    columns = first.rstrip("\r").split(separator)
-    if len(columns) > MOST_COLUMNS or text.count("\n") > MOST_ROWS:
-        raise InputError(f"{path} has more than {MOST_COLUMNS:,} columns or {MOST_ROWS:,} rows; split it.")
-    try:
-        resolve_columns(c.strip().strip('"') for c in columns)  # pandas would rename repeated columns silently
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    options: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "skipinitialspace": True}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
-            table = pd.read_csv(io.StringIO(text), index_col=False, **options)
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        raise InputError(f"{path} is not a table with one header line: {str(error).strip()}.") from None
-    table.columns = [str(c).strip() for c in table.columns]
-    for name in table.columns:
-        column: Any = table[name]
-        if column.str.startswith("'").any():
-            table[name] = column.map(text_of_cell)
-    return table
-
-
 def read_scores(path: Path) -> ScoreFile:
     """Read a score file; empty and unreadable scores are unscored, and the notes say how many.
 
     Raises
     ------
     InputError
-        If a needed column is missing or a severity is negative or not a number.
+        If a needed column is missing, a severity is no level from 0 up, an image is named twice, or no score is a
+        number.
     """
-    rows = read_rows(path)
-    levels = rows["level"].to_numpy()
-    bad = np.flatnonzero(~(np.isfinite(levels) & (levels >= 0)))
-    if len(bad):
-        value, line = rows["severity"].iloc[bad[0]], rows["line"].iloc[bad[0]]
-        raise InputError(f"{path}, line {line}: the severity '{str(value)[:40]}' is not a number from 0 up.")
+    rows, notes = read_rows(path)
+    check_severities(path, rows)
+    check_scores(path, rows)
     table: Any = rows[["path", "level", "score", "subset"]]
-    notes = []
-    no_number = np.isnan(rows["score"].to_numpy()) & ~rows["written"].map(is_blank).to_numpy(dtype=bool)
-    unreadable = int(no_number.sum())
+    unreadable = int(_unreadable(rows).sum())
     if unreadable:
-        notes.append(f"{unreadable} scores are not numbers and count as unscored.")
+        notes = (*notes, f"{unreadable} scores are not numbers and count as unscored.")
     repeated = table.loc[table.duplicated(["subset", "path"]), "path"]
     if len(repeated):
-        first = repeated.iloc[0][:200]
+        first = printable(repeated.iloc[0][:200])
         raise InputError(f"{path} names {len(repeated)} images more than once, first {first}; keep one row an image.")
-    return ScoreFile(path, table, tuple(notes))
+    return ScoreFile(path, table, notes)
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """The rows of a score file as they stand there, whatever is wrong with single ones.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``line`` (from 2), ``path``, ``severity`` (text), ``level`` (float64, NaN where that is no
-        number), ``written`` (text), ``score`` (float64, NaN where that is no number), ``subset``.
+def check_severities(path: Path, rows: pd.DataFrame) -> None:
+    """See that each row has a severity.
 
     Raises
     ------
     InputError
-        If it is no table or a needed column is missing.
+        If there is no such column, or a cell in it is no level.
+    """
+    if not rows["has_severity"].any():
+        raise InputError(
+            f"{path} has no column 'Severity', so that nothing says the levels. Add one, or name the dataset that "
+            "knows them: --dataset DATASET."
+        )
+    bad = np.flatnonzero(rows["level"].isna().to_numpy())
+    if len(bad):
+        value, line = rows["severity"].iloc[bad[0]], rows["line"].iloc[bad[0]]
+        raise InputError(f"{path}, line {line}: the severity '{printable(value)[:40]}' is not a number from 0 up.")
+
+
+def check_scores(path: Path, rows: pd.DataFrame) -> None:
+    """See that something was scored: a file in which no score is a number is none.
+
+    Raises
+    ------
+    InputError
+        If no score is a number.
+    """
+    unread = rows.loc[_unreadable(rows), "written"]
+    if len(unread) and not np.isfinite(rows["score"].to_numpy()).any():
+        examples = ", ".join(f"'{printable(v)[:30]}'" for v in dict.fromkeys(unread.iloc[:_UNREAD]))
+        raise InputError(f"{path}: none of the {len(unread):,} scores is a number: {examples}.")
+
+
+def _unreadable(rows: pd.DataFrame) -> np.ndarray:
+    """Rows whose score is written, but is no number."""
+    return np.isnan(rows["score"].to_numpy()) & ~rows["written"].map(is_blank).to_numpy(dtype=bool)
+
+
+def read_rows(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of a score file as they stand there, whatever is wrong with single ones, and how they were read.
+
+    Returns
+    -------
+    rows : DataFrame
+        Columns ``line`` (in the file), ``path``, ``severity`` (text), ``has_severity`` (whether there is such a
+        column), ``level`` (float64, NaN where that is no level from 0 up), ``written`` (text), ``score`` (float64, NaN
+        where that is no number), ``subset``.
+    notes : tuple of str
+
+    Raises
+    ------
+    InputError
+        If it is no table or has no column for path or score.
     """
     raw = read_table(path)
     columns = resolve_columns(raw.columns)
-    for needed, name in (("path", "Path"), ("level", "Severity"), ("score", "Anomaly Score")):
+    for needed, name in (("path", "Path"), ("score", "Anomaly Score")):
         if needed not in columns:
             raise InputError(f"{path} has no column '{name}'; its columns are {columns_in_words(raw.columns)}.")
-    written = raw[columns["score"]].str.strip()
-    return pd.DataFrame(
+    raw, separator = raw.astype("str"), raw.attrs.get("separator", "")
+    written: Any = raw[columns["score"]].str.strip()
+    severity: Any = raw[columns["level"]].str.strip() if "level" in columns else pd.Series("", raw.index, dtype="str")
+    scores, levels = numbers(written, separator), levels_of(severity.unique(), separator)
+    rows = pd.DataFrame(
         {
-            "line": np.arange(2, len(raw) + 2),
-            "path": raw[columns["path"]],
-            "severity": raw[columns["level"]],
-            "level": _numbers(raw[columns["level"]]),
-            "written": written,
-            "score": _numbers(written),
-            "subset": raw[columns["subset"]] if "subset" in columns else "",
+            "line": raw.index.to_numpy(),
+            "path": raw[columns["path"]].to_numpy(),
+            "severity": severity.to_numpy(),
+            "has_severity": "level" in columns,
+            "level": np.array([math.nan if levels[t] is None else levels[t] for t in severity], dtype=np.float64),
+            "written": written.to_numpy(),
+            "score": scores.values,
+            "subset": raw[columns["subset"]].to_numpy() if "subset" in columns else "",
         }
     )
-
-
-def is_blank(written: str) -> bool:
-    """Whether a score is left out: nothing, or NaN."""
-    return written.strip().lower() in ("", "nan")
-
-
-def _numbers(column: Any) -> np.ndarray:
-    """The column as float64, NaN where it is no number."""
-    numbers: Any = pd.to_numeric(column, errors="coerce")
-    return numbers.to_numpy(dtype=np.float64)
+    return rows, (*raw.attrs.get("notes", ()), *scores.notes)
 
 
 def scores_csv(table: pd.DataFrame) -> str:
@@ -286,9 +223,4 @@ def text_cell(value: object) -> str:
     :func:`text_of_cell` takes it away again; every table that is written holds its texts so.
     """
     text = value if isinstance(value, str) else ""
-    return f"'{text}" if text.startswith(_RISKY) else text
-
-
-def text_of_cell(cell: str) -> str:
-    """The inverse of :func:`text_cell`; other cells, quotes included, stay as they are."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_RISKY) else cell
+    return f"'{text}" if text.startswith(RISKY) else text

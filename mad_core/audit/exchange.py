@@ -19,7 +19,8 @@ from mad_core.datasets.dataset import Dataset
 from mad_core.datasets.madbench import recognise
 from mad_core.errors import InputError, WorkError
 from mad_core.runs.uploads import safe_name
-from mad_core.scorefiles import MAX_BYTES, result_csv, text_cell, text_of_cell, write_text
+from mad_core.scorefiles import result_csv, text_cell, write_text
+from mad_core.tables import MAX_BYTES, text_of_cell
 
 FORMAT = "mad-inspector-audit"
 VERSION = 1

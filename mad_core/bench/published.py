@@ -13,7 +13,7 @@ from mad_core.datasets.madbench import Identity, identify
 from mad_core.datasets.naming import plain
 from mad_core.errors import InputError
 from mad_core.metrics.names import Metric, headline
-from mad_core.scorefiles import read_table
+from mad_core.tables import read_table
 
 MAX_BYTES = 1_000_000
 _NAMES: Mapping[str, tuple[str, ...]] = {

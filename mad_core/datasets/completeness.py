@@ -9,7 +9,8 @@ from mad_core.datasets.dataset import Card, Dataset, SubsetCard
 from mad_core.datasets.madbench import BENCHMARKS, DOMAIN_FOLDERS, Benchmark, Identity, identify, recognise
 from mad_core.datasets.naming import plain
 from mad_core.datasets.readers.archives import name_of
-from mad_core.datasets.readers.tables import is_table, subset_named
+from mad_core.datasets.readers.tables import subset_named
+from mad_core.tables import is_table
 
 COMPLETE, INCOMPLETE, MORE, ABSENT = "complete", "incomplete", "more", "absent"
 _NAMED = 6

@@ -21,10 +21,11 @@ from mad_core.datasets.policies import Policy, read_policy, read_yaml
 from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.buckets import rebuilt
 from mad_core.datasets.readers.folders import gather_file, gather_folder
-from mad_core.datasets.readers.tables import is_table, subset_named
+from mad_core.datasets.readers.tables import subset_named
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.settings import Settings
+from mad_core.tables import is_table
 
 CARD_NAMES = ("mad.yaml", "mad.yml")
 _NOT_THERE = "{} is not there; name a folder, a table or an archive, or the word demo."

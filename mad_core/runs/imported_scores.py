@@ -19,11 +19,13 @@ import pandas as pd
 from mad_core.datasets.dataset import Dataset, level_key, rounded_level
 from mad_core.datasets.madbench import recognise
 from mad_core.datasets.naming import plain
+from mad_core.datasets.readers.table_paths import TablePaths
 from mad_core.errors import InputError
 from mad_core.runs.result_files import NamedFile, find_result_files, subset_called
 from mad_core.runs.store import EXTERNAL, Run, RunRequest, Store
-from mad_core.scorefiles import is_blank, read_rows
+from mad_core.scorefiles import check_scores, read_rows
 from mad_core.scorers.contract import Scored
+from mad_core.tables import is_blank
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "no-image": ("row without an image", "rows without an image"),
@@ -138,9 +140,12 @@ def _import_model(
     results: dict[str, list[Scored]] = {}
     mismatches: list[Mismatch] = []
     entries: list[dict[str, Any]] = []
+    read_notes: list[str] = []
     for file in files:
         digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
-        for subset, rows in _by_subset(file, dataset, mismatches).items():
+        whole, said = read_rows(file.path)
+        read_notes += [f"{file.path.name}: {note}" for note in said]
+        for subset, rows in _by_subset(file, whole, dataset, mismatches).items():
             if subset in results:
                 raise InputError(f"{file.path} is a second file of subset '{subset}' for {model}; keep one.")
             images = store.test_images(dataset, [subset])
@@ -153,7 +158,10 @@ def _import_model(
             entries.append(
                 {"name": file.path.name, "sha256": digest, "subset": subset, "rows": len(rows), "scored": scored}
             )
-    notes = _zeros(results, store.dataset(dataset_id).table)
+    if not any(entry["scored"] for entry in entries):
+        names = ", ".join(file.path.name for file in files[:5])
+        raise InputError(f"No image of '{dataset.name}' has a score in {names}; nothing is stored.")
+    notes = [*read_notes, *_zeros(results, store.dataset(dataset_id).table)]
     record = {
         "imported": {
             "model": model,
@@ -180,17 +188,19 @@ def _import_model(
     return ImportedRun(store.run(run.id), tuple(mismatches), tuple(notes))
 
 
-def _by_subset(file: NamedFile, dataset: Dataset, mismatches: list[Mismatch]) -> dict[str, pd.DataFrame]:
+def _by_subset(
+    file: NamedFile, rows: pd.DataFrame, dataset: Dataset, mismatches: list[Mismatch]
+) -> dict[str, pd.DataFrame]:
     """A file's rows by the dataset's subset: by its column of subsets, else by its name.
 
     Raises
     ------
     InputError
-        If neither says the subset, and the dataset has several.
+        If neither says the subset, and the dataset has several; or no score is a number.
     """
-    rows = read_rows(file.path)
     if rows.empty:
         raise InputError(f"{file.path} has no rows below its header.")
+    check_scores(file.path, rows)
     written: Any = rows["subset"].str.strip()
     if not (written != "").to_numpy().any():
         only = dataset.subsets[0] if len(dataset.subsets) == 1 else None
@@ -267,7 +277,9 @@ def match_rows(rows: pd.DataFrame, images: pd.DataFrame, file: str, strangers: f
     """Match a file's rows with one subset's images by path.
 
     A path may be written with more folders in front than the subset's template has; all rows of a file then
-    share these folders (the most frequent ones count), and rows with other folders name no image.
+    share these folders (the most frequent ones count), and rows with other folders name no image. A path that is no
+    template's, even so, is looked for by the rules of tables (:mod:`mad_core.datasets.readers.table_paths`): a bare
+    name, one without suffix or in another case, where one image alone fits.
 
     Parameters
     ----------
@@ -283,16 +295,18 @@ def match_rows(rows: pd.DataFrame, images: pd.DataFrame, file: str, strangers: f
     """
     numbers = {normal_path(path): i for i, path in enumerate(images["template_path"])}
     places = [_place(normal_path(path), numbers, strangers) for path in rows["path"]]
+    loose = _loose_places(rows, places, images, strangers)
     prefixes = Counter(prefix for place in places if place for prefix in [place[0]])
     usual = prefixes.most_common(1)[0][0] if prefixes else ""
     mismatches: list[Mismatch] = []
     by_image: dict[int, list[Any]] = {}
-    for row, place in zip(_each(rows), places, strict=True):
-        if place is None or place[0] != usual:
+    for row, place, other in zip(_each(rows), places, loose, strict=True):
+        at = other if place is None else place[1] if place[0] == usual else None
+        if at is None:
             message = f"Line {row.line}: no test image of the subset is called so."
             mismatches.append(Mismatch("no-image", file, str(row.path), message))
             continue
-        by_image.setdefault(place[1], []).append(row)
+        by_image.setdefault(at, []).append(row)
     results = []
     for i, image in enumerate(_each(images)):
         mine = by_image.get(i, [])
@@ -301,6 +315,22 @@ def match_rows(rows: pd.DataFrame, images: pd.DataFrame, file: str, strangers: f
         results.append(result)
         mismatches += [problem] if problem else []
     return Matched(results, mismatches)
+
+
+def _loose_places(
+    rows: pd.DataFrame, places: Sequence[Any], images: pd.DataFrame, strangers: frozenset[str]
+) -> list[int | None]:
+    """The image that each row without a place names by the rules of tables; None where none or several fit."""
+    names = {normal_path(path): str(i) for i, path in enumerate(images["template_path"])}
+    paths = TablePaths("the subset", lambda: names, list(rows["path"]))
+
+    def one(path: str) -> int | None:
+        if any(plain(part) in strangers for part in normal_path(path).split("/")):
+            return None
+        match = paths.find(normal_path(path))
+        return int(match.paths[0]) if match and len(match.paths) == 1 else None
+
+    return [one(path) if place is None else None for path, place in zip(rows["path"], places, strict=True)]
 
 
 def _each(table: pd.DataFrame) -> Iterable[Any]:
@@ -346,7 +376,7 @@ def _label_mismatches(rows: Sequence[Any], level: float, file: str) -> list[Mism
             f"Line {row.line} says severity '{row.severity}', the label is {level_key(level)}; the label counts.",
         )
         for row in rows
-        if row.level not in (level, float(rounded_level(level)))
+        if getattr(row, "has_severity", True) and row.level not in (level, float(rounded_level(level)))
     ]
 
 

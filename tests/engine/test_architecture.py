@@ -25,12 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
     {"errors"},
-    {"extras", "palette", "assets", "source_digest", "paths", "secret_key"},
-    {"settings", "metrics", "scorefiles", "machine"},
+    {"extras", "palette", "assets", "source_digest", "paths", "secret_key", "filekinds"},
+    {"settings", "metrics", "tables", "machine"},
     {"figures", "remote", "mask_pixels"},
     {"images", "map_files"},
     {"datasets"},
-    {"scorers"},
+    {"scorers", "scorefiles"},
     {"cluster"},
     {"runs"},
     {"audit", "bench", "backup", "studies"},

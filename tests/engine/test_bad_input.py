@@ -25,12 +25,13 @@ from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.tables import read_rows
 from mad_core.errors import InputError
 from mad_core.runs.comparing import scores_side_by_side_csv
-from mad_core.scorefiles import read_table, scores_csv, text_cell, text_of_cell
+from mad_core.scorefiles import scores_csv, text_cell
 from mad_core.scorers.multimodal.endpoint.address import read_address
 from mad_core.scorers.multimodal.endpoint.client import read_reply
 from mad_core.scorers.multimodal.readout import expected_from_top_logprobs, read_answer
 from mad_core.scorers.multimodal.rubrics import parse_rubric
 from mad_core.studies.export import table_csv
+from mad_core.tables import read_table, text_of_cell
 from tests.engine.conftest import make_dataset
 from tests.hard.attack import report, run
 

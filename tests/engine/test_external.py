@@ -18,8 +18,8 @@ from mad_core.runs.queue import ACTIVE
 from mad_core.runs.result_files import export_run, file_name, find_result_files
 from mad_core.runs.results import run_table
 from mad_core.runs.store import EXTERNAL, Run, RunRequest, Store
-from mad_core.scorefiles import read_table
 from mad_core.scorers.contract import Scored
+from mad_core.tables import read_table
 
 from .conftest import make_dataset
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mad_core.errors import InputError
-from mad_core.scorefiles import read_scores, read_table, resolve_columns, write_scores
+from mad_core.scorefiles import read_scores, write_scores
+from mad_core.tables import read_table, resolve_columns
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "../shared/data/madbench_templates"
 

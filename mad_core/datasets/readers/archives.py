@@ -25,6 +25,7 @@ from typing import IO, Any
 from filelock import FileLock
 
 from mad_core.errors import InputError
+from mad_core.filekinds import kind_of
 from mad_core.images import content_hash
 from mad_core.paths import fits, remove_tree, spare_bytes, sync
 
@@ -201,7 +202,9 @@ def _members(path: Path) -> Iterator[_Member]:
         with zipfile.ZipFile(path) as archive:
             yield from _zip_members(archive, path)
     else:
-        raise InputError(f"{path} is neither a table nor a zip or tar that can be read.")
+        kind = kind_of(path)
+        what = kind if kind else "neither a table nor a zip or tar that can be read"
+        raise InputError(f"{path} is {what}.")
 
 
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
@@ -209,7 +212,7 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
         if info.flag_bits & 1:
             raise InputError(f"{path} is encrypted; unpack it yourself and import the folder.")
         name, kind = _safe(info.filename, path), stat.S_IFMT(info.external_attr >> 16)
-        if info.is_dir():
+        if info.is_dir() or info.filename.endswith("\\"):  # programs of Windows end a folder's name so
             yield _Member(name, 0, None)
             continue
         if kind not in (0, stat.S_IFREG, stat.S_IFLNK):

@@ -20,7 +20,6 @@ from mad_core.datasets.readers.tables import (
     TableLine,
     asked_rows,
     gather_table,
-    is_table,
     is_template,
     read_labels,
     read_rows,
@@ -29,6 +28,7 @@ from mad_core.datasets.readers.tables import (
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
+from mad_core.tables import is_table
 
 _DEPTH = 6
 """How far below the folder named by the user subsets are looked for."""

@@ -12,6 +12,7 @@ from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in,
 from mad_core.datasets.naming import SPLITS, looks_levelled, looks_short, meaning, meanings
 from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
 from mad_core.datasets.walking import Walker
+from mad_core.filekinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class SubsetFolder:
         strangers = [s for c in self.classes if c.deep for s in self.walker.strangers(c.folder)]
         return [
             *unmatched(loose, "This image lies in no folder that says its level."),
-            *unmatched(strangers, "This file is no image of a known format."),
+            *not_read(strangers),
         ]
 
     def card(self, listed_by_template: bool) -> SubsetCard:
@@ -229,6 +230,15 @@ def _siblings(
             level, defect = (m.level, m.defect) if m else (math.nan, f.name)
         part = split or (m.split if m else None)
         yield Class(f, f"{prefix}{f.name}/", f"{written}{f.name}/", part, level, defect, word=word)
+
+
+def not_read(paths: Iterable[str]) -> list[Problem]:
+    """Files that are no pictures, each kind named for what it is."""
+    by_words: dict[str, list[str]] = {}
+    for path in paths:
+        kind = kind_of(Path(path))
+        by_words.setdefault(f"This file is {kind or 'no image of a known format'}.", []).append(path)
+    return [problem for words, group in by_words.items() for problem in unmatched(group, words)]
 
 
 def unmatched(paths: Iterable[str], words: str) -> list[Problem]:

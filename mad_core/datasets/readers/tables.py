@@ -1,7 +1,7 @@
-"""Tables that name images: CSV, TSV, JSON, JSON lines, Parquet; the benchmark's templates are such tables."""
+"""Tables that name images, in any form that :mod:`mad_core.tables` reads; the benchmark's templates are such tables."""
 
-import json
 import math
+import os
 import posixpath
 import re
 import unicodedata
@@ -15,20 +15,21 @@ from typing import Any
 import pandas as pd
 
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, split_of
+from mad_core.datasets.gathering import LISTED, Found, Gathered, PromisedLevel, split_of
+from mad_core.datasets.level_cells import levels_of
 from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.plan import PlanRow
-from mad_core.datasets.policies import Policy, level_written
+from mad_core.datasets.policies import HOW_TO, Policy, level_written
 from mad_core.datasets.proposing import propose
+from mad_core.datasets.readers.table_paths import TablePaths, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.scorefiles import MAX_BYTES, MOST_COLUMNS, MOST_ROWS, columns_in_words, read_table, resolve_columns
+from mad_core.tables import columns_in_words, printable, read_table, resolve_columns
 
-SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
-_BATCH_ROWS = 1_024
 _TEMPLATE = "_template"
+_EXAMPLES = 5
+"""Rows of one kind of problem that are listed where it is that of more than ``LISTED``."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,6 @@ class Table:
         return {image.template_path: path for path, image in self.seen.items()}
 
 
-def is_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
 def is_template(name: str) -> bool:
     """Whether a file is called as the benchmark's templates are: ``mvtec_bottle_template.csv``."""
     return name.lower().endswith(f"{_TEMPLATE}.csv")
@@ -97,13 +94,31 @@ def subset_named(path: Path) -> str:
     return path.stem[: -len(_TEMPLATE)] if is_template(path.name) else path.stem
 
 
-def read_rows(path: Path) -> list[TableLine]:
+@dataclass(frozen=True)
+class Rows(Sequence[TableLine]):
+    """The lines of a table, and notes on how it was read.
+
+    ``levels`` holds the level of each text that says one, or of each defect type; None where a policy has to say it.
+    """
+
+    lines: tuple[TableLine, ...]
+    notes: tuple[str, ...] = ()
+    levels: Mapping[str, float | None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.lines[at]
+
+
+def read_rows(path: Path) -> Rows:
     """The lines of a table: see :func:`read_labels`."""
     return read_labels(path)[0]
 
 
-def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[list[TableLine], dict[str, str]]:
-    """Read a table; column names are taken in any of their known spellings.
+def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows, dict[str, str]]:
+    """Read a table; columns are known by the meaning of their names.
 
     Parameters
     ----------
@@ -120,20 +135,29 @@ def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[list
     Raises
     ------
     InputError
-        If it cannot be read, or has no column for the path, or none for level or defect type.
+        If it cannot be read, lacks a chosen column, or has no column for the path, or none for level or defect type.
     """
-    table = _read(path)
-    columns = table_columns(path, table.columns, told)
+    table = read_table(path)
+    known = table_columns(path, table.columns, told)
     names = columns_in_words(table.columns)
-    if "path" not in columns:
+    if "path" not in known:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
-    if not columns.keys() & {"level", "defect"}:
+    if not known.keys() & {"level", "defect"}:
         raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
-    wanted = [c for c in columns if c in TableLine.__slots__]
-    cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[columns[c]]] for c in wanted)
+    wanted = {ours: name for ours, name in known.items() if ours in TableLine.__slots__}
+    cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items())
     lines = zip(*cells, strict=True)
-    rows = [TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1)]
-    return [row for row in rows if row.path or row.level], {name: columns[name] for name in wanted}
+    rows = (TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1))
+    return rows_of_lines((row for row in rows if row.path or row.level), table.attrs), wanted
+
+
+def rows_of_lines(lines: Iterable[TableLine], facts: Mapping[str, Any] | None = None) -> Rows:
+    """Lines with the levels that their texts stand for; ``facts`` are those of :func:`mad_core.tables.read_table`."""
+    kept, facts = tuple(lines), facts or {}
+    levels = levels_of({line.level for line in kept if line.level}, facts.get("separator", ""))
+    words = meanings({line.defect for line in kept if not line.level})
+    defects = {word: said.level if said else None for word, said in words.items() if word not in levels}
+    return Rows(kept, tuple(facts.get("notes", ())), {**levels, **defects})
 
 
 def table_columns(path: Path, header: Iterable[str], told: Mapping[str, str] | None) -> dict[str, str]:
@@ -147,37 +171,46 @@ def table_columns(path: Path, header: Iterable[str], told: Mapping[str, str] | N
     header = list(header)
     absent = [name for name in (told or {}).values() if name not in header]
     if absent:
-        raise InputError(f"{path} has no column '{absent[0][:80]}'; its columns are {columns_in_words(header)}.")
+        name = printable(absent[0])[:80]
+        raise InputError(f"{path} has no column '{name}'; its columns are {columns_in_words(header)}.")
     return {**resolve_columns(header), **(told or {})}
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A row that is of no use, and why."""
+
+    row: TableLine
+    problem: Problem
+
+
 def gather_table(table: Table, walker: Walker) -> Gathered:
-    """The images that a table names; those that cannot be used are problems, one by one."""
-    found, expected, problems, named, asked = [], {}, [], set(), Counter()
-    levels = _levels({row.level or row.defect for row in table.rows})
-    for row in table.rows:
-        where = f"{table.path.name}, row {row.number}"
+    """The images that a table names; those that cannot be used are problems, in short where they are many."""
+    found, expected, lost, named, asked = [], {}, list[_Lost](), set(), Counter()
+    paths = _paths_of(table, walker)
+    read = table.rows if isinstance(table.rows, Rows) else rows_of_lines(table.rows)
+    for row in read:
         subset = row.subset or table.subset
-        level, word = _level_of(row, subset, table, levels)
-        path, promise = _find(row.path, table, walker), f"{table.path}\0{subset}\0{level}"
+        level, word = _level_of(row, subset, table, read.levels)
+        path, promise = _find(row, table, walker, paths), f"{table.path}\0{subset}\0{level}"
         named |= {path} if isinstance(path, str) else set()
         if level is not None and math.isnan(level):
             continue  # the policy leaves these images out
         if level is not None:
             expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
-            problems.append(replace(path, message=f"{where}: {path.message}"))
+            lost.append(_Lost(row, path))
         elif level is None:
             asked[row.defect or row.level] += 1
-            problems.append(Problem("unknown-level", row.path, f"{where}: {_no_level(row, table.policy)}"))
+            lost.append(_Lost(row, Problem("unknown-level", row.path, _no_level(row, table.policy))))
         elif row.split and row.split.lower() not in SPLITS:
             sentence = f"the split '{row.split[:40]}' is none of train, calibration, test."
-            problems.append(Problem("unmatched", row.path, f"{where}: {sentence}"))
+            lost.append(_Lost(row, Problem("unmatched", row.path, sentence)))
         else:
             image = _found(row, path, table)
             mask = _mask(row, image, table, walker)
             if isinstance(mask, Problem):
-                problems.append(replace(mask, message=f"{where}: {mask.message}"))
+                lost.append(_Lost(row, mask))
                 mask = None
             split = split_of(SPLITS.get(row.split.lower(), image.split), level)
             origin = walker.relative(table.path)
@@ -198,7 +231,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
     return Gathered(
         tuple(found),
         tuple(expected.values()),
-        tuple(problems),
+        tuple(_in_short(lost, table, len(read), paths)),
         named=frozenset(named),
         rows=asked_rows(asked, zero, f"a word in {table.path.name}"),
     )
@@ -218,99 +251,47 @@ def _level_of(
 ) -> tuple[float | None, str]:
     """A row's level and the word that stood for it: a policy is asked before a number is sought in a word."""
     text = row.level or row.defect
-    if table.policy and text and level_written(text) is None:
-        said = table.policy.level(row.defect or row.level, subset)
-        said = table.policy.level(text, subset) if said is None else said
-        if said is not None:
-            return said, row.defect or row.level
-    return levels[text], "" if level_written(text) is not None else text
+    number = levels.get(text)
+    if table.policy and text and (number is None or level_written(text) is None):
+        said = (table.policy.level(word, subset) for word in dict.fromkeys((row.level, row.defect)) if word)
+        level = next((level for level in said if level is not None), None)
+        if level is not None:
+            return level, text
+    return number, "" if number is not None and level_written(text) is not None else text
 
 
-def _read(path: Path) -> pd.DataFrame:
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        return read_table(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} has more than {MAX_BYTES / 1e6:.0f} MB; split it.")
-        if suffix == ".parquet":
-            return _parquet(path)
-        text = path.read_text(encoding="utf-8-sig")
-        records = _records(text) if suffix == ".json" else [json.loads(t) for t in text.splitlines() if t.strip()]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or 'it is damaged'}.") from None
-    except (ValueError, RecursionError) as error:  # JSON, Unicode and Arrow errors are ValueErrors
-        raise InputError(f"{path} is not readable as {suffix[1:]}: {str(error)[:120].strip('. ')}.") from None
-    if not records or not all(isinstance(r, dict) for r in records):
-        raise InputError(f"{path} must hold a list of objects, one an image.")
-    if len({key for record in records for key in record}) > MOST_COLUMNS:
-        raise InputError(f"The objects of {path} have more than {MOST_COLUMNS} different names; keep those needed.")
-    return pd.DataFrame(records, dtype=object)
+def _in_short(lost: Sequence[_Lost], table: Table, rows: int, paths: TablePaths) -> Iterator[Problem]:
+    """Each row's problem; of one that many rows have, a few, and a sentence that counts them and says what helps."""
+    by_kind: dict[str, list[_Lost]] = {}
+    for one in lost:
+        by_kind.setdefault(one.problem.kind, []).append(one)
+    for kind, ones in by_kind.items():
+        for one in ones if len(ones) <= LISTED else ones[:_EXAMPLES]:
+            words = f"{table.path.name}, row {one.row.number}: {one.problem.message}"
+            yield replace(one.problem, message=printable(words))
+        if len(ones) > LISTED or (kind == "missing-file" and len(ones) == rows):
+            yield Problem(kind, str(table.path), printable(_summary(kind, ones, rows, paths)))
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    """The known columns of a Parquet file, all names where these are not there; a few bytes may stand for any amount.
-
-    Its own counts are looked at first, then what each batch really holds.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            names = file.schema_arrow.names
-            texts = [
-                f.name for f in file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
-            ]
-            rows = file.metadata.num_rows
-        if rows > MOST_ROWS or len(names) > MOST_COLUMNS:
-            raise InputError(
-                f"{path} has {rows:,} rows in {len(names):,} columns, too much for a list of images; split it."
-            )
-        wanted = list(resolve_columns(names).values())
-        if not wanted:
-            return pd.DataFrame(columns=names)
-        with pq.ParquetFile(path, memory_map=True, read_dictionary=texts) as file:
-            return _counted(path, file.iter_batches(_BATCH_ROWS, columns=wanted), wanted)
-    except InputError:
-        raise
-    except Exception as error:  # Arrow raises nearly anything for a file that is broken
-        raise InputError(f"{path} is not readable as parquet: {str(error)[:120].strip('. ')}.") from None
+def _summary(kind: str, ones: Sequence[_Lost], rows: int, paths: TablePaths) -> str:
+    """How many rows have a problem, and the likeliest cure."""
+    many = f"{len(ones):,} of {rows:,} rows"
+    match kind:
+        case "missing-file":
+            return f"{many} name no file here. {paths.cure([one.row.path for one in ones])}"
+        case "unknown-level":
+            words = Counter(one.row.level or one.row.defect for one in ones)
+            texts = ", ".join(f"'{w[:40]}' ({n:,})" if w else f"an empty one ({n:,})" for w, n in words.most_common(8))
+            return f"{many} have no level: {texts}{', …' if len(words) > 8 else ''}. To use them, {HOW_TO}."
+        case _:
+            words = Counter(one.row.split for one in ones)
+            texts = ", ".join(f"'{w[:40]}' ({n:,})" for w, n in words.most_common(8))
+            return f"{many} are left out for their split: {texts}; write train, calibration or test."
 
 
-def _counted(path: Path, batches: Iterable[Any], wanted: Sequence[str]) -> pd.DataFrame:
-    """Batches of a Parquet file as one table; what they hold is counted before it is unfolded."""
-    parts, left = [], MAX_BYTES
-    for batch in batches:
-        left -= sum(_unfolded_bytes(batch.column(name)) for name in wanted)
-        if left < 0:
-            raise InputError(
-                f"The known columns of {path} hold more than {MAX_BYTES / 1e6:.0f} MB, too much for a list of images."
-            )
-        parts.append(batch.select(list(wanted)).to_pandas().astype(object))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(wanted))
-
-
-def _unfolded_bytes(column: Any) -> int:
-    """Bytes of a column once each row has its own value; a text that many rows share is kept once until then."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_nested(column.type):
-        raise InputError("A column of paths, levels or names holds lists or structures, not plain values.")
-    if not pa.types.is_dictionary(column.type):
-        return column.nbytes + len(column)
-    lengths = pc.call_function("binary_length", [column.dictionary])
-    return int(pc.call_function("sum", [lengths.take(column.indices)]).as_py() or 0) + len(column)
-
-
-def _records(text: str) -> list[Any]:
-    """The list of objects of a JSON document: the document itself, or the only list in it."""
-    data = json.loads(text)
-    if isinstance(data, dict):
-        lists = [v for v in data.values() if isinstance(v, list)]
-        data = lists[0] if len(lists) == 1 else []
-    return data if isinstance(data, list) else []
+def _paths_of(table: Table, walker: Walker) -> TablePaths:
+    here = next(walker.images(table.folder), None) is not None
+    return TablePaths.below(table.folder if here else walker.root, walker, [row.path for row in table.rows])
 
 
 def _text(value: Any) -> str:
@@ -323,22 +304,6 @@ def _path(value: Any) -> str:
     return _text(value).replace("\\", "/")
 
 
-def _levels(texts: Iterable[str]) -> dict[str, float | None]:
-    """Severity levels as tables write them: ``2``, ``2.0``, ``0,5``, ``L2``, ``level_2``, ``good``."""
-    result: dict[str, float | None] = {}
-    texts = list(texts)
-    said = meanings(texts)
-    for text in texts:
-        clean = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
-        try:
-            level = float(clean)
-        except ValueError:
-            found = said[text] or meanings([clean])[clean]
-            level = found.level if found else math.nan
-        result[text] = level if math.isfinite(level) and level >= 0 else None
-    return result
-
-
 def _no_level(row: TableLine, policy: Policy | None) -> str:
     if policy and (row.defect or row.level):
         return f"the severity policy {policy.source} gives no level for '{(row.defect or row.level)[:80]}'."
@@ -347,12 +312,33 @@ def _no_level(row: TableLine, policy: Policy | None) -> str:
     return "the severity is empty."
 
 
-def _find(written: str, table: Table, walker: Walker) -> str | Problem:
+def _find(row: TableLine, table: Table, walker: Walker, paths: TablePaths) -> str | Problem:
+    """The image that a row names: as it stands there, else by what of its path fits an image of the folder."""
+    written = row.path
     if not written:
         return Problem("missing-file", str(table.path), "the path is empty.")
+    exact = _exactly(written, table, walker)
+    if exact is not None:
+        return exact
+    match = None if is_template(table.path.name) else paths.find(written, (row.split, row.subset))
+    if match is not None and len(match.paths) == 1:
+        return match.paths[0]
+    if match is not None:
+        both = " and ".join(match.relatives[:2])
+        more = f" and {len(match.paths) - 2:,} more" if len(match.paths) > 2 else ""
+        return Problem("missing-file", written, f"this may be {both}{more}; write the folder, too.")
+    if _inside(written, table.folder) is None:
+        return Problem("missing-file", written, f"this path leads out of {table.folder} and is not opened.")
+    return Problem("missing-file", written, f"the file is not in {table.folder}.")
+
+
+def _exactly(written: str, table: Table, walker: Walker) -> str | None:
+    """The image at a path as written, relative to the table's folders, or absolute through whatever links."""
     relative = _inside(written, table.folder)
     if relative is None:
-        return Problem("missing-file", written, f"this path leads out of {table.folder} and is not opened.")
+        above = posixpath.normpath(posixpath.join(table.folder.as_posix(), written)) if written[:2] == ".." else written
+        inside = real_inside(above, walker.root)
+        return None if inside is None else walker.find(walker.root, inside)
     for candidate in _shortened(relative, table):
         for folder in (*table.others, table.folder):
             path = walker.find(folder, candidate)
@@ -360,7 +346,7 @@ def _find(written: str, table: Table, walker: Walker) -> str | Problem:
                 return path
         if candidate in table.written:
             return table.written[candidate]
-    return Problem("missing-file", written, f"the file is not in {table.folder}.")
+    return None
 
 
 def _shortened(relative: str, table: Table) -> Iterator[str]:
@@ -386,7 +372,7 @@ def _found(row: TableLine, path: str, table: Table) -> Found:
     """What a row and the folder it leads to say of an image; subset and level are still to be set."""
     seen = table.seen.get(path)
     if seen is None:
-        relative = path[len(str(table.folder)) + 1 :]
+        relative = os.path.relpath(path, table.folder).removeprefix("../")
         seen = Found(table.subset, relative, path, row.path, None, math.nan)
     split = seen.split or table.split
     return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect, group=row.group)

@@ -23,7 +23,7 @@ from mad_core.datasets.policies import defect_key
 from mad_core.datasets.readers.subset_folder import Class, SubsetFolder, unmatched
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.scorefiles import read_table
+from mad_core.tables import read_table
 
 _IMAGES = ("data", "images")
 _KINDS = ("normal", "anomaly")
