@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, working
+from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, stored_dataset, working
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU, Metric
 
@@ -24,6 +24,10 @@ def evaluate(
             help="Reduce stored maps anew: max, top1, top5, top10, top25, mean, rms, area, mass, regions; all: a table."
         ),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Where levels are taken from: a dataset's path, demo, or a stored one's id."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The metrics of score files or stored runs: AUROC, C-index, tau-b, intervals, reference points."""
@@ -31,7 +35,8 @@ def evaluate(
     if reduction == "all":
         _evaluate_reductions(files, draws, seed, as_json)
         return
-    results = [_evaluate_one(name, draws, seed, reduction) for name in files]
+    levels_of = dataset and _dataset(dataset)
+    results = [_evaluate_one(name, draws, seed, reduction, levels_of) for name in files]
 
     def lines() -> Iterable[str]:
         for name, result in zip(files, results, strict=True):
@@ -50,8 +55,15 @@ def _check_reduction(reduction: str | None, files: list[str]) -> None:
         raise typer.BadParameter(f"{bare[0]} holds no maps; name a stored run as run:ID.", param_hint="--reduction")
 
 
-def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None) -> dict[str, Any]:
+def _dataset(source: str) -> Any:
+    """The dataset whose levels count."""
+    store, dataset_id = stored_dataset(source, None)
+    return store.dataset(dataset_id)
+
+
+def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None, dataset: Any = None) -> dict[str, Any]:
     from mad_core.metrics.summary import evaluate as evaluate_arrays
+    from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
     from mad_core.runs.results import run_table
     from mad_core.scorefiles import read_scores
@@ -62,7 +74,7 @@ def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None) -> di
     elif name.startswith("run:"):
         table, notes = run_table(open_store(), name.removeprefix("run:")), ()
     else:
-        file = read_scores(Path(name))
+        file = joined_scores(Path(name), dataset) if dataset else read_scores(Path(name))
         table, notes = file.table, file.notes
     result = evaluate_arrays(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
     result["notes"] = [*notes, *result["notes"]]

@@ -1,6 +1,6 @@
 """Importing a dataset from a folder, a table, an archive, or the word ``demo``."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -17,16 +17,34 @@ from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
 from mad_core.datasets.plan import ImportPlan, read_plan
 from mad_core.datasets.planning import as_planned, plan_of
-from mad_core.datasets.policies import Policy, read_policy, read_yaml
+from mad_core.datasets.policies import Policy, policy_in, read_policy, read_yaml
 from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.buckets import rebuilt
 from mad_core.datasets.readers.folders import gather_file, gather_folder
+from mad_core.datasets.readers.shards import holds_images, shards_in, unpacked
 from mad_core.datasets.readers.tables import subset_named
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.settings import Settings
-from mad_core.tables import is_table
+from mad_core.tables import TEXTS, is_table
 
+TABLE_FOLDERS = frozenset(
+    {
+        "annotations",
+        "annotation",
+        "labels",
+        "label",
+        "meta",
+        "metadata",
+        "csv",
+        "tables",
+        "table",
+        "splits",
+        "split",
+        "split_csv",
+    }
+)
+"""Folders beside the images that hold tables."""
 CARD_NAMES = ("mad.yaml", "mad.yml")
 _NOT_THERE = "{} is not there; name a folder, a table or an archive, or the word demo."
 
@@ -148,10 +166,13 @@ def _one_name(source: str | Path) -> Path:
 
 def _import_path(path: Path, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
     if path.is_dir():
-        return _import_folder(path, path.resolve().name, told, settings, progress)
+        shards = shards_in(path.resolve(), Walker(path.resolve(), progress))
+        return _import_shards(path, shards, settings, told, progress)
     if not path.is_file():
         raise InputError(_NOT_THERE.format(path))
-    if is_table(path):
+    if holds_images(path):
+        return _import_shards(path, [path], settings, told, progress)
+    if is_table(path) or path.suffix.lower() in TEXTS:
         return _import_table(path, told, settings, progress)
     if is_image(path.name):
         raise InputError(f"{path} is one image; name the folder that holds the dataset.")
@@ -160,6 +181,22 @@ def _import_path(path: Path, settings: Settings, told: _Told, progress: Callable
         return _import_folder(*_top(folder, archives.name_of(path)), told, settings, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
         raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
+
+
+def _import_shards(
+    path: Path, shards: Sequence[Path], settings: Settings, told: _Told, progress: Callable[[int, int], None]
+) -> Imported:
+    """A folder, or what the shards in it hold where its images lie in shards."""
+    if not shards:
+        return _import_folder(path, path.resolve().name, told, settings, progress)
+    folder, name = unpacked(shards, settings.imports, progress), path.stem if path.is_file() else path.resolve().name
+    beside = read_card(path.resolve()) if path.is_dir() else None
+    policy = told.policy or policy_in(path.resolve() if path.is_dir() else path.parent.resolve())
+    try:
+        found = _import_folder(*_top(folder, name), replace(told, policy=policy), settings, progress)
+    except InputError as error:  # the user knows the shards, not where they were unpacked
+        raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
+    return replace(found, dataset=replace(found.dataset, card=beside)) if beside else found
 
 
 def _import_bucket(address: str, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
@@ -198,10 +235,19 @@ def _import_folder(
 
 def _import_table(path: Path, told: _Told, settings: Settings, progress: Callable[[int, int], None]) -> Imported:
     table = path.parent.resolve() / path.name
-    root = table.parent.parent if table.parent.name.lower() in TEMPLATES else table.parent
+    root = table.parent.parent if _lies_beside_images(table) else table.parent
     walker, name = Walker(root, progress, told.plan), subset_named(table)
     gathered = attach(gather_file(table, name, walker, told.policy), walker)
     return _imported(gathered, walker, name, read_card(root), settings.masks, progress)
+
+
+def _lies_beside_images(table: Path) -> bool:
+    """Whether a table lies in a folder of its own beside the images: a template, or annotations."""
+    name = table.parent.name.lower()
+    if name in TEMPLATES:
+        return True
+    walker = Walker(table.parent, lambda done, total: None)
+    return name in TABLE_FOLDERS and next(walker.images(table.parent), None) is None
 
 
 def _imported(

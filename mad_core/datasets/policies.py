@@ -66,6 +66,12 @@ def read_policy(path: Path) -> Policy:
     return policy_of(data, str(path))
 
 
+def policy_in(folder: Path) -> Policy | None:
+    """The severity policy that lies in a folder; None where there is none."""
+    path = next((folder / name for name in FILE_NAMES if (folder / name).is_file()), None)
+    return read_policy(path) if path else None
+
+
 def policy_of(data: Mapping[str, Any], source: str) -> Policy:
     """A policy from words and texts: defect type to level, or subset to such lines.
 

@@ -112,6 +112,7 @@ def _one(
         "subsets": {},
         "notes": notes
         + _missing(counts.levels, counts.distinct)
+        + _backwards(counts)
         + (_too_few(sizes) if with_intervals and pairs else []),
     }
     values = metric_names.flat(result)
@@ -173,6 +174,34 @@ def _missing(levels: np.ndarray, distinct: int) -> list[str]:
     if distinct == 1 and len(levels) > 1:
         notes.append("All scores are equal: tau-b is not defined; in an average over subsets it counts as 0.")
     return notes
+
+
+BACKWARDS = 0.4
+"""At or below this share of rightly ordered pairs, and surely below a half, scores may mean the opposite."""
+
+
+def _backwards(counts: PairCounts) -> list[str]:
+    """A warning where scores order the wrong way round, and chance does so in less than 2.5 of 100 cases.
+
+    Normals against abnormal images (the Mann-Whitney test), where there are normals; else the levels (Kendall's).
+    """
+    sizes = counts.sizes.astype(np.float64)
+    if len(sizes) < 2:
+        return []
+    if counts.levels[0] == 0:
+        name, wins, pairs = "AUROC", counts.wins2[0, 1:].sum() / 2, sizes[0] * sizes[1:].sum()
+        spread = np.sqrt(pairs * (sizes.sum() + 1) / 12)
+    else:
+        n = sizes.sum()
+        name, wins, pairs = "C-index", counts.wins2.sum() / 2, float(cross_pairs(counts.sizes))
+        spread = np.sqrt((n * (n - 1) * (2 * n + 5) - (sizes * (sizes - 1) * (2 * sizes + 5)).sum()) / 18) / 2
+    share = wins / pairs
+    if share > BACKWARDS or spread == 0 or (wins - pairs / 2) / spread > -1.96:
+        return []
+    return [
+        f"The scores order the images backwards ({name} {share:.2f}, surely below 0.5): they may mean the opposite, "
+        "such as how normal an image is. Higher must mean more severe; if so, turn their sign and evaluate again."
+    ]
 
 
 def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, Uncertainty]]], intervals: Sequence[str]) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from mad_core.datasets.madbench import recognise
 from mad_core.datasets.naming import plain
 from mad_core.datasets.readers.table_paths import TablePaths
 from mad_core.errors import InputError
-from mad_core.runs.result_files import NamedFile, find_result_files, subset_called
+from mad_core.runs.result_files import NamedFile, find_result_files, named, subset_called
 from mad_core.runs.store import EXTERNAL, Run, RunRequest, Store
-from mad_core.scorefiles import check_scores, read_rows
+from mad_core.scorefiles import ScoreFile, check_scores, read_rows
 from mad_core.scorers.contract import Scored
 from mad_core.tables import is_blank
 
@@ -104,6 +104,36 @@ def import_results(
         models = ", ".join(by_model)
         raise InputError(f"One title was given, but the files are of {len(by_model)} models ({models}); import each.")
     return [_import_model(store, dataset_id, dataset, m, files, title, note) for m, files in by_model.items()]
+
+
+def joined_scores(path: Path, dataset: Dataset) -> ScoreFile:
+    """A score file with the levels of a dataset, matched as :func:`import_results` does it.
+
+    Returns
+    -------
+    ScoreFile
+        A row for each test image of the subsets that the file is of; the notes say what did not fit.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, no score is a number, or no row names a test image.
+    """
+    rows, notes = read_rows(path)
+    mismatches: list[Mismatch] = []
+    parts = []
+    for subset, own in _by_subset(named(path, dataset), rows, dataset, mismatches).items():
+        images = dataset.select(split="test", subset=subset)
+        matched = match_rows(own, images, path.name, _strangers(dataset, subset))
+        if not _any_row(matched):
+            raise InputError(_nothing_fits(path, own, images, subset))
+        mismatches += matched.mismatches
+        scores = [math.nan if one.score is None else one.score for one in matched.results]
+        table = images[["template_path", "level"]].rename(columns={"template_path": "path"})
+        parts.append(table.assign(score=scores, subset=subset))
+    said = mismatch_lines(Counter(m.kind for m in mismatches))
+    levels = f"The levels are those of '{dataset.name}'{': ' + ', '.join(said) if said else ''}."
+    return ScoreFile(path, pd.concat(parts, ignore_index=True), (*notes, levels))
 
 
 def provenance(run: Run) -> str:

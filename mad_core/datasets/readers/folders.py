@@ -14,6 +14,8 @@ from mad_core.datasets.gathering import Found, Gathered, together
 from mad_core.datasets.naming import SPLITS, TEMPLATES, level_key, plain
 from mad_core.datasets.plan import LABELS, ImportPlan, LevelsUnknownError, PlanRow, TablePlan
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
+from mad_core.datasets.readers.annotations import sidecar_table
+from mad_core.datasets.readers.published import PublishedFolder, published_place
 from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched
 from mad_core.datasets.readers.tables import (
     Table,
@@ -21,6 +23,7 @@ from mad_core.datasets.readers.tables import (
     asked_rows,
     gather_table,
     is_template,
+    labels_of_table,
     read_labels,
     read_rows,
     subset_named,
@@ -28,6 +31,7 @@ from mad_core.datasets.readers.tables import (
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
+from mad_core.filekinds import kind_of
 from mad_core.tables import is_table
 
 _DEPTH = 6
@@ -132,7 +136,7 @@ def _survey(
         place = _place(folder, trail, walker, policy)
         tables += [folder / n for n in walker.files(folder) if is_table(Path(n)) and not is_template(n)]
         places += [place] if place else []
-        for inside in walker.folders(folder) if place and not isinstance(place, RawVisa) else []:
+        for inside in walker.folders(folder) if place and not isinstance(place, RawVisa | PublishedFolder) else []:
             tables += [inside / n for n in walker.files(inside) if is_table(Path(n)) and not is_template(n)]
         for sub in reversed(walker.folders(folder) if len(trail) <= _DEPTH else []):
             if sub.name.lower() in TEMPLATES or (place is None and not walker.is_beside(sub)):
@@ -144,7 +148,8 @@ def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy 
     """The subset that a folder holds; None where it holds none itself."""
     if is_raw_visa(folder, walker):
         return RawVisa(folder, trail, walker, policy)
-    return SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker, policy) else None
+    known = published_place(folder, trail, walker, policy)
+    return known or (SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker, policy) else None)
 
 
 def _told_apart(places: list[SubsetFolder]) -> list[SubsetFolder]:
@@ -173,7 +178,7 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
 
     Loose images in a training folder are normals only where no table names any of them.
     """
-    if isinstance(place, RawVisa):
+    if isinstance(place, RawVisa | PublishedFolder):
         return _by_names(place)
     labels, passed_over = _labels(tables, place.walker)
     relevant = [(t, g) for t in labels if (g := gather_table(_table(place, t), place.walker)).named]
@@ -380,8 +385,12 @@ def _proposal(rows: Iterable[PlanRow]) -> str:
 
 
 def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walker, policy: Policy | None) -> Gathered:
-    """The images that tables name, where no folder says anything."""
+    """The images that tables name, or files beside each of them, where no folder says anything."""
     top = [t for t in tables if t.parent == root] or list(tables)
+    sidecars = sidecar_table(root, walker) if len(top) != 1 else None
+    if sidecars is not None:
+        rows, columns = labels_of_table(sidecars, root)
+        return _alone(_Labels(root / "sidecars", rows, columns), name, root, walker, policy, None)
     if len(top) == 1:
         labels, passed_over = [_read_labels(top[0], walker)], []
     else:
@@ -396,8 +405,15 @@ def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walk
         parts = [_alone(t, name, root, walker, policy, split) for t, split in zip(labels, splits, strict=True)]
         return together([*parts, Gathered(rows=tuple(passed_over))])
     if next(walker.images(root), None) is None:
-        raise InputError(f"{root} holds no image of a known format.")
+        raise InputError(_no_image(root, walker))
     _ask_for_levels(root, walker, passed_over)
+
+
+def _no_image(root: Path, walker: Walker) -> str:
+    """Why a folder without images is of no use: what its files are, where that is known."""
+    kinds = Counter(k for f in walker.files(root) if (k := kind_of(root / f)))
+    kind, n = kinds.most_common(1)[0] if kinds else ("", 0)
+    return f"{root} holds no image of a known format" + (f": {n} of its files are {kind}." if kind else ".")
 
 
 def _alone(

@@ -21,10 +21,11 @@ from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.plan import PlanRow
 from mad_core.datasets.policies import HOW_TO, Policy, level_written
 from mad_core.datasets.proposing import propose
+from mad_core.datasets.readers.annotations import read_label_table
 from mad_core.datasets.readers.table_paths import TablePaths, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.tables import columns_in_words, printable, read_table, resolve_columns
+from mad_core.tables import columns_in_words, printable, resolve_columns
 
 _TEMPLATE = "_template"
 _EXAMPLES = 5
@@ -137,7 +138,13 @@ def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows
     InputError
         If it cannot be read, lacks a chosen column, or has no column for the path, or none for level or defect type.
     """
-    table = read_table(path)
+    return labels_of_table(read_label_table(path), path, told)
+
+
+def labels_of_table(
+    table: pd.DataFrame, path: Path, told: Mapping[str, str] | None = None
+) -> tuple[Rows, dict[str, str]]:
+    """The lines of a table of texts that is called ``path``; see :func:`read_labels`."""
     known = table_columns(path, table.columns, told)
     names = columns_in_words(table.columns)
     if "path" not in known:
