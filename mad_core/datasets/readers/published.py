@@ -146,10 +146,10 @@ class PublishedFolder(SubsetFolder):
     def _ad_2(self) -> Iterator[Item]:
         for split, folder in self._splits():
             truth = _inner(folder, self.walker, "ground_truth")
-            masks = _by_stem(self.walker.images(truth)) if truth else {}
+            masks = _by_stem(_every(self.walker, truth)) if truth else {}
             for kind in self.walker.folders(folder):
                 if kind != truth:
-                    for relative, path in self.walker.images(kind):
+                    for relative, path in _every(self.walker, kind):
                         mask = masks.get(f"{kind.name}/{stem(relative)}_mask".lower())
                         yield self._item(split, kind.name, path, mask)
 
@@ -157,15 +157,15 @@ class PublishedFolder(SubsetFolder):
         for split, folder in self._splits():
             for kind in self.walker.folders(folder):
                 pictures, truth = _inner(kind, self.walker, "rgb"), _inner(kind, self.walker, "gt")
-                masks = _by_stem(self.walker.images(truth)) if truth else {}
-                for relative, path in self.walker.images(pictures) if pictures else ():
+                masks = _by_stem(_every(self.walker, truth)) if truth else {}
+                for relative, path in _every(self.walker, pictures) if pictures else ():
                     mask = None if kind.name.lower() in NORMAL else masks.get(stem(relative).lower())
                     yield self._item(split, kind.name, path, mask)
 
     def _dagm(self) -> Iterator[Item]:
         for split, folder in self._splits():
             label = _inner(folder, self.walker, "label")
-            masks = _by_stem(self.walker.images(label)) if label else {}
+            masks = _by_stem(_every(self.walker, label)) if label else {}
             for name in _loose(folder, self.walker):
                 mask = masks.get(f"{stem(name)}_label".lower())
                 yield self._item(split, DEFECT if mask else GOOD, str(folder / name), mask)
@@ -199,7 +199,7 @@ class PublishedFolder(SubsetFolder):
         for side in self.walker.folders(self.folder):
             if side.name.lower() not in ("ok", "ng"):
                 continue
-            files = dict(self.walker.images(side))
+            files = dict(_every(self.walker, side))
             masks = {stem(r): p for r, p in files.items() if r.lower().endswith(".png")}
             for relative, path in files.items():
                 if stem(relative) in masks and not relative.lower().endswith((".jpg", ".jpeg")):
@@ -243,6 +243,13 @@ def _has(folder: Path, walker: Walker, name: str) -> bool:
 
 def _inner(folder: Path, walker: Walker, name: str) -> Path | None:
     return next((f for f in walker.folders(folder) if f.name.lower() == name), None)
+
+
+def _every(walker: Walker, folder: Path, ahead: str = "") -> Iterator[tuple[str, str]]:
+    """Every image file below a folder, masks among them: its relative path and its path."""
+    yield from ((ahead + name, str(folder / name)) for name in _loose(folder, walker))
+    for inner in walker.folders(folder):
+        yield from _every(walker, inner, f"{ahead}{inner.name}/")
 
 
 def _loose(folder: Path, walker: Walker) -> list[str]:

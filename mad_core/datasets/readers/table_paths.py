@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from mad_core.datasets.mask_names import same as same_name
 from mad_core.datasets.naming import SPLITS
-from mad_core.datasets.walking import Walker, is_image, same_name
+from mad_core.datasets.walking import Walker, is_image
 from mad_core.images import SUFFIXES
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]{1,15}://[^/]*", re.IGNORECASE)
