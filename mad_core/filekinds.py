@@ -1,5 +1,6 @@
 """What a file is that is not read here, told by its first bytes and its name, and what to do with it."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +85,11 @@ def kind_of(path: Path) -> str | None:
 
 def kind_of_bytes(head: bytes, name: str = "") -> str | None:
     """As :func:`kind_of`, of a file's first bytes and its name; zip archives are not told here."""
+    if len(head) < _HEAD and re.fullmatch(rb"(\.\./)+[\x20-\x7e]+\s*", head):
+        return (
+            "the text of a link, not the file it leads to: copy the folder with its links followed (cp -rL), or name "
+            "the folder above that holds both"
+        )
     if not head:
         return "empty (0 bytes): copy or download it again"
     if head[344:348] in (b"n+1\0", b"ni1\0"):

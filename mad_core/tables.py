@@ -393,7 +393,11 @@ def _trimmed(cells: Sequence[str]) -> Sequence[str]:
 
 
 def _is_comment(cells: Sequence[str], width: int) -> bool:
-    return bool(cells) and cells[0].lstrip().startswith("#") and len(_trimmed(cells)) < max(2, width)
+    """A line of its own that begins with a number sign: one cell alone, or more or fewer words than columns."""
+    if not cells or not cells[0].lstrip().startswith("#"):
+        return False
+    filled = len(_trimmed(cells))
+    return filled == 1 or (filled != width and cells[0].lstrip().startswith(("# ", "##")))
 
 
 def _frame(path: Path, dialect: _Dialect, records: Iterator[tuple[int, list[str]]]) -> pd.DataFrame:

@@ -93,6 +93,14 @@ def listed(problems: Iterable[Problem]) -> list[Problem]:
     return [*problems[:LISTED], replace(rest[0], message=words)]
 
 
+def summed(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems in order, those of one kind and sentence (but for the path in it) in short where they are many."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.kind, problem.message.replace(problem.path, "")), []).append(problem)
+    return [problem for group in groups.values() for problem in listed(group)]
+
+
 def stem(path: str) -> str:
     """A path without its suffix."""
     return posixpath.splitext(path)[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.dataset import Problem, image_id, level_key
-from mad_core.datasets.gathering import Found, Gathered, PromisedLevel
+from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, summed
 from mad_core.datasets.mask_files import read_masks
 from mad_core.images import ImageError, content_hash, inspect
 
@@ -50,7 +50,7 @@ def rows_of(
     unique, problems = _once(sorted(gathered.found, key=lambda f: (f.subset, f.level, f.relative)))
     images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks})
     files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
-    problems += [r.problem for _, r in sorted(files.items()) if r.problem]
+    problems += summed(r.problem for _, r in sorted(files.items()) if r.problem)
     usable = with_training([f for f in unique if not files[f.path].problem], files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable), *_without_normals(usable)]
     sizes = {path: (read.width, read.height) for path, read in files.items()}

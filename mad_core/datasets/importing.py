@@ -11,7 +11,7 @@ from mad_core.datasets import solar_cells
 from mad_core.datasets.completeness import against_published, with_published_facts
 from mad_core.datasets.dataset import Card, Dataset, Imported, Problem
 from mad_core.datasets.demo.make import demo_card, make_demo
-from mad_core.datasets.gathering import Gathered
+from mad_core.datasets.gathering import Gathered, summed
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
@@ -266,7 +266,7 @@ def _imported(
     card = replace(card, subsets={**gathered.cards, **card.subsets})
     dataset = Dataset.from_rows(name, rows, card, str(walker.root))
     plan = plan_of(local, rows, walker)
-    return Imported(dataset, (*walker.problems.values(), *_not_there(walker), *problems), plan)
+    return Imported(dataset, (*summed(walker.problems.values()), *_not_there(walker), *problems), plan)
 
 
 def _not_there(walker: Walker) -> Iterator[Problem]:

@@ -209,7 +209,10 @@ class Walker:
         target = Path(os.path.realpath(entry.path))
         if not target.is_relative_to(self.root):
             self._problem(
-                "missing-file", entry.path, "This link leads out of the dataset's folder and is not followed."
+                "missing-file",
+                entry.path,
+                "This link leads out of the dataset's folder and is not followed; name the folder above that holds both, "
+                "or copy the data with its links followed (cp -rL).",
             )
             return False
         if Path(entry.path).parent.resolve().is_relative_to(target):

@@ -93,6 +93,23 @@ _TABLES = (
     ("json", '[{"path": "0.png", "level": 0}, {"path": "1.png", "level": 1.5, "subset": "a", "defect": "x"}]'),
     ("json", '{"images": [{"path": "0.png", "level": 0}, {"path": "1.png", "level": 1}]}'),
     ("jsonl", '{"path": "0.png", "level": 0}\n{"path": "1.png", "level": 2, "split": "test"}\n'),
+    (
+        "json",
+        '{"images": [{"id": 0, "file_name": "0.png"}, {"id": 1, "file_name": "1.png"}], "categories": '
+        '[{"id": 1, "name": "x"}], "annotations": [{"image_id": 1, "category_id": 1, "attributes": {"severity": 2}}]}',
+    ),
+    (
+        "json",
+        '[{"data": {"image": "/data/upload/1/abcdef01-0.png"}, "annotations": [{"result": [{"value": {"choices": '
+        '["0"]}}]}]}, {"data": {"image": "1.png"}, "annotations": [{"result": [{"value": {"rating": 2}}]}]}]',
+    ),
+    (
+        "json",
+        '{"meta": {"prefix": "sub/", "normal_class": "OK"}, "train": [{"image_path": "2.png", "anomaly_class": "OK", '
+        '"category": "a"}], "test": [{"image_path": "2.png", "anomaly_class": "AK", "category": "a"}]}',
+    ),
+    ("csv", "sep=;\nBild;Schweregrad\n0.png;0 - gut\n1.png;1 - mild\n"),
+    ("csv", "0.png   0.0   mono\n1.png   0.333   poly\n"),
 )
 
 
@@ -106,13 +123,58 @@ def _parquets() -> tuple[bytes, ...]:
     return tuple(found)
 
 
+@cache
+def _shards() -> tuple[bytes, ...]:
+    """Parquet files that hold images: of the hub, of the benchmark, with paths that lead away."""
+    found = []
+    for columns in (
+        {"label": [0, 1]},
+        {"label": [0, 1], "split": ["train", "test"], "mask": [{"bytes": pixels(8), "path": None}] * 2},
+        {"relative_path": ["a/mvtec/bottle/test/good_level_0/0.png", "a/mvtec/bottle/test/broken_large_level_3/1.png"]},
+        {"relative_path": ["../0.png", "/1.png"]},
+    ):
+        out = io.BytesIO()
+        images = [{"bytes": pixels(k), "path": f"{k}.png"} for k in range(2)]
+        pd.DataFrame({"image": images, **columns}).to_parquet(out)
+        found.append(out.getvalue())
+    return tuple(found)
+
+
+@cache
+def _workbooks() -> tuple[bytes, ...]:
+    """Workbooks: a plain one, one with a formula, one whose sheet stands for more than it holds."""
+    import openpyxl
+
+    found = []
+    for rows in ([["0.png", 0], ["1.png", 1.5]], [["0.png", "=1+1"], ["=HYPERLINK(0)", 2]], [["x" * 9000, 1]] * 900):
+        book, out = openpyxl.Workbook(), io.BytesIO()
+        for row in (["path", "level"], *rows):
+            book.active.append(row)  # type: ignore[union-attr]
+        book.save(out)
+        found.append(out.getvalue())
+    return (*found, _far_cell(found[0]), _zip({"xl/worksheets/sheet1.xml": b"0" * 60_000_000, "xl/workbook.xml": b""}))
+
+
+def _far_cell(book: bytes) -> bytes:
+    """A workbook whose second row says that it is the last of a billion."""
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    parts[sheet] = parts[sheet].replace(b'r="3"', b'r="999999999"').replace(b'"B2"', b'"ZZZZ2"')
+    return _zip(parts)
+
+
 def table_cases(rng: random.Random, count: int) -> Iterator[tuple[str, tuple[str, bytes]]]:
     texts = [text for _, text in _TABLES]
     for number in range(count):
-        way = rng.randrange(10)
+        way = rng.randrange(12)
         kind, text = rng.choice(_TABLES)
         if way == 0:
             kind, data = "parquet", spoiled_bytes(rng, rng.choice(_parquets()), _parquets())
+        elif way in (10, 11):
+            kind, all_of_it = ("xlsx", _workbooks()) if way == 10 else ("parquet", _shards())
+            one = rng.choice(all_of_it)
+            data = one if rng.random() < 0.3 else spoiled_bytes(rng, one, all_of_it)
         elif way == 1:
             data = spoiled_bytes(rng, text.encode(), [t.encode() for t in texts])
         elif way == 2 and kind in ("json", "jsonl"):
@@ -232,6 +294,7 @@ def whole_archives() -> dict[str, bytes]:
         "tar": tar,
         "tar gnu": _tar(plain, format=tarfile.GNU_FORMAT),
         "tar ustar": _tar(plain, format=tarfile.USTAR_FORMAT),
+        "webdataset": _tar({**{f"{k}.png": pixels(k) for k in range(3)}, **{f"{k}.cls": b"%d" % k for k in range(3)}}),
         "tar.gz": gzip.compress(tar, mtime=0),
         "tar.bz2": bz2.compress(tar),
         "tar.xz": lzma.compress(tar),

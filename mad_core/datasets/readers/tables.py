@@ -312,10 +312,13 @@ def _path(value: Any) -> str:
 
 
 def _no_level(row: TableLine, policy: Policy | None) -> str:
-    if policy and (row.defect or row.level):
-        return f"the severity policy {policy.source} gives no level for '{(row.defect or row.level)[:80]}'."
+    word = (row.level or row.defect)[:80]
+    if policy and word:
+        return f"the severity policy {policy.source} gives no level for '{word}'."
     if row.level:
         return f"the severity '{row.level[:40]}' is not a number from 0 up."
+    if row.defect:
+        return f"nothing says the severity level of '{word}'; a severity policy does, with the line '{word}: level'."
     return "the severity is empty."
 
 
