@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mad_core.cli import backup, bench, datasets, evaluate, labels, machine, report, runs, scoring, studies
+from mad_core.cli.terminal import harmless
 from mad_core.errors import MadError
 from mad_core.extras import explained
 from mad_core.machine.python_process import let_threads_sleep
@@ -54,7 +55,7 @@ def main() -> None:
         sentence = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
     else:
         return
-    typer.echo(sentence, err=True)
+    typer.echo(harmless(sentence), err=True)
     sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,12 +40,21 @@ Draws = Annotated[
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")]
 
 
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, but for tab and line feed."""
+
+
 def print_answer(data: Any, as_json: bool, lines: Callable[[], Iterable[str]]) -> None:
     if as_json:
         typer.echo(json.dumps(data, indent=1, allow_nan=False))
     else:
         for line in lines():
-            typer.echo(line)
+            typer.echo(harmless(line))
+
+
+def harmless(text: str) -> str:
+    """A text from somebody's file, without what a terminal would obey."""
+    return _OBEYED.sub("\ufffd", text)
 
 
 def open_store() -> Any:

@@ -18,7 +18,8 @@ from mad_core.images import SUFFIXES, looks_like_mask
 
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "lost+found"})
 COMPANIONS = frozenset(
-    {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".yaml", ".yml", ".xml", ".html", ".pdf"}
+    {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".yaml", ".yml", ".xml"}
+    | {".html", ".pdf", ".cls"}
 )
 """Suffixes of files that often lie beside images and are none."""
 MOST_FOLDERS = 200_000
@@ -211,7 +212,7 @@ class Walker:
             self._problem(
                 "missing-file",
                 entry.path,
-                "This link leads out of the dataset's folder and is not followed; name the folder above that holds both, "
+                "This link leads out of the dataset's folder and is not followed; name the folder above with both, "
                 "or copy the data with its links followed (cp -rL).",
             )
             return False

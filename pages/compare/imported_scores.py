@@ -21,11 +21,11 @@ def add_results(info: DatasetInfo) -> None:
     with st.expander("Add scores made elsewhere", icon=":material/upload_file:"):
         st.caption(
             "Result files as the benchmark publishes them: Path, Severity, Anomaly Score, a file a subset, called "
-            "model\\_dataset\\_subset.csv, or one file with a column Subset. Rows are matched by path; what does not "
-            "fit is listed, never guessed."
+            "model\\_dataset\\_subset.csv, or one file with a column Subset; without severities the dataset's count. "
+            "Rows are matched by path; what does not fit is listed, never guessed."
         )
         with st.form("add_results", border=False, clear_on_submit=True):
-            files = st.file_uploader("Result files", type=["csv"], accept_multiple_files=True)
+            files = st.file_uploader("Result files", type=["csv", "tsv", "xlsx"], accept_multiple_files=True)
             with st.container(horizontal=True):
                 title = st.text_input("Title (optional)", placeholder="as the model in the file names", max_chars=190)
                 note = st.text_input("Where they come from (optional)", placeholder="GPT-4o, May, temperature 0")

@@ -16,7 +16,7 @@ from mad_core.scorers.named_paths import outside_roots
 from pages.ui import engine, session
 from pages.ui.text import plain
 
-ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "json", "jsonl", "parquet"]
+ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "xlsx", "json", "jsonl", "parquet"]
 
 
 @st.dialog("Add a dataset", width="large")

@@ -1,12 +1,14 @@
 """What is not read is named for what it is, with what to do."""
 
 import gzip
+import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mad_core.cli.terminal import harmless
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import InputError
 from mad_core.filekinds import kind_of, kind_of_bytes
@@ -37,7 +39,6 @@ HTML = b"\r\n<!DOCTYPE html>\n<html><title>Sign in</title></html>"
     ],
 )
 def test_a_file_is_told_by_its_first_bytes(head: bytes, name: str, words: str) -> None:
-    import re
 
     assert re.search(words, kind_of_bytes(head, name) or "")
 
@@ -85,3 +86,20 @@ def test_a_zip_with_backslashes_unpacks(tmp_path: Path, settings: Settings) -> N
             info.filename = f"parts\\{name}".replace("/", "\\")
             archive.writestr(info, (root / name).read_bytes())
     assert len(import_dataset(path, settings).dataset.table) == 2
+
+
+def test_the_text_of_a_link_is_named() -> None:
+    assert "cp -rL" in (kind_of_bytes(b"../../../blobs/00", "0.png") or "")
+    assert kind_of_bytes(b"../../up\nand more lines", "notes.txt") is None
+
+
+def test_nothing_of_a_file_reaches_the_terminal_as_an_order() -> None:
+    assert harmless("a\x1b[2Jb\x00\x9bc\td\n") == "a�[2Jb��c\td\n"
+
+
+def test_many_files_of_one_kind_are_a_few_lines(tmp_path: Path, settings: Settings) -> None:
+    root = tree(tmp_path / "parts", ["level_0/a.png", "level_1/b.png"])
+    for i in range(60):
+        (root / f"level_1/{i}.png").write_bytes(LFS)
+    problems = [p for p in import_dataset(root, settings).problems if "git lfs pull" in p.message]
+    assert len(problems) == 21 and "39 more files" in problems[-1].message
