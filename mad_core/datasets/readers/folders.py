@@ -91,8 +91,19 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
     place = next((p for p in places if _is_of(table, p)), None)
     if place is not None and not any(row.split or row.subset for row in labels.rows):
         return _by_templates(place, [table]) if is_template(table.name) else _by_tables(place, [labels])
-    split = "test" if is_template(table.name) else None
-    return _alone(labels, name, table.parent, walker, policy, split)
+    others = [] if is_template(table.name) else _of_other_splits(table, walker)
+    split = "test" if is_template(table.name) else split_named(table) if others else None
+    listing = _alone(labels, name, table.parent, walker, policy, split)
+    words = f"It lies beside {table.name} and is not read; name the folder to read both."
+    rows = (PlanRow("table", walker.relative(other), LEFT_OUT, note=words) for other in others)
+    return replace(listing, rows=(*listing.rows, *rows))
+
+
+def _of_other_splits(table: Path, walker: Walker) -> list[Path]:
+    """Tables beside one that is called by a split, called by another one: together they are a dataset."""
+    own = split_named(table)
+    beside = (table.parent / name for name in walker.files(table.parent) if is_table(Path(name)))
+    return [other for other in beside if own and split_named(other) not in (None, own)]
 
 
 @dataclass(frozen=True)
@@ -245,7 +256,8 @@ def _with_tests(found: Sequence[Found], place: SubsetFolder) -> Sequence[Found]:
 def _table_rows(table: _Labels, listing: Gathered, walker: Walker) -> Iterator[PlanRow]:
     """What the plan says of a table that is used, and of its columns."""
     name, images = walker.relative(table.path), len(listing.named)
-    note = f"{len(table.rows)} rows" if len(table.rows) != images else ""
+    count = [f"{len(table.rows)} rows."] if len(table.rows) != images else []
+    note = " ".join([*count, *getattr(table.rows, "notes", ())])
     yield PlanRow("table", name, LABELS, images=images, example=table.rows[0].path if table.rows else "", note=note)
     for ours, column in table.columns.items():
         cells = [cell for row in table.rows if (cell := getattr(row, ours, ""))]
