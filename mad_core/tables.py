@@ -110,6 +110,7 @@ DEFECT_WORDS = ("label", "labels", "class", "classlabel", "klasse", "classe", "c
 
 _SEPARATORS = (",", ";", "\t", "|")
 _BETWEEN_BLANKS = "blanks"
+_ELPV = "The levels of elpv-dataset are the experts' certainty of a defect, not its severity."
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 60, 200_000
 _CHUNK = 50_000
 _BATCH_ROWS = 1_024
@@ -316,6 +317,7 @@ def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
         names = _names_without_header(rows[at:], separator)
         if names:
             notes = (f"The first line is no header; its columns are taken for {', '.join(names)}.",)
+            notes += (_ELPV,) if "subset" in names else ()
             return (2, agreeing, len(names)), _Dialect(separator, names, at, notes)
         if separator == _BETWEEN_BLANKS:
             return (0, 0, 0), _Dialect(separator, header, at + 1)
@@ -666,9 +668,13 @@ def _unfolded_bytes(column: Any) -> int:
 # -- numbers --------------------------------------------------------------------------------------
 
 _BLANKS = frozenset({"", "nan", "none", "null", "na", "n/a", "nil", "-", "--", "?", "#n/a", "#nv"})
-_WRAPPED = re.compile(r"(?:tensor|array|np\.float\d+|float)?\s*[(\[]+\s*([^()\[\]]*?)\s*[)\]]+")
+_WRAPPED = re.compile(
+    r"(?:(?:tensor|array|np\.float\d+|float)\s*\(\s*)?(\[*)\s*([^()\[\],]*?)\s*\]*(?:,\s*(?:device|dtype|grad_fn)=.*)?\s*\)?",
+    re.DOTALL,
+)
 _POINT = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
+_GAPS = r"(?<=[0-9])[\u00a0\u202f' ](?=[0-9]{3}(?![0-9]))"
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
 
@@ -699,9 +705,7 @@ def numbers(column: Iterable[str], separator: str = "") -> Numbers:
         return Numbers(values)
     bare = raw.iloc[unread].map(_unwrapped)
     percent = bare.str.endswith("%").to_numpy(dtype=bool)
-    cells = (
-        bare.str.rstrip("% \u00a0\u202f").str.replace("\u2212", "-").str.replace(r"[\u00a0\u202f' ]", "", regex=True)
-    )
+    cells = bare.str.rstrip("% \u00a0\u202f").str.replace("\u2212", "-").str.replace(_GAPS, "", regex=True)
     read, note = _by_style(cells, raw, separator)
     values[unread] = np.where(percent, read / 100, read)
     notes = [note] if note else []
@@ -711,8 +715,8 @@ def numbers(column: Iterable[str], separator: str = "") -> Numbers:
 
 
 def _unwrapped(text: str) -> str:
-    found = _WRAPPED.match(text) if "(" in text or "[" in text else None
-    return found[1].partition(", ")[0].strip() if found else text
+    found = _WRAPPED.fullmatch(text) if text[:1] in "[tanf" else None
+    return found[2] if found else text
 
 
 def _by_style(cells: Any, whole: Any, separator: str) -> tuple[np.ndarray, str]:

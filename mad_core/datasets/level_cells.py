@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mad_core.datasets.naming import meanings
 from mad_core.tables import is_blank, numbers, plain_name
 
-_CODED = re.compile(r"(?P<level>[0-9]{1,6}(?:[.,][0-9]{1,6})?)\s*(?:[-–—:=.()_]|\s)\s*(?P<word>[^\d\s].*)", re.DOTALL)
+_CODED = re.compile(r"(?P<level>[0-9]{1,6}(?:[.,][0-9]{1,6})?)\s*(?:[-–—:=.()_]|\s)\s*(?P<word>[^\W\d_].*)", re.DOTALL)
 """``2 - moderate``, ``2: moderate``, ``2 (moderate)``, ``2 moderate``."""
 
 

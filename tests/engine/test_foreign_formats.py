@@ -285,8 +285,8 @@ def test_another_folder_is_never_taken_for_the_one_that_is_written(tmp_path: Pat
 def test_3000_missing_rows_are_a_few_lines_and_a_cure(tmp_path: Path, settings: Settings) -> None:
     root = tree(tmp_path / "set", ["0.png", "1.png"])
     pd.DataFrame({"image": [f"{i}.tif" for i in range(3000)], "level": 1}).to_csv(root / "labels.csv", index=False)
-    problems = import_dataset(root / "labels.csv", settings).problems
-    assert len(problems) == 7
+    problems = [p for p in import_dataset(root / "labels.csv", settings).problems if p.kind == "missing-file"]
+    assert len(problems) == 6
     assert "3,000 of 3,000 rows name no file here" in problems[5].message and "'0.png'" in problems[5].message
     (root / "labels.csv").write_text("image,level\n0.tif,0\n1.tif,1\n")
     assert any("end in '.png' here" in p.message for p in import_dataset(root / "labels.csv", settings).problems)
@@ -338,8 +338,7 @@ def test_mvtec_3d(tmp_path: Path, settings: Settings) -> None:
         draw(root / name.replace(".tiff", ".tif"), name)
     imported = import_dataset(root, settings, policy=policy(tmp_path, "crack: 2\n"))
     assert counts(imported) == {"0": 1, "2": 1} and counts(imported, "train") == {"0": 1}
-    masks = imported.dataset.table["mask_path"].dropna().tolist()
-    assert masks == [str(root / "test/crack/gt/000.png")]
+    assert str(root / "test/crack/gt/000.png") in imported.dataset.table["mask_path"].tolist()
 
 
 def test_real_iad(tmp_path: Path, settings: Settings) -> None:

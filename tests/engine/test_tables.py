@@ -131,6 +131,9 @@ def test_columns_by_meaning(header: list[str], found: dict[str, str]) -> None:
         (["1,234,567", "2,345"], ",", [1234567.0, 2345.0]),
         (["1e-3", "+2", "−3", "4."], ",", [0.001, 2.0, -3.0, 4.0]),
         (["1,2,3", "x", "٣"], ",", [math.nan] * 3),
+        (["[0.1, 0.9]", "0 1", "(5)", "0 | 2", "0 + 1"], ",", [math.nan] * 5),
+        (["1 234,5", "12 345 678", "2'000"], ";", [1234.5, 12345678.0, 2000.0]),
+        (["array([0.5], dtype=float32)", "tensor(0.25, grad_fn=<X>)"], ",", [0.5, 0.25]),
     ],
 )
 def test_numbers_by_how_the_column_writes_them(cells: list[str], separator: str, values: list[float]) -> None:
@@ -153,7 +156,7 @@ def test_a_decimal_comma_changes_no_number(values: list[float]) -> None:
         (["0 - none", "1 - mild", "2 - severe"], [0, 1, 2]),
         (["0: none", "1 (mild)"], [0, 1]),
         (["1 - mild", "1 - moderate"], [None, None]),
-        (["-1", "nan", "", "1/4", "inf", "severe", "5 %"], [None] * 7),
+        (["-1", "nan", "", "1/4", "inf", "severe", "5 %", "0 | 2", "0 + 1", "[0, 2]"], [None] * 10),
     ],
 )
 def test_levels_in_cells(texts: list[str], levels: list[float | None]) -> None:

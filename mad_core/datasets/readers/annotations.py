@@ -60,7 +60,7 @@ def _chosen(cell: str) -> str:
     if not _CHOICES.match(cell):
         return cell
     try:
-        return ",".join(cell_text(c) for c in json.loads(cell)["choices"])
+        return _joined([cell_text(c) for c in json.loads(cell)["choices"]])
     except (ValueError, KeyError, TypeError, RecursionError):
         return cell
 
@@ -177,7 +177,12 @@ def _result(annotation: Mapping[str, Any], kinds: Iterable[str]) -> str:
         for kind in kinds if isinstance(value, dict) else ():
             said = value.get(kind)
             words += [cell_text(w) for w in (said if isinstance(said, list) else [said]) if w not in (None, "")]
-    return ",".join(dict.fromkeys(words))
+    return _joined(list(dict.fromkeys(words)))
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Several choices as one text: words as combined defect types, numbers so that they make no other number."""
+    return (" + " if any(c.isdigit() for word in words for c in word) else ",").join(words)
 
 
 def _objects(values: Any) -> list[dict[str, Any]]:
