@@ -674,6 +674,7 @@ _WRAPPED = re.compile(
 )
 _POINT = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
+_LONGEST_NUMBER = 200
 _GAPS = r"(?<=[0-9])[\u00a0\u202f' ](?=[0-9]{3}(?![0-9]))"
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
@@ -715,7 +716,7 @@ def numbers(column: Iterable[str], separator: str = "") -> Numbers:
 
 
 def _unwrapped(text: str) -> str:
-    found = _WRAPPED.fullmatch(text) if text[:1] in "[tanf" else None
+    found = _WRAPPED.fullmatch(text) if text[:1] in "[tanf" and len(text) <= _LONGEST_NUMBER else None
     return found[2] if found else text
 
 

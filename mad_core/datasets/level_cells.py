@@ -11,17 +11,22 @@ _CODED = re.compile(r"(?P<level>[0-9]{1,6}(?:[.,][0-9]{1,6})?)\s*(?:[-–—:=.(
 """``2 - moderate``, ``2: moderate``, ``2 (moderate)``, ``2 moderate``."""
 
 
+LONGEST = 200
+"""Characters of a cell that may say a level."""
+
+
 def levels_of(texts: Iterable[str], separator: str = "") -> dict[str, float | None]:
     """Levels by the text that stands for them: ``2``, ``2.0``, ``0,5``, ``+1``, ``L2``, ``level_2``, ``2 - moderate``.
 
     A number before a word counts where each number has one word and each word one number throughout. None where a text
     is no level from 0 up: a word that a severity policy may know, a negative or endless number, a fraction such as 1/4.
     """
-    unique = list(dict.fromkeys(texts))
+    every = list(dict.fromkeys(texts))
+    unique = [text for text in every if len(text) <= LONGEST]
     plain = numbers(unique, separator).values
     coded = _coded([t for t, value in zip(unique, plain, strict=True) if math.isnan(value)])
     words = meanings([t for t, value in zip(unique, plain, strict=True) if math.isnan(value) and not is_blank(t)])
-    result: dict[str, float | None] = {}
+    result: dict[str, float | None] = dict.fromkeys(every)
     for text, number in zip(unique, plain, strict=True):
         level = float(number)
         if math.isnan(level) and not is_blank(text):
