@@ -132,7 +132,7 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "path": raw[columns["path"]].to_numpy(),
             "severity": severity.to_numpy(),
             "has_severity": "level" in columns,
-            "level": np.array([math.nan if levels[t] is None else levels[t] for t in severity], dtype=np.float64),
+            "level": severity.map(levels).to_numpy(dtype=np.float64),
             "written": written.to_numpy(),
             "score": scores.values,
             "subset": raw[columns["subset"]].to_numpy() if "subset" in columns else "",

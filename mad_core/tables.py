@@ -405,33 +405,33 @@ def _is_comment(cells: Sequence[str], width: int) -> bool:
 def _frame(path: Path, dialect: _Dialect, records: Iterator[tuple[int, list[str]]]) -> pd.DataFrame:
     """The records below the header as a table, taken in pieces so that a large file does not stand in memory twice."""
     names = _unique_names(path, dialect.header)
-    width, parts, count = len(names), [], 0
-    rows: list[list[str]] = []
-    lines: list[int] = []
+    rows, parts = _rows_below(path, itertools.islice(records, dialect.skip, None), len(names)), []
     try:
-        for line, cells in itertools.islice(records, dialect.skip, None):
-            if not any(c.strip() for c in cells) or _is_comment(cells, width):
-                continue
+        while piece := list(itertools.islice(rows, _CHUNK)):
+            columns = zip(*(cells for _, cells in piece), strict=True)
+            data = {name: pd.array(list(column), dtype="str") for name, column in zip(names, columns, strict=True)}
+            parts.append(pd.DataFrame(data, index=[line for line, _ in piece]))
+            if len(parts) * _CHUNK > MOST_ROWS:
+                raise InputError(f"{path} has more than {MOST_ROWS:,} rows; split it.")
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(str(path)) else f"{path} is not a readable table: {text}.") from None
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=names, dtype="str")
+    return _finished(path, table, dialect.notes, dialect.separator)
+
+
+def _rows_below(path: Path, records: Iterable[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows as wide as the header, with their lines; comments and empty ones left out."""
+    for line, cells in records:
+        if len(cells) == width and cells[0][:1] > "#":  # nearly every row
+            yield line, cells
+        elif any(c.strip() for c in cells) and not _is_comment(cells, width):
             if len(cells) > width and len(_trimmed(cells)) > width:
                 raise InputError(
                     f"{path}, line {line}: this row has {len(_trimmed(cells))} cells, the header {width}; write a text "
                     "that holds the separator in double quotes, or a number with a decimal point."
                 )
-            rows.append([*cells[:width], *[""] * (width - len(cells))])
-            lines.append(line)
-            if len(rows) == _CHUNK:
-                parts.append(pd.DataFrame(rows, columns=names, index=lines, dtype="str"))
-                count += len(rows)
-                rows, lines = [], []
-                if count > MOST_ROWS:
-                    raise InputError(f"{path} has more than {MOST_ROWS:,} rows; split it.")
-    except InputError as error:
-        text = str(error)
-        raise InputError(text if text.startswith(str(path)) else f"{path} is not a readable table: {text}.") from None
-    if rows or not parts:
-        parts.append(pd.DataFrame(rows, columns=names, index=lines, dtype="str"))
-    table = parts[0] if len(parts) == 1 else pd.concat(parts)
-    return _finished(path, table, dialect.notes, dialect.separator)
+            yield line, [*cells[:width], *[""] * (width - len(cells))]
 
 
 def _unique_names(path: Path, header: Sequence[str]) -> list[str]:
@@ -674,6 +674,7 @@ _WRAPPED = re.compile(
 )
 _POINT = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?(?:[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]*)?(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
+_COMMAS = "Numbers are written with decimal commas."
 _LONGEST_NUMBER = 200
 _GAPS = r"(?<=[0-9])[\u00a0\u202f' ](?=[0-9]{3}(?![0-9]))"
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
@@ -701,27 +702,43 @@ def numbers(column: Iterable[str], separator: str = "") -> Numbers:
     """
     raw: Any = pd.Series(column if isinstance(column, pd.Series) else list(column), dtype="str").str.strip()
     values: Any = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=np.float64, copy=True)
-    unread = np.flatnonzero(np.isnan(values) & ~raw.map(is_blank).to_numpy(dtype=bool))
+    unread = np.flatnonzero(np.isnan(values) & ~raw.str.lower().isin(_BLANKS).to_numpy(dtype=bool))
     if not len(unread):
         return Numbers(values)
-    bare = raw.iloc[unread].map(_unwrapped)
+    bare = raw.iloc[unread]
+    wrapped = bare.str.match(r"[\[tanf]").to_numpy(dtype=bool)
+    bare = bare.where(~wrapped, bare.map(_unwrapped)) if wrapped.any() else bare
     percent = bare.str.endswith("%").to_numpy(dtype=bool)
     cells = bare.str.rstrip("% \u00a0\u202f").str.replace("\u2212", "-").str.replace(_GAPS, "", regex=True)
     read, note = _by_style(cells, raw, separator)
     values[unread] = np.where(percent, read / 100, read)
+    if note == _COMMAS:
+        _regroup(values, raw)
     notes = [note] if note else []
     if percent.any():
         notes.append(f"{int(percent.sum()):,} numbers are written in percent and were divided by 100.")
     return Numbers(values, tuple(notes))
 
 
+def _regroup(values: np.ndarray, raw: Any) -> None:
+    """Points in a column of decimal commas part thousands, where every one of them can."""
+    pointed = np.flatnonzero(raw.str.fullmatch(r"[+-]?[0-9]*\.[0-9]+").to_numpy(dtype=bool))
+    cells = raw.iloc[pointed]
+    if len(pointed) and cells.str.fullmatch(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}").all():
+        values[pointed] = pd.to_numeric(cells.str.replace(".", "", regex=False)).to_numpy(dtype=np.float64)
+
+
 def _unwrapped(text: str) -> str:
-    found = _WRAPPED.fullmatch(text) if text[:1] in "[tanf" and len(text) <= _LONGEST_NUMBER else None
+    found = _WRAPPED.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     return found[2] if found else text
 
 
 def _by_style(cells: Any, whole: Any, separator: str) -> tuple[np.ndarray, str]:
     """Numbers with decimal commas or points, told by the cells that can only be one of them."""
+    plain = cells.str.fullmatch(r"[+-]?[0-9]*,[0-9]+").to_numpy(dtype=bool)
+    if plain.all() and not cells.str.fullmatch(_THOUSANDS.pattern).all():  # as spreadsheets write them
+        commas: Any = pd.to_numeric(cells.str.replace(",", ".", regex=False))
+        return commas.to_numpy(dtype=np.float64), _COMMAS
     commas = int(cells.map(lambda t: "," in t and _is(t, _COMMA) and not _is(t, _POINT)).sum())
     unsure = cells.map(lambda t: _THOUSANDS.fullmatch(t) is not None).to_numpy(dtype=bool)
     points = bool(whole.str.contains(".", regex=False).any()) or bool(
@@ -736,7 +753,7 @@ def _by_style(cells: Any, whole: Any, separator: str) -> tuple[np.ndarray, str]:
             f"'{example}' may be {example.replace(',', '.')} or {example.replace(',', '')}: write a decimal point; "
             "such numbers are not read."
         )
-    return read, "Numbers are written with decimal commas." if decimal else ""
+    return read, _COMMAS if decimal else ""
 
 
 def _is(text: str, style: re.Pattern[str]) -> bool:
