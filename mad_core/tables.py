@@ -327,7 +327,7 @@ def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
 
 
 def _header_at(rows: Sequence[Sequence[str]]) -> int | None:
-    """Where the header stands: behind comments and titles, which are lines with one cell alone."""
+    """Where the header stands: the first line of known columns, else the first that is no comment."""
     first = None
     for at, cells in enumerate(rows[:30]):
         filled = [c for c in cells if c.strip()]
@@ -338,8 +338,6 @@ def _header_at(rows: Sequence[Sequence[str]]) -> int | None:
             return at
         if not marked and first is None:
             first = at
-        if len(filled) > 1 and not marked:
-            break
     return first
 
 
