@@ -393,11 +393,10 @@ def _trimmed(cells: Sequence[str]) -> Sequence[str]:
 
 
 def _is_comment(cells: Sequence[str], width: int) -> bool:
-    """A line of its own that begins with a number sign: one cell alone, or more or fewer words than columns."""
+    """A line of its own that begins with a number sign: one cell alone, or more than there are columns."""
     if not cells or not cells[0].lstrip().startswith("#"):
         return False
-    filled = len(_trimmed(cells))
-    return filled == 1 or (filled != width and cells[0].lstrip().startswith(("# ", "##")))
+    return len(_trimmed(cells)) == 1 or len(_trimmed(cells)) > width
 
 
 def _frame(path: Path, dialect: _Dialect, records: Iterator[tuple[int, list[str]]]) -> pd.DataFrame:
@@ -569,7 +568,7 @@ def table_of_records(path: Path, data: Any) -> pd.DataFrame:
     if len(names) > MOST_COLUMNS:
         raise InputError(f"The objects of {path} have more than {MOST_COLUMNS} different names; keep those needed.")
     table = pd.DataFrame(records, dtype=object)
-    table.columns = [str(c).strip() for c in table.columns]
+    table.columns = _unique_names(path, [str(c) for c in table.columns])
     for name in table.columns:
         table[name] = table[name].map(cell_text).astype("str")
     table.index = pd.RangeIndex(1, len(table) + 1)
@@ -595,7 +594,10 @@ def cell_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        try:
+            value = json.dumps(value, ensure_ascii=False, default=str)
+        except RecursionError:
+            return "…"
     return str(value).encode(errors="replace").decode()
 
 
