@@ -292,7 +292,7 @@ def _csv(path: Path, raw: bytes) -> pd.DataFrame:
 def _dialect(text: str) -> _Dialect:
     """Of the separators that are known the one that makes the best table of the first lines."""
     sample = text[:_SAMPLE_CHARACTERS].lstrip("\ufeff")
-    named = re.match(r"\s*\"?sep=(.)\"?[,;\t ]*\r?\n", sample, re.IGNORECASE)
+    named = re.match(r"\s{0,9}\"?sep=([,;\t|:^~])\"?[,;\t ]{0,99}\r?\n", sample, re.IGNORECASE)
     if named:
         return _tried(text, named[1])[1]
     tried = [_tried(text, separator) for separator in _SEPARATORS]
@@ -303,8 +303,11 @@ def _dialect(text: str) -> _Dialect:
 
 def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
     """How good a table a separator makes (columns known, lines that agree, columns), and that table's beginning."""
-    records = list(itertools.islice(_records_of(text[:_SAMPLE_CHARACTERS], separator), _SAMPLE_LINES))
-    rows = [cells for _, cells in records]
+    try:
+        records = itertools.islice(_records_of(text[:_SAMPLE_CHARACTERS], separator), _SAMPLE_LINES)
+        rows = [cells for _, cells in records]
+    except InputError:  # a cell too long to be one
+        rows = []
     at = _header_at(rows)
     if at is None:
         return (0, 0, 0), _Dialect(separator, ("",), 1)
