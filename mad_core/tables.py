@@ -380,9 +380,12 @@ def _records_of(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
             yield number, line.split()
         return
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
+    record: list[str] = []
     try:
         for record in reader:
             yield reader.line_num, record
+        if record and any(c in record[-1] for c in "\r\n") and text.count('"') % 2:
+            raise InputError("a quote is opened and never closed in its last row")
     except csv.Error as error:
         raise InputError(f"line {reader.line_num} is not readable ({error})") from None
 
@@ -405,7 +408,7 @@ def _is_comment(cells: Sequence[str], width: int) -> bool:
 def _frame(path: Path, dialect: _Dialect, records: Iterator[tuple[int, list[str]]]) -> pd.DataFrame:
     """The records below the header as a table, taken in pieces so that a large file does not stand in memory twice."""
     names = _unique_names(path, dialect.header)
-    rows, parts = _rows_below(path, itertools.islice(records, dialect.skip, None), len(names)), []
+    rows, parts = _rows_below(itertools.islice(records, dialect.skip, None), len(names)), []
     try:
         while piece := list(itertools.islice(rows, _CHUNK)):
             columns = zip(*(cells for _, cells in piece), strict=True)
@@ -415,12 +418,13 @@ def _frame(path: Path, dialect: _Dialect, records: Iterator[tuple[int, list[str]
                 raise InputError(f"{path} has more than {MOST_ROWS:,} rows; split it.")
     except InputError as error:
         text = str(error)
-        raise InputError(text if text.startswith(str(path)) else f"{path} is not a readable table: {text}.") from None
+        whole = text if text.startswith(str(path)) else f"{path} is not a table with one header line: {text}."
+        raise InputError(whole) from None
     table = pd.concat(parts) if parts else pd.DataFrame(columns=names, dtype="str")
     return _finished(path, table, dialect.notes, dialect.separator)
 
 
-def _rows_below(path: Path, records: Iterable[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
+def _rows_below(records: Iterable[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
     """The rows as wide as the header, with their lines; comments and empty ones left out."""
     for line, cells in records:
         if len(cells) == width and cells[0][:1] > "#":  # nearly every row
@@ -428,8 +432,8 @@ def _rows_below(path: Path, records: Iterable[tuple[int, list[str]]], width: int
         elif any(c.strip() for c in cells) and not _is_comment(cells, width):
             if len(cells) > width and len(_trimmed(cells)) > width:
                 raise InputError(
-                    f"{path}, line {line}: this row has {len(_trimmed(cells))} cells, the header {width}; write a text "
-                    "that holds the separator in double quotes, or a number with a decimal point."
+                    f"line {line}: this row has {len(_trimmed(cells))} cells, the header {width}; write a text that "
+                    "holds the separator in double quotes, or a number with a decimal point"
                 )
             yield line, [*cells[:width], *[""] * (width - len(cells))]
 
