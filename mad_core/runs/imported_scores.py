@@ -123,7 +123,7 @@ def joined_scores(path: Path, dataset: Dataset) -> ScoreFile:
     mismatches: list[Mismatch] = []
     parts = []
     for subset, own in _by_subset(named(path, dataset), rows, dataset, mismatches).items():
-        images = dataset.select(split="test", subset=subset)
+        images: Any = dataset.select(split="test", subset=subset)
         matched = match_rows(own, images, path.name, _strangers(dataset, subset))
         if not _any_row(matched):
             raise InputError(_nothing_fits(path, own, images, subset))
