@@ -7,6 +7,7 @@ names of columns, decimal commas, ``L2``.
 import csv
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,22 @@ import pandas as pd
 
 from mad_core.datasets.level_cells import levels_of
 from mad_core.errors import InputError, WorkError
-from mad_core.tables import RISKY, columns_in_words, is_blank, numbers, printable, read_table, resolve_columns
+from mad_core.tables import (
+    RISKY,
+    columns_in_words,
+    is_blank,
+    numbers,
+    plain_name,
+    printable,
+    read_table,
+    resolve_columns,
+)
 
+_USUAL = frozenset(
+    {"path", "imagepath", "imagepathraw", "image", "file", "filename", "filepath", "relativepath"}
+    | {"severity", "level", "severitylevel", "area", "anomalyscore", "score"}
+)
+"""Names of columns that need no word, as :func:`mad_core.tables.plain_name` gives them."""
 _UNREAD = 5
 """Scores that are no numbers and are quoted in a sentence."""
 
@@ -138,7 +153,15 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "subset": raw[columns["subset"]].to_numpy() if "subset" in columns else "",
         }
     )
-    return rows, (*raw.attrs.get("notes", ()), *scores.notes)
+    return rows, (*raw.attrs.get("notes", ()), *_columns_taken(columns), *scores.notes)
+
+
+def _columns_taken(columns: Mapping[str, str]) -> list[str]:
+    """Which column is which, where a name is not one of the benchmark's own."""
+    taken = {ours: columns[ours] for ours in ("path", "level", "score") if ours in columns}
+    if all(plain_name(name) in _USUAL for name in taken.values()):
+        return []
+    return [f"Columns: {', '.join(f'{printable(name)[:40]} is the {ours}' for ours, name in taken.items())}."]
 
 
 def scores_csv(table: pd.DataFrame) -> str:

@@ -33,6 +33,13 @@ def test_no_number_is_lost(tmp_path: Path, form: str) -> None:
     assert (table["score"].tolist(), table["level"].tolist()) == (SCORES, LEVELS)
 
 
+def test_columns_by_meaning_are_said(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("image_path,gt_label,pred_score\na,0,1\nb,1,2\n")
+    assert read_scores(tmp_path / "s.csv").notes == (
+        "Columns: image_path is the path, gt_label is the level, pred_score is the score.",
+    )
+
+
 def test_percent_is_read_and_said(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("Path,Severity,Score\na,0,1.7 %\nb,1,50%\n")
     file = read_scores(tmp_path / "s.csv")
