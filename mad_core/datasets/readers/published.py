@@ -29,7 +29,7 @@ _PRIVATE = ("test_private", "test_private_mixed")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PublishedImage:
     """One image of a layout: its split, what it shows, its path from the subset's folder, its path, its mask."""
 
     split: str | None
@@ -99,7 +99,7 @@ class PublishedFolder(SubsetFolder):
             *unmatched(loose, "This image lies in no folder that says its level."),
         ]
 
-    def _found(self, item: Item) -> Found:
+    def _found(self, item: PublishedImage) -> Found:
         level = self._level_of(item.kind)
         return Found(
             self.name,
@@ -120,7 +120,7 @@ class PublishedFolder(SubsetFolder):
         return None if kind.lower() in NORMAL else kind
 
     @cached_property
-    def _items(self) -> list[Item]:
+    def _items(self) -> list[PublishedImage]:
         readers = {
             "mvtec-ad-2": self._ad_2,
             "mvtec-3d": self._mvtec_3d,
@@ -140,10 +140,10 @@ class PublishedFolder(SubsetFolder):
             if split:
                 yield split, folder
 
-    def _item(self, split: str | None, kind: str, path: str, mask: str | None = None) -> Item:
-        return Item(split, kind, self._relative(path), path, mask)
+    def _item(self, split: str | None, kind: str, path: str, mask: str | None = None) -> PublishedImage:
+        return PublishedImage(split, kind, self._relative(path), path, mask)
 
-    def _ad_2(self) -> Iterator[Item]:
+    def _ad_2(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
             truth = _inner(folder, self.walker, "ground_truth")
             masks = _by_stem(_every(self.walker, truth)) if truth else {}
@@ -153,7 +153,7 @@ class PublishedFolder(SubsetFolder):
                         mask = masks.get(f"{kind.name}/{stem(relative)}_mask".lower())
                         yield self._item(split, kind.name, path, mask)
 
-    def _mvtec_3d(self) -> Iterator[Item]:
+    def _mvtec_3d(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
             for kind in self.walker.folders(folder):
                 pictures, truth = _inner(kind, self.walker, "rgb"), _inner(kind, self.walker, "gt")
@@ -162,7 +162,7 @@ class PublishedFolder(SubsetFolder):
                     mask = None if kind.name.lower() in NORMAL else masks.get(stem(relative).lower())
                     yield self._item(split, kind.name, path, mask)
 
-    def _dagm(self) -> Iterator[Item]:
+    def _dagm(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
             label = _inner(folder, self.walker, "label")
             masks = _by_stem(_every(self.walker, label)) if label else {}
@@ -170,16 +170,16 @@ class PublishedFolder(SubsetFolder):
                 mask = masks.get(f"{stem(name)}_label".lower())
                 yield self._item(split, DEFECT if mask else GOOD, str(folder / name), mask)
 
-    def _ksdd2(self) -> Iterator[Item]:
+    def _ksdd2(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
             yield from self._with_masks(split, folder, "_gt")
 
-    def _ksdd(self) -> Iterator[Item]:
+    def _ksdd(self) -> Iterator[PublishedImage]:
         for folder in self.walker.folders(self.folder):
             if re.fullmatch(r"kos\d+", folder.name.lower()):
                 yield from self._with_masks(None, folder, "_label")
 
-    def _with_masks(self, split: str | None, folder: Path, ending: str) -> Iterator[Item]:
+    def _with_masks(self, split: str | None, folder: Path, ending: str) -> Iterator[PublishedImage]:
         """Images with a mask beside each, which marks nothing where the image shows no defect."""
         names = {stem(n).lower(): n for n in _loose(folder, self.walker)}
         for key, name in names.items():
@@ -194,7 +194,7 @@ class PublishedFolder(SubsetFolder):
             kind = "unreadable mask" if marked is None else DEFECT if marked else GOOD
             yield self._item(split, kind, path, str(folder / mask) if marked else None)
 
-    def _real_iad(self) -> Iterator[Item]:
+    def _real_iad(self) -> Iterator[PublishedImage]:
         listed = self._listed
         for side in self.walker.folders(self.folder):
             if side.name.lower() not in ("ok", "ng"):
