@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mad_core.errors import InputError, WorkError
 from mad_core.extras import explained
-from mad_core.metrics.summary import evaluate
+from mad_core.metrics.summary import evaluate, ordered
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
 from mad_core.scorers.own import scorer
@@ -102,10 +102,16 @@ class ScoredRun:
         entries = self.store.run(self.id).record.get("imported", {}).get("mismatches", ())
         return [f"{entry['file']}, {entry['path']}: {entry['message']}" for entry in entries]
 
-    def metrics(self, *, draws: int = 1000, seed: int = 0) -> Metrics:
-        """All metrics in the form of ``evaluate --json``: a dictionary that is printed as a table."""
+    def metrics(self, *, draws: int = 1000, seed: int = 0, levels: str | None = None) -> Metrics:
+        """All metrics in the form of ``evaluate --json``: a dictionary that is printed as a table.
+
+        ``levels`` is ``"as-is"`` or ``"rounded-up"``, by default rounded up where the subset is the benchmark's.
+        """
         table = self.table
-        return evaluate(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
+        levels, notes = ordered(table, levels)
+        found = evaluate(levels, table["score"], table["subset"], draws=draws, seed=seed)
+        found["notes"] = [*notes, *found["notes"]]
+        return found
 
     def plot(
         self,

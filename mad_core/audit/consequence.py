@@ -14,7 +14,16 @@ import pandas as pd
 from mad_core.audit.consensus import corrections
 from mad_core.metrics.macro import Macro, Measured, macro, measure
 from mad_core.metrics.names import judged
-from mad_core.metrics.ranking import PairCounts, aurocs, c_index, counts_of_table, kendall_tau_b, score_table
+from mad_core.metrics.ranking import (
+    PairCounts,
+    aurocs,
+    c_index,
+    counts_of_table,
+    kendall_tau_b,
+    score_table,
+    told_apart,
+)
+from mad_core.metrics.summary import ordered
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Store
 
@@ -114,8 +123,8 @@ def consequence(
     undone: dict[str, dict[str, dict[str, float | None]]] = {}
     for name, rows in table.groupby("subset", sort=True):
         subset, scores = str(name), rows["score"].to_numpy(dtype=np.float64)
-        old = rows["level"].to_numpy(dtype=np.float64)
-        new = after.loc[rows.index, "level"].to_numpy(dtype=np.float64)
+        old = ordered(rows)[0]
+        new = ordered(after.loc[rows.index])[0]
         original = measure(old, scores, with_intervals=bool(draws))
         same = np.array_equal(old, new)
         subsets[subset] = original, original if same else measure(new, scores, with_intervals=bool(draws))
@@ -137,12 +146,12 @@ def each_undone(
     Parameters
     ----------
     old, new, scores : ndarray of shape (n,)
-        Levels are rounded up; scores that are not finite do not enter.
+        Scores that are not finite do not enter.
     changed : ndarray of int
         Places of the images.
     """
     usable = np.isfinite(scores)
-    before, after = np.ceil(old).astype(np.int64), np.ceil(new).astype(np.int64)
+    before, after = told_apart(old), told_apart(new)
     levels = np.unique(np.concatenate([before, after]))
     values = np.unique(scores[usable])
     counts, present = score_table(after[usable], scores[usable])

@@ -17,6 +17,7 @@ from mad_core.datasets.madbench import recognise
 from mad_core.metrics.differences import Difference, by_subset, clear_best, to_the_best
 from mad_core.metrics.macro import Macro, Measured, macro
 from mad_core.metrics.names import C_INDEX, COVERAGE, headline, metric_of
+from mad_core.metrics.summary import ordered
 from mad_core.scorefiles import csv_text, text_cell
 
 HEADLINE, TO_BEST = C_INDEX.id, f"Difference to the best {C_INDEX.short}"
@@ -173,7 +174,7 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, 
 def measured_subsets(table: pd.DataFrame, *, draws: int = 1000) -> dict[str, Measured]:
     """Each subset of a run's table (:func:`mad_core.runs.results.run_table`) for itself; 0 draws: no intervals."""
     images = table.get("image_id")
-    return by_subset(table["level"], table["score"], table["subset"], images, with_intervals=bool(draws))
+    return by_subset(ordered(table)[0], table["score"], table["subset"], images, with_intervals=bool(draws))
 
 
 def bench_table(title: str, places: Sequence[Scope], entries: Sequence[Entry], notes: Sequence[str] = ()) -> BenchTable:

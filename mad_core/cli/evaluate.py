@@ -28,15 +28,23 @@ def evaluate(
         str | None,
         typer.Option(help="Where levels are taken from: a dataset's path, demo, or a stored one's id."),
     ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option(help="as-is, or rounded-up: the benchmark's protocol, and the default for its data and files."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The metrics of score files or stored runs: AUROC, C-index, tau-b, intervals, reference points."""
+    from mad_core.metrics.summary import ROUNDINGS
+
     _check_reduction(reduction, files)
+    if levels is not None:
+        one_of(levels, ROUNDINGS, "--levels")
     if reduction == "all":
         _evaluate_reductions(files, draws, seed, as_json)
         return
     levels_of = dataset and _dataset(dataset)
-    results = [_evaluate_one(name, draws, seed, reduction, levels_of) for name in files]
+    results = [_evaluate_one(name, draws, seed, reduction, levels_of, levels) for name in files]
 
     def lines() -> Iterable[str]:
         for name, result in zip(files, results, strict=True):
@@ -61,8 +69,12 @@ def _dataset(source: str) -> Any:
     return store.dataset(dataset_id)
 
 
-def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None, dataset: Any = None) -> dict[str, Any]:
+def _evaluate_one(
+    name: str, draws: int, seed: int, reduction: str | None, dataset: Any = None, rounding: str | None = None
+) -> dict[str, Any]:
+    from mad_core.datasets.madbench import results_rounded_up, rounds_up
     from mad_core.metrics.summary import evaluate as evaluate_arrays
+    from mad_core.metrics.summary import ordered
     from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
     from mad_core.runs.results import run_table
@@ -76,8 +88,13 @@ def _evaluate_one(name: str, draws: int, seed: int, reduction: str | None, datas
     else:
         file = joined_scores(Path(name), dataset) if dataset else read_scores(Path(name))
         table, notes = file.table, file.notes
-    result = evaluate_arrays(table["level"], table["score"], table["subset"], draws=draws, seed=seed)
-    result["notes"] = [*notes, *result["notes"]]
+        of_dataset = rounds_up(dataset.subsets, dataset.card) if dataset else {}
+        of_file = results_rounded_up(file.path, table["subset"])
+        rounded = [of_dataset.get(of, by_name) for of, by_name in zip(table["subset"], of_file, strict=True)]
+        table = table.assign(rounded_up=rounded)
+    levels, how = ordered(table, rounding)
+    result = evaluate_arrays(levels, table["score"], table["subset"], draws=draws, seed=seed)
+    result["notes"] = [*notes, *how, *result["notes"]]
     return result
 
 

@@ -3,13 +3,13 @@
 The facts stand in ``published/*.yaml``, a file a dataset, which is its card.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from mad_core.datasets.dataset import Domain, LevelMeaning, SubsetCard, level_key
+from mad_core.datasets.dataset import Card, Domain, LevelMeaning, SubsetCard, level_key
 from mad_core.datasets.naming import meaning, plain
 from mad_core.datasets.policies import Policy, defect_key, read_yaml
 
@@ -181,6 +181,28 @@ def identify(trail: Sequence[str]) -> Identity | None:
         if benchmark.parts and rest and benchmark.is_called(first):
             return Identity(benchmark, rest)
     return None
+
+
+def rounds_up(subsets: Iterable[str], card: Card) -> dict[str, bool]:
+    """Of which subsets metrics round half levels up: of the benchmark's own, by its protocol."""
+    return {subset: recognise(subset, card.subset(subset)) is not None for subset in set(subsets)}
+
+
+def results_rounded_up(path: Path, subsets: Iterable[str]) -> list[bool]:
+    """Of which rows of a score file metrics round half levels up: of files and subsets called as the benchmark's are.
+
+    Result files are called ``<model>_<dataset>_<subset>.csv``.
+    """
+    parts = path.stem.split("_")
+    of_file = any(_is_published("_".join(parts[start:])) for start in range(len(parts)))
+    names = [str(subset) for subset in subsets]
+    of_name = {name: _is_published(name) if name else of_file for name in set(names)}
+    return [of_name[name] or of_file for name in names]
+
+
+def _is_published(name: str) -> bool:
+    known = identify((name,))
+    return known is not None and known.published and bool(known.part) == known.benchmark.parts
 
 
 def recognise(subset: str, card: SubsetCard) -> Identity | None:

@@ -105,7 +105,7 @@ def severity_and_area(
             continue
         n += int(rows.sum())
         values.append(value)
-        at, own = np.ceil(levels[rows]), seed_of(str(name), seed)
+        at, own = levels[rows], seed_of(str(name), seed)
         fewest = min(fewest, int(np.unique(at, return_counts=True)[1].min()))
         resampled.append(bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=own))
     found["area"] = {

@@ -10,7 +10,7 @@ from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import clear_best
 from mad_core.metrics.intervals import METRICS
 from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat
-from mad_core.metrics.ranking import count_pairs, inversion_matrix
+from mad_core.metrics.ranking import count_pairs, inversion_matrix, told_apart
 from mad_core.metrics.summary import evaluate
 
 _MANY_TIES = 0.05
@@ -94,22 +94,23 @@ def best(
 
 def mean_inversion_matrix(
     levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike
-) -> tuple[np.ndarray, list[int], list[int]]:
+) -> tuple[np.ndarray, list[float], list[int]]:
     """The inversion matrix, averaged over the subsets that have both levels of a pair.
 
     Returns
     -------
     matrix : ndarray of shape (L, L)
         As :func:`mad_core.metrics.ranking.inversion_matrix` gives it.
-    levels, counts : list of L int
-        Rounded levels and their scored images.
+    levels : list of L float
+    counts : list of L int
+        Their scored images.
     """
     scores = np.asarray(scores, dtype=np.float64)
     usable = np.isfinite(scores)
-    scores, at = scores[usable], np.ceil(np.asarray(levels, dtype=np.float64)[usable])
+    scores, at = scores[usable], told_apart(levels)[usable]
     names = np.asarray(subsets, dtype=object)[usable]
     counts = [count_pairs(at[names == name], scores[names == name]) for name in np.unique(names)]
-    known = np.unique(at).astype(int)
+    known = np.unique(at)
     stacked = np.full((len(counts), len(known), len(known)), np.nan)
     sizes = np.zeros(len(known), dtype=int)
     for layer, part in zip(stacked, counts, strict=True):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mad_core.metrics.ranking import cross_pairs
+from mad_core.metrics.ranking import cross_pairs, told_apart
 from mad_core.metrics.special import NORMAL, student_quantile
 
 _AT_ONCE = 2_000_000
@@ -30,7 +30,7 @@ def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed
     Parameters
     ----------
     levels, scores : ndarray of shape (n,)
-        Levels are rounded up; scores are finite.
+        Scores are finite.
     draws, seed : int
 
     Returns
@@ -38,7 +38,7 @@ def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed
     dict
         For each of ``METRICS`` an array of shape (draws,), NaN where a draw has no value.
     """
-    known, rows = np.unique(np.ceil(np.asarray(levels, dtype=np.float64)).astype(np.int64), return_inverse=True)
+    known, rows = np.unique(told_apart(levels), return_inverse=True)
     values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     ranks_of = [ranks[rows == i] for i in range(len(known))]
     rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ def counted_c_index(levels: np.ndarray, scores: np.ndarray, counts: np.ndarray) 
     Parameters
     ----------
     levels, scores : ndarray of shape (n,)
-        Levels as they are, not rounded; scores are finite.
+        Scores are finite.
     counts : ndarray of shape (draws, n)
         As :func:`stratified_counts` gives them.
 

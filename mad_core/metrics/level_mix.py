@@ -29,8 +29,8 @@ class LevelPairs:
 
     Parameters
     ----------
-    levels : ndarray of shape (L,), int64
-        Rounded up, ascending.
+    levels : ndarray of shape (L,)
+        Ascending.
     sizes : ndarray of shape (L,), int64
     above, tied : ndarray of shape (draws, L, L)
         As the module says; ``above`` is 0 outside the upper triangle, ``tied`` is symmetric.
@@ -46,11 +46,11 @@ class LevelPairs:
         """The test set's own shares of the levels, shape (L,)."""
         return self.sizes / self.sizes.sum()
 
-    def aurocs(self) -> dict[int, float]:
+    def aurocs(self) -> dict[float, float]:
         """AUROC of level 0 against each other level, of the first draw; the shares of levels have no part in it."""
         if not len(self.levels) or self.levels[0] != 0:
             return {}
-        return {int(level): float(self.above[0, 0, j]) for j, level in enumerate(self.levels) if j}
+        return {float(level): float(self.above[0, 0, j]) for j, level in enumerate(self.levels) if j}
 
 
 def level_pairs(levels: ArrayLike, scores: ArrayLike) -> LevelPairs:
@@ -59,7 +59,7 @@ def level_pairs(levels: ArrayLike, scores: ArrayLike) -> LevelPairs:
     Parameters
     ----------
     levels : array of shape (n,)
-        Non-negative; rounded up here.
+        Non-negative.
     scores : array of shape (n,)
         Finite.
     """

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from mad_core.metrics.ranking import score_table
+from mad_core.metrics.ranking import score_table, told_apart
 
 
 def bootstrap_level_aurocs(
     levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed: int = 0
-) -> dict[int, np.ndarray]:
+) -> dict[float, np.ndarray]:
     """AUROC of level 0 against each other level, in stratified resamples.
 
     Draw ``k`` takes the same images as draw ``k`` of :func:`mad_core.metrics.intervals.bootstrap` with the same levels
@@ -16,7 +16,7 @@ def bootstrap_level_aurocs(
     Parameters
     ----------
     levels, scores : ndarray of shape (n,)
-        Levels are rounded up; scores are finite.
+        Scores are finite.
     draws, seed : int
 
     Returns
@@ -27,7 +27,7 @@ def bootstrap_level_aurocs(
     _, known = score_table(levels, scores)
     if not len(known) or known[0] != 0:
         return {}
-    rows = np.searchsorted(known, np.ceil(np.asarray(levels, dtype=np.float64)).astype(np.int64))
+    rows = np.searchsorted(known, told_apart(levels))
     values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     ranks_of = [ranks[rows == i] for i in range(len(known))]
     rng = np.random.default_rng(seed)
@@ -36,4 +36,4 @@ def bootstrap_level_aurocs(
         table = np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
         below2 = 2 * (np.cumsum(table[0]) - table[0]) + table[0]
         found[:, draw] = (table[1:] @ below2) / (2 * table[0].sum() * table[1:].sum(axis=1))
-    return {int(level): row for level, row in zip(known[1:], found, strict=True)}
+    return {float(level): row for level, row in zip(known[1:], found, strict=True)}

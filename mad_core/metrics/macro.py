@@ -109,7 +109,7 @@ def measure(
     Parameters
     ----------
     levels, scores : array of shape (n,)
-        Severity levels, half levels are rounded up; raw scores, NaN and infinities count as unscored.
+        Severity levels; raw scores, NaN and infinities count as unscored.
     images : array of shape (n,), optional
         What they are called.
     """

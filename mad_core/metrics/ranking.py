@@ -9,13 +9,15 @@ scores higher, a tie counting one. Then, with ``n_i`` images in level ``i``:
 - concordant minus discordant pairs = sum (W2 - n_i n_j), which gives Kendall's tau-b (Kendall 1945);
 - AUROC of level 0 against level j = W2[0, j] / (2 n_0 n_j) (Mann-Whitney).
 
-Levels are rounded up first, as the benchmark does. Counts are integers, so they are exact.
+Levels are taken as they are: 1/3 lies between 0 and 1/2. Rounding half levels up is the benchmark's protocol and the
+caller's to ask for (:func:`rounded_up`). Counts are integers, so they are exact.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class PairCounts:
 
     Parameters
     ----------
-    levels : ndarray of shape (L,), int64
+    levels : ndarray of shape (L,), float64
         The levels that occur, ascending.
     sizes : ndarray of shape (L,), int64
         Images a level.
@@ -53,7 +55,7 @@ def count_pairs(levels: np.ndarray, scores: np.ndarray) -> PairCounts:
     Parameters
     ----------
     levels : ndarray of shape (n,)
-        Severity levels, non-negative; rounded up here.
+        Severity levels, non-negative.
     scores : ndarray of shape (n,)
         Finite anomaly scores, higher = more severe.
     """
@@ -66,7 +68,7 @@ def counts_of_table(table: np.ndarray, levels: np.ndarray) -> PairCounts:
     Parameters
     ----------
     table : ndarray of shape (L, U), int64
-    levels : ndarray of shape (L,), int64
+    levels : ndarray of shape (L,)
         Ascending.
     """
     there = table.any(axis=1)
@@ -86,12 +88,31 @@ def score_table(levels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     -------
     table : ndarray of shape (L, U), int64
         Columns by ascending score.
-    levels : ndarray of shape (L,), int64
+    levels : ndarray of shape (L,), float64
     """
-    known, rows = np.unique(np.ceil(np.asarray(levels, dtype=np.float64)).astype(np.int64), return_inverse=True)
+    known, rows = np.unique(told_apart(levels), return_inverse=True)
     values, columns = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     flat = np.bincount(rows * len(values) + columns, minlength=len(known) * len(values))
     return flat.reshape(len(known), len(values)).astype(np.int64), known
+
+
+DIGITS = 6
+"""Decimal places in which levels differ: 0.333333 and 1/3 are one level."""
+
+
+def told_apart(levels: ArrayLike) -> np.ndarray:
+    """Levels as float64, those that differ by rounding alone made equal."""
+    return np.round(np.asarray(levels, dtype=np.float64), DIGITS)
+
+
+def rounded_up(levels: ArrayLike) -> np.ndarray:
+    """Levels as the benchmark counts them: half levels are rounded up, 0.5 to 1."""
+    return np.ceil(told_apart(levels))
+
+
+def level_name(level: float) -> str:
+    """A level as a key: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``."""
+    return str(int(level)) if float(level).is_integer() else format(float(level), "g")
 
 
 def cross_pairs(sizes: np.ndarray) -> int:
@@ -122,12 +143,12 @@ def aurocs(counts: PairCounts) -> dict[str, float | None]:
     """
     result: dict[str, float | None] = {"whole": None}
     if not len(counts.levels) or counts.levels[0] != 0:
-        return result | {str(level): None for level in counts.levels}
+        return result | {level_name(level): None for level in counts.levels}
     normals, abnormal = int(counts.sizes[0]), int(counts.sizes[1:].sum())
     if abnormal:
         result["whole"] = int(counts.wins2[0].sum()) / (2 * normals * abnormal)
     for j in range(1, len(counts.levels)):
-        result[str(counts.levels[j])] = int(counts.wins2[0, j]) / (2 * normals * int(counts.sizes[j]))
+        result[level_name(counts.levels[j])] = int(counts.wins2[0, j]) / (2 * normals * int(counts.sizes[j]))
     return result
 
 
@@ -139,7 +160,7 @@ def inversion_matrix(counts: PairCounts) -> np.ndarray:
     return matrix
 
 
-def reference_points(sizes: Mapping[int, int]) -> dict[str, float | None]:
+def reference_points(sizes: Mapping[float, int]) -> dict[str, float | None]:
     """What given level sizes alone make of the metrics.
 
     Parameters

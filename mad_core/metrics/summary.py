@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from mad_core.errors import InputError
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.arguments import check_draws, checked
 from mad_core.metrics.intervals import METRICS
@@ -18,13 +20,22 @@ from mad_core.metrics.ranking import (
     counts_of_table,
     cross_pairs,
     kendall_tau_b,
+    level_name,
     reference_points,
+    rounded_up,
     score_table,
+    told_apart,
 )
 from mad_core.metrics.uncertainty import FEWEST, Uncertainty, interval, uncertainties
 
 INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
 """Metrics that get an interval in ``evaluate --json``."""
+
+
+AS_IS, ROUNDED_UP = "as-is", "rounded-up"
+ROUNDINGS = (AS_IS, ROUNDED_UP)
+AS_IS_NOTE = "Levels with fractions are levels of their own: images are ordered by their levels as they are."
+ROUNDED_UP_NOTE = "Levels with fractions are rounded up first, as the benchmark does: 0.5 counts as 1."
 
 
 def evaluate(
@@ -35,13 +46,14 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
     intervals: Sequence[str] = INTERVALS,
+    rounding: str = AS_IS,
 ) -> Metrics:
     """All metrics of one set of scores.
 
     Parameters
     ----------
     levels : array of shape (n,)
-        Severity levels, non-negative; half levels are rounded up.
+        Severity levels, non-negative; fractions are levels of their own.
     scores : array of shape (n,)
         Raw anomaly scores; NaN and infinities count as unscored.
     subsets : array of shape (n,), optional
@@ -52,6 +64,9 @@ def evaluate(
         (:mod:`mad_core.metrics.uncertainty`), so any other number, and the seed, change nothing.
     intervals : sequence of str
         Which of :data:`mad_core.metrics.intervals.METRICS` get an interval.
+    rounding : {"as-is", "rounded-up"}
+        Whether images are ordered by their levels as they are, or half levels are rounded up first, as the benchmark
+        does. Where it makes a difference the notes say which.
 
     Returns
     -------
@@ -71,12 +86,50 @@ def evaluate(
     (0.8, 0.75)
     """
     levels, scores, names = checked(levels, scores, subsets)
+    levels, said = by_rule(levels, rounding)
     check_draws(draws, seed, intervals, METRICS)
     known = sorted(set(names.tolist()))
     if len(known) <= 1:
-        return Metrics(_one(levels, scores, bool(draws), intervals)[0])
+        return Metrics(_with_notes(_one(levels, scores, bool(draws), intervals)[0], said))
     parts = {name: _one(levels[names == name], scores[names == name], bool(draws), intervals) for name in known}
-    return Metrics(_macro(parts, intervals))
+    return Metrics(_with_notes(_macro(parts, intervals), said))
+
+
+def by_rule(levels: np.ndarray, rounding: str) -> tuple[np.ndarray, list[str]]:
+    """Levels by a rule, and the sentence that says which; no sentence where all are whole.
+
+    Raises
+    ------
+    InputError
+        If the rule is none of :data:`ROUNDINGS`.
+    """
+    if rounding not in ROUNDINGS:
+        raise InputError(f"'{rounding}' is no way to take levels; there are {' and '.join(ROUNDINGS)}.")
+    if np.all(told_apart(levels) % 1 == 0):
+        return levels, []
+    return (levels, [AS_IS_NOTE]) if rounding == AS_IS else (rounded_up(levels), [ROUNDED_UP_NOTE])
+
+
+def ordered(rows: pd.DataFrame, rounding: str | None = None) -> tuple[np.ndarray, list[str]]:
+    """The levels by which the images of a run's table are ordered, and sentences that say how where it matters.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``level``, and ``rounded_up`` (bool) where the benchmark's protocol may ask for it.
+    rounding : {"as-is", "rounded-up"}, optional
+        For all images; by default what ``rounded_up`` says of each.
+    """
+    levels = rows["level"].to_numpy(dtype=np.float64)
+    if rounding is not None or "rounded_up" not in rows:
+        return by_rule(levels, rounding or AS_IS)
+    up = rows["rounded_up"].to_numpy(dtype=bool)
+    notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1]]
+    return np.where(up, rounded_up(levels), levels), notes
+
+
+def _with_notes(result: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    return result | {"notes": [*notes, *result["notes"]]}
 
 
 def _one(
@@ -93,14 +146,14 @@ def _one(
     table, at = score_table(levels[usable], scores[usable])
     counts, abnormal = counts_of_table(table, at), counts_of_table(table[at > 0], at[at > 0])
     sizes = dict(zip(counts.levels.tolist(), counts.sizes.tolist(), strict=True))
-    everyone = np.unique(np.ceil(levels).astype(np.int64), return_counts=True)
+    everyone = np.unique(told_apart(levels), return_counts=True)
     pairs = cross_pairs(counts.sizes)
     parts = uncertainties(levels[usable], scores[usable]) if with_intervals else {}
     result = {
         "n": len(levels),
         "n_scored": int(usable.sum()),
         "coverage": float(usable.mean()) if len(levels) else None,
-        "levels": {str(level): int(n) for level, n in zip(*everyone, strict=True)},
+        "levels": {level_name(level): int(n) for level, n in zip(*everyone, strict=True)},
         "auroc": _every_level(aurocs(counts), everyone[0]),
         **severity(counts, abnormal),
         "ties": {
@@ -133,9 +186,9 @@ def equal_scores(metric: str, value_of: Callable[[str], float | None]) -> float 
     return 0.0 if metric in shares and value_of(shares[metric]) is not None else None
 
 
-def _too_few(sizes: Mapping[int, int]) -> list[str]:
+def _too_few(sizes: Mapping[float, int]) -> list[str]:
     """Levels that are too small for an interval."""
-    small = [f"{level} ({count})" for level, count in sizes.items() if count < FEWEST]
+    small = [f"{level_name(level)} ({count})" for level, count in sizes.items() if count < FEWEST]
     if not small:
         return []
     return [
@@ -155,7 +208,7 @@ def severity(whole: PairCounts, abnormal: PairCounts) -> dict[str, Any]:
 
 def _every_level(found: dict[str, float | None], levels: np.ndarray) -> dict[str, float | None]:
     """AUROC for every level of the data, in order, None where it has no scored image."""
-    return {"whole": found["whole"]} | {str(v): found.get(str(v)) for v in levels if v > 0}
+    return {"whole": found["whole"]} | {name: found.get(name) for name in (level_name(v) for v in levels if v > 0)}
 
 
 def _missing(levels: np.ndarray, distinct: int) -> list[str]:
@@ -164,7 +217,7 @@ def _missing(levels: np.ndarray, distinct: int) -> list[str]:
         return ["No image has a score, so no metric can be computed."]
     notes = []
     if len(levels) == 1:
-        notes.append(f"All scored images are of level {levels[0]}: the C-index and tau-b need two levels.")
+        notes.append(f"All scored images are of level {level_name(levels[0])}: the C-index and tau-b need two levels.")
     if levels[0] != 0:
         notes.append("No scored image is of level 0: AUROC and the reference points need normals.")
     elif len(levels) == 1:
@@ -208,7 +261,7 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, Uncertainty]]], inte
     """Macro averages over subsets; totals for counts; intervals over the subsets that enter the average."""
     results = {name: result for name, (result, _) in parts.items()}
     every = list(results.values())
-    levels = sorted({level for r in every for level in r["levels"]}, key=int)
+    levels = sorted({level for r in every for level in r["levels"]}, key=float)
     aurocs_known = ["whole", *(level for level in levels if level != "0")]
     means = metric_names.nested({m: _mean([counted(m, r) for r in every]) for m in metric_names.METRICS})
     n, scored = sum(r["n"] for r in every), sum(r["n_scored"] for r in every)

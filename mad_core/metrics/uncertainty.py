@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mad_core.metrics.ranking import score_table
+from mad_core.metrics.ranking import score_table, told_apart
 from mad_core.metrics.special import NORMAL, student_quantile
 
 FEWEST = 5
@@ -96,7 +96,7 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     Parameters
     ----------
     levels, scores : array of shape (n,)
-        Levels are rounded up; scores are finite.
+        Scores are finite.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     if not len(at):
         return {}
     table, known = score_table(at, values)
-    rows = np.searchsorted(known, np.ceil(at).astype(np.int64))
+    rows = np.searchsorted(known, told_apart(at))
     columns = np.unique(values, return_inverse=True)[1]
     found = {}
     alone = int(known[0] == 0)

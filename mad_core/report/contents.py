@@ -16,6 +16,7 @@ from mad_core.errors import InputError
 from mad_core.metrics import comparing
 from mad_core.metrics.differences import differences
 from mad_core.metrics.names import C_INDEX, judged
+from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets, side_by_side
 from mad_core.runs.jobs import ReportRequest
@@ -155,7 +156,9 @@ def _rows(store: Store, run: Run, subset: str | None) -> pd.DataFrame:
 
 def summarized(rows: pd.DataFrame, request: ReportRequest) -> dict[str, Any]:
     """The metrics of a table of a run with their intervals."""
-    return comparing.summarize(rows["level"], rows["score"], rows["subset"], draws=request.draws, seed=request.seed)
+    levels, notes = ordered(rows)
+    found = comparing.summarize(levels, rows["score"], rows["subset"], draws=request.draws, seed=request.seed)
+    return found | {"notes": [*notes, *found["notes"]]}
 
 
 def newest(studies: Sequence[StudyRecord]) -> list[StudyRecord]:
@@ -244,7 +247,7 @@ def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
 
     def cloud(theme: Theme) -> go.Figure:
         figure = draw.raincloud(
-            rows["level"],
+            ordered(rows)[0],
             scores,
             rows["image_id"].tolist(),
             level_names=names,
@@ -256,9 +259,9 @@ def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
         )
         return without_ids(figure)
 
-    description = draw.describe_raincloud(rows["level"], scores, level_names=names, score_label=label)
+    description = draw.describe_raincloud(ordered(rows)[0], scores, level_names=names, score_label=label)
     yield Drawing(draw.READ_RAINCLOUD, f"{name}: score against severity level", description, cloud, wide=False)
-    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    matrix, levels, counts = comparing.mean_inversion_matrix(ordered(rows)[0], rows["score"], rows["subset"])
     description = draw.describe_inversion_matrix(matrix, levels, counts=counts, level_names=names)
     shown = {"counts": counts, "level_names": {}, "width": 450}
     yield Drawing(

@@ -17,6 +17,7 @@ import pandas as pd
 from mad_core.errors import InputError, MadError, NotFoundError
 from mad_core.images import read_mask
 from mad_core.metrics.association import in_words, severity_and_area
+from mad_core.metrics.summary import ordered
 from mad_core.runs.map_thresholds import FACT, NormalMaps
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, Store
@@ -342,7 +343,7 @@ def compare_reductions(
         if name == OWN or bool(scores.notna().any()):
             # The area above the threshold says nothing about itself.
             other = areas.mask(table["subset"].isin(without)) if name == "area" else areas
-            metrics[name] = severity_and_area(table["level"], scores, other, table["subset"], draws=draws, seed=seed)
+            metrics[name] = severity_and_area(ordered(table)[0], scores, other, table["subset"], draws=draws, seed=seed)
         step(done + 1, len(NAMES))
     area = MASK_AREA if by_mask else AREA_ABOVE
     notes = [*reduced.notes]

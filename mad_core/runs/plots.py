@@ -11,6 +11,7 @@ from mad_core import figures
 from mad_core.datasets.dataset import Card
 from mad_core.errors import InputError
 from mad_core.metrics.comparing import mean_inversion_matrix, summarize
+from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme, chrome
 from mad_core.runs.comparing import ranks_within_subsets
 from mad_core.runs.results import run_table
@@ -48,12 +49,12 @@ def raincloud(view: PlotView) -> go.Figure:
     scores, label = view.scores
     ids, paths = view.rows["image_id"].tolist(), view.rows["path"].tolist()
     common: dict[str, Any] = {"level_names": view.names, "theme": view.theme, "score_label": label}
-    return figures.raincloud(view.rows["level"], scores, ids, hover=paths, highlight=view.image, **common)
+    return figures.raincloud(ordered(view.rows)[0], scores, ids, hover=paths, highlight=view.image, **common)
 
 
 def matrix(view: PlotView) -> go.Figure:
     rows = view.rows
-    shares, levels, counts = mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    shares, levels, counts = mean_inversion_matrix(ordered(rows)[0], rows["score"], rows["subset"])
     return figures.inversion_matrix(shares, levels, counts=counts, level_names=view.names, theme=view.theme)
 
 
@@ -72,7 +73,7 @@ def strip(view: PlotView) -> go.Figure:
 
 
 def intervals(view: PlotView) -> go.Figure:
-    metrics = summarize(view.rows["level"], view.rows["score"], view.rows["subset"])
+    metrics = summarize(ordered(view.rows)[0], view.rows["score"], view.rows["subset"])
     parts = {"all subsets" if metrics["subsets"] else "all images": metrics, **metrics["subsets"]}
     random = metrics["reference"]["c_index_random_severity"]
     rows = [figures.interval_row(name, one["c_index"], one["intervals"].get("c_index")) for name, one in parts.items()]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mad_core.datasets.madbench import rounds_up
 from mad_core.map_files import shared_range
 from mad_core.runs.store import Store
 from mad_core.scorefiles import scores_csv, write_scores
@@ -18,7 +19,8 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     DataFrame
         Columns ``image_id``, ``path`` (as templates name it), ``subset``, ``level``, ``defect``,
         ``group`` (patient, part, lot; None where nothing says it), ``score`` (float64, NaN where absent),
-        ``status`` (``"waiting"`` where none came yet), ``reason``, ``seconds``.
+        ``status`` (``"waiting"`` where none came yet), ``reason``, ``seconds``,
+        ``rounded_up`` (whether metrics round its level up, as the benchmark's protocol asks of its own subsets).
 
     Raises
     ------
@@ -32,6 +34,7 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     table = asked[["image_id", "path", "subset", "level", "defect", "group"]]
     scores = store.scores(run_id).drop(columns=["subset", "created"])
     joined = table.merge(scores, on="image_id", how="left", sort=False)
+    joined["rounded_up"] = joined["subset"].map(rounds_up(joined["subset"], dataset.card)).astype(bool)
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
 

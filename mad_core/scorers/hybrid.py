@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mad_core.errors import InputError
-from mad_core.metrics.ranking import c_index, count_pairs
+from mad_core.metrics.ranking import c_index, count_pairs, told_apart
 from mad_core.scorers.contract import OK, Context, Item, LabelledItem, Part, Scored, Scorer
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _learn(
         if one.score is not None and two.score is not None
     ]
     levels, first, second = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.empty(0),) * 3
-    sizes = np.unique(np.ceil(levels), return_counts=True)[1]
+    sizes = np.unique(told_apart(levels), return_counts=True)[1]
     if len(levels) < LABELLED or (sizes >= PER_LEVEL).sum() < 2:
         said = (
             f"0.5, not learned: {len(levels)} labelled calibration images of {len(sizes)} levels are too few "

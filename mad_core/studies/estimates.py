@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from mad_core.metrics.intervals import bootstrap, percentile_interval, seed_of
 from mad_core.metrics.levelwise import bootstrap_level_aurocs
 from mad_core.metrics.macro import measure
+from mad_core.metrics.ranking import level_name, told_apart
 
 Key = TypeVar("Key")
 RISK = 0.025
@@ -79,10 +80,10 @@ def of_subset(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     result, own = measure(levels, scores), seed_of(subset, seed)
-    drawn = bootstrap(levels, scores, draws=draws, seed=own) if len(np.unique(np.ceil(levels))) > 1 else {}
+    drawn = bootstrap(levels, scores, draws=draws, seed=own) if len(np.unique(told_apart(levels))) > 1 else {}
     if by_level:
         parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)
-        drawn |= {f"auroc_{level}": values for level, values in parts.items()}
+        drawn |= {f"auroc_{level_name(level)}": values for level, values in parts.items()}
     return {
         name: Estimate(value, values)
         for name, values in drawn.items()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mad_core.errors import InputError
 from mad_core.metrics.macro import Measured, measure
+from mad_core.metrics.summary import ordered
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.results import run_table
 from mad_core.studies.study import Work
@@ -65,7 +66,7 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
     InputError
         If there is none.
     """
-    tables = {run.id: run_table(work.store, run.id) for run in work.runs}
+    tables = {run.id: _by_protocol(run_table(work.store, run.id)) for run in work.runs}
     scored: dict[str, Any] = {run_id: table[np.isfinite(table["score"])] for run_id, table in tables.items()}
     ids: set[str] = set()
     for subset in work.dataset.subsets:
@@ -87,6 +88,11 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
         sum(name in subsets for name in test["subset"]),
         QUICK_DRAWS if work.quick else DRAWS,
     )
+
+
+def _by_protocol(table: pd.DataFrame) -> pd.DataFrame:
+    """A run's table whose levels are those by which metrics order images."""
+    return table.assign(level=ordered(table)[0])
 
 
 def _only(table: pd.DataFrame, ids: set[str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from mad_core.figures import (
     raincloud,
 )
 from mad_core.metrics import comparing
+from mad_core.metrics.summary import ordered
 from mad_core.runs.comparing import (
     ranks_within_subsets,
 )
@@ -62,7 +63,7 @@ def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, 
     if view.subset is None and len(run.subsets) > 1:
         scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
     figure = raincloud(
-        rows["level"],
+        ordered(rows)[0],
         scores,
         rows["image_id"].tolist(),
         level_names=view.level_names,
@@ -73,7 +74,7 @@ def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, 
         height=330,
         width=520,
     )
-    return figure, describe_raincloud(rows["level"], scores, level_names=view.level_names, score_label=label)
+    return figure, describe_raincloud(ordered(rows)[0], scores, level_names=view.level_names, score_label=label)
 
 
 def _matrix(view: View, run: Run) -> None:
@@ -84,6 +85,6 @@ def _matrix(view: View, run: Run) -> None:
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _matrix_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
     view, rows = _view, _view.rows(_run)
-    matrix, levels, counts = comparing.mean_inversion_matrix(rows["level"], rows["score"], rows["subset"])
+    matrix, levels, counts = comparing.mean_inversion_matrix(ordered(rows)[0], rows["score"], rows["subset"])
     figure = inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=charts.theme(), width=450)
     return figure, describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)

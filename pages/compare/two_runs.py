@@ -18,6 +18,7 @@ from mad_core.figures import (
 from mad_core.figures.raincloud import POINTS_A_LEVEL
 from mad_core.metrics.differences import differences
 from mad_core.metrics.names import judged
+from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
 from mad_core.runs.comparing import (
     ranks_within_subsets,
@@ -95,7 +96,7 @@ def _ranks_of(
 
 @st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
 def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> Any:
-    levels, subsets = _table["level"], _table["subset"]
+    levels, subsets = ordered(_table)[0], _table["subset"]
     return differences(levels, _table[first], _table[second], subsets, with_intervals=bool(draws))
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from mad_core.figures import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.metrics.comparing import READ_METRICS
 from mad_core.metrics.names import headline
+from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
 from mad_core.runs.results import run_scores_csv
@@ -233,7 +234,7 @@ def _cloud_of(
     _run: Run, subset: str, labels: dict[float, str], theme: Theme, run_id: str, state: tuple[Any, ...]
 ) -> tuple[go.Figure, str]:
     rows = engine.table_of(_run, subset)
-    arrays = rows["level"], rows["score"]
+    arrays = ordered(rows)[0], rows["score"]
     figure = raincloud(
         *arrays,
         rows["image_id"].tolist(),

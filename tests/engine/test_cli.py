@@ -189,7 +189,7 @@ def test_check_counts_and_names_every_problem(mad: Mad, parts: Path) -> None:
 def test_check_compares_with_the_published_benchmark(mad: Mad, tmp_path: Path) -> None:
     folder = make_parts(tmp_path / "mvtec", ["bottle"])
     report = mad("check", folder, "--json").json
-    assert list(report) == ["name", "subsets", "problems", "published"]
+    assert list(report) == ["name", "subsets", "problems", "published", "plan"]
     assert len(report["published"]) == 14
     assert report["published"][0]["test"]["1"] == {"found": 3, "published": 21}
     text = mad("check", folder).out

@@ -7,12 +7,14 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from mad_core.errors import InputError
 from mad_core.metrics.differences import differences
 from mad_core.metrics.intervals import METRICS, bootstrap
 from mad_core.metrics.ranking import (
@@ -23,20 +25,20 @@ from mad_core.metrics.ranking import (
     kendall_tau_b,
     reference_points,
 )
-from mad_core.metrics.summary import evaluate
+from mad_core.metrics.summary import AS_IS_NOTE, ROUNDED_UP_NOTE, evaluate, ordered
 
 some_scores = st.one_of(
     st.integers(-3, 3).map(float), st.floats(-1e6, 1e6, allow_subnormal=False), st.sampled_from([0.5, 1e300, -1e-300])
 )
 samples = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0]), some_scores), min_size=1, max_size=40
+    st.tuples(st.sampled_from([0.0, 1 / 3, 0.5, 2 / 3, 1.0, 1.5, 2.0, 3.0, 6.0]), some_scores), min_size=1, max_size=40
 )
 
 
 def brute_c_index(levels: np.ndarray, scores: np.ndarray) -> float | None:
     right = pairs = 0.0
     for i, j in itertools.combinations(range(len(levels)), 2):
-        a, b = math.ceil(levels[i]), math.ceil(levels[j])
+        a, b = levels[i], levels[j]
         if a != b:
             high, low = (i, j) if a > b else (j, i)
             pairs += 1
@@ -47,19 +49,26 @@ def brute_c_index(levels: np.ndarray, scores: np.ndarray) -> float | None:
 @settings(max_examples=300, deadline=None)
 @given(samples)
 def test_metrics_equal_their_twins(sample: list[tuple[float, float]]) -> None:
-    levels, scores = (np.array(column) for column in zip(*sample, strict=True))
+    raw, scores = (np.array(column) for column in zip(*sample, strict=True))
+    for levels in (raw, np.ceil(raw)):
+        compare_with_twins(levels, scores)
+    rounded = evaluate(raw, scores, draws=0, rounding="rounded-up")
+    assert rounded | {"notes": []} == evaluate(np.ceil(raw), scores, draws=0) | {"notes": []}
+
+
+def compare_with_twins(levels: np.ndarray, scores: np.ndarray) -> None:
     counts = count_pairs(levels, scores)
     expected = brute_c_index(levels, scores)
     assert c_index(counts) == (None if expected is None else pytest.approx(expected, abs=1e-12))
-    tau = stats.kendalltau(np.ceil(levels), scores).statistic
+    tau = stats.kendalltau(levels, scores).statistic
     ours = kendall_tau_b(counts)
     assert ours == (None if not math.isfinite(tau) else pytest.approx(tau, abs=1e-12))
     if 0 < (levels > 0).sum() < len(levels):
         assert aurocs(counts)["whole"] == pytest.approx(roc_auc_score(levels > 0, scores), abs=1e-12)
-        for level in set(np.ceil(levels[levels > 0]).astype(int).tolist()):
-            chosen = (levels == 0) | (np.ceil(levels) == level)
+        for level in set(levels[levels > 0].tolist()):
+            chosen = (levels == 0) | (levels == level)
             auroc = roc_auc_score(levels[chosen] > 0, scores[chosen])
-            assert aurocs(counts)[str(level)] == pytest.approx(auroc, abs=1e-12)
+            assert aurocs(counts)[format(level, "g")] == pytest.approx(auroc, abs=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
@@ -177,13 +186,39 @@ KEYS = {
 def test_the_form_of_evaluate() -> None:
     result = evaluate([0, 0, 0.5, 1, 2, 2], [0.1, math.nan, 0.5, math.inf, 0.7, 0.6], draws=50)
     assert set(result) == KEYS
-    assert result["levels"] == {"0": 2, "1": 2, "2": 2}
+    assert result["levels"] == {"0": 2, "0.5": 1, "1": 1, "2": 2}
     assert (result["n"], result["n_scored"], result["coverage"]) == (6, 4, 4 / 6)
-    assert result["auroc"] == {"whole": 1.0, "1": 1.0, "2": 1.0}
+    assert result["auroc"] == {"whole": 1.0, "0.5": 1.0, "1": None, "2": 1.0}
     assert result["c_index"] == 1.0
     assert any("infinite" in note for note in result["notes"])
     assert any("2 of 6 images have no score" in note for note in result["notes"])
     json.dumps(result, allow_nan=False)
+
+
+def test_fractions_are_ordered_as_they_are_unless_the_benchmarks_way_is_asked_for() -> None:
+    levels, backwards = np.repeat([0, 1 / 3, 2 / 3, 1], 3), np.repeat([3.0, 2, 1, 0], 3)
+    as_is = evaluate(levels, backwards, draws=0)
+    assert (as_is["c_index"], as_is["abnormal_only"]["c_index"]) == (0.0, 0.0)
+    assert as_is["levels"] == {"0": 3, "0.333333": 3, "0.666667": 3, "1": 3}
+    assert as_is["notes"] == [AS_IS_NOTE]
+    rounded = evaluate(levels, -backwards, draws=0, rounding="rounded-up")
+    assert rounded["levels"] == {"0": 3, "1": 9}
+    assert rounded["notes"][0] == ROUNDED_UP_NOTE
+    assert evaluate([0, 1, 2], [1, 2, 3], draws=0)["notes"] == []
+    with pytest.raises(InputError, match="'up' is no way to take levels; there are as-is and rounded-up"):
+        evaluate([0, 1], [1, 2], rounding="up")
+
+
+def test_levels_that_differ_by_rounding_alone_are_one() -> None:
+    assert evaluate([0, 1 / 3, 0.33333333], [0, 1, 2], draws=0)["levels"] == {"0": 1, "0.333333": 2}
+
+
+def test_levels_of_a_run_are_rounded_up_where_its_subset_asks_for_it() -> None:
+    rows = pd.DataFrame({"level": [0.5, 1, 0.5], "rounded_up": [True, True, False]})
+    levels, notes = ordered(rows)
+    assert (levels.tolist(), notes) == ([1, 1, 0.5], [ROUNDED_UP_NOTE, AS_IS_NOTE])
+    assert ordered(rows, "as-is")[0].tolist() == [0.5, 1, 0.5]
+    assert ordered(rows[["level"]], "rounded-up")[0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

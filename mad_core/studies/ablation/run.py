@@ -15,6 +15,7 @@ from scipy import stats
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
+from mad_core.metrics.ranking import told_apart
 from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, WAYS, Asking, asks, stranger
 from mad_core.studies.estimates import RISK, Estimate, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
@@ -160,7 +161,7 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
         of_way = {w: of_subset(levels, whole[w].to_numpy(), str(subset), draws=draws, seed=seed) for w in kept}
         for way, values in of_way.items():
             images[way] += len(whole)
-            freedom[way] += len(whole) - len(np.unique(np.ceil(levels)))
+            freedom[way] += len(whole) - len(np.unique(told_apart(levels)))
             metrics.setdefault(way, []).append(values)
             if way != CHOSEN:
                 both = [m for m in values if m in of_way[CHOSEN]]

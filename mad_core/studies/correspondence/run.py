@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from mad_core.metrics.differences import difference
 from mad_core.metrics.intervals import seed_of
 from mad_core.metrics.macro import Measured, macro, measure, uncertainties_of
-from mad_core.metrics.ranking import reference_points
+from mad_core.metrics.ranking import reference_points, told_apart
 from mad_core.metrics.uncertainty import interval
 from mad_core.studies.estimates import RISK
 from mad_core.studies.finding import Finding
@@ -120,7 +120,7 @@ def _reference(sample: Sample) -> dict[str, Any]:
     levels: Any = pd.concat([table[["image_id", "subset", "level"]] for table in sample.tables.values()])
     values = []
     for _, rows in levels.drop_duplicates("image_id").groupby("subset"):
-        at, counts = np.unique(np.ceil(rows["level"].to_numpy()).astype(int), return_counts=True)
+        at, counts = np.unique(told_apart(rows["level"]), return_counts=True)
         value = reference_points(dict(zip(at.tolist(), counts.tolist(), strict=True)))["c_index_random_severity"]
         values += [value] if value is not None else []
     return {WHOLE: float(np.mean(values)) if values else None, ORDER: 0.5}

@@ -16,6 +16,7 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.metrics.intervals import counted_c_index, seed_of, stratified_counts
 from mad_core.metrics.names import headline
+from mad_core.metrics.ranking import told_apart
 from mad_core.runs.parts import kind_of
 from mad_core.scorers.hybrid import LABELLED, WEIGHTS, ScoreScale
 from mad_core.studies.estimates import RISK, Estimate, of_subset, over_subsets
@@ -151,7 +152,7 @@ def judge(
     """
     parts = []
     for subset, rows in scaled.groupby("subset"):
-        levels = np.ceil(rows["level"].to_numpy(dtype=np.float64))
+        levels = told_apart(rows["level"])
         if len(np.unique(levels)) < 2:
             continue
         own = seed_of(str(subset), seed)

@@ -20,6 +20,7 @@ from mad_core.metrics.level_mix import (
     level_pairs,
     reweighted,
 )
+from mad_core.metrics.ranking import level_name, told_apart
 from mad_core.studies.estimates import RISK, Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
@@ -71,7 +72,7 @@ def prepare(
     Parameters
     ----------
     levels, scores : array of shape (n,)
-        Half levels are rounded up; images without a finite score are left out.
+        Images without a finite score are left out.
     under, over : float
         What each level too low, or too high, costs.
 
@@ -80,7 +81,7 @@ def prepare(
     InputError
         If fewer than two levels have scores.
     """
-    at, values = np.ceil(np.asarray(levels, dtype=np.float64)), np.asarray(scores, dtype=np.float64)
+    at, values = told_apart(levels), np.asarray(scores, dtype=np.float64)
     at, values = at[np.isfinite(values)], values[np.isfinite(values)]
     pairs = level_pairs(at, values)
     if len(pairs.levels) < 2:
@@ -123,7 +124,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
     for run_id, table in sample.tables.items():
         name, parts, aurocs = sample.names[run_id], [], []
         for subset, images in table.groupby("subset"):
-            if len(np.unique(np.ceil(images["level"]))) < 2:
+            if len(np.unique(told_apart(images["level"]))) < 2:
                 continue
             ready = prepare(
                 images["level"],
@@ -136,7 +137,7 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
             fewest = min(fewest, int(ready.pairs.sizes.min()))
             mix = checked_mix(field_mix(ready.pairs.levels, parameters["normal"]), len(ready.pairs.levels))
             parts.append({"test set": ready.under(ready.pairs.shares), "field": ready.under(mix)})
-            aurocs.append({f"L{level}": value for level, value in ready.aurocs().items()})
+            aurocs.append({f"L{level_name(level)}": value for level, value in ready.aurocs().items()})
             fixed += [
                 {"scorer": name, "subset": subset, "level": level, **value.columns("auroc")}
                 for level, value in ready.aurocs().items()

@@ -16,6 +16,7 @@ from mad_core.figures.marks import add_key, key_name
 from mad_core.figures.plot import Plot
 from mad_core.figures.words import escaped, listed, short
 from mad_core.metrics.names import AUROC, C_INDEX, TAU, metric_of
+from mad_core.metrics.ranking import level_name
 from mad_core.palette import Theme, chrome, level_colour, outline, scorer_colours, scorer_dashes
 
 ROW, ACROSS = 250, 4  # height of a row of panels in pixels, panels side by side
@@ -104,10 +105,10 @@ def scorer_looks(names: Sequence[str], theme: Theme) -> list[Look]:
 
 def level_looks(table: pd.DataFrame, theme: Theme) -> list[Look]:
     """Levels in their colours; pale ones by their outline."""
-    levels = sorted(int(level) for level in set(table["level"])) if "level" in table else []
+    levels = sorted(float(level) for level in set(table["level"])) if "level" in table else []
     fills = [level_colour(level, levels, theme) for level in levels]
     dashes = scorer_dashes(len(levels))
-    return [Look(str(v), f, outline(f, theme), d) for v, f, d in zip(levels, fills, dashes, strict=True)]
+    return [Look(level_name(v), f, outline(f, theme), d) for v, f, d in zip(levels, fills, dashes, strict=True)]
 
 
 def against_strength(
@@ -141,7 +142,7 @@ def against_strength(
         place = _cell(number, across)
         rows: Any = table[table["corruption"].isin(["", panel])]
         for look in looks:
-            own = rows[rows[by].astype(str) == look.name].sort_values("strength")
+            own = rows[rows[by].map(level_name if by == "level" else str) == look.name].sort_values("strength")
             figure.add_trace(_line(own, value, look, by, number == 0), **place)
         last = number + across >= len(panels)
         figure.update_xaxes(axis(theme, "strength" if last else "", dtick=1), **place)

@@ -151,10 +151,10 @@ class LostLevel:
     strength: int
 
 
-def _detected(values: Mapping[str, Estimate]) -> dict[int, Estimate]:
+def _detected(values: Mapping[str, Estimate]) -> dict[float, Estimate]:
     """AUROC of each level."""
     of = {name.removeprefix("auroc_"): value for name, value in values.items() if name.startswith("auroc_")}
-    return {int(level): value for level, value in of.items() if level != "whole"}
+    return {float(level): value for level, value in of.items() if level != "whole"}
 
 
 def _losses(conditions: Estimates) -> dict[LostLevel, Estimate]:

@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 
 from mad_core.datasets.dataset import Dataset
+from mad_core.datasets.madbench import rounds_up
 from mad_core.errors import InputError
+from mad_core.metrics.ranking import rounded_up, told_apart
 from mad_core.metrics.separation import (
     FOLDS,
     PENALTY,
@@ -85,7 +87,8 @@ def run(work: Work) -> Finding:
                 work, dataset_id, rows, work.parameters["features"], lambda n, at=done: work.progress(at + n, total)
             )
             domain = dataset.card.subset(str(subset)).domain
-            levels = rows["level"].to_numpy(dtype=np.float64)[which]
+            up = rounds_up([str(subset)], dataset.card)[str(subset)]
+            levels = (rounded_up if up else told_apart)(rows["level"])[which]
             places[name] = SubsetFeatures(vectors, levels, domain, dataset.name)
             done += len(rows)
     finding = separability(places, draws=DRAWS, seed=work.seed, step=work.check_cancel)
@@ -193,8 +196,8 @@ def separability(
 
 
 def _usable(place: SubsetFeatures) -> SubsetFeatures | None:
-    """Levels rounded up, small ones left out; None where fewer than two are left."""
-    levels = np.ceil(place.levels)
+    """Small levels left out; None where fewer than two are left."""
+    levels = told_apart(place.levels)
     distinct, counts = np.unique(levels, return_counts=True)
     kept = np.isin(levels, distinct[counts >= FEWEST])
     if len(np.unique(levels[kept])) < 2:
@@ -220,14 +223,14 @@ class _Separation:
         """A row for each level."""
         each = zip(self.levels_known, self.counts, self.silhouettes, strict=True)
         return [
-            {"subset": subset, "level": int(level), "images": int(count)} | result.columns("silhouette")
+            {"subset": subset, "level": float(level), "images": int(count)} | result.columns("silhouette")
             for level, count, result in each
         ]
 
     def pairs(self, subset: str) -> list[dict[str, Any]]:
         """A row for each pair of levels, the less severe one first."""
         return [
-            {"subset": subset, "level": int(self.levels_known[i]), "other": int(self.levels_known[j])}
+            {"subset": subset, "level": float(self.levels_known[i]), "other": float(self.levels_known[j])}
             | {"images": int(self.counts[i] + self.counts[j])}
             | ratio.columns("between_within")
             | self.orders[i, j].columns("probe_order")
