@@ -110,7 +110,7 @@ class ScoredRun:
         table = self.table
         levels, notes = ordered(table, levels)
         found = evaluate(levels, table["score"], table["subset"], draws=draws, seed=seed)
-        found["notes"] = [*notes, *found["notes"]]
+        found["notes"] = list(dict.fromkeys([*notes, *found["notes"]]))
         return found
 
     def plot(

@@ -94,7 +94,7 @@ def _evaluate_one(
         table = table.assign(rounded_up=rounded)
     levels, how = ordered(table, rounding)
     result = evaluate_arrays(levels, table["score"], table["subset"], draws=draws, seed=seed)
-    result["notes"] = [*notes, *how, *result["notes"]]
+    result["notes"] = [*notes, *dict.fromkeys([*how, *result["notes"]])]
     return result
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from mad_core.metrics import names as metric_names
@@ -11,7 +12,7 @@ from mad_core.metrics.differences import clear_best
 from mad_core.metrics.intervals import METRICS
 from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix, told_apart
-from mad_core.metrics.summary import evaluate
+from mad_core.metrics.summary import AS_IS_NOTE, ROUNDED_UP_NOTE, evaluate, ordered
 
 _MANY_TIES = 0.05
 READ_METRICS = (
@@ -120,6 +121,18 @@ def mean_inversion_matrix(
     seen = np.isfinite(stacked).sum(axis=0)
     matrix = np.where(seen > 0, np.nansum(stacked, axis=0) / np.maximum(seen, 1), np.nan)
     return matrix, known.tolist(), sizes.tolist()
+
+
+def summarize_rows(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """As :func:`summarize`, of a run's table: its levels are taken as its subsets ask for, and the notes say how."""
+    levels, notes = ordered(rows)
+    found = summarize(levels, rows["score"], rows["subset"], draws=draws, seed=seed)
+    return found | {"notes": list(dict.fromkeys([*notes, *found["notes"]]))}
+
+
+def levels_in_words(found: Mapping[str, Any]) -> str:
+    """Whether levels with fractions count as they are or are rounded up; empty where all are whole."""
+    return " ".join(note for note in found["notes"] if note in (AS_IS_NOTE, ROUNDED_UP_NOTE))
 
 
 def reference_in_words(found: Mapping[str, Any]) -> str:

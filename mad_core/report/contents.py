@@ -156,9 +156,7 @@ def _rows(store: Store, run: Run, subset: str | None) -> pd.DataFrame:
 
 def summarized(rows: pd.DataFrame, request: ReportRequest) -> dict[str, Any]:
     """The metrics of a table of a run with their intervals."""
-    levels, notes = ordered(rows)
-    found = comparing.summarize(levels, rows["score"], rows["subset"], draws=request.draws, seed=request.seed)
-    return found | {"notes": [*notes, *found["notes"]]}
+    return comparing.summarize_rows(rows, draws=request.draws, seed=request.seed)
 
 
 def newest(studies: Sequence[StudyRecord]) -> list[StudyRecord]:

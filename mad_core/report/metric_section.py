@@ -32,6 +32,8 @@ def metrics_html(store: Store, part: ReportPart) -> Iterator[str]:
     if not _same_images(part):
         yield "<p class=note>The runs were asked for different images, so none is marked as best.</p>"
     yield f"<p>{escape(comparing.reference_in_words(fullest))}</p>"
+    if fractions := comparing.levels_in_words(fullest):
+        yield f"<p>{escape(fractions)}</p>"
     subsets = [
         _row(f"{part.names[run.id]}, {subset}", result, {}, "")
         for run in part.runs

@@ -118,6 +118,8 @@ def _in_words(view: View, results: Sequence[dict[str, Any]]) -> None:
         )
     with st.expander("What these numbers say", expanded=True, icon=":material/notes:"):
         st.markdown(plain(comparing.reference_in_words(_fullest(results))))
+        if fractions := comparing.levels_in_words(_fullest(results)):
+            st.markdown(plain(fractions))
         said = [
             f"- **{plain(view.names[run.id])}**: {plain(' '.join(sentences))}"
             for run, metrics in zip(view.runs, results, strict=True)

@@ -8,8 +8,7 @@ import streamlit as st
 from mad_core.audit.consensus import RULE_IN_WORDS, RULES, consensus_of, corrections
 from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
-from mad_core.metrics.comparing import summarize
-from mad_core.metrics.summary import ordered
+from mad_core.metrics.comparing import summarize_rows
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine, session
 from pages.ui.text import plain
@@ -74,4 +73,4 @@ def metrics(run: Run, subset: str | None, draws: int, audited: pd.DataFrame | No
 @st.cache_data(max_entries=128, show_spinner=False)
 def _metrics(_rows: pd.DataFrame, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
     found = _rows[_rows["subset"].isin(subsets)]
-    return summarize(ordered(found)[0], found["score"], found["subset"], draws=draws)
+    return summarize_rows(found, draws=draws)

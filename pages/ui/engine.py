@@ -10,8 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from mad_core.metrics.comparing import summarize
-from mad_core.metrics.summary import ordered
+from mad_core.metrics.comparing import summarize_rows
 from mad_core.runs.results import display_range, run_table
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
@@ -62,7 +61,7 @@ def table_of(run: Run, subset: str) -> pd.DataFrame:
 def _metrics(run_id: str, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
     rows = _table(run_id, state)
     rows = rows[rows["subset"].isin(subsets)]
-    return summarize(ordered(rows)[0], rows["score"], rows["subset"], draws=draws)
+    return summarize_rows(rows, draws=draws)
 
 
 def metrics(run: Run, subset: str | None, draws: int = 1000) -> dict[str, Any]:
