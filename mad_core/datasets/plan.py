@@ -99,6 +99,12 @@ class PlanRow:
             values[name] = None if values[name] is None else level_key(values[name])
         return {name: value for name, value in values.items() if value not in (None, "")}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PlanRow:
+        """The inverse of :meth:`to_json`."""
+        levels = {name: float(data[name]) for name in ("level", "proposed") if name in data}
+        return cls(**{**data, **levels})
+
 
 @dataclass(frozen=True)
 class ImportPlan:
@@ -118,6 +124,19 @@ class ImportPlan:
     tables: Mapping[str, TablePlan] = field(default_factory=dict)
     levels: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[PlanRow, ...] = ()
+
+    def corrected(self, row: PlanRow, *, role: str, split: str, subset: str, level: float | None) -> ImportPlan:
+        """A copy in which a person says something else of one of its rows."""
+        if row.kind == "folder":
+            return self.with_folder(row.name, role=role, split=split, subset=subset, level=level)
+        if row.kind == "table":
+            return self.with_table(row.name, role=role, split=split, subset=subset)
+        if row.kind == "column":
+            table = row.note.removeprefix("of ")
+            known = self.tables.get(table, TablePlan()).columns
+            columns = {ours: name for ours, name in known.items() if name != row.name}
+            return self.with_table(table, columns=columns | ({role: row.name} if role in COLUMNS else {}))
+        return self.with_level(row.name, None if role == LEFT_OUT else level)
 
     @property
     def empty(self) -> bool:

@@ -6,11 +6,15 @@ from typing import Any
 
 from mad_core import remote
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
 from mad_core.errors import InputError
 from mad_core.runs.first_start import queue_default
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import ImportJob
 from mad_core.settings import Settings
+
+MOST_SHOWN = 500
+"""Rows of a plan, and problems, that a look at a source returns."""
 
 
 def import_job(control: Control) -> dict[str, Any]:
@@ -19,7 +23,8 @@ def import_job(control: Control) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``dataset`` (id), ``images``, ``problems`` (their number), ``runs`` (ids).
+        ``dataset`` (id), ``images``, ``problems`` (their number), ``runs`` (ids); of a look that stores nothing
+        ``plan`` (YAML text), ``rows`` (of the plan), ``images``, ``counts`` and ``problems`` (the first ones).
     """
     payload = ImportJob.from_json(control.job.payload)
 
@@ -29,13 +34,22 @@ def import_job(control: Control) -> dict[str, Any]:
 
     if payload.guarded:
         ask_again(control.settings, payload.source, payload.policy)
-    imported = import_dataset(
-        payload.source,
-        control.settings,
-        name=payload.name,
-        policy=Path(payload.policy) if payload.policy else None,
-        progress=progress,
-    )
+    try:
+        imported = import_dataset(
+            payload.source,
+            control.settings,
+            name=payload.name,
+            policy=Path(payload.policy) if payload.policy else None,
+            plan=parse_plan(payload.plan) if payload.plan else None,
+            progress=progress,
+        )
+    except LevelsUnknownError as error:
+        if not payload.look:
+            raise
+        return _looked(error.plan, sentence=str(error))
+    if payload.look:
+        counts, problems = imported.dataset.counts(), [p.to_json() for p in imported.problems]
+        return _looked(imported.plan, images=len(imported.dataset.table), counts=counts, problems=problems[:MOST_SHOWN])
     if imported.dataset.table.empty:
         first = imported.problems[0].message if imported.problems else "No image was found."
         raise InputError(f"Nothing usable is in {payload.source}: {first}")
@@ -46,6 +60,12 @@ def import_job(control: Control) -> dict[str, Any]:
         "problems": len(imported.problems),
         "runs": [queue_default(control.store, dataset_id, name) for name in payload.then],
     }
+
+
+def _looked(plan: ImportPlan, **facts: Any) -> dict[str, Any]:
+    """What is shown of a plan before anything is stored."""
+    rows = [row.to_json() for row in plan.rows[:MOST_SHOWN]]
+    return {"plan": plan.to_yaml(), "rows": rows, "more": max(0, len(plan.rows) - MOST_SHOWN), "images": 0, **facts}
 
 
 def ask_again(settings: Settings, *paths: str | None) -> None:

@@ -137,7 +137,8 @@ class MapJob(JobPayload):
 class ImportJob(JobPayload):
     """Import a dataset: ``source`` is a path or the word ``demo``, ``then`` are scorers to run on it by default.
 
-    ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too.
+    ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too. ``plan`` is
+    the YAML text of a plan; with ``look`` nothing is stored, and the result holds the plan to be shown.
     """
 
     kind = "import"
@@ -148,6 +149,8 @@ class ImportJob(JobPayload):
     policy: str | None = None
     then: tuple[str, ...] = ()
     guarded: bool = False
+    plan: str | None = None
+    look: bool = False
 
     @property
     def key(self) -> str:

@@ -114,7 +114,7 @@ def _queue_path(source: str, policy: str) -> int:
             raise InputError(f"{source} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
     else:
         source = _resolved(source)
-    return submit(store.queue, ImportJob(source, policy=_resolved(policy) if policy else None, guarded=True))
+    return submit(store.queue, ImportJob(source, policy=_resolved(policy) if policy else None, guarded=True, look=True))
 
 
 def _resolved(path: str) -> str:
@@ -131,4 +131,4 @@ def _resolved(path: str) -> str:
 def _queue_upload(name: str, data: IO[bytes]) -> int:
     store = engine.store()
     path = keep_upload(store.settings, name, data)
-    return submit(store.queue, ImportJob(str(path), name=Path(name).stem))
+    return submit(store.queue, ImportJob(str(path), name=Path(name).stem, look=True))

@@ -9,6 +9,7 @@ from mad_core.runs.store import DatasetInfo
 from pages.data.add import add_dataset, add_dataset_dialog
 from pages.data.calibration import calibrating
 from pages.data.manage import level_meanings, manage
+from pages.data.plan import show_plan
 from pages.data.published import published
 from pages.ui import charts, engine, guide, session, tiles
 from pages.ui.gallery import gallery
@@ -22,6 +23,7 @@ PREVIEW = 6
 def page() -> None:
     info = header("Data")
     _imports_note()
+    show_plan()
     if info is None:
         without_dataset()
         guide.start_button()
@@ -44,14 +46,18 @@ def page() -> None:
 
 def _imports_note() -> None:
     """Say how the last imports ended."""
-    for job in engine.store().queue.recent(120):
+    for job in sorted(engine.store().queue.recent(120), key=lambda job: job.id):
         if job.kind in ("import", "fetch") and job.status == "failed":
             st.error(plain(job.error or "The import failed."), icon=":material/error:")
         if job.kind == "fetch" and job.status == "done" and job.result and job.result["refused"]:
             refused = " ".join(job.result["refused"])
             st.warning(f"Not all images were written: {plain(refused)}", icon=":material/warning:")
-        if job.kind == "import" and job.status == "done" and st.session_state.get("imported") != job.id:
+        if job.kind == "import" and job.status == "done" and st.session_state.get("imported", 0) < job.id:
             st.session_state["imported"] = job.id
+            if job.payload.get("look"):
+                st.session_state["look"] = job.id
+                continue
+            st.session_state.pop("look", None)
             if job.payload.get("source") != "demo":
                 session.put(dataset=job.result["dataset"] if job.result else None, subset=None)
                 st.rerun()

@@ -11,7 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, image_id
 from mad_core.datasets.madbench import BENCHMARKS
+from mad_core.datasets.plan import ImportPlan, PlanRow, TablePlan, parse_plan
+from mad_core.errors import InputError
+from mad_core.runs.in_process import do_here
+from mad_core.runs.jobs import ImportJob, submit
+from pages.data.plan import corrected, table_of
 from tests.app.conftest import Home
+from tests.engine.pictures import draw
 
 Open = Callable[..., AppTest]
 
@@ -203,3 +209,50 @@ def test_images_that_were_not_written_are_told(home: Home, open_page: Open) -> N
     queue.finish(job, "w", "done", result={"refused": ["'../x.png': this path is unsafe or no image's."]})
     test = open_page("data")
     assert "this path is unsafe" in "".join(w.value for w in test.warning).replace("\\", "")
+
+
+# -- the plan of an import ------------------------------------------------------------------------
+
+
+def look_at(home: Home, folder: Path) -> None:
+    do_here(home.store, submit(home.store.queue, ImportJob(str(folder), look=True)), "cpu", lambda facts: None)
+
+
+def test_the_plan_is_shown_before_anything_is_stored_and_then_taken(
+    home: Home, open_page: Open, tmp_path: Path
+) -> None:
+    for name in ("none/0.png", "mild/0.png", "mild/1.png", "severe/0.png"):
+        draw(tmp_path / "parts" / name)
+    look_at(home, tmp_path / "parts")
+    assert len(home.store.datasets()) == 1
+    test = open_page("data")
+    assert "What will be imported" in written(test) + "".join(s.value for s in test.subheader)
+    assert "Proposed: none: 0, mild: 1, severe: 2" in "".join(w.value for w in test.warning).replace("\\", "")
+    button(test, "Store these images").click().run()
+    assert not test.exception
+    (job,) = [j for j in home.store.queue.active() if j.kind == "import"]
+    assert parse_plan(job.payload["plan"]).levels == {"none": "0", "mild": "1", "severe": "2"}
+    do_here(home.store, job.id, "cpu", lambda facts: None)
+    stored = home.store.datasets()[-1]
+    assert home.store.dataset(stored.id).counts()[0]["test"] == {"0": 1, "1": 2, "2": 1}
+    assert parse_plan(stored.card.plan).levels == {"none": "0", "mild": "1", "severe": "2"}
+
+
+def test_corrections_in_the_plans_table_become_decisions() -> None:
+    rows = (
+        PlanRow("folder", "odd", "images", "test", "parts", 1.0, 3),
+        PlanRow("level", "mild", "asked", images=3, proposed=1.0),
+        PlanRow("level", "blurred", "asked", images=3),
+        PlanRow("column", "grade", "level", note="of t.csv"),
+    )
+    plan = ImportPlan(tables={"t.csv": TablePlan(columns={"path": "file", "level": "grade"})}, rows=rows)
+    table = table_of(plan)
+    assert corrected(plan, table).levels == {"mild": 1.0}
+    table.loc[0, "Role"], table.loc[2, "Role"], table.loc[3, "Role"] = "masks", "left out", "group"
+    told = corrected(plan, table)
+    assert told.folders["odd"].role == "masks"
+    assert told.levels == {"mild": 1.0, "blurred": "left out"}
+    assert told.tables["t.csv"].columns == {"path": "file", "group": "grade"}
+    table.loc[0, "Level"] = "high"
+    with pytest.raises(InputError, match="The level 'high' of 'odd' is not a number"):
+        corrected(plan, table)

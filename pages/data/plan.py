@@ -1,0 +1,153 @@
+"""What an import would make of a source: shown before anything is stored, and corrected here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mad_core.datasets.dataset import SPLITS
+from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, PlanRow, parse_plan
+from mad_core.datasets.policies import level_written
+from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.jobs import ImportJob, submit
+from mad_core.runs.queue import Job
+from pages.ui import engine, session
+from pages.ui.text import plain
+
+EDITED = ("Role", "Split", "Subset", "Level")
+_ROLES = [*FOLDER_ROLES, LABELS, *COLUMNS, "asked"]
+
+
+def show_plan() -> None:
+    """The plan of the source that was looked at last, until it is stored or put away."""
+    job = _looked_at()
+    if job is None or not job.result:
+        return
+    plan = plan_of(job.result)
+    with st.container(border=True):
+        st.subheader("What will be imported")
+        st.caption(f"{plain(job.payload['name'] or job.payload['source'])}: nothing is stored yet.")
+        if sentence := job.result.get("sentence"):
+            st.warning(plain(sentence), icon=":material/help:")
+        _counts(job.result)
+        corrections = _table(plan, job.id)
+        if job.result["more"]:
+            st.caption(f"{job.result['more']:,} more rows are in the file of the plan.")
+        _problems(job.result.get("problems", []))
+        _buttons(job, plan, corrections)
+
+
+def _looked_at() -> Job | None:
+    job_id = st.session_state.get("look")
+    if job_id is None:
+        return None
+    try:
+        return engine.store().queue.job(job_id)
+    except NotFoundError:
+        return None
+
+
+def plan_of(result: Mapping[str, Any]) -> ImportPlan:
+    """The plan that a look at a source found, with its rows."""
+    told = parse_plan(result["plan"])
+    return ImportPlan(told.folders, told.tables, told.levels, tuple(PlanRow.from_json(row) for row in result["rows"]))
+
+
+def _counts(result: Mapping[str, Any]) -> None:
+    parts = []
+    for entry in result.get("counts", []):
+        for split in SPLITS:
+            if entry.get(split):
+                levels = ", ".join(f"L{level}: {n:,}" for level, n in entry[split].items())
+                parts.append(f"{entry['subset']}, {split}: {levels}")
+    for part in parts[:12]:
+        st.markdown(plain(part))
+
+
+def _table(plan: ImportPlan, job_id: int) -> pd.DataFrame:
+    """The rows of the plan, to be corrected; levels that are proposed stand in their place already."""
+    return st.data_editor(
+        table_of(plan),
+        key=f"plan_{job_id}",
+        hide_index=True,
+        width="stretch",
+        disabled=["What", "Name", "Files", "Example", "Why"],
+        column_config={
+            "Role": st.column_config.SelectboxColumn("Became", options=_ROLES, required=True),
+            "Split": st.column_config.SelectboxColumn(options=["", *SPLITS]),
+            "Level": st.column_config.TextColumn(help="0 is normal, higher is more severe; fractions are levels, too."),
+            "Files": st.column_config.NumberColumn(format="localized"),
+        },
+    )
+
+
+def table_of(plan: ImportPlan) -> pd.DataFrame:
+    """The rows of a plan as a table of texts and numbers of files."""
+    rows = []
+    for row in plan.rows:
+        shown = row.to_json()
+        proposed = "" if row.proposed is None else f"; level {shown['proposed']} is proposed"
+        rows.append(
+            {
+                "What": row.kind,
+                "Name": row.name,
+                "Role": row.role,
+                "Split": row.split,
+                "Subset": row.subset,
+                "Level": shown.get("level", shown.get("proposed", "")),
+                "Files": row.images,
+                "Example": row.example,
+                "Why": f"{row.note}{proposed}",
+            }
+        )
+    return pd.DataFrame(rows, columns=["What", "Name", "Role", "Split", "Subset", "Level", "Files", "Example", "Why"])
+
+
+def corrected(plan: ImportPlan, table: pd.DataFrame) -> ImportPlan:
+    """The plan with what a person changed in its table, and with the levels that are proposed there.
+
+    Raises
+    ------
+    InputError
+        If a level is no number.
+    """
+    for row, before, after in zip(plan.rows, table_of(plan).to_dict("records"), table.to_dict("records"), strict=True):
+        now = {name: str(after[name] or "").strip() for name in EDITED}
+        asked = row.role == "asked" and now["Level"]
+        if not asked and now == {name: before[name] for name in EDITED}:
+            continue
+        level = level_written(now["Level"]) if now["Level"] else None
+        if now["Level"] and level is None:
+            raise InputError(f"The level '{now['Level'][:40]}' of '{row.name[:80]}' is not a number from 0 up.")
+        plan = plan.corrected(row, role=now["Role"], split=now["Split"], subset=now["Subset"], level=level)
+    return plan
+
+
+def _problems(problems: list[dict[str, str]]) -> None:
+    if not problems:
+        return
+    with st.expander(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", icon=":material/warning:"):
+        st.dataframe(pd.DataFrame(problems), hide_index=True, width="stretch")
+
+
+def _buttons(job: Job, plan: ImportPlan, table: pd.DataFrame) -> None:
+    with st.container(horizontal=True):
+        if st.button("Store these images", type="primary", icon=":material/check:"):
+            _queue(job, plan, table, look=False)
+        if st.button("Look again with these corrections", icon=":material/refresh:"):
+            _queue(job, plan, table, look=True)
+        st.download_button("Plan as YAML", plan.to_yaml(), "plan.yaml", "text/yaml", icon=":material/download:")
+        if st.button("Put away", icon=":material/close:"):
+            st.session_state.pop("look", None)
+            st.rerun()
+
+
+def _queue(job: Job, plan: ImportPlan, table: pd.DataFrame, look: bool) -> None:
+    def ask() -> int:
+        payload = {**job.payload, "plan": corrected(plan, table).to_yaml(), "look": look}
+        return submit(engine.store().queue, ImportJob.from_json(payload))
+
+    if session.attempt(ask):
+        st.session_state.pop("look", None)
+        st.rerun()
