@@ -133,6 +133,8 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     page.get_by_role("button", name="Add a dataset").click()
     page.get_by_role("textbox", name="Folder, table or archive").fill(str(folder))
     page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("heading", name="What will be imported")).to_be_visible(timeout=WORK_MS)
+    page.get_by_role("button", name="Store these images").click()
     expect(page.get_by_text("1 problem: 1 × unreadable")).to_be_visible(timeout=WORK_MS)
     assert store.datasets()[-1].name == "tiles"
 
