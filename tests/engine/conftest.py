@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,25 @@ def make_dataset(name: str = "parts", subsets: tuple[str, ...] = ("a", "b"), per
 def digests(paths: Iterable[str]) -> list[str]:
     """Digests of the files' bytes, as an import finds them."""
     return [content_hash(Path(path)) for path in paths]
+
+
+@pytest.fixture
+def narrow_efficientad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientAd with few channels: at its own width it takes seconds for an image of its only size."""
+    from anomalib.models.image.efficient_ad import torch_model
+    from torch import nn
+
+    from mad_core.scorers.detectors import efficientad
+
+    class Narrow(torch_model.SmallPatchDescriptionNetwork):
+        def __init__(self, out_channels: int, padding: bool = False) -> None:
+            super().__init__(out_channels, padding)
+            for number, (taken, given) in enumerate(pairwise((3, 8, 16, 16, out_channels)), start=1):
+                wide = getattr(self, f"conv{number}")
+                setattr(self, f"conv{number}", nn.Conv2d(taken, given, wide.kernel_size, padding=wide.padding))
+
+    monkeypatch.setattr(torch_model, "SmallPatchDescriptionNetwork", Narrow)
+    monkeypatch.setattr(efficientad, "EfficientAdModel", partial(torch_model.EfficientAdModel, teacher_out_channels=16))
 
 
 @pytest.fixture

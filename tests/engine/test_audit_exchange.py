@@ -8,8 +8,9 @@ import io
 import itertools
 import json
 import os
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hypothesis import settings as fuzz
 from hypothesis import strategies as st
 from PIL import Image
 
+from mad_core.audit import labels
 from mad_core.audit.agreement import agreement, agreement_of
 from mad_core.audit.change_report import change_report
 from mad_core.audit.consensus import consensus_of
@@ -37,6 +39,7 @@ from mad_core.audit.exchange import (
     zipped,
 )
 from mad_core.audit.labels import AuditStore
+from mad_core.cli.main import main
 from mad_core.datasets.dataset import Card, Dataset, Imported, LevelMeaning, SubsetCard, image_id
 from mad_core.datasets.importing import import_dataset
 from mad_core.errors import AccessError, InputError
@@ -47,8 +50,6 @@ from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
 
 from .conftest import make_dataset
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def renamed(dataset: Dataset) -> Dataset:
@@ -207,7 +208,7 @@ def test_facts_that_differ_are_said_and_what_is_here_stays(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, str, list[Event]]:
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str, list[Event]]]:
     """A database with two layouts of the same images, and events of three others, some about unknown images."""
     home = tmp_path_factory.mktemp("grown")
     settings = Settings.from_environment({"MAD_HOME": str(home / "store")})
@@ -221,23 +222,21 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, str, list
         audit.redo(theirs, f"R{number}")
         events += audit.originals(theirs)
     events.append(Event("d", "none", "Cy", "level", after=1.0, content_hash="unknown", subset="a", path="p"))
+    yield store, dataset_id, events
     store.close()
-    return settings, dataset_id, events
 
 
-def outcome(settings: Settings, dataset_id: str, parts: list[list[Event]]) -> Any:
+def outcome(store: Store, dataset_id: str, parts: list[list[Event]]) -> Any:
     """What the record says after merging the parts, one after the other, into an empty one."""
-    store = Store(settings)
     with store.database.write() as connection:
         connection.execute(audit_places.delete())
         connection.execute(audit_events.delete())
+    labels._MEMORY.pop(store.database, None)  # what this process has read of the record that was emptied
     audit = AuditStore(store)
     added = sum(audit.merge(part).added for part in parts)
     with store.database.read() as connection:
         places = sorted(tuple(row) for row in connection.execute(sa.select(audit_places)))
-    answer = audit.originals(dataset_id), audit.unmatched(), places, audit.ratings(dataset_id).to_csv(), added
-    store.close()
-    return answer
+    return audit.originals(dataset_id), audit.unmatched(), places, audit.ratings(dataset_id).to_csv(), added
 
 
 picks = st.lists(st.integers(0, 15), max_size=16)
@@ -247,15 +246,15 @@ picks = st.lists(st.integers(0, 15), max_size=16)
 @fuzz(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(picks, picks, picks)
 def test_merging_is_commutative_associative_and_idempotent(grown, one, two, three) -> None:
-    settings, dataset_id, events = grown
+    store, dataset_id, events = grown
     a, b, c = ([events[i % len(events)] for i in sorted(set(part))] for part in (one, two, three))
-    expected = outcome(settings, dataset_id, [a + b + c])
+    expected = outcome(store, dataset_id, [a + b + c])
     for order in itertools.permutations([a, b, c]):
-        assert outcome(settings, dataset_id, list(order)) == expected
-    joined, _, _, _, _ = outcome(settings, dataset_id, [b, c])
-    lost = outcome(settings, dataset_id, [b, c])[1]
-    assert outcome(settings, dataset_id, [a, events_from_text(events_csv([*joined, *lost]))]) == expected
-    assert outcome(settings, dataset_id, [a, b, c, a, b + c]) == expected
+        assert outcome(store, dataset_id, list(order)) == expected
+    joined, _, _, _, _ = outcome(store, dataset_id, [b, c])
+    lost = outcome(store, dataset_id, [b, c])[1]
+    assert outcome(store, dataset_id, [a, events_from_text(events_csv([*joined, *lost]))]) == expected
+    assert outcome(store, dataset_id, [a, b, c, a, b + c]) == expected
     assert expected[4] == len({event.id for event in a + b + c})
 
 
@@ -303,63 +302,85 @@ def audited(home: Path, parts: Path) -> tuple[AuditStore, str, pd.DataFrame, str
     return audit, dataset_id, tests, run.id
 
 
-def real(home: Path, *command: object) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAD_")}
-    environment |= {"MAD_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "mad_core", *map(str, command)]
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def mad(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """``mad(home, …)`` calls a command in this process."""
+    for name in [n for n in os.environ if n.startswith("MAD_")]:
+        monkeypatch.delenv(name)
+
+    def call(home: Path, *command: object) -> Answer:
+        monkeypatch.setenv("MAD_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["mad", *map(str, command)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return Answer(int(str(code or 0)), *capsys.readouterr())
+
+    return call
 
 
 @pytest.mark.slow
-def test_check_and_evaluate_take_the_corrected_templates(home: Path, parts: Path, tmp_path: Path) -> None:
+def test_check_and_evaluate_take_the_corrected_templates(mad, home: Path, parts: Path, tmp_path: Path) -> None:
     audit, dataset_id, _, run_id = audited(home, parts)
     folder = parts / "template"
-    export = real(home, "labels", "export", parts, "--what", "template", "--run", run_id, "--out", folder, "--json")
+    export = mad(home, "labels", "export", parts, "--what", "template", "--run", run_id, "--out", folder, "--json")
     assert export.returncode == 0, export.stderr
     data = json.loads(export.stdout)
     assert (data["corrections"], data["contested"]) == (2, 0)
     assert [Path(f).name for f in data["files"]] == ["bolt_template.csv", "nut_template.csv"]
-    checked = json.loads(real(home, "check", parts, "--json").stdout)
+    checked = json.loads(mad(home, "check", parts, "--json").stdout)
     assert checked["problems"] == []
     counts = {entry["subset"]: entry["test"] for entry in checked["subsets"]}
     assert counts == {"bolt": {"0": 5, "1": 5, "2": 2}, "nut": {"0": 4, "1": 4, "2": 4}}
     assert all(entry["train"] == {"0": 4} for entry in checked["subsets"])
-    alone = json.loads(real(home, "check", folder / "bolt_template.csv", "--json").stdout)
+    alone = json.loads(mad(home, "check", folder / "bolt_template.csv", "--json").stdout)
     assert alone["subsets"][0]["test"] == counts["bolt"]
-    found = json.loads(real(home, "evaluate", folder / "bolt_template.csv", "--draws", "0", "--json").stdout)
+    found = json.loads(mad(home, "evaluate", folder / "bolt_template.csv", "--draws", "0", "--json").stdout)
     assert found["levels"] == {"0": 5, "1": 5, "2": 2}
     assert found["n_scored"] == 12
     assert found["c_index"] < 1
-    plain = real(home, "labels", "export", dataset_id, "--what", "template", "--out", tmp_path / "empty")
+    plain = mad(home, "labels", "export", dataset_id, "--what", "template", "--out", tmp_path / "empty")
     assert plain.returncode == 0, plain.stderr
-    unscored = real(home, "evaluate", tmp_path / "empty" / "bolt_template.csv", "--json")
+    unscored = mad(home, "evaluate", tmp_path / "empty" / "bolt_template.csv", "--json")
     assert (unscored.returncode, json.loads(unscored.stdout)["n_scored"]) == (0, 0)
     assert (tmp_path / "empty" / "bolt_template.csv").read_text().startswith("Path,Severity,Anomaly Score\n")
     audit.store.close()
 
 
 @pytest.mark.slow
-def test_the_record_travels_by_command_line(home: Path, parts: Path, tmp_path: Path) -> None:
+def test_the_record_travels_by_command_line(mad, home: Path, parts: Path, tmp_path: Path) -> None:
     audit, _, _, run_id = audited(home, parts)
     other = tmp_path / "other"
     for name, options in (("events.csv", ()), ("events.json", ("--format", "json"))):
-        done = real(home, "labels", "export", parts, "--what", "events", *options, "--out", tmp_path / name)
+        done = mad(home, "labels", "export", parts, "--what", "events", *options, "--out", tmp_path / name)
         assert done.returncode == 0, done.stderr
-    first = json.loads(real(other, "labels", "import", tmp_path / "events.csv", "--json").stdout)
+    first = json.loads(mad(other, "labels", "import", tmp_path / "events.csv", "--json").stdout)
     assert (first["added"], first["known"], len(first["unmatched"])) == (4, 0, 4)
-    agreed = json.loads(real(other, "labels", "agreement", parts, "--draws", "50", "--json").stdout)
+    agreed = json.loads(mad(other, "labels", "agreement", parts, "--draws", "50", "--json").stdout)
     assert (agreed["images"], agreed["several"], agreed["alpha"]["value"], agreed["disagreements"]) == (2, 2, 1.0, 0)
-    second = real(other, "labels", "import", tmp_path / "events.json")
+    second = mad(other, "labels", "import", tmp_path / "events.json")
     assert second.returncode == 0
     assert second.stdout == "no events added, 4 known already\n"
-    text = real(home, "labels", "agreement", parts)
+    text = mad(home, "labels", "agreement", parts)
     assert "Krippendorff's alpha (ordinal): 1.000" in text.stdout
-    role = real(home, "labels", "role", "Ada", "viewer")
+    role = mad(home, "labels", "role", "Ada", "viewer")
     assert (role.returncode, role.stderr.strip().endswith("make somebody else one first.")) == (1, True)
-    wrong = real(home, "labels", "export", parts, "--what", "all")
+    wrong = mad(home, "labels", "export", parts, "--what", "all")
     assert wrong.returncode == 2
     report = tmp_path / "report.html"
-    done = real(home, "labels", "export", parts, "--what", "report", "--run", run_id, "--out", report, "--draws", "20")
+    done = mad(home, "labels", "export", parts, "--what", "report", "--run", run_id, "--out", report, "--draws", "20")
     assert done.returncode == 0, done.stderr
     assert "Label audit of parts" in report.read_text()
     audit.store.close()

@@ -246,9 +246,8 @@ def test_a_policy_says_the_levels(mad: Mad, parts: Path, tmp_path: Path) -> None
 
 
 def test_the_demo_is_made_once(mad: Mad, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    picture = lambda *what: (rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((8, 8), dtype=bool))  # noqa: E731
-    monkeypatch.setattr("mad_core.datasets.demo.make.draw", picture)
+    monkeypatch.setattr("mad_core.datasets.demo.make.TRAIN_IMAGES", 2)
+    monkeypatch.setattr("mad_core.datasets.demo.make.LEVEL_IMAGES", 4)
     made = mad("demo", "--json").json
     assert made["path"] == str(home / "demo") and made["images"] > 40
     assert mad("demo").out == f"{home / 'demo'}\n"

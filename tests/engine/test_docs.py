@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,10 +74,16 @@ def test_a_wrong_command_does_not_parse() -> None:
         parse(["no-such-command"])
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]) -> Path:
+    """A ``MAD_HOME`` with the demo, for all pages: one fit of the demo serves them all."""
+    return with_demo(tmp_path_factory.mktemp("home"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with("console"))
-def test_console_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+def test_console_commands_run(page: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAD_HOME", str(home))
     monkeypatch.chdir(tmp_path)
     for text in blocks(page, "console"):
         for words in commands(text):
@@ -87,10 +93,10 @@ def test_console_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_python_examples_run(page: Path, tmp_path: Path) -> None:
+def test_python_examples_run(page: Path, home: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks(page, "python"))],
-        env={**os.environ, "MAD_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "MAD_HOME": str(home), "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

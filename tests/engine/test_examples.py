@@ -29,9 +29,9 @@ def test_examples_in_docstrings(module: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture(scope="module")
-def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that both notebooks share, so that the demo is drawn once."""
-    return tmp_path_factory.mktemp("home")
+def demo_home(tmp_path_factory: pytest.TempPathFactory, with_demo) -> Path:
+    """A store that both notebooks share, with the demo."""
+    return with_demo(tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.slow

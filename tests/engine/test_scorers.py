@@ -62,7 +62,7 @@ def _fit(scorer_id: str, pictures: tuple[list[Item], list[Item]]) -> tuple[objec
     normals, tests = pictures
     scorer = catalog.scorer(scorer_id).create(SMALL[scorer_id])
     context = Context(subset="toy", seed=3)
-    scorer.fit(normals[:4] if scorer_id == "efficientad" else normals, context)  # that one is slow at any size
+    scorer.fit(normals[:4] if scorer_id == "efficientad" else normals, context)
     return scorer, list(scorer.score(tests, context))
 
 
@@ -71,6 +71,7 @@ def test_every_scorer_of_this_file_is_in_the_catalogue():
     assert set(SMALL) <= conventional
 
 
+@pytest.mark.usefixtures("narrow_efficientad")
 @pytest.mark.parametrize("scorer_id", sorted(SMALL))
 def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, pictures, tmp_path):
     scorer, scored = _fit(scorer_id, pictures)

@@ -32,6 +32,7 @@ def test_patchcore_sees_defects_of_real_tiles_without_a_download() -> None:
     assert held_out > auroc(halves(plain)[1])
 
 
-def test_patchcore_sees_the_defects_of_the_demo_fundus() -> None:
+def test_patchcore_sees_the_defects_of_the_demo_fundus(with_demo, tmp_path: Path) -> None:
+    with_demo(tmp_path)
     found = mad.score("demo", "patchcore", subsets=["fundus"]).table
     assert auroc(found) > 0.98

@@ -15,9 +15,9 @@ FOLDER = Path(mad.__file__).resolve().parents[1] / "assets" / "mllm"
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory):
+def runs(tmp_path_factory: pytest.TempPathFactory, with_demo):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAD_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("MAD_HOME", str(with_demo(tmp_path_factory.mktemp("home"))))
         data = mad.load("demo")
         yield {name: mad.score(data, name, subsets=["plate"]) for name in ("mllm", "filterbank")}
 
