@@ -12,7 +12,8 @@ from PIL import Image
 
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.subspace import GRID, Moments, agreed, whitening
+from mad_core.scorers.detectors.subspace import Moments, directions_beside
+from mad_core.scorers.features import compiled
 
 
 def test_moments_of_parts_are_those_of_the_whole() -> None:
@@ -24,21 +25,15 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
     np.testing.assert_allclose(moments.covariance(), np.cov(rows.T.double(), bias=True), rtol=1e-3, atol=1e-3)
 
 
-def test_whitened_rows_have_unit_variance_where_they_vary() -> None:
+def test_what_is_beside_the_subspace_holds_the_rest_of_the_variance() -> None:
     rows = torch.randn(4000, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    rows = rows @ torch.diag(torch.tensor([10.0, 5, 3, 2, 0]).double())
-    white = (rows - rows.mean(0)) @ whitening(torch.from_numpy(np.cov(rows.T, bias=True)), 1e-6)
-    np.testing.assert_allclose(white.var(0, unbiased=False).sort().values, [0, 1, 1, 1, 1], atol=1e-4)
-
-
-def test_places_count_as_far_as_normals_agree() -> None:
-    generator = torch.Generator().manual_seed(0)
-    chance = torch.randn(24, 3, GRID, GRID, generator=generator)
-    assert agreed(chance).square().mean() < 0.01 * chance.mean(0).square().mean() * 24
-    shared = torch.randn(1, 3, GRID, GRID, generator=generator)
-    together = agreed(shared + 0.1 * chance)
-    assert (together - shared[0]).square().mean() < 0.01
-    assert not agreed(chance[:1]).any()
+    rows = rows @ torch.diag(torch.tensor([10.0, 5, 1, 0.1, 0]).double())
+    beside = directions_beside(torch.from_numpy(np.cov(rows.T, bias=True)), 0.99)
+    assert beside.shape == (5, 3)  # 100 + 25 of 126.01
+    np.testing.assert_allclose(beside.T @ beside, np.eye(3), atol=1e-9)
+    residual = ((rows - rows.mean(0)) @ beside).square().sum(1).mean() / rows.var(0, unbiased=False).sum()
+    assert residual < 0.01
+    assert directions_beside(torch.eye(3), 0.9999).shape == (3, 1)
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +62,18 @@ def test_a_spot_is_found_and_the_state_comes_back(backbone: str, pictures: list[
     again = catalog.scorer("subspace").create(parameters)
     again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), context)
     np.testing.assert_allclose([one.score for one in again.score(pictures[8:], context)], [good.score, spotted.score])
+
+
+def test_scores_do_not_depend_on_what_computes_the_features(
+    pictures: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+
+    def scored() -> list[float]:
+        scorer = catalog.scorer("subspace").create({"backbone": "mad-formula-s", "size": 64})
+        scorer.fit(pictures[:6], Context(weights=tmp_path))
+        return [one.score for one in scorer.score(pictures[8:], Context(weights=tmp_path))]
+
+    fast = scored()
+    monkeypatch.setattr(compiled, "compiled", lambda net: net)
+    np.testing.assert_allclose(scored(), fast, rtol=1e-4)

@@ -67,7 +67,8 @@ class CompiledNet(nn.Module):
 
         images = ops.parameter(ov.PartialShape([-1, channels, -1, -1]), ov.Type.f32)
         results: Any = [ops.result(layer) for layer in self.walk(self.net, images)]
-        model = ov.Model(results, [images])
+        build: Any = ov.Model
+        model = build(results, [images])
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
         return ov.Core().compile_model(model, "CPU", EXACT | threads)
 
