@@ -147,7 +147,7 @@ class LostLevel:
     """Where a level is lost."""
 
     corruption: str
-    level: int
+    level: float
     strength: int
 
 
@@ -200,7 +200,7 @@ def _of_levels(estimates: Mapping[str, Estimates], names: Mapping[str, str]) -> 
 
 def _detection(estimates: Iterable[Estimates]) -> Iterator[dict[str, Any]]:
     """A row for each condition and level: its detection, the scorers averaged draw by draw."""
-    parts: dict[tuple[Condition, int], list[Estimate]] = {}
+    parts: dict[tuple[Condition, float], list[Estimate]] = {}
     for conditions in estimates:
         for condition, values in conditions.items():
             for level, value in _detected(values).items():
