@@ -193,6 +193,33 @@ def looks_like_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> bool:
         return False
 
 
+def small_grey(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An image squeezed to a small grey square, shape (side, side), uint8; a large JPEG is decoded in part only.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`.
+    """
+    with opened_image(path) as file, _IN_FLIGHT.taken(file.pixels(max_pixels)):
+        grey = file.decoded(max_pixels, 2 * side).convert("L")
+    large = min(grey.size) >= side
+    return np.asarray(grey.resize((side, side), Image.Resampling.BOX if large else Image.Resampling.BILINEAR))
+
+
+def pixel_digest(path: Path, *, max_pixels: int = MAX_PIXELS) -> str:
+    """Digest of an image's decoded pixels: the same for two files that show exactly the same.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`.
+    """
+    return with_image(
+        path, lambda pixels: hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest(), max_pixels=max_pixels
+    )
+
+
 def orientation_of(path: Path, *, max_pixels: int = MAX_PIXELS) -> int:
     """The EXIF orientation that is applied when an image is read; 1 where none is.
 

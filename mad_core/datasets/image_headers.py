@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mad_core.datasets.dataset import Problem, image_id, level_key
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, summed
 from mad_core.datasets.mask_files import read_masks
-from mad_core.images import ImageError, content_hash, inspect
+from mad_core.datasets.near_copies import MOST, SIDE
+from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, too_many
+from mad_core.images import ImageError, content_hash, inspect, small_grey
 
 _BATCH = 64
 _MOST_THREADS = 8
@@ -21,12 +25,13 @@ _SEED = "mad-inspector"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a file's header and bytes say, or the problem that keeps it out."""
+    """What a file's header and bytes say, or the problem that keeps it out; ``small`` is its picture as a square."""
 
     content_hash: str = ""
     width: int = 0
     height: int = 0
     problem: Problem | None = None
+    small: np.ndarray | None = None
 
 
 def rows_of(
@@ -51,20 +56,25 @@ def rows_of(
     images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks})
     files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
     problems += summed(r.problem for _, r in sorted(files.items()) if r.problem)
-    usable = with_training([f for f in unique if not files[f.path].problem], files)
+    usable = [f for f in unique if not files[f.path].problem]
+    copies = same_pictures(usable, {path: (r.content_hash, r.width, r.height, r.small) for path, r in files.items()})
+    usable = with_training(usable, files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable), *_without_normals(usable)]
+    problems += copy_problems(copies, usable) if len(files) <= MOST else [too_many(len(files))]
+    problems += group_problems(usable)
     sizes = {path: (read.width, read.height) for path, read in files.items()}
     of, doubts = read_masks(usable, sizes, masks, lambda done: progress(images + done, images + masked))
     return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
 
 
 def read_files(paths: Iterable[str], progress: Callable[[int, int], None]) -> dict[str, Read]:
-    """Header and digest of each file, read by a few threads."""
+    """Header and digest of each file, and each picture as a small square if they are few enough, by a few threads."""
     todo = sorted(paths)
+    few = len(todo) <= MOST
     batches = [todo[at : at + _BATCH] for at in range(0, len(todo), _BATCH)]
     done: dict[str, Read] = {}
     with ThreadPoolExecutor(min(_MOST_THREADS, 2 * (os.cpu_count() or 1)), "reading") as pool:
-        futures = [pool.submit(lambda batch: {p: _read(p) for p in batch}, batch) for batch in batches]
+        futures = [pool.submit(lambda batch: {p: _read(p, few) for p in batch}, batch) for batch in batches]
         try:
             for future in as_completed(futures):
                 done |= future.result()
@@ -79,8 +89,8 @@ def with_training(images: Sequence[Found], files: Mapping[str, Read]) -> list[Fo
     """Say the split of the images for which nothing says it.
 
     In a subset that has training normals these are test images. In one that has none, normals are
-    drawn for training in the order of a seeded digest of their content, copies together, as long as
-    at least half of the undecided normals stay for test. The draw depends on nothing but the content,
+    drawn for training in the order of a seeded digest of their content, copies and groups together (a group with an
+    abnormal image stays for test), as long as at least half of the undecided normals stay for test. The draw depends on nothing but the content,
     so it is the same on every machine and wherever the folder lies.
     """
     chosen: set[tuple[str, str]] = set()
@@ -89,34 +99,42 @@ def with_training(images: Sequence[Found], files: Mapping[str, Read]) -> list[Fo
         if not any(f.split == "train" for f in here):
             chosen |= {(subset, digest) for digest in _draw([f for f in here if f.split is None], files)}
     return [
-        f if f.split is not None else replace(f, split="train" if f.level == 0 and _key(f, files) in chosen else "test")
+        f
+        if f.split is not None
+        else replace(f, split="train" if f.level == 0 and (f.subset, _unit(f, files)) in chosen else "test")
         for f in images
     ]
 
 
 def _draw(images: Sequence[Found], files: Mapping[str, Read]) -> list[str]:
-    """Digests of the normals' contents that become training images: no more than half of the normals."""
-    copies: dict[str, int] = {}
+    """Normals that become training images, no more than half of them: digests of contents, or groups."""
+    together: dict[str, int] = {}
     for f in images:
         if f.level == 0:
-            copies[files[f.path].content_hash] = copies.get(files[f.path].content_hash, 0) + 1
-    room, drawn = sum(copies.values()) // 2, []
-    for digest in sorted(copies, key=lambda d: hashlib.blake2b(f"{_SEED}\0{d}".encode()).digest()):
-        if copies[digest] <= room:
-            room -= copies[digest]
-            drawn.append(digest)
+            together[_unit(f, files)] = together.get(_unit(f, files), 0) + 1
+    apart = {_unit(f, files) for f in images if f.level > 0 and f.group}
+    room, drawn = sum(together.values()) // 2, []
+    for unit in sorted(together.keys() - apart, key=lambda d: hashlib.blake2b(f"{_SEED}\0{d}".encode()).digest()):
+        if together[unit] <= room:
+            room -= together[unit]
+            drawn.append(unit)
     return drawn
+
+
+def _unit(image: Found, files: Mapping[str, Read]) -> str:
+    """What is drawn together: the images of a group, else those of one content."""
+    return f"group\0{image.group}" if image.group else files[image.path].content_hash
 
 
 def _key(image: Found, files: Mapping[str, Read]) -> tuple[str, str]:
     return image.subset, files[image.path].content_hash
 
 
-def _read(path: str) -> Read:
+def _read(path: str, with_pixels: bool) -> Read:
     file = Path(path)
     try:
         info = inspect(file)
-        return Read(content_hash(file), info.width, info.height)
+        return Read(content_hash(file), info.width, info.height, small=small_grey(file, SIDE) if with_pixels else None)
     except ImageError as error:
         return Read(problem=Problem(error.kind, path, str(error)))
     except OSError as error:

@@ -1,0 +1,77 @@
+"""The same picture in training and test is found by pixels and by nearness; pictures that look alike are others."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.near_copies import SIDE, near_copies
+from mad_core.settings import Settings
+
+
+def plate(number: int, size: tuple[int, int] = (160, 200)) -> np.ndarray:
+    """A plate with bores at the same places as all others, a light of its own and the grain of its own photograph."""
+    rng = np.random.default_rng(number)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    grey = 130 + 15 * rng.normal() * columns / size[1]
+    for y, x in ((40, 40), (40, 160), (120, 40), (120, 160)):
+        grey = np.where((rows - y) ** 2 + (columns - x) ** 2 < 200, 30, grey)
+    fine, coarse = rng.normal(0, 4, size), np.kron(rng.normal(0, 4, (size[0] // 4, size[1] // 4)), np.ones((4, 4)))
+    return np.clip(grey + fine + coarse, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    for number in range(24):
+        folder = tmp_path / ("train/good" if number < 12 else f"test/level_{number % 2}")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(plate(number)).save(folder / f"{number:02d}.png")
+    return tmp_path
+
+
+COPIES: dict[str, tuple[str, str, Callable[[Image.Image], Image.Image]]] = {
+    "identical pixels": ("z.bmp", "identical pixels", lambda image: image),
+    "recompressed": ("z.jpg", "near copy", lambda image: image),
+    "resized": ("z.png", "resized (200 x 160 and 100 x 80", lambda image: image.resize((100, 80))),
+    "turned": ("z.png", "turned by 90°", lambda image: image.transpose(Image.Transpose.ROTATE_270)),
+    "mirrored": ("z.jpg", "mirrored", lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+    "turned and resized": (
+        "z.png",
+        "turned by 180° and resized",
+        lambda image: image.transpose(Image.Transpose.ROTATE_180).resize((150, 120)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_in_training_and_test_is_found_and_its_kind_is_said(parts: Path, settings: Settings, name: str) -> None:
+    file, words, change = COPIES[name]
+    with Image.open(parts / "train/good/03.png") as image:
+        change(image).save(parts / "test/level_0" / file, quality=80)
+    (problem,) = import_dataset(parts, settings).problems
+    assert problem.kind == "train-test-leak" and words in problem.message
+    assert {Path(problem.path).name, "03.png"} <= {file, "03.png", *problem.message.replace(" (", "/").split("/")}
+
+
+def test_different_parts_that_look_alike_are_no_copies(parts: Path, settings: Settings) -> None:
+    assert import_dataset(parts, settings).problems == ()
+
+
+def test_copies_of_two_levels_contradict_each_other(parts: Path, settings: Settings) -> None:
+    with Image.open(parts / "test/level_1/13.png") as image:
+        image.save(parts / "test/level_0/z.jpg", quality=85)
+    (problem,) = import_dataset(parts, settings).problems
+    assert problem.kind == "conflicting-level" and "near copy" in problem.message
+
+
+def test_pictures_that_show_nothing_are_not_compared() -> None:
+    assert near_copies(np.full((5, SIDE, SIDE), 90, np.uint8)) == []
+
+
+def test_few_pictures_are_compared_without_a_median() -> None:
+    squares = np.stack([plate(number, (SIDE, SIDE)) for number in (1, 2, 1)])
+    squares[2] = np.clip(squares[2].astype(int) + 3, 0, 255)
+    assert [(copy.first, copy.second, copy.turn) for copy in near_copies(squares)] == [(0, 2, 0)]
