@@ -90,8 +90,9 @@ def with_training(images: Sequence[Found], files: Mapping[str, Read]) -> list[Fo
 
     In a subset that has training normals these are test images. In one that has none, normals are
     drawn for training in the order of a seeded digest of their content, copies and groups together (a group with an
-    abnormal image stays for test), as long as at least half of the undecided normals stay for test. The draw depends on nothing but the content,
-    so it is the same on every machine and wherever the folder lies.
+    abnormal image stays for test), as long as at least half of the undecided normals stay for test. The
+    draw depends on nothing but the content and the groups, so it is the same on every machine and
+    wherever the folder lies.
     """
     chosen: set[tuple[str, str]] = set()
     for subset in {f.subset for f in images if f.split is None}:

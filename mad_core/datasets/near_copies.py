@@ -198,4 +198,4 @@ def _grain(a: np.ndarray, b: np.ndarray) -> float | None:
     slope = np.hypot(*np.gradient(both))[2:-2, 2:-2]
     calm = slope <= np.quantile(slope, 0.6)
     grains = [(g - _blurred(g, 1))[2:-2, 2:-2][calm] for g in (a, b)]
-    return float(np.corrcoef(*grains)[0, 1]) if min(g.std() for g in grains) >= _GRAIN else None
+    return float(np.corrcoef(grains[0], grains[1])[0, 1]) if min(g.std() for g in grains) >= _GRAIN else None

@@ -35,7 +35,7 @@ def parts(tmp_path: Path) -> Path:
 COPIES: dict[str, tuple[str, str, Callable[[Image.Image], Image.Image]]] = {
     "identical pixels": ("z.bmp", "identical pixels", lambda image: image),
     "recompressed": ("z.jpg", "near copy", lambda image: image),
-    "resized": ("z.png", "resized (200 x 160 and 100 x 80", lambda image: image.resize((100, 80))),
+    "resized": ("z.png", "resized (100 x 80 and 200 x 160", lambda image: image.resize((100, 80))),
     "turned": ("z.png", "turned by 90°", lambda image: image.transpose(Image.Transpose.ROTATE_270)),
     "mirrored": ("z.jpg", "mirrored", lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
     "turned and resized": (
@@ -75,3 +75,16 @@ def test_few_pictures_are_compared_without_a_median() -> None:
     squares = np.stack([plate(number, (SIDE, SIDE)) for number in (1, 2, 1)])
     squares[2] = np.clip(squares[2].astype(int) + 3, 0, 255)
     assert [(copy.first, copy.second, copy.turn) for copy in near_copies(squares)] == [(0, 2, 0)]
+
+
+def test_groups_in_several_splits_are_reported_and_drawn_groups_stay_together(parts: Path, settings: Settings) -> None:
+    rows = [(p.relative_to(parts).as_posix(), p.stem, p) for p in sorted(parts.rglob("*.png"))]
+    lines = [f"{path},{int(stem) % 2 if 'test' in path else 0},p{int(stem) // 6}" for path, stem, _ in rows]
+    (parts / "labels.csv").write_text("\n".join(["path,level,patient", *lines]))
+    table = import_dataset(parts / "labels.csv", settings).dataset.table
+    assert set(table["split"]) == {"train", "test"} and table.groupby("group")["split"].nunique().max() == 1
+    told = [f"{line},{('train', 'test')[at % 2]}" for at, line in enumerate(lines[:12])]
+    (parts / "labels.csv").write_text("\n".join(["path,level,patient,split", *told]))
+    problems = import_dataset(parts / "labels.csv", settings).problems
+    assert {p.kind for p in problems} >= {"group-leak"}
+    assert any("'p2' has images in several splits: 2 in train" in p.message for p in problems)
