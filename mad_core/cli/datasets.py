@@ -101,7 +101,7 @@ def _plan_lines(plan: Any) -> Iterable[str]:
 def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
     yield report["name"]
     for entry in report["subsets"]:
-        yield f"  {entry['subset']} ({entry['domain']}), {entry['masks']} masks"
+        yield f"  {entry['subset']} ({entry['domain']}), {entry['masks']} masks{_groups(entry)}"
         for split in ("train", "calibration", "test"):
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
@@ -115,6 +115,10 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
     )
     for problem in report["problems"]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"
+
+
+def _groups(entry: Mapping[str, Any]) -> str:
+    return f", {counted(entry['groups'], 'group')}" if "groups" in entry else ""
 
 
 def _published_lines(imported: Any) -> Iterable[str]:

@@ -257,6 +257,11 @@ class Dataset:
         t: Any = self.table
         return {subset: int(n) for subset, n in t["mask_path"].notna().groupby(t["subset"]).sum().items()}
 
+    @cached_property
+    def _groups(self) -> dict[str, int]:
+        t: Any = self.table
+        return {str(subset): int(n) for subset, n in t["group"].groupby(t["subset"]).nunique().items()}
+
     def levels(self, subset: str, split: str | None = None) -> list[float]:
         """The levels of a subset's images, ascending; those of one split where it is named.
 
@@ -326,7 +331,7 @@ class Dataset:
         return replace(self, name=name, table=self.table.assign(split=split))
 
     def counts(self) -> list[dict[str, Any]]:
-        """Counts by subset, split and level, in the form of ``check --json``."""
+        """Counts by subset, split and level, in the form of ``check --json``; ``groups`` where images have any."""
         result = []
         for subset, numbers in self._numbers.items():
             entry: dict[str, Any] = {"subset": subset, "domain": self.card.subset(subset).domain}
@@ -335,6 +340,8 @@ class Dataset:
                 if split != "calibration" or levels:
                     entry[split] = levels
             entry["masks"] = self._masks[subset]
+            if self._groups.get(subset):
+                entry["groups"] = self._groups[subset]
             result.append(entry)
         return result
 

@@ -19,11 +19,11 @@ _COARSE, _MIDDLE = 32, 64
 _MEDIAN_FROM = 10
 """Fewer pictures have no median picture that is not one of them."""
 _MEDIAN_OF = 500
-_MAY_BE = (0.85, 0.6, 0.25)
+_MAY_BE = (0.9, 0.6, 0.5)
 _IS = (0.95, 0.9, 0.6)
 """Correlation of the residuals, coarsely and more closely, and of the grain: for a pair that is much more alike than
 each of both is to any other picture, and for any pair."""
-_COARSER = 0.2
+_COARSER = 0.35
 """How much better the grain of fewer pixels has to agree."""
 _MUCH = 0.25
 """Of the distance to any other picture."""

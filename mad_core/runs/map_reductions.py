@@ -4,9 +4,10 @@ A stored map is float16, so it has few distinct values; how often each occurs gi
 regions, exactly and without sorting: about a millisecond a map. Nothing here imports torch.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -263,21 +264,61 @@ def reduced_table(store: Store, run_id: str, reduction: str) -> tuple[pd.DataFra
 # -- severity and area --------------------------------------------------------------------------
 
 
-def mask_areas(store: Store, run: Run, subsets: Sequence[str]) -> dict[str, float]:
-    """Share of the image that the mask marks, by image id, for abnormal test images that have a readable mask."""
+@dataclass(frozen=True)
+class MaskAreas:
+    """Areas by masks, of the abnormal test images that were asked for.
+
+    Parameters
+    ----------
+    of : mapping of image id to share of the image
+    asked : int
+        Abnormal test images.
+    left_out : mapping of str to int
+        Why the others have none, in words, and how many they are.
+    """
+
+    of: Mapping[str, float]
+    asked: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def in_words(self) -> str:
+        """How many could be used, and why not the others; empty where no image has a mask."""
+        if not self.of and set(self.left_out) <= {NO_MASK}:
+            return ""
+        why = "; ".join(f"{n:,} {words}" for words, n in self.left_out.items())
+        return (
+            f"Masks of {len(self.of):,} of {self.asked:,} abnormal test images were used{f' ({why})' if why else ''}."
+        )
+
+
+NO_MASK = "without a mask"
+_SAME_ASPECT = 0.02
+
+
+def mask_areas(store: Store, run: Run, subsets: Sequence[str]) -> MaskAreas:
+    """Share of the image that the mask marks, for abnormal test images whose mask can be used.
+
+    A mask of another shape than its image, and one that marks nothing, say nothing about the defect.
+    """
     rows = store.dataset(run.dataset_id).table
-    chosen = (rows["split"] == "test") & rows["subset"].isin(subsets) & (rows["level"] > 0) & rows["mask_path"].notna()
-    paths = dict(zip(rows.loc[chosen, "image_id"], rows.loc[chosen, "mask_path"], strict=True))
+    chosen: Any = rows[(rows["split"] == "test") & rows["subset"].isin(subsets) & (rows["level"] > 0)]
+    with_mask = chosen[chosen["mask_path"].notna()]
+    facts = zip(with_mask["mask_path"], with_mask["width"], with_mask["height"], strict=True)
     with ThreadPoolExecutor(READERS) as pool:
-        shares = pool.map(_share, paths.values())
-    return {image_id: share for image_id, share in zip(paths, shares, strict=True) if share is not None}
+        shares = dict(zip(with_mask["image_id"], pool.map(lambda one: _share(*one), facts), strict=True))
+    why = Counter([NO_MASK] * (len(chosen) - len(with_mask)) + [v for v in shares.values() if isinstance(v, str)])
+    return MaskAreas({k: v for k, v in shares.items() if isinstance(v, float)}, len(chosen), dict(why))
 
 
-def _share(path: str) -> float | None:
+def _share(path: str, width: int, height: int) -> float | str:
+    """The share, or why there is none."""
     try:
-        return float(read_mask(Path(path)).mean())
+        mask = read_mask(Path(path))
     except (MadError, OSError):
-        return None
+        return "with a mask that cannot be read"
+    if width and height and abs(mask.shape[1] / mask.shape[0] * height / width - 1) >= _SAME_ASPECT:
+        return "with a mask of another shape"
+    return float(mask.mean()) if mask.any() else "with a mask that marks nothing"
 
 
 @dataclass(frozen=True)
@@ -335,7 +376,8 @@ def compare_reductions(
     """
     reduced = reduce_run(store, run_id, subsets)
     table: Any = reduced.table
-    by_mask = mask_areas(store, store.run(run_id), table["subset"].unique().tolist())
+    masks = mask_areas(store, store.run(run_id), table["subset"].unique().tolist())
+    by_mask = masks.of
     areas, without = _areas(table, by_mask)
     metrics: dict[str, Mapping[str, Any]] = {}
     for done, name in enumerate(NAMES):
@@ -350,6 +392,7 @@ def compare_reductions(
     if without:
         where = f"On {', '.join(without)} there" if by_mask else "There"
         notes.append(f"{where} are no masks, so the area above the threshold stands for the area of the defects.")
+    notes += filter(None, [masks.in_words()])
     reductions = {name: values for name, values in metrics.items() if name != OWN}
     return Compared(metrics, area, tuple(in_words(reductions, NAMES, area)), reduced.thresholds, tuple(notes))
 

@@ -68,6 +68,8 @@ def _about(info: DatasetInfo, dataset: Dataset) -> None:
     facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
     masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
+    groups = sum(entry.get("groups", 0) for entry in dataset.counts())
+    facts += [f"{groups:,} groups"] if groups else []
     facts += [f"version {plain(info.card.version)}"] if info.card.version else []
     with st.container(horizontal=True, vertical_alignment="top"):
         with st.container():

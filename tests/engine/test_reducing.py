@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, InputError, WorkError
+from mad_core.images import read_mask
 from mad_core.map_files import MapStore
 from mad_core.metrics.association import (
     bootstrap_rank_correlation,
@@ -301,7 +302,7 @@ def parts(tmp_path: Path) -> Dataset:
         np.save(tmp_path / f"{row.image_id}.npy", values)
         paths.append(str(tmp_path / f"{row.image_id}.npy"))
         masks.append(str(mask) if mask and row.subset == "a" else None)
-    table = table.assign(path=paths, mask_path=pd.Series(masks, dtype=object))
+    table = table.assign(path=paths, mask_path=pd.Series(masks, dtype=object), width=SIDE, height=SIDE)
     return Dataset("parts", table, base.card, "/data/parts")
 
 
@@ -460,8 +461,9 @@ def test_reductions_of_a_run_beside_each_other(store: Store, parts: Dataset) -> 
         assert found.metrics[name]["c_index"] == alone["c_index"]
     assert found.area == "the area of the mask"
     assert "On b there are no masks, so the area above the threshold stands" in found.notes[0]
+    assert "Masks of 16 of " in found.notes[-1] and "without a mask" in found.notes[-1]
     rows: Any = table[(table["subset"] == "a") & (table["level"] > 0)]
-    areas = rows["image_id"].map(map_reductions.mask_areas(store, run, ["a", "b"]))
+    areas = rows["image_id"].map(map_reductions.mask_areas(store, run, ["a", "b"]).of)
     expected = spearmanr(rows["area"], areas).statistic
     assert found.metrics["area"]["area"] == {
         **found.metrics["area"]["area"],
@@ -482,3 +484,18 @@ def test_one_subset_alone(store: Store, parts: Dataset) -> None:
     assert found.area == "the area above the threshold" and set(found.thresholds) == {"b"}
     assert found.metrics["area"]["area"]["rank_correlation"] is None
     assert found.metrics["mean"]["area"]["rank_correlation"] is not None
+
+
+def test_masks_that_say_nothing_of_the_defect_are_counted_and_left_out(store: Store, parts: Dataset) -> None:
+    run = scored_run(store, parts)
+    rows: Any = parts.table[(parts.table["level"] > 0) & parts.table["mask_path"].notna()]
+    empty, narrow = rows["mask_path"].iloc[0], rows["mask_path"].iloc[1]
+    before = map_reductions.mask_areas(store, run, ["a"])
+    Image.fromarray(np.zeros(read_mask(Path(empty)).shape, np.uint8)).save(empty)
+    Image.fromarray(np.full((8, 64), 255, np.uint8)).save(narrow)
+    after = map_reductions.mask_areas(store, run, ["a"])
+    assert before.of.keys() - after.of.keys() == set(rows["image_id"].iloc[:2])
+    assert after.asked == before.asked
+    assert (
+        "1 with a mask that marks nothing" in after.in_words() and "1 with a mask of another shape" in after.in_words()
+    )

@@ -146,7 +146,8 @@ def test_it_runs_on_a_store_with_masks(store: Store, tmp_path) -> None:
         path = tmp_path / f"{number}.png"
         Image.fromarray(pixels).save(path)
         paths.append(str(path) if row.level else None)
-    masked = replace(dataset, table=dataset.table.assign(mask_path=pd.Series(paths, dtype=object)))
+    table = dataset.table.assign(mask_path=pd.Series(paths, dtype=object), width=32, height=32)
+    masked = replace(dataset, table=table)
     dataset_id = store.add_dataset(Imported(masked))
     made_run = store.request_run(RunRequest(dataset_id, "filterbank", {}))
     rows = store.test_images(store.dataset(dataset_id), ["a"])

@@ -59,12 +59,15 @@ class Areas:
         Whose maps the area is taken from, where there are no masks.
     others : mapping of image id to share of the image
         In the maps of another scorer, for the one whose maps give ``of``.
+    masks : str
+        How many masks could be used, and why not the others.
     """
 
     of: Mapping[str, float]
     sources: Mapping[str, str]
     makers: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict)
+    masks: str = ""
 
     def judging(self, run_id: str, points: Any) -> Any:
         """The points with areas that are not this run's own view: of another scorer's maps where its own gave them."""
@@ -94,7 +97,8 @@ def areas_of(work: Work) -> Areas:
     A scorer is not judged by its own maps, so those of a second one are read for the first.
     """
     subsets = sorted({name for one in work.runs for name in one.subsets})
-    by_mask = mask_areas(work.store, work.runs[0], subsets)
+    masks = mask_areas(work.store, work.runs[0], subsets)
+    by_mask = masks.of
     subset_of = dict(zip(work.dataset.table["image_id"], work.dataset.table["subset"], strict=True))
     sources = {subset_of[image_id]: MASK_AREA for image_id in by_mask}
     of, makers, others = dict(by_mask), {}, {}
@@ -115,7 +119,7 @@ def areas_of(work: Work) -> Areas:
                 of |= areas
                 makers[subset] = maker
                 sources[subset] = f"{AREA_ABOVE} in the maps of {one.title}"
-    return Areas(of, sources, makers, others)
+    return Areas(of, sources, makers, others, masks.in_words())
 
 
 def _by_maps(work: Work, run: Run, subset: str) -> dict[str, float]:
@@ -214,7 +218,7 @@ def area_and_severity(
         "area",
         "Severity and area",
         start + " ".join(said(rows, sides, alone)),
-        " ".join([CAVEAT, *_by_maps_in_words(areas, unjudged)]),
+        " ".join([CAVEAT, *filter(None, [areas.masks]), *_by_maps_in_words(areas, unjudged)]),
         {"scorers": scorers, "per_level": pd.DataFrame(per_level), "points": points, "levels": levels_table(points)},
         facts,
         strips(points, sample, areas, makers),
