@@ -272,7 +272,7 @@ def _wilson(share: float, images: float, reach: float) -> tuple[float, float]:
     widened = reach**2 / images
     centre = (share + widened / 2) / (1 + widened)
     half = (share * (1 - share) * widened + widened**2 / 4) ** 0.5 / (1 + widened)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
 
 
 def difference_interval(
