@@ -57,10 +57,25 @@ __all__ = [
 
 
 @explained()
-def load(source: str | Path, *, policy: Path | None = None, plan: Path | ImportPlan | None = None) -> Imported:
+def load(
+    source: str | Path,
+    *,
+    policy: Path | None = None,
+    plan: Path | ImportPlan | None = None,
+    window: str | Sequence[str] = (),
+    pages: str = "first",
+) -> Imported:
     """Read a dataset: a folder, a table, an archive, or the word ``demo``.
 
     ``policy`` is a severity policy, ``plan`` the YAML file of a plan or a plan; that of ``load(...).plan`` repeats it.
+
+    Parameters
+    ----------
+    window : str or sequence of str
+        Through which pictures deeper than 8 bits are seen, where not through what is found by itself: ``"low:high"``,
+        ``"low:high:gamma"``, a preset of CT such as ``"lung"``, ``"used"``, ``"full"``; ``"subset=…"`` for one subset.
+    pages : str
+        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1.
 
     Returns
     -------
@@ -74,7 +89,9 @@ def load(source: str | Path, *, policy: Path | None = None, plan: Path | ImportP
     """
     from mad_core.datasets.importing import import_dataset
 
-    return import_dataset(source, Settings.from_environment(), policy=policy, plan=plan)
+    windows = [window] if isinstance(window, str) else window
+    settings = Settings.from_environment()
+    return import_dataset(source, settings, policy=policy, plan=plan, windows=windows, pages=pages)
 
 
 @dataclass(frozen=True)

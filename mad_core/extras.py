@@ -25,6 +25,9 @@ EXTRAS = {
     "httpx2": "mllm",
     "streamlit": "app",
     "starlette": "app",
+    "pydicom": "dicom",
+    "pillow_heif": "formats",
+    "pillow_jxl": "formats",
 }
 """The extra of ``pyproject.toml`` that installs what is imported by this name."""
 

@@ -1,17 +1,25 @@
 """The only place that opens an image file, on this machine or fetched from object storage.
 
-Only the formats in ``FORMATS`` are read; the header is checked against the pixel limit before a
-pixel is decoded; EXIF rotation is applied; the first frame stands for an animation. Everything comes
-back as 8-bit RGB: 16-bit integers are divided by 257 (unless none is above 255), floating-point images
-of the range 0-1 are multiplied by 255, transparency lies on black.
+Only the formats of :mod:`mad_core.image_formats` are read, whatever a file is called; the header is checked against
+the pixel limit before a pixel is decoded; EXIF rotation is applied; the first frame stands for an animation, and
+``x.tif#page=3`` names the third page of a file. Pictures deeper than 8 bits are seen through a
+:class:`~mad_core.pixels.Window`, as 8-bit RGB (:func:`read_image`) or with their full depth as floats
+(:func:`read_pixels`); where none is given, through the one that the picture would have by itself.
+Transparency lies on black.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
 import hashlib
+import io
 import os
+import re
 import secrets
 import stat
+import struct
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,18 +28,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from mad_core import mask_pixels, remote
 from mad_core.errors import InputError, MadError, WorkError
-from mad_core.filekinds import kind_of
+from mad_core.image_formats import HEAD, formats, jxl_size, kind_of, what_it_is
+from mad_core.pixels import (
+    EIGHT,
+    EIGHT_BIT,
+    Depth,
+    PixelSample,
+    Window,
+    find_window,
+    sampled,
+    to_bytes,
+)
 from mad_core.settings import MAX_PIXELS
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm", ".pgm"})
 CHANGED = "changed-file"
 _MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20  # M_MMAP_THRESHOLD of mallopt(3)
 _PROC = Path("/proc/self/fd")
@@ -50,6 +66,15 @@ _TURNS = {
 """What brings an image of each EXIF orientation upright; from 5 on width and height change places."""
 
 
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # bytes; scanners write long texts and profiles
+for _prefix, _raw in ((TiffImagePlugin.II, "F;64F"), (TiffImagePlugin.MM, "F;64BF")):  # it reads them, unasked for
+    for _photometric in (0, 1):
+        TiffImagePlugin.OPEN_INFO[(_prefix, _photometric, (3,), 1, (64,), ())] = ("F", _raw)
+
+MOST_PAGES = 1_000
+"""Pages of one file that are counted; a file may promise a million."""
+_PAGE = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
+_REDUCED, _MASK = 1, 4  # bits of TIFF's NewSubfileType: a page that is a thumbnail, or a mask of another
 PIXELS_IN_FLIGHT = 150_000_000
 """Of all images that a process decodes at once; one image at least."""
 STRIP_PIXELS = 500_000
@@ -100,11 +125,13 @@ _IN_FLIGHT = _Budget()
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Size in pixels as shown (after EXIF rotation) and format of an image file."""
+    """Size in pixels as shown (after EXIF rotation) and format of an image file; how deep, how many pages."""
 
     width: int
     height: int
     format: str
+    depth: Depth = EIGHT
+    pages: int = 1
 
 
 def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -115,11 +142,11 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     ImageError
         If the file is missing, no image of a known format, or has more than ``max_pixels`` pixels.
     """
-    with at_hand(path) as file, _opened(file, file, max_pixels) as image:
-        width, height = image.size
+    with at_hand(path) as file, _opened(path_of(file), path_of(file), max_pixels, page_of(file)) as image:
+        (width, height), depth = image.size, _depth(image)  # before the orientation, for which a PNG is read whole
         if _orientation(image) >= 5:
             width, height = height, width
-        return ImageInfo(width, height, image.format or "")
+        return ImageInfo(width, height, image.format or "", depth, _pages(image))
 
 
 def inspect(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -135,14 +162,21 @@ def inspect(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """
     with at_hand(path) as file:
         info = probe(file, max_pixels=max_pixels)
-        if not _whole(file, info.format):
-            with _IN_FLIGHT.taken(info.width * info.height):
-                _decoded(file, file, max_pixels)
+        if not _whole(path_of(file), info.format):
+            with _IN_FLIGHT.taken(info.width * info.height), opened_image(file) as opened:
+                opened.decoded(max_pixels)
         return info
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = "") -> np.ndarray:
+def read_image(
+    path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = "", window: Window | None = None
+) -> np.ndarray:
     """Decode an image.
+
+    Parameters
+    ----------
+    window : Window, optional
+        Of the dataset that the picture belongs to; the picture's own without one.
 
     Returns
     -------
@@ -153,11 +187,16 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = 
     ImageError
         As :func:`probe`, or if the file is cut off, holds no finite pixel, or not the bytes of ``content_hash``.
     """
-    return with_image(path, _itself, max_pixels=max_pixels, content_hash=content_hash)
+    return with_image(path, _itself, max_pixels=max_pixels, content_hash=content_hash, window=window)
 
 
 def with_image(
-    path: Path, use: Callable[[np.ndarray], T], *, max_pixels: int = MAX_PIXELS, content_hash: str = ""
+    path: Path,
+    use: Callable[[np.ndarray], T],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    content_hash: str = "",
+    window: Window | None = None,
 ) -> T:
     """``use(image)`` of an image as :func:`read_image` gives it, which counts as in flight until then.
 
@@ -171,7 +210,39 @@ def with_image(
         As :func:`read_image`.
     """
     with opened_image(path, content_hash) as file, _IN_FLIGHT.taken(file.pixels(max_pixels)):
-        return use(_array(file.decoded(max_pixels)))
+        return use(_array(file.decoded(max_pixels, window=window)))
+
+
+def read_pixels(
+    path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = "", window: Window | None = None
+) -> np.ndarray:
+    """As :func:`read_image`, with the full depth of the file: float32 of shape (H, W, 3) in 0-1, RGB."""
+    return with_pixels(path, _itself, max_pixels=max_pixels, content_hash=content_hash, window=window)
+
+
+def with_pixels(
+    path: Path,
+    use: Callable[[np.ndarray], T],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    content_hash: str = "",
+    window: Window | None = None,
+) -> T:
+    """As :func:`with_image`, of an image as :func:`read_pixels` gives it; it counts twice, for it takes more memory."""
+    with opened_image(path, content_hash) as file, _IN_FLIGHT.taken(2 * file.pixels(max_pixels)):
+        return use(file.unit(max_pixels, window))
+
+
+def sample_pixels(path: Path, *, max_pixels: int = MAX_PIXELS) -> PixelSample:
+    """Some of a picture's numbers, as they are stored.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`.
+    """
+    with opened_image(path) as file, _IN_FLIGHT.taken(file.pixels(max_pixels)):
+        return file.sample(max_pixels)
 
 
 def _itself(image: np.ndarray) -> np.ndarray:
@@ -228,7 +299,7 @@ def orientation_of(path: Path, *, max_pixels: int = MAX_PIXELS) -> int:
     ImageError
         As :func:`probe`.
     """
-    with at_hand(path) as file, _opened(file, file, max_pixels) as image:
+    with at_hand(path) as file, _opened(path_of(file), path_of(file), max_pixels) as image:
         return _orientation(image)
 
 
@@ -238,8 +309,10 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
 
 
-def thumbnail(path: Path, folder: Path, longest: int, key: str, *, content_hash: str = "") -> Path:
-    """A small WebP of an image, kept in ``folder`` under ``key`` (the content's digest).
+def thumbnail(
+    path: Path, folder: Path, longest: int, key: str, *, content_hash: str = "", window: Window | None = None
+) -> Path:
+    """A small WebP of an image, kept in ``folder`` under ``key`` (the content's digest, within a dataset).
 
     Raises
     ------
@@ -251,7 +324,7 @@ def thumbnail(path: Path, folder: Path, longest: int, key: str, *, content_hash:
     target = thumbnail_path(folder, longest, key)
     with _MAKING[hash(target) % len(_MAKING)]:  # those who ask meanwhile get the one that is being made
         if not is_made(target):
-            _make_thumbnail(path, target, longest, content_hash)
+            _make_thumbnail(path, target, longest, content_hash, window)
     return target
 
 
@@ -267,9 +340,9 @@ def is_made(target: Path) -> bool:
     return target.is_file() and target.stat().st_size > 0
 
 
-def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str) -> None:
+def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str, window: Window | None) -> None:
     with opened_image(path, content_hash) as file, _IN_FLIGHT.taken(file.pixels(MAX_PIXELS)):
-        image = file.decoded(MAX_PIXELS, 2 * longest)
+        image = file.decoded(MAX_PIXELS, 2 * longest, window)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     building = target.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
@@ -282,14 +355,77 @@ def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str) -
 
 
 def content_hash(path: Path) -> str:
-    """Digest of a file's bytes, 32 hexadecimal characters."""
-    with at_hand(path) as there, there.open("rb") as file:
-        return _digest(file)
+    """Digest of a file's bytes, and of the page where one is named; 32 hexadecimal characters."""
+    with at_hand(path) as there, path_of(there).open("rb") as file:
+        return _digest(file, page_of(there))
 
 
-def _digest(file: BufferedReader) -> str:
+def _digest(file: BufferedReader, page: int = 0) -> str:
+    head = file.seek(0) or file.read(HEAD)
     file.seek(0)
-    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    digest = _dicom_digest(file) if kind_of(head) == "DICOM" else None
+    digest = digest or hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return hashlib.blake2b(f"{digest}#{page}".encode(), digest_size=16).hexdigest() if page else digest
+
+
+def _dicom_digest(file: BufferedReader) -> str | None:
+    """Of the pixels and what they mean, so that nothing of a patient is kept, not even in a digest."""
+    if "DICOM" not in formats():
+        return None
+    from mad_core.dicom import digest
+
+    try:
+        return digest(file)
+    except OSError:  # broken; the decoder says so
+        return None
+    finally:
+        file.seek(0)
+
+
+def forget_patient(path: Path) -> bool:
+    """Rewrite a DICOM file of our own folders so that it holds the pixels and nothing of a patient; others stay.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+
+    Raises
+    ------
+    ImageError
+        If that cannot be done here; the file is gone then.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        if kind_of(head) != "DICOM":
+            return False
+        if "DICOM" not in formats():
+            path.unlink()
+            raise ImageError("unreadable", f"{path.name} is a DICOM file: {what_it_is(head)}.")
+        from mad_core.dicom import BROKEN, is_anonymous, without_patient
+
+        if is_anonymous(head):
+            return True
+        try:
+            data = without_patient(file)
+        except OSError:
+            data = BROKEN
+    building = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    building.write_bytes(data)
+    building.replace(path)
+    return True
+
+
+def page_of(path: Path) -> int:
+    """Which page of its file a path names, counted from 1; 0 where it names none."""
+    match = _PAGE.fullmatch(path.name)
+    return int(match[2]) if match else 0
+
+
+def path_of(path: Path) -> Path:
+    """The file of a path that may name a page."""
+    match = _PAGE.fullmatch(path.name)
+    return path.with_name(match[1]) if match else path
 
 
 @dataclass(frozen=True)
@@ -303,11 +439,14 @@ class ImageFile:
     handle : binary file
     digest : str
         Of the bytes that it must have; empty where nothing is known.
+    page : int
+        Counted from 1; 0 for the first.
     """
 
     path: Path
     handle: BufferedReader
     digest: str = ""
+    page: int = 0
 
     def check(self) -> None:
         """See that these are the bytes that were imported.
@@ -317,13 +456,18 @@ class ImageFile:
         ImageError
             ``changed-file``
         """
-        if self.digest and _digest(self.handle) != self.digest:
+        if self.digest and _digest(self.handle, self.page) != self.digest:
             raise _changed(self.path)
 
     def format(self) -> str:
         """The image's format, by its content."""
         with _opened(self.path, self.handle, MAX_PIXELS) as image:
             return image.format or ""
+
+    def image(self, window: Window | None) -> Image.Image:
+        """Whole, upright, 8-bit RGB."""
+        with _IN_FLIGHT.taken(self.pixels(MAX_PIXELS)):
+            return self.decoded(MAX_PIXELS, window=window)
 
     def mask(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """As :func:`read_mask`."""
@@ -353,17 +497,31 @@ class ImageFile:
         return Path(os.path.realpath(f"/proc/self/fd/{self.handle.fileno()}" if _PROC.exists() else self.path))
 
     def pixels(self, max_pixels: int) -> int:
-        with _opened(self.path, self.handle, max_pixels) as image:
+        with _opened(self.path, self.handle, max_pixels, self.page) as image:
             return image.width * image.height
 
-    def decoded(self, max_pixels: int, side: int = 0) -> Image.Image:
+    def decoded(self, max_pixels: int, side: int = 0, window: Window | None = None) -> Image.Image:
         """As :func:`_decoded`, of the bytes that were imported: the digest before, no change meanwhile."""
+        with self._unchanged():
+            return _decoded(self.path, self.handle, max_pixels, side, window, self.page)
+
+    def unit(self, max_pixels: int, window: Window | None) -> np.ndarray:
+        """As :func:`read_pixels`."""
+        with self._unchanged(), _loaded(self.path, self.handle, max_pixels, page=self.page) as numbers:
+            return numbers.unit(window)
+
+    def sample(self, max_pixels: int) -> PixelSample:
+        """As :func:`sample_pixels`."""
+        with _loaded(self.path, self.handle, max_pixels, page=self.page) as numbers:
+            return sampled(numbers.depth, (values for _, values in numbers.strips()))
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
         before = self.state()
         self.check()
-        image = _decoded(self.path, self.handle, max_pixels, side)
+        yield
         if self.digest and self.state() != before:
             raise _changed(self.path)
-        return image
 
     def state(self) -> tuple[int, int]:
         """Size and time of the last change."""
@@ -384,7 +542,8 @@ def opened_image(path: Path, content_hash: str = "") -> Iterator[ImageFile]:
     ImageError
         If it is missing or no plain file.
     """
-    with at_hand(path) as file:
+    with at_hand(path) as named:
+        file = path_of(named)
         try:
             handle = open(file, "rb", opener=_without_waiting)  # noqa: SIM115
         except FileNotFoundError:
@@ -394,7 +553,7 @@ def opened_image(path: Path, content_hash: str = "") -> Iterator[ImageFile]:
         with handle:
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
                 raise ImageError("unreadable", f"{file} cannot be read as an image (it is no plain file).")
-            yield ImageFile(file, handle, content_hash)
+            yield ImageFile(file, handle, content_hash, page_of(named))
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -414,37 +573,82 @@ def at_hand(path: Path) -> Iterator[Path]:
     if not remote.is_address(path):
         yield path
         return
-    address = remote.plain_address(path)
+    address = remote.plain_address(path_of(path))
     try:
         file = remote.local(address)
+        forget_patient(file)
     except MadError as error:
         kind = "missing-file" if isinstance(error, remote.MissingError) else "unreadable"
         raise ImageError(kind, str(error)) from None
     try:
-        yield file
+        yield file.with_name(f"{file.name}#page={page}") if (page := page_of(path)) else file
     except ImageError as error:
         raise ImageError(error.kind, str(error).replace(str(file), address)) from None
 
 
-def _opened(path: Path, source: Path | BinaryIO, max_pixels: int) -> Image.Image:
+def _opened(path: Path, source: Path | BinaryIO, max_pixels: int, page: int = 0) -> Image.Image:
     if not isinstance(source, Path):
         source.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are checked right below
-            image = Image.open(source, formats=FORMATS)
+            head = _head(source)
+            _check_bomb(path, head, max_pixels)
+            image = Image.open(source, formats=formats())
+            if _in_deep_planes(image):
+                if not isinstance(source, Path):
+                    source.seek(0)
+                image = Image.open(source, formats=[name for name in formats() if name == "WIDETIFF"])
             image.filename = ""  # else Pillow maps some files into memory, and scrambles rotated TIFFs then
+            if page > 1:
+                _turn_to(image, page)
     except FileNotFoundError:
         raise ImageError("missing-file", f"{path} is not there.") from None
     except Image.DecompressionBombError:
         raise ImageError("too-large", f"{path} has too many pixels to be opened safely.") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
+    except EOFError:
+        raise ImageError("unreadable", f"{path} has no page {page}.") from None
+    except UnidentifiedImageError:
+        raise ImageError("unreadable", f"{path} cannot be read as an image ({what_it_is(head, path.name)}).") from None
+    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
         raise ImageError("unreadable", f"{path} cannot be read as an image ({_why(error, path)}).") from None
     if image.width * image.height > max_pixels:
         image.close()
         sizes = f"{image.width} x {image.height} pixels; at most {max_pixels / 1e6:.0f} million are opened"
         raise ImageError("too-large", f"{path} has {sizes}.")
     return image
+
+
+def _head(source: Path | BinaryIO) -> bytes:
+    """The first bytes of a file."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return file.read(HEAD)
+    head = source.read(HEAD)
+    source.seek(0)
+    return head
+
+
+def _in_deep_planes(image: Image.Image) -> bool:
+    """Whether it is a TIFF of 16 bits whose channels lie one after the other, which Pillow reads wrongly."""
+    if image.format != "TIFF" or image.mode not in _MANY:
+        return False
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(284) == 2 and max(tags.get(258, (8,))) > 8
+
+
+def _check_bomb(path: Path, head: bytes, max_pixels: int) -> None:
+    """Refuse what would be decoded by being opened and has too many pixels."""
+    if kind_of(head) != "JXL":
+        return
+    size = jxl_size(head)
+    if size is None:
+        raise ImageError(
+            "unreadable", f"{path} cannot be read as an image (JPEG XL without its size at the beginning)."
+        )
+    if size[0] * size[1] > max_pixels:
+        sizes = f"{size[0]} x {size[1]} pixels; at most {max_pixels / 1e6:.0f} million are opened"
+        raise ImageError("too-large", f"{path} has {sizes}.")
 
 
 def _whole(path: Path, file_format: str) -> bool:
@@ -464,26 +668,246 @@ def _whole(path: Path, file_format: str) -> bool:
     return False
 
 
-def _decoded(path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0) -> Image.Image:
+def _decoded(
+    path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0, window: Window | None = None, page: int = 0
+) -> Image.Image:
     """An image, upright, 8-bit RGB; with ``side`` made smaller by a whole factor, its longest side not below it.
 
     At most about eight bytes a pixel are taken at once: what is not RGB yet is converted strip by strip.
     """
+    with _loaded(path, source, max_pixels, side, page) as numbers:
+        return numbers.rgb(max(1, max(numbers.image.size) // side) if side else 1, window)
+
+
+@contextmanager
+def _loaded(path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0, page: int = 0) -> Iterator[_Numbers]:
+    """An image's numbers, decoded; what goes wrong within is a sentence."""
     _return_large_blocks()
-    with _opened(path, source, max_pixels) as image:
+    with _opened(path, source, max_pixels, page) as image:
         try:
-            image.seek(0)
+            if page < 2:
+                image.seek(0)
             if side:
                 image.draft(None, (side, side))  # of a JPEG only a part is decoded then
-            image.load()
+            depth = _depth(image)
+            split = depth.deep and image.mode in _MANY and _raw_mode(image)[-4:] in _OTHER_BYTE
             turn = _TURNS.get(_orientation(image))
-            plain = _rgb(image, path, max(1, max(image.size) // side) if side else 1)
+            lower = _lower_bytes(path, source, max_pixels, page) if split else None
+            try:
+                image.load()
+            except OSError as error:
+                image = _without_end_mark(path, source, max_pixels, image, error)
+            yield _Numbers(path, image, depth, turn, lower)
         except ImageError:
             raise
         except Exception as error:  # decoders of broken files raise nearly anything
             raise ImageError("unreadable", f"{path} cannot be decoded ({_why(error, path)}).") from None
-    del image
-    return plain.transpose(turn) if turn is not None else plain
+
+
+def _without_end_mark(
+    path: Path, source: Path | BinaryIO, max_pixels: int, cut: Image.Image, error: OSError
+) -> Image.Image:
+    """A JPEG that lacks nothing but its end mark, as some cameras write it.
+
+    It is decoded twice, with other bytes in place of what is missing: where pixels are missing, these differ.
+
+    Raises
+    ------
+    OSError
+        If pixels are missing too.
+    """
+    if cut.format != "JPEG" or cut.info.get("progressive"):
+        raise error
+    data = source.read_bytes() if isinstance(source, Path) else source.seek(0) or source.read()
+    made = []
+    for missing in (b"", b"\x5a\x3c\xa7\x13" * 16):
+        image = _opened(path, io.BytesIO(data + missing + _END_OF_JPEG), max_pixels)
+        image.load()
+        made.append(image)
+    if ImageChops.difference(*made).getbbox() is not None:
+        raise error
+    return made[0]
+
+
+_MANY = ("RGB", "RGBA", "RGBX")
+"""Modes of several channels, of which Pillow keeps 8 bits each."""
+_OTHER_BYTE = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
+
+
+def _lower_bytes(path: Path, source: Path | BinaryIO, max_pixels: int, page: int) -> Image.Image:
+    """The lower byte of every number of an image of 16 bits a channel, of which Pillow gives the higher one.
+
+    It is told that the numbers are in the other byte order.
+    """
+    with _opened(path, source, max_pixels, page) as image:
+        image.tile = [tile._replace(args=_swapped(tile.args)) for tile in image.tile]
+        image.load()
+        return image.copy()
+
+
+def _swapped(args: Any) -> Any:
+    if isinstance(args, tuple):
+        return tuple(_swapped(part) for part in args)
+    return args[:-4] + _OTHER_BYTE[args[-4:]] if isinstance(args, str) and args[-4:] in _OTHER_BYTE else args
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the numbers lie in the file, in Pillow's words."""
+    for tile in getattr(image, "tile", ()):
+        parts = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        return next((part for part in parts if isinstance(part, str)), "")
+    return ""
+
+
+def _depth(image: Image.Image) -> Depth:
+    """What the header says of the numbers."""
+    if isinstance(stated := getattr(image, "depth", None), Depth):  # of a reader of our own
+        return stated
+    if image.format == "TIFF":
+        return _tiff_depth(image)
+    many = image.mode in _MANY and _raw_mode(image)[-4:] in _OTHER_BYTE and not _raw_mode(image).startswith("LA")
+    if many or image.mode.startswith("I;16") or image.mode == "I":
+        scaled = image.format == "JPEG2000" or (image.format == "PPM" and image.tile[0].codec_name != "raw")
+        return Depth(16, stated=(0.0, 65535.0) if scaled else None)  # brought to the whole of 16 bits by Pillow
+    return Depth(32, "float") if image.mode == "F" else EIGHT
+
+
+def _tiff_depth(image: Image.Image) -> Depth:
+    tags: Any = getattr(image, "tag_v2", {})
+    bits, sort = int(tags.get(258, (8,))[0]), int(tags.get(339, (1,))[0])
+    kind = "signed" if sort == 2 else "float" if sort == 3 or image.mode == "F" else "unsigned"
+    negative = tags.get(262) == 0 and image.mode[0] in "IF"  # of 8 bits Pillow turns them round itself
+    if image.mode in _MANY and _raw_mode(image)[-4:] not in _OTHER_BYTE:
+        return EIGHT
+    if image.mode[0] not in "IF" and image.mode not in _MANY and kind != "signed":
+        return EIGHT
+    stated = (0.0, float(2**bits - 1)) if 8 < bits < 16 and kind == "unsigned" else None
+    return Depth(max(bits, 8), kind, negative, stated)
+
+
+def _pages(image: Image.Image) -> int:
+    """How many pages a file has, thumbnails and masks of others left out; no more than ``MOST_PAGES`` are counted."""
+    if image.format == "DICOM":
+        return int(getattr(image, "n_frames", 1))
+    if image.format != "TIFF" or not getattr(image, "is_animated", False):
+        return 1
+    pages, place = 0, image.tell()
+    with contextlib.suppress(EOFError, OSError, ValueError, SyntaxError, TypeError, struct.error):
+        for number in range(MOST_PAGES):
+            image.seek(number)
+            pages += _is_page(image)
+    with contextlib.suppress(Exception):
+        image.seek(place)
+    return max(1, pages)
+
+
+def _is_page(image: Image.Image) -> bool:
+    """Whether the frame in view of a TIFF is a picture of its own."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return not int(tags.get(254, 0) or 0) & (_REDUCED | _MASK)
+
+
+def _turn_to(image: Image.Image, page: int) -> None:
+    """Go to a page, counted from 1 as :func:`_pages` counts.
+
+    Raises
+    ------
+    EOFError
+        If there is none.
+    """
+    if image.format != "TIFF":
+        image.seek(page - 1)
+        return
+    for number in range(MOST_PAGES):
+        image.seek(number)
+        page -= _is_page(image)
+        if page == 0:
+            return
+    raise EOFError
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The decoded numbers of an image."""
+
+    path: Path
+    image: Image.Image
+    depth: Depth
+    turn: Image.Transpose | None
+    lower: Image.Image | None
+
+    def rgb(self, factor: int, window: Window | None) -> Image.Image:
+        """8-bit RGB, upright, reduced by a whole factor."""
+        plain = self._plain(factor, window)
+        return plain.transpose(self.turn) if self.turn is not None else plain
+
+    def unit(self, window: Window | None) -> np.ndarray:
+        """Float32 (H, W, 3) in 0-1, upright."""
+        seen = self._window(window)
+        pixels = np.empty((self.image.height, self.image.width, 3), dtype=np.float32)
+        for top, strip in _strips(self.image):
+            pixels[top : top + strip.height] = self._seen(top, strip, seen)
+        return np.ascontiguousarray(_turned(pixels, self.turn))
+
+    def strips(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The numbers of the channels as they are stored, strip by strip, and where each begins."""
+        for top, strip in _strips(self.image):
+            yield top, self._stored(top, strip)[0]
+
+    def _plain(self, factor: int, window: Window | None) -> Image.Image:
+        eight = not self.depth.deep and (window is None or window.plain) and not hasattr(self.image, "planes")
+        if eight and factor == 1 and self.image.mode == "RGB" and "transparency" not in self.image.info:
+            return self.image
+        seen = None if eight else self._window(window)
+        made = Image.new("RGB", (-(-self.image.width // factor), -(-self.image.height // factor)))
+        for top, strip in _strips(self.image, factor):
+            converted = _eight_bit(strip) if seen is None else Image.fromarray(to_bytes(self._seen(top, strip, seen)))
+            made.paste(converted.reduce(factor), (0, top // factor))
+        return made
+
+    def _window(self, window: Window | None) -> Window:
+        """Through which this picture is seen: the given one, unless that is of other pictures; else its own."""
+        if window is None or not window.serves(self.depth):
+            found = sampled(self.depth, (values for _, values in self.strips())) if self.depth.deep else None
+            return (find_window([found]) if found else None) or EIGHT_BIT
+        return window
+
+    def _seen(self, top: int, strip: Image.Image, window: Window) -> np.ndarray:
+        """A strip as float32 (h, w, 3) in 0-1."""
+        values, alpha = self._stored(top, strip)
+        unit = window.unit(values, negative=self.depth.negative)
+        unit = np.repeat(unit[..., None], 3, 2) if unit.ndim == 2 else unit
+        return unit if alpha is None else unit * alpha[..., None]
+
+    def _stored(self, top: int, strip: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """The numbers of a strip, (h, w) or (h, w, 3), and how opaque each pixel is where that is known."""
+        if not self.depth.deep and getattr(self.image, "planes", None) is None:
+            return np.asarray(_eight_bit(strip)), None
+        planes = getattr(self.image, "planes", None)
+        values = np.asarray(strip) if planes is None else planes[top : top + strip.height]
+        if self.lower is not None:
+            low = np.asarray(self.lower.crop((0, top, strip.width, top + strip.height)))
+            values = values.astype(np.uint16) * np.uint16(256) + low
+            values = values.view(np.int16) if self.depth.kind == "signed" else values
+        elif self.depth.kind == "signed" and values.dtype == np.uint8:
+            values = values.view(np.int8)
+        elif self.depth.kind == "unsigned" and self.depth.bits == 32 and values.dtype == np.int32:
+            values = values.view(np.uint32)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ImageError("unreadable", f"{self.path} holds pixels that are not numbers.")
+        if values.ndim == 3 and self.image.mode == "RGBA":
+            return values[..., :3], values[..., 3].astype(np.float32) / 65535
+        return values[..., :3] if values.ndim == 3 else values, None
+
+
+def _turned(pixels: np.ndarray, turn: Image.Transpose | None) -> np.ndarray:
+    if turn is None:
+        return pixels
+    T = Image.Transpose
+    turned = pixels.swapaxes(0, 1) if turn in (T.TRANSPOSE, T.TRANSVERSE, T.ROTATE_90, T.ROTATE_270) else pixels
+    across = turn in (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.ROTATE_270, T.TRANSVERSE)
+    down = turn in (T.FLIP_TOP_BOTTOM, T.ROTATE_180, T.ROTATE_90, T.TRANSVERSE)
+    return turned[:: -1 if down else 1, :: -1 if across else 1]
 
 
 @lru_cache(maxsize=1)
@@ -498,27 +922,14 @@ def _return_large_blocks() -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 where there is none that can be read; TIFF files are turned by Pillow itself."""
-    if image.format == "TIFF":
+    """The EXIF orientation, 1 where there is none that can be read; some files are turned by their reader itself."""
+    if image.format in ("TIFF", "JXL"):
         return 1
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # broken EXIF raises nearly anything, and the pixels may still be fine
         return 1
     return orientation if orientation in _TURNS else 1
-
-
-def _rgb(image: Image.Image, path: Path, factor: int) -> Image.Image:
-    """An image as 8-bit RGB, reduced by a whole factor."""
-    plain = image.mode == "RGB" and "transparency" not in image.info
-    if plain and factor == 1:
-        return image
-    convert = _from_numbers(image, path) if image.mode.startswith("I") or image.mode == "F" else _eight_bit
-    size = -(-image.width // factor), -(-image.height // factor)
-    made = Image.new("RGB", size)
-    for top, strip in _strips(image, factor):
-        made.paste(convert(strip).reduce(factor), (0, top // factor))
-    return made
 
 
 def _strips(image: Image.Image, step: int = 1) -> Iterator[tuple[int, Image.Image]]:
@@ -535,24 +946,6 @@ def _eight_bit(strip: Image.Image) -> Image.Image:
     return strip.convert("RGB")
 
 
-def _from_numbers(image: Image.Image, path: Path) -> Callable[[Image.Image], Image.Image]:
-    """How strips of an image of 16-bit or floating-point numbers become 8-bit: by the largest number of all."""
-    largest = 0.0
-    for _, strip in _strips(image):
-        values = np.asarray(strip)
-        if not np.isfinite(values).all():
-            raise ImageError("unreadable", f"{path} holds pixels that are not numbers.")
-        largest = max(largest, float(values.max(initial=0)))
-    if image.mode == "F":
-        scale = 255.0 if largest <= 1 else 1 / 257 if largest > 255 else 1.0
-        return lambda strip: _grey(np.asarray(strip, dtype=np.float64) * scale)
-    return lambda strip: _grey(np.asarray(strip) // (257 if largest > 255 else 1))
-
-
-def _grey(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
-
-
 def _array(image: Image.Image) -> np.ndarray:
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
     for top, strip in _strips(image):
@@ -562,7 +955,4 @@ def _array(image: Image.Image) -> np.ndarray:
 
 def _why(error: BaseException, path: Path) -> str:
     """The library's reason, without the path again."""
-    if isinstance(error, UnidentifiedImageError):
-        kind = kind_of(path)
-        return f"it is {kind}" if kind else "no known image format"
     return str(error).replace(str(path), path.name).strip(". ")[:120] or type(error).__name__

@@ -260,7 +260,8 @@ def _picture(facts: _Facts, image: Mapping[str, Any]) -> str:
     name = escape(f"{image['subset']} / {image['template_path']}", quote=True)
     try:
         digest = image["content_hash"]
-        path = thumbnail(Path(image["path"]), facts.thumbnails, PICTURE, digest, content_hash=digest)
+        window = facts.card.subset(image["subset"]).window
+        path = thumbnail(Path(image["path"]), facts.thumbnails, PICTURE, digest, content_hash=digest, window=window)
         data = base64.b64encode(path.read_bytes()).decode("ascii")
     except (MadError, OSError):
         return '<div class="none">The image file cannot be shown.</div>'

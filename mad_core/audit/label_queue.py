@@ -21,7 +21,9 @@ HASHED = 5_000
 def stored_suspicions(store: Store, dataset_id: str, dataset: Dataset, scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     """As :func:`mad_core.audit.suspicion.suspicions`, with the ratings and the look-alikes of a stored dataset."""
     few = len(dataset.table) <= HASHED
-    hashes = read_hashes(dataset.table, store.settings.thumbnails / dataset_id) if few else None
+    hashes = (
+        read_hashes(dataset.table, store.settings.thumbnails / dataset_id, windows=dataset.windows) if few else None
+    )
     return suspicions(dataset.table, scores, AuditStore(store).ratings(dataset_id), hashes)
 
 

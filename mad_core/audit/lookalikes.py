@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from scipy.fft import dctn
 
 from mad_core.errors import InputError
 from mad_core.images import read_image, thumbnail
+from mad_core.pixels import Window
 
 SIDE, KEPT = 64, 16
 BITS = 256
@@ -58,18 +60,23 @@ def _averaged(values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def read_hashes(
-    table: pd.DataFrame, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+    table: pd.DataFrame,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    windows: Mapping[str, Window] = MappingProxyType({}),
 ) -> dict[str, str]:
     """Perceptual hash of each image by its id; what was made once is kept in ``folder`` beside the thumbnails.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``image_id``, ``content_hash`` and ``path``.
+        Columns ``image_id``, ``content_hash``, ``path`` and, where there are windows, ``subset``.
     folder : Path
         Where thumbnails and hashes are kept, by content.
     progress : callable
         Called as ``progress(done, total)``; what it raises ends the reading, and what is done is kept.
+    windows : mapping of str to Window
+        Those of the dataset's subsets.
 
     Returns
     -------
@@ -81,13 +88,17 @@ def read_hashes(
         hashes: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         hashes = {}
-    files = dict(zip(table["content_hash"], table["path"], strict=True))
+    files = dict(
+        zip(table["content_hash"], zip(table["path"], table.get("subset", table["path"]), strict=True), strict=True)
+    )
     todo = [content for content in files if content not in hashes]
     try:
         for done, content in enumerate(todo):
             progress(done, len(todo))
             try:
-                small = thumbnail(Path(files[content]), folder, 4 * SIDE, content, content_hash=content)
+                path, subset = files[content]
+                window = windows.get(subset)
+                small = thumbnail(Path(path), folder, 4 * SIDE, content, content_hash=content, window=window)
                 hashes[content] = perceptual_hash(read_image(small))
             except InputError:
                 continue

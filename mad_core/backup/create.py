@@ -22,7 +22,7 @@ from typing import Any
 from mad_core.backup import table_rows
 from mad_core.datasets import solar_cells
 from mad_core.errors import InputError, WorkError
-from mad_core.images import SUFFIXES
+from mad_core.image_formats import SUFFIXES
 from mad_core.runs.database.engine import revision_of
 from mad_core.runs.store import Store
 from mad_core.runs.tidying import unused_files

@@ -10,9 +10,11 @@ from mad_core.cli.terminal import (
     AsJson,
     Device,
     Draws,
+    Pages,
     PlanFile,
     Policy,
     Seed,
+    Windows,
     checked_parameters,
     finish_run,
     named_device,
@@ -57,6 +59,8 @@ def bench_table(
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
     policy: Policy = None,
     plan: PlanFile = None,
+    window: Windows = None,
+    pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
     """Scorers by subsets in one table: metrics with intervals, macro averages, coverage, time, memory; resumable."""
@@ -77,7 +81,7 @@ def bench_table(
         read_published(path, ())  # a file that cannot be read is said before the work
     if out is not None:
         _make_folder(out)
-    store, dataset_id = stored_dataset(root, policy, plan)
+    store, dataset_id = stored_dataset(root, policy, plan, windows=window or (), pages=pages)
     beside = [_run_on(store, run_id, dataset_id) for run_id in asked]
     matrix = benchmarking.Matrix(dataset_id, wanted, tuple(subset or ()), limit, seed, device, maps)
     outcomes = benchmarking.run_matrix(store, matrix, lambda run: finish_run(store, run))
@@ -147,12 +151,14 @@ def import_results(
     note: Annotated[str, typer.Option(help="Where the scores come from.")] = "",
     policy: Policy = None,
     plan: PlanFile = None,
+    window: Windows = None,
+    pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
     """Keep scores made elsewhere as runs, matched by path and marked as imported; what does not fit is listed."""
     from mad_core.runs.imported_scores import import_results as keep
 
-    store, dataset_id = stored_dataset(dataset, policy, plan)
+    store, dataset_id = stored_dataset(dataset, policy, plan, windows=window or (), pages=pages)
     kept = keep(store, dataset_id, places, title=title, note=note)
     data = [_imported_json(store, one) for one in kept]
     print_answer(data if len(data) > 1 else data[0], as_json, lambda: [line for d in data for line in _import_lines(d)])

@@ -10,9 +10,11 @@ import typer
 
 from mad_core.cli.terminal import (
     AsJson,
+    Pages,
     PlanFile,
     Policy,
     Source,
+    Windows,
     counted,
     open_store,
     print_answer,
@@ -47,6 +49,8 @@ def check(
     source: Source,
     policy: Policy = None,
     plan: PlanFile = None,
+    window: Windows = None,
+    pages: Pages = "first",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
     write_plan: Annotated[
         Path | None, typer.Option(help="Write the plan that repeats the import: a YAML file to correct.")
@@ -58,7 +62,7 @@ def check(
     from mad_core.datasets.plan import LevelsUnknownError
 
     try:
-        imported = read_dataset(source, policy, plan, accept)
+        imported = read_dataset(source, policy, plan, accept, windows=window or (), pages=pages)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)
         for line in () if as_json else _plan_lines(error.plan):
@@ -106,6 +110,7 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
+        yield from (f"    {line}" for line in _window_lines(entry))
     yield from _plan_lines(plan)
     kinds = Counter(problem["kind"] for problem in report["problems"])
     by_kind = f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common())})" if len(kinds) > 1 else ""
@@ -119,6 +124,21 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
 
 def _groups(entry: Mapping[str, Any]) -> str:
     return f", {counted(entry['groups'], 'group')}" if "groups" in entry else ""
+
+
+def _window_lines(entry: Mapping[str, Any]) -> Iterable[str]:
+    """The window of a subset, and what its pixels use of it."""
+    from mad_core.pixels import PixelRange, Window, bars
+
+    window, spread = Window.from_json(entry.get("window")), PixelRange.from_json(entry.get("pixels"))
+    if window is None:
+        return
+    yield f"window      {window} ({window.origin})"
+    if spread is not None:
+        depths = ", ".join(f"{n} of {depth}" for depth, n in spread.depths.items())
+        low, high = (f"{value:g}" for value in spread.used)
+        yield f"depth       {depths}; 99.8 % of the sampled pixels lie between {low} and {high}"
+        yield f"histogram   {spread.edges[0]:g} {bars(spread)} {spread.edges[1]:g}"
 
 
 def _published_lines(imported: Any) -> Iterable[str]:

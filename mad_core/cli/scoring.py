@@ -12,11 +12,13 @@ from mad_core.cli.terminal import (
     AsJson,
     Calibrate,
     Device,
+    Pages,
     Parameters,
     PlanFile,
     Policy,
     Seed,
     Source,
+    Windows,
     checked_parameters,
     finish_run,
     named_device,
@@ -71,6 +73,8 @@ def score(
     maps: Annotated[str, typer.Option(help="Keep anomaly maps: all, none or 'on demand'.")] = "all",
     policy: Policy = None,
     plan: PlanFile = None,
+    window: Windows = None,
+    pages: Pages = "first",
     calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
     as_json: AsJson = False,
@@ -87,7 +91,7 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    imported = usable_dataset(source, policy, plan)
+    imported = usable_dataset(source, policy, plan, windows=window or (), pages=pages)
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
     store = open_store()

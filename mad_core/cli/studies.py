@@ -9,10 +9,12 @@ import typer
 from mad_core.cli.terminal import (
     AsJson,
     Device,
+    Pages,
     Parameters,
     PlanFile,
     Policy,
     Seed,
+    Windows,
     checked_parameters,
     named_device,
     open_store,
@@ -44,6 +46,8 @@ def study(
     out: Annotated[Path | None, typer.Option(help="A folder for tables (CSV) and figures (HTML, pictures).")] = None,
     policy: Policy = None,
     plan: PlanFile = None,
+    window: Windows = None,
+    pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
     """Ask a question of scores that are there: a sentence with its interval, tables, figures; `list` says which."""
@@ -55,7 +59,9 @@ def study(
     info = None if name == ALL else _named(name)
     parameters = checked_parameters(info, param or []) if info else {}
     device = named_device(device or Settings.from_environment().device)
-    store, dataset_id, runs = _asked(source, [text.removeprefix("run:") for text in run or []], policy, plan)
+    store, dataset_id, runs = _asked(
+        source, [text.removeprefix("run:") for text in run or []], policy, plan, windows=window or (), pages=pages
+    )
     from mad_core.studies.record import StudyRequest
     from mad_core.studies.study import studies
 
@@ -127,10 +133,12 @@ def _in_short(answer: Mapping[str, Any]) -> Iterable[str]:
     yield f"  {answer.get('sentence') or answer['why']}"
 
 
-def _asked(source: str | None, runs: list[str], policy: Path | None, plan: Path | None) -> tuple[Any, str, list[str]]:
+def _asked(
+    source: str | None, runs: list[str], policy: Path | None, plan: Path | None, **seen: Any
+) -> tuple[Any, str, list[str]]:
     """The store, the dataset and the runs; without a path the dataset is that of the runs."""
     if source is not None:
-        store, dataset_id = stored_dataset(source, policy, plan)
+        store, dataset_id = stored_dataset(source, policy, plan, **seen)
     elif runs:
         store = open_store()
         dataset_id = store.run(runs[0]).dataset_id

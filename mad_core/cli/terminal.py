@@ -27,6 +27,17 @@ PlanFile = Annotated[
     Path | None,
     typer.Option("--plan", help="A plan of the import, as `check --write-plan` writes one."),
 ]
+Windows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--window",
+        help="Through which pictures are seen: low:high, low:high:gamma, a preset of CT such as lung, used, full; of "
+        "one subset NAME=low:high. May be given again.",
+    ),
+]
+Pages = Annotated[
+    str, typer.Option("--pages", help="Of files with several pages or frames: first, each, or a page's number.")
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
 Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
@@ -108,8 +119,13 @@ class Progress:
             typer.echo("\r\033[K", err=True, nl=False)
 
 
-def read_dataset(source: str, policy: Path | None = None, plan: Path | None = None, accept: bool = False) -> Any:
-    """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken."""
+def read_dataset(
+    source: str, policy: Path | None = None, plan: Path | None = None, accept: bool = False, **seen: Any
+) -> Any:
+    """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken.
+
+    ``seen`` are the ``windows`` and ``pages`` of :func:`~mad_core.datasets.importing.import_dataset`.
+    """
     from mad_core.datasets.importing import import_dataset
     from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan
 
@@ -118,7 +134,7 @@ def read_dataset(source: str, policy: Path | None = None, plan: Path | None = No
 
         def imported(plan: Any) -> Any:
             return import_dataset(
-                source, Settings.from_environment(), policy=policy, plan=plan, progress=progress.counted(what)
+                source, Settings.from_environment(), policy=policy, plan=plan, progress=progress.counted(what), **seen
             )
 
         told = read_plan(plan) if plan else ImportPlan()
@@ -134,15 +150,15 @@ def read_dataset(source: str, policy: Path | None = None, plan: Path | None = No
         return imported(replace(told, rows=rows).accepted())
 
 
-def stored_dataset(source: str, policy: Path | None, plan: Path | None = None) -> tuple[Any, str]:
+def stored_dataset(source: str, policy: Path | None, plan: Path | None = None, **seen: Any) -> tuple[Any, str]:
     """The store, and the id of a dataset: a stored one's, or of what :func:`usable_dataset` gives."""
     store = open_store()
     if any(info.id == source for info in store.datasets()):
         return store, source
-    return store, store.add_dataset(usable_dataset(source, policy, plan))
+    return store, store.add_dataset(usable_dataset(source, policy, plan, **seen))
 
 
-def usable_dataset(source: str, policy: Path | None, plan: Path | None = None) -> Any:
+def usable_dataset(source: str, policy: Path | None, plan: Path | None = None, **seen: Any) -> Any:
     """As :func:`read_dataset`; says how many problems it met.
 
     Raises
@@ -150,7 +166,7 @@ def usable_dataset(source: str, policy: Path | None, plan: Path | None = None) -
     InputError
         If nothing usable is there.
     """
-    imported = read_dataset(source, policy, plan)
+    imported = read_dataset(source, policy, plan, **seen)
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
     if imported.problems:

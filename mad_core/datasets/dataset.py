@@ -18,6 +18,7 @@ import pandas as pd
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
 from mad_core.datasets.plan import ImportPlan
 from mad_core.errors import InputError, NotFoundError
+from mad_core.pixels import Depth, PixelRange, Window
 
 SPLITS = SPLIT_NAMES
 DOMAINS = ("industrial", "medical", "novelty", "other")
@@ -58,6 +59,9 @@ PROBLEM_KINDS = (
     "mask-of-normal",
     "near-duplicate",
     "group-leak",  # one group in training and test
+    "mixed-depth",
+    "narrow-range",
+    "pages",
 )
 
 
@@ -90,13 +94,25 @@ class SubsetCard:
     """Facts of one subset: its domain, its levels' names and meanings, its rubric.
 
     ``levels`` is keyed by the level written as short as it goes (``"1"``, ``"0.5"``);
-    ``rubric`` is the id of a rubric file or its text.
+    ``rubric`` is the id of a rubric file or its text. ``window`` is the one through which its pictures are seen, none
+    where all of them are of 8 bits; ``pixels`` what a sample of them spans.
     """
 
     domain: Domain = "other"
     levels: Mapping[str, LevelMeaning] = field(default_factory=dict)
     rubric: str = ""
     product: str = ""
+    window: Window | None = None
+    pixels: PixelRange | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        seldom = {name: value.to_json() for name in ("window", "pixels") if (value := getattr(self, name)) is not None}
+        levels = {k: {"name": m.name, "meaning": m.meaning} for k, m in self.levels.items()}
+        return {"domain": self.domain, "rubric": self.rubric, "product": self.product, "levels": levels} | seldom
+
+    def seen_through(self, window: Window | None, pixels: PixelRange | None = None) -> SubsetCard:
+        """A copy with another window."""
+        return replace(self, window=window, pixels=pixels or self.pixels)
 
 
 @dataclass(frozen=True)
@@ -143,15 +159,7 @@ class Card:
             "source": self.source,
             "licence": self.licence,
             "version": self.version,
-            "subsets": {
-                name: {
-                    "domain": card.domain,
-                    "rubric": card.rubric,
-                    "product": card.product,
-                    "levels": {k: {"name": m.name, "meaning": m.meaning} for k, m in card.levels.items()},
-                }
-                for name, card in self.subsets.items()
-            },
+            "subsets": {name: card.to_json() for name, card in self.subsets.items()},
         }
 
     @classmethod
@@ -168,6 +176,8 @@ class Card:
                     )
                     for k, m in card.get("levels", {}).items()
                 },
+                window=Window.from_json(card.get("window")),
+                pixels=PixelRange.from_json(card.get("pixels")),
             )
             for name, card in data.get("subsets", {}).items()
         }
@@ -277,14 +287,34 @@ class Dataset:
         if subset not in self._numbers:
             raise NotFoundError(f"Dataset '{self.name}' has no subset '{subset}'; it has {', '.join(self.subsets)}.")
 
+    @property
+    def windows(self) -> dict[str, Window]:
+        """Through which the pictures of each subset are seen; subsets of 8-bit pictures have none."""
+        return {name: window for name in self.subsets if (window := self.card.subset(name).window) is not None}
+
+    def with_windows(self, windows: Mapping[str, Window | None]) -> Dataset:
+        """A copy, a version of its own, whose pictures are seen through other windows.
+
+        Raises
+        ------
+        NotFoundError
+            If a subset is not in the dataset.
+        """
+        for name in windows:
+            self._check(name)
+        changed = {name: self.card.subset(name).seen_through(window) for name, window in windows.items()}
+        return replace(self, card=replace(self.card, subsets={**self.card.subsets, **changed}))
+
     @cached_property
     def version(self) -> str:
-        """Digest of what scorers and metrics see: ids, content, splits, subsets and levels."""
+        """Digest of what scorers and metrics see: ids, content, splits, subsets, levels and windows."""
         digest = hashlib.blake2b(digest_size=12)
         t: Any = self.table
         columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))
         for row in sorted(zip(*columns, strict=True)):
             digest.update("\0".join(row).encode() + b"\n")
+        for name, window in sorted(self.windows.items()):
+            digest.update(f"window\0{name}\0{window.key}\n".encode())
         return digest.hexdigest()
 
     def select(self, *, split: str | None = None, subset: str | None = None) -> pd.DataFrame:
@@ -353,3 +383,5 @@ class Imported:
     dataset: Dataset
     problems: tuple[Problem, ...] = ()
     plan: ImportPlan = field(default_factory=ImportPlan)
+    depths: Mapping[str, Depth] = field(default_factory=dict, repr=False, compare=False)  # by path
+    pages: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)

@@ -27,7 +27,8 @@ from mad_core.datasets.madbench import BENCHMARKS, Benchmark, Identity, identify
 from mad_core.datasets.naming import TEMPLATES, plain
 from mad_core.datasets.readers.tables import is_template, subset_named
 from mad_core.errors import InputError, UnavailableError, WorkError
-from mad_core.images import SUFFIXES, ImageError, probe
+from mad_core.image_formats import SUFFIXES
+from mad_core.images import ImageError, probe
 from mad_core.paths import sync
 
 STATE = ".madbench-fetch"

@@ -17,6 +17,7 @@ from mad_core.datasets.mask_files import read_masks
 from mad_core.datasets.near_copies import MOST, SIDE
 from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, too_many
 from mad_core.images import ImageError, content_hash, inspect, small_grey
+from mad_core.pixels import EIGHT, Depth
 
 _BATCH = 64
 _MOST_THREADS = 8
@@ -30,6 +31,8 @@ class Read:
     content_hash: str = ""
     width: int = 0
     height: int = 0
+    depth: Depth = EIGHT
+    pages: int = 1
     problem: Problem | None = None
     small: np.ndarray | None = None
 
@@ -135,7 +138,8 @@ def _read(path: str, with_pixels: bool) -> Read:
     file = Path(path)
     try:
         info = inspect(file)
-        return Read(content_hash(file), info.width, info.height, small=small_grey(file, SIDE) if with_pixels else None)
+        small = small_grey(file, SIDE) if with_pixels else None
+        return Read(content_hash(file), info.width, info.height, info.depth, info.pages, small=small)
     except ImageError as error:
         return Read(problem=Problem(error.kind, path, str(error)))
     except OSError as error:
@@ -223,4 +227,6 @@ def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str,
         "mask_path": mask,
         "width": read.width,
         "height": read.height,
+        "depth": read.depth,  # these two are not in the table
+        "pages": read.pages,
     }

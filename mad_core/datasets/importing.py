@@ -1,6 +1,6 @@
 """Importing a dataset from a folder, a table, an archive, or the word ``demo``."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -9,12 +9,14 @@ from typing import Any
 from mad_core import remote
 from mad_core.datasets import solar_cells
 from mad_core.datasets.completeness import against_published, with_published_facts
-from mad_core.datasets.dataset import Card, Dataset, Imported, Problem
+from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, SubsetCard
 from mad_core.datasets.demo.make import demo_card, make_demo
+from mad_core.datasets.depths import WindowChoice, with_windows
 from mad_core.datasets.gathering import Gathered, summed
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
+from mad_core.datasets.pages import FIRST, with_pages
 from mad_core.datasets.plan import ImportPlan, read_plan
 from mad_core.datasets.planning import as_planned, plan_of
 from mad_core.datasets.policies import Policy, policy_in, read_policy, read_yaml
@@ -64,6 +66,8 @@ def import_dataset(
     name: str | None = None,
     policy: Path | None = None,
     plan: Path | ImportPlan | None = None,
+    windows: Iterable[str] = (),
+    pages: str = FIRST,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Import a dataset.
@@ -82,6 +86,11 @@ def import_dataset(
         the benchmark's own levels count, where no folder's name says a level.
     plan : Path or ImportPlan, optional
         What a person decided: the YAML file of a plan, or the plan. It counts before names, tables and policies.
+    windows : sequence of str
+        Through which pictures are seen, as :meth:`~mad_core.datasets.depths.WindowChoice.parse` reads them; by
+        default those that are found, of subsets with pictures deeper than 8 bits.
+    pages : str
+        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number.
     progress : callable
         Called as ``progress(done, total)`` in the calling thread; while files are still looked for,
         ``done`` is 0 and ``total`` grows. What it raises ends the import.
@@ -121,7 +130,8 @@ def import_dataset(
         imported = _import_path(path, settings, told, progress)
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
-    return replace(imported, dataset=dataset)
+    paged = with_pages(replace(imported, dataset=dataset), pages)
+    return with_windows(paged, WindowChoice.parse(windows), progress)
 
 
 def check_report(imported: Imported) -> dict[str, Any]:
@@ -130,11 +140,18 @@ def check_report(imported: Imported) -> dict[str, Any]:
     Data of the benchmark has one more entry, ``published``: what is complete and what is missing.
     """
     published = against_published(imported.dataset)
+    dataset = imported.dataset
+    seen = {name: window_report(dataset.card.subset(name)) for name in dataset.windows}
     return {
         "name": imported.dataset.name,
-        "subsets": imported.dataset.counts(),
+        "subsets": [entry | seen.get(entry["subset"], {}) for entry in dataset.counts()],
         "problems": [p.to_json() for p in imported.problems],
     } | ({"published": [one.to_json() for one in published]} if published else {})
+
+
+def window_report(card: SubsetCard) -> dict[str, Any]:
+    """The entries ``window`` and ``pixels`` of a subset, as ``check --json`` gives them."""
+    return {name: value for name, value in card.to_json().items() if name in ("window", "pixels")}
 
 
 def read_card(folder: Path) -> Card | None:
@@ -266,7 +283,9 @@ def _imported(
     card = replace(card, subsets={**gathered.cards, **card.subsets})
     dataset = Dataset.from_rows(name, rows, card, str(walker.root))
     plan = plan_of(local, rows, walker)
-    return Imported(dataset, (*summed(walker.problems.values()), *_not_there(walker), *problems), plan)
+    depths, pages = ({row["path"]: row[name] for row in rows} for name in ("depth", "pages"))
+    met = (*summed(walker.problems.values()), *_not_there(walker), *problems)
+    return Imported(dataset, met, plan, depths, pages)
 
 
 def _not_there(walker: Walker) -> Iterator[Problem]:
@@ -300,10 +319,13 @@ def _check_card(data: Mapping[Any, Any], path: Path) -> None:
 
     try:
         for subset in inner(data, "subsets"):
+            if isinstance(subset, dict) and isinstance(seen := subset.get("window"), dict):
+                inner(seen, "")
+                subset = {k: v for k, v in subset.items() if k != "window"}
             for level in inner(subset, "levels"):
                 inner(level, "")
     except TypeError:
         raise InputError(
             f"{path} is not a dataset's card: it holds title, description, source, licence, version and subsets; "
-            "each subset holds domain, rubric, product and levels; each level a name and a meaning."
+            "each subset holds domain, rubric, product, levels and a window; each level a name and a meaning."
         ) from None

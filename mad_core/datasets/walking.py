@@ -3,6 +3,7 @@
 import itertools
 import os
 import posixpath
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from mad_core.datasets.naming import TEMPLATES
 from mad_core.datasets.plan import MASKS, ImportPlan
 from mad_core.datasets.policies import LEFT_OUT
 from mad_core.errors import InputError
-from mad_core.images import SUFFIXES, looks_like_mask
+from mad_core.image_formats import HEAD, SUFFIXES, kind_of
+from mad_core.images import looks_like_mask
 
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "lost+found"})
 COMPANIONS = frozenset(
@@ -47,6 +49,7 @@ class Walker:
     problems: dict[str, Problem] = field(default_factory=dict)
     _listings: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     _spellings: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
+    _contents: dict[str, bool] = field(default_factory=dict)
     _seen: int = 0
     _sorted: dict[str, Sorted] = field(default_factory=dict)
     _of_masks: dict[str, bool] = field(default_factory=dict)
@@ -86,6 +89,16 @@ class Walker:
             for name in self.pictures(Path(place)):
                 yield relative + name, os.path.join(place, name)  # noqa: PTH118
 
+    def is_image(self, path: str) -> bool:
+        """Whether a file is an image, by its name; by its content where the name has no suffix that says anything."""
+        if is_image(path):
+            return True
+        if not _silent(path):
+            return False
+        if path not in self._contents:
+            self._contents[path] = _looks_like_one(path)
+        return self._contents[path]
+
     def masks(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Every image file below a folder of masks, as :meth:`images`."""
         for place, relative in self._places(folder, lambda _: False):
@@ -117,12 +130,12 @@ class Walker:
         return bool(answers) and all(answer is not False for answer in answers)
 
     def _images_in(self, place: str) -> list[str]:
-        return [name for name in self._list(place)[_FILES] if is_image(name)]
+        return [name for name in self._list(place)[_FILES] if self.is_image(f"{place}{os.sep}{name}")]
 
     def strangers(self, folder: Path) -> Iterator[str]:
         """Files below a folder that are neither images nor texts that often lie beside them."""
         known = SUFFIXES | COMPANIONS
-        return (path for _, path in self._below(folder) if _suffix(path) not in known)
+        return (path for _, path in self._below(folder) if _suffix(path) not in known and not self.is_image(path))
 
     def find(self, folder: Path, relative: str) -> str | None:
         """A file below a folder by its relative path; None where it is not.
@@ -243,6 +256,25 @@ def is_hidden(name: str) -> bool:
 
 def is_image(name: str) -> bool:
     return _suffix(name) in SUFFIXES
+
+
+def _silent(name: str) -> bool:
+    """Whether a file's name says nothing of its kind: no suffix, or numbers alone, as archives of radiology use."""
+    suffix = _suffix(name)
+    return suffix in ("", ".") or suffix[1:].isdigit()
+
+
+def _looks_like_one(path: str) -> bool:
+    """Whether a plain file begins as an image does."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False
+    with os.fdopen(handle, "rb") as file:
+        try:
+            return stat.S_ISREG(os.fstat(handle).st_mode) and kind_of(file.read(HEAD)) is not None
+        except OSError:
+            return False
 
 
 def _suffix(name: str) -> str:

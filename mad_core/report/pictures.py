@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class Pictures:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._cards = cache(lambda dataset_id: store.dataset_info(dataset_id).card)
         self._ranges: dict[tuple[str, str], tuple[float, float, float] | None] = {}
 
     def row(
@@ -41,7 +43,8 @@ class Pictures:
         folder = self.store.settings.thumbnails / dataset_id
         try:
             digest = row["content_hash"]
-            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, digest, content_hash=digest))
+            window = self._cards(dataset_id).subset(row["subset"]).window
+            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, digest, content_hash=digest, window=window))
         except (MadError, OSError):
             return None
         panels, seen = [plain], []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from mad_core.pixels import Window
 from mad_core.report.contents import ReportPart, ReportRequest
 from mad_core.report.html import facts, folded
 from mad_core.runs.commands import repeat_run
@@ -54,6 +55,8 @@ def _commands(commands: Sequence[str]) -> str:
 def _facts(run: Run) -> dict[str, str]:
     versions: Mapping[str, str] = run.record.get("versions", {})
     device: Mapping[str, Any] = run.record.get("device", {})
+    windows: Mapping[str, Any] = run.record.get("windows", {})
+    seen = [f"{name}: {Window.from_json(one)} ({one['origin']})" for name, one in windows.items()]
     return {
         "Run": f"{run.id}, {run.status}, {run.done:,} of {run.total:,} images",
         "Seed": str(run.seed),
@@ -62,7 +65,7 @@ def _facts(run: Run) -> dict[str, str]:
         "Code digest": str(run.record.get("code", "")),
         "Device": f"{device.get('id', run.device)}, {device['name']}" if device.get("name") else run.device,
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    }
+    } | ({"Seen through": "; ".join(seen)} if seen else {})
 
 
 def _record(store: Store, run: Run) -> dict[str, str]:

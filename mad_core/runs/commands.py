@@ -3,10 +3,12 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import NotFoundError
+from mad_core.pixels import Window
 from mad_core.runs.store import DatasetInfo, Run, RunRequest, Store
 from mad_core.scorers import catalog
 
@@ -26,6 +28,7 @@ def score_command(
     request: RunRequest,
     *,
     policy: str = "",
+    windows: Mapping[str, Window] = MappingProxyType({}),
     calibrate: int | None = None,
     defaults: Mapping[str, Any] | None = None,
     out: str = "scores.csv",
@@ -36,6 +39,8 @@ def score_command(
     ----------
     source, policy : str
         What the dataset was imported from, and its severity policy, if one was given.
+    windows : mapping of str to Window
+        Those of the dataset's subsets; the ones that a person chose are said.
     calibrate : int or None
         Images of each level and subset that were set aside.
     defaults : mapping, optional
@@ -57,6 +62,8 @@ def score_command(
     ):
         if value != usual:
             words += [option, str(value)]
+    for subset, window in windows.items():
+        words += ["--window", f"{subset}={window.words}"] if window.chosen else []
     return shlex.join([*words, "--out", out])
 
 
@@ -92,7 +99,13 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         ] = None
     if run.map_side != MAP_SIDE:
         notes[f"Its maps have a longest side of {run.map_side} pixels, which no option asks for."] = None
-    asked = {"policy": info.card.policy, "calibrate": steps[0] if steps else None, "out": f"{run.id}.csv"}
+    windows = store.dataset(info.id).windows
+    asked = {
+        "policy": info.card.policy,
+        "windows": windows,
+        "calibrate": steps[0] if steps else None,
+        "out": f"{run.id}.csv",
+    }
     commands[score_command(info.source, request_of(run), **asked)] = None
     return Repeat(tuple(commands), tuple(notes))
 

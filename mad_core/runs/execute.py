@@ -37,6 +37,8 @@ from mad_core.scorers.out_of_memory import is_out_of_memory
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
+WINDOWS = "windows"
+"""Entry of a run's record: through which windows its scorer saw the pictures, by subset."""
 RATE_FROM = 5
 """Images after which a rate is named: the first ones carry the start of the libraries."""
 PACKAGES = (
@@ -49,6 +51,9 @@ PACKAGES = (
     "timm",
     "numpy",
     "pillow",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "pydicom",
 )
 
 log = logging.getLogger("mad.worker")
@@ -75,6 +80,8 @@ def execute_run(control: Control) -> dict[str, Any]:
     scattered = control.settings.executor == "ray" and scatters(info, parameters)
     facts = {**record(control.device), "code": info.code, **carried(run.record)}
     facts |= {SAMPLING: run.sampling} if run.image_limit else {}
+    windows = {name: window.to_json() for name, window in dataset.windows.items() if name in run.subsets}
+    facts |= {WINDOWS: windows} if windows else {}
     if scattered:
         facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
@@ -153,7 +160,8 @@ def scorer_context(
     if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
         facts = rows[["image_id", "path", "level", "content_hash"]].itertuples(index=False, name=None)
-        calibration = [LabelledItem(i, p, float(level), digest) for i, p, level, digest in facts]
+        window = dataset.card.subset(subset).window
+        calibration = [LabelledItem(i, p, float(level), digest, window) for i, p, level, digest in facts]
     return Context(
         subset=subset,
         card=dataset.card.subset(subset),
@@ -161,7 +169,7 @@ def scorer_context(
         seed=seed,
         weights=control.settings.weights,
         calibration=calibration,
-        normals=items(dataset.select(split="train", subset=subset)),
+        normals=items(dataset.select(split="train", subset=subset), dataset),
         cancelled=control.cancelled,
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
         parts=_parts(dataset, subset, info, parameters, control),
@@ -187,8 +195,11 @@ def _parts(
     return parts
 
 
-def items(rows: pd.DataFrame) -> list[Item]:
-    return [Item(*facts) for facts in zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)]
+def items(rows: pd.DataFrame, dataset: Dataset) -> list[Item]:
+    """Images of a dataset as scorers see them, from rows of its table."""
+    windows = dataset.windows
+    facts = zip(rows["image_id"], rows["path"], rows["content_hash"], rows["subset"], strict=True)
+    return [Item(i, path, digest, windows.get(subset)) for i, path, digest, subset in facts]
 
 
 @contextlib.contextmanager
@@ -273,7 +284,7 @@ class _SubsetRun:
         there = store.scored_ids(run.id, self.subset)
         # In a seeded mix of levels: what is seen of a run that is still going stands for the whole.
         mixed = rows.sample(frac=1, random_state=run.seed)
-        pending = [item for item in items(mixed) if item.image_id not in there]
+        pending = [item for item in items(mixed, self.dataset) if item.image_id not in there]
         if not pending:
             return
         self.peak, self.energy = PeakMemory(self.control.device), Energy(self.control.device)
@@ -463,10 +474,12 @@ def fit_or_load(
     further = [part.digest for part in base.parts.values()]
     if info.uses_labels(parameters):
         further += [f"{item.image_id}:{item.level}" for item in base.calibration]
+    if (window := dataset.card.subset(subset).window) is not None:
+        further.append(f"window {window.key}")
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)
     folder = control.settings.fits / digest
     if not fitted.load_fit(folder, scorer, context):
-        scorer.fit(items(normals), context)
+        scorer.fit(items(normals, dataset), context)
         manifest = {"scorer": info.id, "parameters": dict(parameters), "subset": subset, "seed": seed}
         fitted.save_fit(folder, scorer, manifest)
     return digest
@@ -488,7 +501,9 @@ def score_one(control: Control) -> dict[str, Any]:
     run = control.store.run(payload.run)
     if payload.subset not in run.subsets:
         raise NotFoundError(f"Run '{run.title}' has no subset '{payload.subset}'.")
-    scored = _score_items(control, run, payload.subset, [Item(Path(payload.path).stem, payload.path)])[0]
+    window = control.store.dataset(run.dataset_id).card.subset(payload.subset).window
+    item = Item(Path(payload.path).stem, payload.path, window=window)
+    scored = _score_items(control, run, payload.subset, [item])[0]
     if scored.map is not None:
         target = Path(payload.map)
         building = target.with_suffix(".part")
@@ -510,10 +525,13 @@ def make_map(control: Control) -> dict[str, Any]:
     payload, store = MapJob.from_json(control.job.payload), control.store
     run = store.run(payload.run)
     row = store.image(run.dataset_id, payload.image)
-    scored = _score_items(control, run, row["subset"], [Item(row["image_id"], row["path"], row["content_hash"])])[0]
+    dataset = store.dataset(run.dataset_id)
+    window = dataset.card.subset(row["subset"]).window
+    item = Item(row["image_id"], row["path"], row["content_hash"], window)
+    scored = _score_items(control, run, row["subset"], [item])[0]
     if scored.map is None:
         raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")
-    rows = store.test_images(store.dataset(run.dataset_id), [row["subset"]], run.image_limit, run.seed, run.sampling)
+    rows = store.test_images(dataset, [row["subset"]], run.image_limit, run.seed, run.sampling)
     slot = rows["image_id"].tolist().index(row["image_id"])
     store.set_map(run.id, row["image_id"], store.maps.write(run.id, row["subset"], slot, scored.map, run.map_side))
     return {"run": run.id, "image": row["image_id"]}

@@ -41,6 +41,8 @@ def import_job(control: Control) -> dict[str, Any]:
             name=payload.name,
             policy=Path(payload.policy) if payload.policy else None,
             plan=parse_plan(payload.plan) if payload.plan else None,
+            windows=payload.windows,
+            pages=payload.pages,
             progress=progress,
         )
     except LevelsUnknownError as error:

@@ -139,6 +139,7 @@ class ImportJob(JobPayload):
 
     ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too. ``plan`` is
     the YAML text of a plan; with ``look`` nothing is stored, and the result holds the plan to be shown.
+    ``windows`` and ``pages`` as :func:`~mad_core.datasets.importing.import_dataset` takes them.
     """
 
     kind = "import"
@@ -147,6 +148,8 @@ class ImportJob(JobPayload):
     source: str
     name: str | None = None
     policy: str | None = None
+    windows: tuple[str, ...] = ()
+    pages: str = "first"
     then: tuple[str, ...] = ()
     guarded: bool = False
     plan: str | None = None

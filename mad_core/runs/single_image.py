@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from mad_core.errors import InputError, NotFoundError
-from mad_core.images import probe
+from mad_core.images import forget_patient, probe
+from mad_core.pixels import Window
 from mad_core.runs.jobs import SingleJob, submit
 from mad_core.runs.store import Store
 from mad_core.secret_key import unguessable
@@ -36,6 +37,7 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
         building = path.with_suffix(".part")
         building.write_bytes(data)
         try:
+            forget_patient(building)
             probe(building)
         except InputError:
             building.unlink(missing_ok=True)
@@ -44,6 +46,12 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
     target = folder / f"{path.name}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
     payload = SingleJob(run_id, subset, str(path), str(target), name[:200])
     return submit(store.queue, payload, device=store.run(run_id).device)
+
+
+def single_window(store: Store, job_id: int) -> Window | None:
+    """Through which the image of a single job is seen: as the pictures of its run's subset."""
+    payload = SingleJob.from_json(store.queue.job(job_id).payload)
+    return store.dataset_info(store.run(payload.run).dataset_id).card.subset(payload.subset).window
 
 
 def single_file(store: Store, job_id: int, kind: str) -> Path:

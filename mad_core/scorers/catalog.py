@@ -17,7 +17,7 @@ from mad_core import extras
 from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.scorers import cards
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
-from mad_core.scorers.object_digest import code_digest
+from mad_core.scorers.object_digest import OMITTED, code_digest
 from mad_core.source_digest import source_digest
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class ScorerInfo:
         The same for what only a server can say; asked once, when a run is requested.
     parts : mapping of str to {"detector", "mllm"}
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
+    pixels : {"uint8", "float"}
+        How a function gets images: as uint8, or with the full depth of the files as float32 in 0-1.
     scatters : bool
         Whether a cluster may share its images; not where the work lies with a server.
     made : object
@@ -103,6 +105,7 @@ class ScorerInfo:
     settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
+    pixels: str = "uint8"
     scatters: bool = True
     made: Any = field(default=None, repr=False, compare=False)
     package: str = ""
@@ -149,7 +152,7 @@ class ScorerInfo:
         checked = self.check(parameters)
         if self.local:
             checked.pop("code")
-        return build(self.entry if self.made is None else self.made, checked)
+        return build(self.entry if self.made is None else self.made, checked, self.pixels)
 
     def to_json(self) -> dict[str, Any]:
         """The entry in the form of ``scorers --json``."""
@@ -172,7 +175,7 @@ class ScorerInfo:
         }
 
 
-def build(made: Any, parameters: Mapping[str, Any]) -> Scorer:
+def build(made: Any, parameters: Mapping[str, Any], pixels: str = "") -> Scorer:
     """A scorer with its parameters, from a class or a function, or from ``"module:name"`` of one.
 
     Raises
@@ -186,7 +189,8 @@ def build(made: Any, parameters: Mapping[str, Any]) -> Scorer:
         return made(**parameters)
     from mad_core.scorers.function_scorer import FunctionScorer  # with torch, which only a worker imports
 
-    return FunctionScorer(made, parameters)
+    declared = getattr(made, OMITTED, None)
+    return FunctionScorer(made, parameters, pixels or getattr(declared, "pixels", "uint8"))
 
 
 def _imported(entry: str) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import CancelledError, InputError
+from mad_core.pixels import Window
 
 if TYPE_CHECKING:
     import torch
@@ -90,12 +91,14 @@ class Resources:
 class Item:
     """One image as a scorer may see it: no level, no defect, no mask.
 
-    ``content_hash`` is the digest of the bytes that were imported; empty where none were.
+    ``content_hash`` is the digest of the bytes that were imported; empty where none were. ``window`` is the one of its
+    subset, through which pictures deeper than 8 bits are seen.
     """
 
     image_id: str
     path: str
     content_hash: str = ""
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class LabelledItem:
     path: str
     level: float
     content_hash: str = ""
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,19 +89,19 @@ class ExportedModel:
         raise NotImplementedError
 
     def __call__(self, image: np.ndarray) -> tuple[float, np.ndarray | None]:
-        """Score and map, float32 on the image's aspect, of one image, uint8 (H, W, 3)."""
+        """Score and map, float32 on the image's aspect, of one image (H, W, 3), uint8 or float32 in 0-1."""
         from mad_core.scorers.function_scorer import answer
 
         return answer(self.on("cpu")(image), image.shape[:2])
 
     def pixels(self, image: np.ndarray, size: Size) -> np.ndarray:
         """An image as the model takes it: float32 (1, 3, h, w)."""
-        from PIL import Image
+        from mad_core.scorers.image_scorer import in_unit, resized
 
         if size is not None:
             height, width = (size, size) if isinstance(size, int) else size
-            image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-        values = image.astype(np.float32) / 255
+            image = resized(image, (width, height))
+        values = in_unit(image)
         if self.normalise is not None:
             mean, deviation = (np.asarray(part, np.float32) for part in self.normalise)
             values = (values - mean) / deviation

@@ -9,7 +9,8 @@ import torch
 
 from mad_core.errors import InputError, WorkError
 from mad_core.scorers.contract import Context, Item, Scored, Scorer
-from mad_core.scorers.image_loading import load
+from mad_core.scorers.exported import ExportedModel
+from mad_core.scorers.image_loading import deepest_of, image_of, load, pixels_of
 from mad_core.scorers.image_scorer import map_shape, on_aspect, read_normals, sample
 
 MOST_NORMALS = 1000
@@ -25,9 +26,10 @@ class FunctionScorer(Scorer):
     that needs no fit says so by ``learns = False``; it is brought to the device by its ``on(device)``.
     """
 
-    def __init__(self, function: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], parameters: Mapping[str, Any], pixels: str = "uint8") -> None:
         super().__init__(**parameters)
         self._function = function
+        self._read = deepest_of if isinstance(function, ExportedModel) else pixels_of if pixels == "float" else image_of
         self._predict: Callable[[np.ndarray], Any] | None = None
         self._normals = 0
 
@@ -37,7 +39,7 @@ class FunctionScorer(Scorer):
             return
         chosen = sample(normals, MOST_NORMALS, context)
         total = len(chosen) + 1
-        images = read_normals(chosen, lambda image: image, context, fewest=1, total=total)
+        images = read_normals(chosen, lambda image: image, context, fewest=1, total=total, read=self._read)
         context.seed_libraries()
         self._normals = len(images)
         predict = self._function(images, **self.parameters)
@@ -52,7 +54,7 @@ class FunctionScorer(Scorer):
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
         assert self._predict is not None, "fit first"
         scored, failures = 0, 0
-        for loaded in load(images, lambda image: image):
+        for loaded in load(images, lambda image: image, read=self._read):
             context.check_cancel()
             started, image_id = time.perf_counter(), loaded.item.image_id
             if loaded.value is None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from mad_core.errors import MadError
-from mad_core.images import CHANGED, ImageError, with_image
+from mad_core.images import CHANGED, ImageError, with_image, with_pixels
 from mad_core.scorers.contract import Item, LabelledItem, Scored
 
 T = TypeVar("T")
@@ -35,8 +35,34 @@ class LoadedImage(Generic[T]):
         return Scored.failed(self.item.image_id, self.status, self.error or "The image cannot be read.", seconds)
 
 
+def image_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
+    """``use(image)`` of an item, of the bytes that were imported: uint8 (H, W, 3), RGB, through its window.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or has other bytes by now.
+    """
+    return with_image(Path(item.path), use, content_hash=item.content_hash, window=item.window)
+
+
+def pixels_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
+    """As :func:`image_of`, with the full depth of the file: float32 (H, W, 3) in 0-1, RGB."""
+    return with_pixels(Path(item.path), use, content_hash=item.content_hash, window=item.window)
+
+
+def deepest_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
+    """As :func:`pixels_of` in a subset of pictures deeper than 8 bits, as :func:`image_of` in one of 8 bits."""
+    return (image_of if item.window is None else pixels_of)(item, use)
+
+
 def load(
-    items: Sequence[Item], prepare: Callable[[np.ndarray], T], *, ahead: int = 8, threads: int = THREADS
+    items: Sequence[Item],
+    prepare: Callable[[np.ndarray], T],
+    *,
+    read: Callable[[Item, Callable[[np.ndarray], T]], T] = image_of,
+    ahead: int = 8,
+    threads: int = THREADS,
 ) -> Iterator[LoadedImage[T]]:
     """Yield ``prepare(image)`` for every item, in order, at most ``ahead`` images early.
 
@@ -44,21 +70,12 @@ def load(
     ----------
     items : sequence of Item
     prepare : callable
-        Gets the image as uint8 of shape (H, W, 3), RGB, and runs in the thread that decoded it.
+        Gets the image as ``read`` gives it, and runs in the thread that decoded it.
+    read : callable
+        :func:`image_of`, :func:`pixels_of` or :func:`deepest_of`.
     """
 
-    return work_ahead(items, lambda item: image_of(item, prepare), ahead=ahead, threads=threads)
-
-
-def image_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
-    """``use(image)`` of an item, of the bytes that were imported.
-
-    Raises
-    ------
-    ImageError
-        If it cannot be read, or has other bytes by now.
-    """
-    return with_image(Path(item.path), use, content_hash=item.content_hash)
+    return work_ahead(items, lambda item: read(item, prepare), ahead=ahead, threads=threads)
 
 
 def failure_of(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mad_core.errors import InputError
 from mad_core.scorers.contract import Context, Item, Scored, Scorer
-from mad_core.scorers.image_loading import batches, load
+from mad_core.scorers.image_loading import batches, deepest_of, image_of, load
 
 MAP_SIDE = 256
 """Longest side of an anomaly map, pixels."""
@@ -24,20 +24,24 @@ T = TypeVar("T")
 
 
 class ImageScorer(Scorer):
-    """A scorer that prepares images in threads and infers them in batches."""
+    """A scorer that prepares images in threads and infers them in batches.
+
+    ``read`` says how :meth:`prepare` gets them: as uint8 unless a subclass takes the full depth.
+    """
 
     batch = 16
+    read = staticmethod(image_of)
 
     @abstractmethod
     def prepare(self, image: np.ndarray) -> Any:
-        """Bring an image, uint8 of shape (H, W, 3), into the form :meth:`infer` takes; runs in threads."""
+        """Bring an image, (H, W, 3) as ``read`` gives it, into the form :meth:`infer` takes; runs in threads."""
 
     @abstractmethod
     def infer(self, prepared: Sequence[Any], context: Context) -> list[tuple[float, np.ndarray | None]]:
         """Score and anomaly map (or None) of each prepared image."""
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
-        for batch in batches(load(images, self.prepare, ahead=2 * self.batch), self.batch):
+        for batch in batches(load(images, self.prepare, read=self.read, ahead=2 * self.batch), self.batch):
             context.check_cancel()
             started = time.perf_counter()
             prepared = [loaded.value for loaded in batch if loaded.value is not None]
@@ -51,8 +55,20 @@ class ImageScorer(Scorer):
                     yield Scored.of(loaded.item.image_id, score, anomaly_map, seconds)
 
 
+class DeepScorer(ImageScorer):
+    """An image scorer that takes uint8 of 8-bit pictures, and float32 in 0-1 where a subset's are deeper."""
+
+    read = staticmethod(deepest_of)
+
+
 def read_normals(
-    normals: Sequence[Item], prepare: Callable[[np.ndarray], T], context: Context, *, fewest: int, total: int
+    normals: Sequence[Item],
+    prepare: Callable[[np.ndarray], T],
+    context: Context,
+    *,
+    fewest: int,
+    total: int,
+    read: Callable[[Item, Callable[[np.ndarray], T]], T] = image_of,
 ) -> list[T]:
     """Every readable training normal, prepared.
 
@@ -69,7 +85,7 @@ def read_normals(
         If fewer than ``fewest`` are readable.
     """
     found, failures = [], []
-    for done, loaded in enumerate(load(normals, prepare)):
+    for done, loaded in enumerate(load(normals, prepare, read=read)):
         if loaded.value is None:
             failures.append(loaded.error)
         else:
@@ -119,8 +135,20 @@ def scaled(image: np.ndarray, scale: float, side: float, step: int = 1) -> np.nd
     """
     height, width = image.shape[:2]
     factor = min(scale, MOST_STRETCH * side / (height * width) ** 0.5)
-    size = (_side(width * factor, step), _side(height * factor, step))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return resized(image, (_side(width * factor, step), _side(height * factor, step)))
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3), uint8 or float32, at a width and height, interpolated linearly."""
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    channels = (Image.fromarray(np.ascontiguousarray(image[..., channel])) for channel in range(3))
+    return np.dstack([np.asarray(channel.resize(size, Image.Resampling.BILINEAR)) for channel in channels])
+
+
+def in_unit(pixels: np.ndarray) -> np.ndarray:
+    """Pixels, uint8 or in 0-1 already, as float32 in 0-1."""
+    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
 
 
 def _side(length: float, step: int) -> int:

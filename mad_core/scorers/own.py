@@ -33,8 +33,9 @@ def scorer(
     """Declare a scorer: above a function ``normals -> (image -> score)``, or above a :class:`Scorer`.
 
     The function gets the training normals of one subset as a list of uint8 arrays (H, W, 3), RGB, and the declared
-    parameters as keyword arguments. It returns a function that takes one such image and returns its score (any
-    unit, higher = more severe), or score and anomaly map (H', W'), higher = more anomalous.
+    parameters as keyword arguments; with ``pixels="float"`` as float32 in 0-1, with the full depth of the files. It
+    returns a function that takes one such image and returns its score (any unit, higher = more severe), or score and
+    anomaly map (H', W'), higher = more anomalous.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def scorer(
         They check what is given, draw the form on the Score page and the options of the command line.
     **facts
         Any other field of :class:`~mad_core.scorers.catalog.ScorerInfo`: ``paper``, ``summary``, ``needs``, ``cost``,
-        ``why_not``, …
+        ``why_not``, ``pixels``, …
 
     Raises
     ------
@@ -100,6 +101,8 @@ def check(info: ScorerInfo) -> None:
         raise InputError(f"Scorer '{info.id}' needs a title and a family, and all that is said about it as text.")
     if not all(isinstance(parameter, Parameter) for parameter in info.parameters):
         raise InputError(f"Scorer '{info.id}': every one of its parameters has to be a mad_core.Parameter.")
+    if info.pixels not in ("uint8", "float"):
+        raise InputError(f"Scorer '{info.id}': pixels is 'uint8' or 'float', not '{str(info.pixels)[:80]}'.")
     names = [parameter.name for parameter in info.parameters]
     if len({*names, CODE}) <= len(names) or not all(str(name).isidentifier() for name in names):
         raise InputError(

@@ -95,7 +95,7 @@ def scorer_with(
 
     info = catalog.scorer(run.scorer)
     context = scorer_context(work.dataset, subset, info, parameters, _control(work), run.seed, resources)
-    context = replace(context, normals=items(work.dataset.select(split="train", subset=normals_of)))
+    context = replace(context, normals=items(work.dataset.select(split="train", subset=normals_of), work.dataset))
     scorer = info.create(parameters)
     try:
         scorer.fit(context.normals, context)

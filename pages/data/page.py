@@ -11,6 +11,7 @@ from pages.data.calibration import calibrating
 from pages.data.manage import level_meanings, manage
 from pages.data.plan import show_plan
 from pages.data.published import published
+from pages.data.window import window_section
 from pages.ui import charts, engine, guide, session, tiles
 from pages.ui.gallery import gallery
 from pages.ui.header import header, without_dataset
@@ -34,6 +35,7 @@ def page() -> None:
     published(against_published(dataset))
     subset = _subset(dataset)
     _counts(dataset, subset)
+    window_section(info, dataset, subset)
     _preview(info, dataset, subset)
     _problems(info)
     left, right = st.columns([3, 2], gap="large")

@@ -144,5 +144,11 @@ def _devices() -> list[str]:
 
 def _command(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest) -> str:
     steps = calibration_steps(engine.store(), info)
-    facts = {"policy": info.card.policy, "calibrate": steps[0] if steps else None, "defaults": scorer.defaults()}
+    windows = engine.store().dataset(info.id).windows
+    facts = {
+        "policy": info.card.policy,
+        "windows": windows,
+        "calibrate": steps[0] if steps else None,
+        "defaults": scorer.defaults(),
+    }
     return score_command(info.source, request, **facts)

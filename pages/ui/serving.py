@@ -21,7 +21,8 @@ from mad_core import remote
 from mad_core.errors import MadError, NotFoundError
 from mad_core.images import ImageError, ImageFile, is_made, opened_image, probe, thumbnail, thumbnail_path
 from mad_core.map_files import pack
-from mad_core.runs.single_image import single_file
+from mad_core.pixels import Window
+from mad_core.runs.single_image import single_file, single_window
 from pages.ui import access, engine
 
 GUARDED = {
@@ -37,6 +38,8 @@ THUMBNAIL = 256
 PREVIEW = 1600
 """Longest side, pixels, of what browsers get where they cannot read the original's format."""
 log = logging.getLogger("mad.web")
+RENDERED = frozenset({"DICOM"})
+"""Formats whose bytes hold more than a picture, and are never sent."""
 _PIECE = 1 << 18
 _DIGEST = re.compile(r"[0-9a-f]{1,64}")
 _SHAPES = {"dataset": _DIGEST, "image": _DIGEST, "run": _DIGEST, "job": re.compile(r"[0-9]{1,15}", re.ASCII)}
@@ -72,13 +75,27 @@ def _row(request: Request) -> Any:
 def _original(request: Request) -> Response:
     """The bytes that were imported: the file is opened once, checked, and the same handle is sent."""
     row = _row(request)
+    window = _window(row)
     with _told(Path(row["path"])), contextlib.ExitStack() as opened:
         file = opened.enter_context(opened_image(Path(row["path"]), row["content_hash"]))
+        if window is not None or file.page or file.format() in RENDERED:
+            return _rendered(file, window)
         media, size = _media(file.format()), file.state()[0]
         file.check()
         rest = opened.pop_all()
     headers = {**KEEP, "Content-Length": str(size)}
     return StreamingResponse(_pieces(file.handle, rest), headers=headers, media_type=media)
+
+
+def _window(row: Mapping[str, Any]) -> Window | None:
+    return engine.store().dataset_info(row["dataset_id"]).card.subset(row["subset"]).window
+
+
+def _rendered(file: ImageFile, window: Window | None) -> Response:
+    """The picture as scorers see it, 8 bits, in place of bytes that a browser would show otherwise, or not at all."""
+    out = io.BytesIO()
+    file.image(window).save(out, "PNG", compress_level=1)
+    return Response(out.getvalue(), media_type="image/png", headers=KEEP)
 
 
 def _pieces(handle: BinaryIO, opened: contextlib.ExitStack) -> Iterator[bytes]:
@@ -125,7 +142,7 @@ def _small(request: Request, longest: int) -> Response:
     if is_made(made):
         return _file(made)
     with _told(Path(row["path"])):
-        return _file(thumbnail(Path(row["path"]), folder, longest, key, content_hash=key))
+        return _file(thumbnail(Path(row["path"]), folder, longest, key, content_hash=key, window=_window(row)))
 
 
 def _mask(request: Request) -> Response:
@@ -164,10 +181,14 @@ def _single(request: Request) -> Response:
         if not path.is_file():
             raise NotFoundError("There is no anomaly map of this image yet.")
         return FileResponse(path, headers=KEEP, media_type="application/octet-stream")
-    if kind != "preview":
-        return _file(single_file(store, job, kind))
-    original = single_file(store, job, "original")
-    return _file(thumbnail(original, store.settings.uploads, PREVIEW, original.name))
+    original, window = single_file(store, job, "original"), single_window(store, job)
+    if kind == "preview":
+        key = original.name if window is None else f"{original.name} {window.key}"
+        return _file(thumbnail(original, store.settings.uploads, PREVIEW, key, window=window))
+    with opened_image(original) as file:
+        if window is not None or file.format() in RENDERED:
+            return _rendered(file, window)
+    return _file(original)
 
 
 SERVED: Mapping[str, Callable[[Request], Response]] = {

@@ -13,11 +13,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from mad_core.images import ImageError, inspect, probe, read_image, read_mask, thumbnail
+from mad_core.image_formats import formats
+from mad_core.images import ImageError, forget_patient, inspect, probe, read_image, read_mask, read_pixels, thumbnail
+from mad_core.pixels import Window
 from tests.hard.attack import Door, expect, refusal
 from tests.hard.mutation import spoiled_bytes
 
-SUFFIXES = (".png", ".jpg", ".tif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".JPG")
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".tif",
+    ".bmp",
+    ".webp",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".JPG",
+    ".dcm",
+    ".heic",
+    ".jxl",
+    ".avif",
+    ".jp2",
+    "",
+)
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -76,8 +94,73 @@ def whole() -> dict[str, bytes]:
         "ppm plain": b"P3\n# c\n2 2\n255\n0 1 2 3 4 5 6 7 8 9 10 11\n",
         "pgm plain": b"P2 2 2 65535 1 2 3 65535\n",
         "pbm": b"P4\n8 2\n\xaa\x55",
+        **_newer(rgb, deep),
         "pfm": b"Pf\n2 2\n-1.0\n" + struct.pack("<4f", 0, 0.5, 1, 0.25),
     }
+    return found
+
+
+def _newer(rgb: Image.Image, deep: Image.Image) -> dict[str, bytes]:
+    """Files of the formats that packages beside Pillow read, where these are installed."""
+    there = formats()
+    found = {"jpeg 2000": _saved(rgb, "JPEG2000"), "jpeg 2000, 16": _saved(deep, "JPEG2000")}
+    found |= {name: _saved(rgb, name) for name in ("AVIF", "HEIF", "JXL") if name in there}
+    if "DICOM" in there:
+        found |= {"dicom": dicom(np.asarray(deep)), "dicom frames": dicom(np.stack([np.asarray(deep)] * 3))}
+    return found
+
+
+def dicom(values: np.ndarray, **elements: object) -> bytes:
+    """A DICOM file of 16 bits with a patient and a window."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    data, data.file_meta = Dataset(), FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3"
+    data.PatientName, data.Modality = "PLANTED^PATIENT", "CT"
+    data.Rows, data.Columns = values.shape[-2:]
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME1", 0
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+    data.WindowCenter, data.WindowWidth, data.RescaleSlope, data.RescaleIntercept = 40, 400, 1.5, -1024
+    data.NumberOfFrames = values.shape[0] if values.ndim == 3 else 1
+    data.PixelData = values.astype("<u2").tobytes()
+    for name, value in elements.items():
+        setattr(data, name, value)
+    out = io.BytesIO()
+    data.save_as(out, enforce_file_format=True)
+    return out.getvalue()
+
+
+def _endless_pages(pages: int) -> bytes:
+    """A TIFF whose pages are the same one, ``pages`` times; the last leads back to the first."""
+    one = struct.pack("<H", 8) + b"".join(
+        struct.pack("<HHII", *tag)
+        for tag in (
+            *((256, 4, 1, 4), (257, 4, 1, 4), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)),
+            *((273, 4, 1, 8), (278, 4, 1, 4), (279, 4, 1, 16)),
+        )
+    )
+    size = len(one) + 4
+    places = [24 + size * number for number in range(pages)]
+    heads = [one + struct.pack("<I", place) for place in (*places[1:], places[0])]
+    return struct.pack("<2sHI", b"II", 42, 24) + bytes(range(16)) + b"".join(heads)
+
+
+def _hostile() -> dict[str, bytes]:
+    """Sizes, pages and frames that no machine holds, in the formats that are read since."""
+    grey = np.zeros((4, 4), np.uint16)
+    jxl = b"\xff\x0a" + ((2**30 - 1) << 3 | 3 << 1 | 1 << 33).to_bytes(12, "little")
+    found = {"tiff of 30,000 pages": _endless_pages(30_000), "tiff in a circle": _endless_pages(1), "jxl bomb": jxl}
+    if "DICOM" in formats():
+        found |= {
+            "dicom of 4 * 10^9 pixels": dicom(grey, Rows=65_535, Columns=65_535),
+            "dicom of a billion frames": dicom(grey, NumberOfFrames=10**9),
+            "dicom without pixels": dicom(grey, PixelData=b""),
+            "dicom of 0 bits": dicom(grey, BitsStored=0),
+            "dicom of a window without width": dicom(grey, WindowWidth=0),
+            "dicom deflated": dicom(grey).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99"),
+        }
     return found
 
 
@@ -128,7 +211,8 @@ def lies() -> dict[str, bytes]:
         "git lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
         "ico": _saved(Image.new("RGB", (16, 16)), "ICO"),
         "icns": b"icns" + struct.pack(">I", 16) + b"ic07" + struct.pack(">I", 8),
-        "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60),
+        "jpeg 2000, cut": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60),
+        **_hostile(),
     }
 
 
@@ -151,7 +235,16 @@ def enter(case: tuple[str, bytes], folder: Path) -> bool:
     path = folder / f"odd name{suffix}"
     path.write_bytes(data)
     taken = False
-    for work in (probe, inspect, read_image, read_mask, lambda p: thumbnail(p, folder / "thumbs", 64, "k")):
+    for work in (
+        probe,
+        inspect,
+        read_image,
+        read_mask,
+        lambda p: read_pixels(p, window=Window(-1000, 3000)),
+        lambda p: read_image(Path(f"{p}#page=2")),
+        lambda p: thumbnail(p, folder / "thumbs", 64, "k", window=Window(0, 4095)),
+        forget_patient,
+    ):
         try:
             found = work(path)
         except ImageError as error:
@@ -165,9 +258,11 @@ def enter(case: tuple[str, bytes], folder: Path) -> bool:
                 f"shape {found.shape}",
             )
             info = probe(path)
+            expect(info.pages >= 1, f"{info.pages} pages")
             expect((info.height, info.width) == found.shape[:2], f"{info} but pixels {found.shape}")
         if work is read_mask:
             expect(found.dtype == bool and found.ndim == 2, f"mask {found.dtype} {found.shape}")
+    expect(b"PLANTED" not in path.read_bytes() or data[128:132] != b"DICM", "a patient is kept")
     return taken
 
 

@@ -26,7 +26,7 @@ from filelock import FileLock
 
 from mad_core.errors import InputError
 from mad_core.filekinds import kind_of
-from mad_core.images import content_hash
+from mad_core.images import content_hash, forget_patient
 from mad_core.paths import fits, remove_tree, spare_bytes, sync
 
 MAX_FILES = 1_000_000
@@ -154,7 +154,7 @@ class _Account:
 
 
 def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> None:
-    account, links = _Account(path, folder), dict[str, str]()
+    account, links, patients = _Account(path, folder), dict[str, str](), False
     try:
         for done, member in enumerate(_members(path)):
             account.charge(member)
@@ -163,21 +163,25 @@ def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> N
             elif member.open is None:
                 (folder / member.name).mkdir(parents=True, exist_ok=True)
             else:
-                _write(member.open, folder / member.name)
+                patients |= _write(member.open, folder / member.name)
             if done % 100 == 0:
                 progress(0, done + 1)
         for name in links:
             _follow(name, links, folder, path)
+        if patients and path.resolve().is_relative_to(folder.parent.resolve()):  # an upload
+            path.unlink()
     except NotImplementedError:
         raise InputError(f"{path} is packed in a way that is not known here; pack it again as plain zip.") from None
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged: {str(error).strip('. ') or type(error).__name__}.") from None
 
 
-def _write(opened: Callable[[], IO[bytes]], target: Path) -> None:
+def _write(opened: Callable[[], IO[bytes]], target: Path) -> bool:
+    """Write a member; whether it held a patient's data, which are left out."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with opened() as source, target.open("wb") as file:
         shutil.copyfileobj(source, file, _CHUNK)
+    return forget_patient(target)
 
 
 def _follow(name: str, links: Mapping[str, str], folder: Path, path: Path) -> None:

@@ -16,7 +16,8 @@ from mad_core.scorers.contract import Context, Item, Scored
 from mad_core.scorers.features.filters import blur, responses
 from mad_core.scorers.features.neighbours import NearbyBank, nearest_anywhere
 from mad_core.scorers.image_scorer import (
-    ImageScorer,
+    DeepScorer,
+    in_unit,
     map_shape,
     on_aspect,
     read_normals,
@@ -31,7 +32,7 @@ GRID = 32  # windows a side, each as wide as two steps of the grid
 FEWEST_NORMALS = 4
 
 
-class FilterBank(ImageScorer):
+class FilterBank(DeepScorer):
     """See the module; parameters ``size``, ``positions``, ``reach``, ``bank`` and ``reduction``."""
 
     scale: float = 1.0
@@ -42,7 +43,8 @@ class FilterBank(ImageScorer):
         chosen = sample(normals, self.parameters["bank"], context)
         with single_threaded():
             self.scale = working_scale(chosen, self.parameters["size"])
-            found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=len(chosen))
+            total = len(chosen)
+            found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
         self.learn(torch.stack([features.cpu() for features, _ in found]), context)
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
@@ -56,7 +58,7 @@ class FilterBank(ImageScorer):
         Many small steps an image: the loader's threads share them better than threads within each step would.
         """
         small = scaled(image, self.scale, self.parameters["size"])
-        pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
+        pixels = torch.from_numpy(in_unit(small).transpose(2, 0, 1))
         return torch.log1p(in_windows(responses(pixels.to(self.device), 2 * GRID))), map_shape(image)
 
     @torch.inference_mode()

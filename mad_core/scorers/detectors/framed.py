@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.detectors.model_scorer import HALVES
 from mad_core.scorers.detectors.trained_scorer import TrainedScorer
-from mad_core.scorers.image_scorer import map_shape, on_aspect
+from mad_core.scorers.image_scorer import map_shape, on_aspect, resized
 from mad_core.scorers.reductions import reduce_map
 
 
@@ -49,11 +48,11 @@ class Frame:
 
 
 def framed(image: np.ndarray, side: int) -> tuple[np.ndarray, Frame]:
-    """A picture, uint8 (H, W, 3), in the middle of a square (side, side, 3), mirrored around; and its frame."""
+    """A picture (H, W, 3) in the middle of a square (side, side, 3), mirrored around; and its frame."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    inner = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    inner = resized(image, size)
     top, left = (side - size[1]) // 2, (side - size[0]) // 2
     around = ((top, side - size[1] - top), (left, side - size[0] - left), (0, 0))
     frame = Frame(slice(top, top + size[1]), slice(left, left + size[0]), map_shape(image))

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import changed_tensors, local_weights, put_tensors
 from mad_core.scorers.features.compiled import speed_up
-from mad_core.scorers.image_scorer import ImageScorer, map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.image_scorer import DeepScorer, map_shape, on_aspect, read_normals, resized, sample
 from mad_core.scorers.reductions import reduce_map
 
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -29,7 +28,7 @@ MOST_NORMALS = 1000
 FEWEST_NORMALS = 4
 
 
-class ModelScorer(ImageScorer):
+class ModelScorer(DeepScorer):
     """An anomalib torch model, fitted on normals of one subset.
 
     Subclasses say how the model is built and how it learns; ``frozen`` names the submodules that come
@@ -52,7 +51,7 @@ class ModelScorer(ImageScorer):
 
     @abstractmethod
     def learn(self, images: torch.Tensor, context: Context) -> None:
-        """Fit ``self.model`` to ``images``, uint8 of shape (N, 3, H, W); progress starts at N of :meth:`steps`."""
+        """Fit ``self.model`` to ``images``, (N, 3, H, W) as prepared; progress starts at N of :meth:`steps`."""
 
     def steps(self, normals: int, context: Context) -> int:
         """Steps of progress of a fit, reading included."""
@@ -61,7 +60,7 @@ class ModelScorer(ImageScorer):
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         chosen = sample(normals, MOST_NORMALS, context)
         total = self.steps(len(chosen), context)
-        prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total)
+        prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
         context.seed_libraries()
         self._create(context)
         self.learn(self.collected([image for image, _ in prepared]), context)
@@ -79,9 +78,9 @@ class ModelScorer(ImageScorer):
             speed_up(self.model)
 
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
-        """The image squeezed to a square of ``size``, as published, uint8 (3, S, S), and its map's shape."""
-        square = Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.asarray(square).transpose(2, 0, 1).copy()), map_shape(image)
+        """The image squeezed to a square of ``size``, as published, (3, S, S), and its map's shape."""
+        square = resized(image, (self.size, self.size))
+        return torch.from_numpy(square.transpose(2, 0, 1).copy()), map_shape(image)
 
     def batches(self, images: Sequence[torch.Tensor] | torch.Tensor) -> Iterator[torch.Tensor]:
         """Neighbours of one shape together, at most ``batch`` of them, in their order."""
@@ -93,8 +92,11 @@ class ModelScorer(ImageScorer):
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
         """Images uint8 (N, 3, S, S) as float32 in the range the model was trained on."""
         known = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
+        """Images (N, 3, S, S), uint8 or in 0-1, as float32 in the range the model was trained on."""
+        known = HALVES if self.parameters.get("backbone") == weights.FORMULA else self.normalisation
         mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in known)
-        return (images.to(context.device).float() / 255 - mean) / deviation
+        unit = images.to(context.device).float()
+        return ((unit if images.is_floating_point() else unit / 255) - mean) / deviation
 
     @torch.inference_mode()
     def infer(

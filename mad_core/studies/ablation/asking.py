@@ -19,6 +19,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Dataset, SubsetCard
 from mad_core.errors import NotFoundError
+from mad_core.pixels import EIGHT_BIT
 from mad_core.runs.store import Run
 from mad_core.scorers import catalog
 from mad_core.scorers.multimodal.rubrics import Rubric, find_rubric
@@ -229,6 +230,7 @@ class Asking:
         self, one: Run, subset: str, rows: Any, way: str, parameters: Mapping[str, Any], resources: Resources
     ) -> dict[str, float]:
         """By image id; images that failed have none."""
+        from mad_core.runs.execute import items as image_items
         from mad_core.scorers.contract import Item
 
         if way == CHOSEN and self._still_holds(one):
@@ -237,10 +239,11 @@ class Asking:
         donor = stranger(self.work.dataset, subset) if way == STRANGE else None
         key = self._key(one, subset, way, parameters, donor)
         if way != BLANK:
-            items = [Item(*facts) for facts in zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)]
+            items = image_items(rows, self.work.dataset)
             return self._asked(one, subset, items, parameters, donor, key, resources)
         with tempfile.TemporaryDirectory(prefix="mad-ablation-") as folder:
-            field = Item(f"{subset}-{BLANK}", str(_grey_field(rows.iloc[0], Path(folder))))
+            path = str(_grey_field(rows.iloc[0], Path(folder)))
+            field = Item(f"{subset}-{BLANK}", path, window=EIGHT_BIT if subset in self.work.dataset.windows else None)
             prior = self._asked(one, subset, [field], parameters, None, key, resources)
         self._step(len(rows) - 1)
         return dict.fromkeys(rows["image_id"], prior[field.image_id]) if prior else {}

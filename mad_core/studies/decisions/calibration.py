@@ -86,7 +86,7 @@ def _scored(work: Work, run: Run, subset: str, rows: Any) -> dict[str, float | N
     from mad_core.runs.execute import items
 
     with fitted_scorer(work, run, subset) as scorer:
-        return {scored.image_id: scored.score for scored in scorer.score(items(rows))}
+        return {scored.image_id: scored.score for scored in scorer.score(items(rows, work.dataset))}
 
 
 def _kept(store: Store, run: Run) -> ResultCache:

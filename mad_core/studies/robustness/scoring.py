@@ -22,6 +22,7 @@ from PIL import Image
 from mad_core.errors import MadError
 from mad_core.images import read_image
 from mad_core.map_files import shrink
+from mad_core.pixels import EIGHT_BIT
 from mad_core.runs.store import Run
 from mad_core.source_digest import source_digest
 from mad_core.studies.robustness.corruptions import corrupted
@@ -85,6 +86,8 @@ class SpoiltScores:
         self.done = 0
         table = work.dataset.table
         self._digests = dict(zip(table["image_id"], table["content_hash"], strict=True))
+        self._subsets = dict(zip(table["image_id"], table["subset"], strict=True))
+        self._windows = work.dataset.windows
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -187,14 +190,15 @@ class SpoiltScores:
         for number, (image_id, path) in enumerate(items):
             self.work.check_cancel()
             try:
-                clean = read_image(Path(path), content_hash=self._digests[image_id])
+                window = self._windows.get(self._subsets[image_id])
+                clean = read_image(Path(path), content_hash=self._digests[image_id], window=window)
                 pixels = corrupted(clean, *condition, image_id=image_id, seed=self.work.seed)
             except MadError:
                 continue
             target = folder / f"{number:05d}.png"
             Image.fromarray(pixels).save(target, compress_level=1)
             own = f"{image_id}-{condition[0]}-{condition[1]}"
-            made.append(Item(own, str(target)))
+            made.append(Item(own, str(target), window=EIGHT_BIT if window is not None else None))
             ids[own] = image_id
         return made, ids
 
@@ -225,7 +229,7 @@ class SpoiltScores:
         names : mapping of run id to str
         """
         example, steps = self.example, []
-        image = read_image(Path(example.path))
+        image = read_image(Path(example.path), window=self._windows.get(example.subset))
         for condition in (CLEAN, *self.conditions):
             spoilt = corrupted(image, *condition, image_id=example.image_id, seed=self.work.seed)
             maps = {names[r]: packed(m, *self._range(r)) for (r, c), m in self.maps.items() if c == condition}

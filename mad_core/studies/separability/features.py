@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mad_core.pixels import Window
 from mad_core.studies.study import Work
 
 FORMULA, FILTERBANK = "mad-formula-s", "filterbank"
@@ -50,7 +51,9 @@ def features(
     kept = _FeatureCache(work.store.settings.studies / dataset_id / "separability", _digest(work, space))
     names = images["content_hash"].tolist()
     vectors = {name: vector for name in set(names) if (vector := kept.read(name)) is not None}
-    missing = {name: path for name, path in zip(names, images["path"].tolist(), strict=True) if name not in vectors}
+    windows = work.dataset.windows
+    facts = zip(names, images["path"].tolist(), images["subset"].tolist(), strict=True)
+    missing = {name: (path, windows.get(subset)) for name, path, subset in facts if name not in vectors}
     progress(len(names) - len(missing))
     if missing:
         _encode(work, space, missing, vectors, kept, lambda done: progress(len(names) - len(missing) + done))
@@ -62,19 +65,19 @@ def features(
 def _encode(
     work: Work,
     space: str,
-    missing: Mapping[str, str],
+    missing: Mapping[str, tuple[str, Window | None]],
     vectors: dict[str, np.ndarray],
     kept: _FeatureCache,
     progress: Progress,
 ) -> None:
     """Compute what is missing, image by image, and keep it at once; an image that cannot be read is left out."""
     from mad_core.scorers.contract import Item
-    from mad_core.scorers.image_loading import load
+    from mad_core.scorers.image_loading import deepest_of, load
     from mad_core.scorers.image_scorer import single_threaded
 
-    items = [Item(digest, path, digest) for digest, path in missing.items()]
+    items = [Item(digest, path, digest, window) for digest, (path, window) in missing.items()]
     with single_threaded():
-        for done, one in enumerate(load(items, _ENCODERS[space](work))):
+        for done, one in enumerate(load(items, _ENCODERS[space](work), read=deepest_of)):
             work.check_cancel()
             if one.value is not None and np.isfinite(one.value).all():
                 vectors[one.item.image_id] = one.value
@@ -85,7 +88,7 @@ def _encode(
 # -- the two spaces -------------------------------------------------------------------------------
 
 Encoder = Callable[[np.ndarray], np.ndarray]
-"""Makes a vector, float32, of an image, uint8 of shape (H, W, 3); runs in the threads that decode."""
+"""Makes a vector, float32, of an image (H, W, 3), uint8 or in 0-1; runs in the threads that decode."""
 
 
 def _backbone(work: Work) -> Encoder:
@@ -100,7 +103,7 @@ def _backbone(work: Work) -> Encoder:
     def encode(image: np.ndarray) -> np.ndarray:
         small = scaled(image, SIDE / max(image.shape[:2]), SIDE, 16)
         pixels = torch.from_numpy(small.copy()).permute(2, 0, 1)[None].to(work.device)
-        layers = net(pixels.float() / 127.5 - 1)
+        layers = net(pixels.float() / 127.5 - 1 if small.dtype == np.uint8 else 2 * pixels - 1)
         return torch.cat([part for x in layers for part in (x[0].mean((1, 2)), x[0].amax((1, 2)))]).cpu().numpy()
 
     return encode
@@ -110,12 +113,12 @@ def _filters(work: Work) -> Encoder:
     import torch
 
     from mad_core.scorers.features.filters import responses
-    from mad_core.scorers.image_scorer import scaled
+    from mad_core.scorers.image_scorer import in_unit, scaled
 
     @torch.inference_mode()
     def encode(image: np.ndarray) -> np.ndarray:
         small = scaled(image, SIDE / (image.shape[0] * image.shape[1]) ** 0.5, SIDE)
-        pixels = torch.from_numpy(small.astype(np.float32).transpose(2, 0, 1) / 255)
+        pixels = torch.from_numpy(in_unit(small).transpose(2, 0, 1))
         energies = torch.log1p(responses(pixels.to(work.device), 2 * _GRID))
         return torch.cat([energies.mean((1, 2)), energies.amax((1, 2))]).cpu().numpy()
 
