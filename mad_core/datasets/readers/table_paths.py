@@ -18,7 +18,7 @@ from typing import Self
 from mad_core.datasets.mask_names import same as same_name
 from mad_core.datasets.naming import SPLITS
 from mad_core.datasets.walking import Walker, is_image
-from mad_core.images import SUFFIXES
+from mad_core.image_formats import SUFFIXES
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]{1,15}://[^/]*", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
