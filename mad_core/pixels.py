@@ -93,9 +93,9 @@ class Window:
         as it is, 0 to 255.
     origin : str
         Where it comes from, for people.
-    floats : bool
-        Whether it is made for floating-point pictures; those of whole numbers among them, or floating-point ones among
-        pictures of whole numbers, are seen through a window of their own.
+    floats : bool, optional
+        Where floating-point pictures stand among those of whole numbers, which of them it is made for: the others are
+        seen through windows of their own.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class Window:
     gamma: float = 1.0
     bits: int = 16
     origin: str = field(default="", compare=False)
-    floats: bool = False
+    floats: bool | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(v, int | float) and math.isfinite(v) for v in (self.low, self.high, self.gamma)):
@@ -133,7 +133,9 @@ class Window:
 
     def serves(self, depth: Depth) -> bool:
         """Whether a picture of this depth is seen through it."""
-        return (depth.deep and (depth.kind == "float") == self.floats) or (not depth.deep and self.bits <= 8)
+        if not depth.deep:
+            return self.bits <= 8
+        return self.floats is None or (depth.kind == "float") == self.floats
 
     @property
     def plain(self) -> bool:
@@ -153,7 +155,7 @@ class Window:
     @property
     def key(self) -> str:
         """What tells windows apart, for digests."""
-        kind = ":float" if self.floats else ""
+        kind = "" if self.floats is None else ":float" if self.floats else ":whole"
         return f"{float(self.low)!r}:{float(self.high)!r}:{float(self.gamma)!r}:{self.bits}{kind}"
 
     def __str__(self) -> str:
@@ -162,7 +164,7 @@ class Window:
 
     def to_json(self) -> dict[str, Any]:
         facts = {"low": self.low, "high": self.high, "gamma": self.gamma, "bits": self.bits, "origin": self.origin}
-        return facts | ({"floats": True} if self.floats else {})
+        return facts | ({} if self.floats is None else {"floats": self.floats})
 
     @classmethod
     def from_json(cls, data: Any) -> Window | None:
@@ -179,7 +181,9 @@ class Window:
             gamma, bits = float(data.get("gamma", 1.0)), int(data.get("bits", 16))
         except (KeyError, TypeError, ValueError):
             raise InputError("A window is made of low, high and, if need be, gamma and bits.") from None
-        return cls(numbers[0], numbers[1], gamma, bits, str(data.get("origin", "chosen")), data.get("floats") is True)
+        floats = data.get("floats")
+        origin = str(data.get("origin", "chosen"))
+        return cls(numbers[0], numbers[1], gamma, bits, origin, floats if isinstance(floats, bool) else None)
 
 
 EIGHT_BIT = Window(0, 255, bits=8, origin="8 bits")
@@ -284,9 +288,11 @@ def find_window(samples: Sequence[PixelSample]) -> Window | None:
     if not deep:
         return None
     real = [s for s in deep if s.depth.kind == "float"]
-    if 2 * len(real) > len(deep):
-        return replace(_window_of(real), floats=True)
-    return _window_of([s for s in deep if s.depth.kind != "float"])
+    whole = [s for s in deep if s.depth.kind != "float"]
+    if real and whole:
+        more = real if len(real) > len(whole) else whole
+        return replace(_window_of(more), floats=more is real)
+    return _window_of(deep)
 
 
 def _window_of(deep: Sequence[PixelSample]) -> Window:

@@ -65,7 +65,7 @@ def dicom(path: Path, values: np.ndarray, **elements: Any) -> Path:
 
 
 def imported(folder: Path, home: Path, **options: Any) -> Any:
-    return import_dataset(folder, Settings(home=home), **options)
+    return import_dataset(folder, Settings.from_environment({"MAD_HOME": str(home)}), **options)
 
 
 # -- by content ---------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def tiff(path: Path, values: np.ndarray, photometric: int = 1) -> Path:
 
 
 def imported(folder: Path, *windows: str) -> Any:
-    return import_dataset(folder, Settings(home=folder.parent / "home"), windows=windows)
+    return import_dataset(folder, Settings.from_environment({"MAD_HOME": str(folder.parent / "home")}), windows=windows)
 
 
 def scratched(number: int, level: int) -> np.ndarray:
@@ -269,7 +269,7 @@ def test_floats_among_whole_numbers_do_not_turn_black(tmp_path: Path) -> None:
         saved(tmp_path / "set" / "level_0" / f"{number}.png", (ramp * 1000).astype(np.uint16))
     tiff(tmp_path / "set" / "level_0" / "f.tif", (ramp / 63).astype(np.float32))
     found = imported(tmp_path / "set")
-    assert str(found.dataset.windows["set"]) == "0 to 65535" and not found.dataset.windows["set"].floats
+    assert str(found.dataset.windows["set"]) == "0 to 65535" and found.dataset.windows["set"].floats is False
     assert read_image(tmp_path / "set" / "level_0" / "f.tif", window=found.dataset.windows["set"]).max() == 255
     (problem,) = found.problems
     assert "no window in common" in problem.message
