@@ -75,13 +75,14 @@ class WindowChoice:
             raise InputError(f"There is no subset '{strange[0][:80]}' to see through a window; {', '.join(subsets)}.")
 
 
-def with_windows(imported: Imported, choice: WindowChoice, progress: Callable[[int, int], None]) -> Imported:
+def with_windows(imported: Imported, choice: WindowChoice, listen: Callable[[], None]) -> Imported:
     """What was imported, with windows: of subsets whose pictures are deeper than 8 bits, or for which one is chosen.
 
     A window that the card brings with it counts unless another one is asked for. Of each subset at most
     ``MOST_DEEP`` pictures are decoded, of one of 8-bit pictures ``MOST_EIGHT``; which ones depends on their content.
 
-    Pictures that use little of their window, or whose depths differ, are problems.
+    Pictures that use little of their window, or whose depths differ, are problems. ``listen`` is called now and then;
+    what it raises ends the work.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def with_windows(imported: Imported, choice: WindowChoice, progress: Callable[[i
     problems: list[Problem] = []
     subsets = dict(card.subsets)
     for name, images in sorted(by_subset.items()):
-        samples = _samples(images, progress)
+        samples = _samples(images, listen)
         window, spread = _window(samples, images, card.subset(name).window, choice.of(name))
         if window is not None:
             subsets[name] = replace(card.subset(name), window=window, pixels=spread)
@@ -120,15 +121,15 @@ def _window(
     return window, replace(seen, depths=dict(depths.most_common()))
 
 
-def _samples(images: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None]) -> list[PixelSample]:
+def _samples(images: Sequence[Mapping[str, Any]], listen: Callable[[], None]) -> list[PixelSample]:
     """Numbers of some of a subset's pictures, deep ones first; one that cannot be decoded is passed over."""
     deep = [row for row in images if row["depth"].deep]
     drawn = _drawn(deep, MOST_DEEP) if deep else _drawn(images, MOST_EIGHT)
     samples = []
     with ThreadPoolExecutor(_THREADS, "sampling") as pool:
-        for done, sample in enumerate(pool.map(_sample, [row["path"] for row in drawn])):
+        for sample in pool.map(_sample, [row["path"] for row in drawn]):
             samples += [sample] if sample is not None else []
-            progress(done + 1, len(drawn))
+            listen()
     return samples
 
 

@@ -59,6 +59,20 @@ class _Told:
     plan: ImportPlan = field(default_factory=ImportPlan)
 
 
+class _Progress:
+    """Passes progress on, and can say the last of it again: whoever listens may end the work by that."""
+
+    def __init__(self, told: Callable[[int, int], None]) -> None:
+        self._told, self._last = told, (0, 0)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._last = done, total
+        self._told(done, total)
+
+    def again(self) -> None:
+        self._told(*self._last)
+
+
 def import_dataset(
     source: str | Path,
     settings: Settings,
@@ -107,15 +121,16 @@ def import_dataset(
         If the source is not there or is no dataset, or a policy, plan, card or archive cannot be used; a
         :class:`LevelsUnknownError` where nothing says a level, whose plan holds the words that are asked about.
     """
+    heard = _Progress(progress)
     if str(source) == "demo":
-        folder = make_demo(settings.home / "demo", progress)
-        imported = _import_folder(folder, "demo", _Told(), settings, progress)
+        folder = make_demo(settings.home / "demo", heard)
+        imported = _import_folder(folder, "demo", _Told(), settings, heard)
         return replace(
             imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
         )
     if str(source) == solar_cells.SOURCE:
-        folder = solar_cells.make_solar_cells(settings.home / solar_cells.SOURCE, progress)
-        imported = _import_folder(folder, solar_cells.SOURCE, _Told(), settings, progress)
+        folder = solar_cells.make_solar_cells(settings.home / solar_cells.SOURCE, heard)
+        imported = _import_folder(folder, solar_cells.SOURCE, _Told(), settings, heard)
         named = replace(imported.dataset, name=name or solar_cells.TITLE, card=solar_cells.card(), source=str(source))
         return replace(imported, dataset=named)
     given = Path(policy).expanduser().absolute() if policy else None
@@ -123,15 +138,15 @@ def import_dataset(
     told = _Told(read_policy(given) if given else None, decided)
     if remote.is_address(source):
         origin = remote.plain_address(source)
-        imported = _import_bucket(origin, settings, told, progress)
+        imported = _import_bucket(origin, settings, told, heard)
     else:
         path = _one_name(source)
         origin = str(path)
-        imported = _import_path(path, settings, told, progress)
+        imported = _import_path(path, settings, told, heard)
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     paged = with_pages(replace(imported, dataset=dataset), pages)
-    return with_windows(paged, WindowChoice.parse(windows), progress)
+    return with_windows(paged, WindowChoice.parse(windows), heard.again)
 
 
 def check_report(imported: Imported) -> dict[str, Any]:
