@@ -357,14 +357,19 @@ def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str, w
 def content_hash(path: Path) -> str:
     """Digest of a file's bytes, and of the page where one is named; 32 hexadecimal characters."""
     with at_hand(path) as there, path_of(there).open("rb") as file:
-        return _digest(file, page_of(there))
+        return _of_page(_digest(file), page_of(there))
 
 
-def _digest(file: BufferedReader, page: int = 0) -> str:
+def _digest(file: BufferedReader) -> str:
     head = file.seek(0) or file.read(HEAD)
     file.seek(0)
     digest = _dicom_digest(file) if kind_of(head) == "DICOM" else None
     digest = digest or hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return digest
+
+
+def _of_page(digest: str, page: int) -> str:
+    """The digest of a page of a file with this digest."""
     return hashlib.blake2b(f"{digest}#{page}".encode(), digest_size=16).hexdigest() if page else digest
 
 
@@ -456,7 +461,7 @@ class ImageFile:
         ImageError
             ``changed-file``
         """
-        if self.digest and _digest(self.handle, self.page) != self.digest:
+        if self.digest and _of_page(_digest(self.handle), self.page) != self.digest:
             raise _changed(self.path)
 
     def format(self) -> str:
