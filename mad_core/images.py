@@ -364,8 +364,7 @@ def _digest(file: BufferedReader) -> str:
     head = file.seek(0) or file.read(HEAD)
     file.seek(0)
     digest = _dicom_digest(file) if kind_of(head) == "DICOM" else None
-    digest = digest or hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return digest
+    return digest or hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _of_page(digest: str, page: int) -> str:
