@@ -200,7 +200,7 @@ def test_fractions_are_ordered_as_they_are_unless_the_benchmarks_way_is_asked_fo
     as_is = evaluate(levels, backwards, draws=0)
     assert (as_is["c_index"], as_is["abnormal_only"]["c_index"]) == (0.0, 0.0)
     assert as_is["levels"] == {"0": 3, "0.333333": 3, "0.666667": 3, "1": 3}
-    assert as_is["notes"] == [AS_IS_NOTE]
+    assert as_is["notes"][0] == AS_IS_NOTE
     rounded = evaluate(levels, -backwards, draws=0, rounding="rounded-up")
     assert rounded["levels"] == {"0": 3, "1": 9}
     assert rounded["notes"][0] == ROUNDED_UP_NOTE

@@ -11,6 +11,7 @@ from mad_core.datasets.gathering import Found, PromisedLevel, listed, split_of
 from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in, identify
 from mad_core.datasets.naming import SPLITS, looks_levelled, looks_short, meaning, meanings
 from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
+from mad_core.datasets.readers.yolo import yolo_words
 from mad_core.datasets.walking import Walker
 from mad_core.filekinds import kind_of
 
@@ -90,23 +91,24 @@ class SubsetFolder:
         result = []
         for c in self.classes:
             here = dict(c.images(self.walker))
+            open_to_others = not c.word and (not c.deep or math.isnan(c.level))
+            words = yolo_words(here.values(), self.walker) if open_to_others else {}
             for relative in sorted(here):
                 within = c.prefix + relative
                 split = c.split or SPLITS.get(relative.partition("/")[0].lower() if "/" in relative else "")
-                result.append(
-                    Found(
-                        self.name,
-                        within,
-                        here[relative],
-                        c.written + relative,
-                        split_of(split, c.level),
-                        c.level,
-                        c.defect,
-                        promise=str(c.folder),
-                        origin=self.walker.relative(c.folder),
-                        word=c.word,
-                    )
+                image = Found(
+                    self.name,
+                    within,
+                    here[relative],
+                    c.written + relative,
+                    split_of(split, c.level),
+                    c.level,
+                    c.defect,
+                    promise=str(c.folder),
+                    origin=self.walker.relative(c.folder),
+                    word=c.word,
                 )
+                result.append(self._by_classes(image, split, words[image.path]) if words else image)
         return result
 
     def leftovers(self) -> list[Problem]:
@@ -131,6 +133,25 @@ class SubsetFolder:
     def loose(self) -> frozenset[str]:
         """Images that lie right in a folder of a split: only its name says anything about them."""
         return frozenset(path for c in self.classes if not c.deep for _, path in c.images(self.walker))
+
+    def _by_classes(self, image: Found, split: str | None, words: str | None) -> Found:
+        """An image with the level of the classes that a text of YOLO gives it: that of the most severe of them."""
+        if words == "":
+            return replace(image, level=0.0, split=split, defect=None)
+        defects = words.split(",") if words else []
+        level = self._level(words) if words else math.nan
+        if math.isnan(level) and defects:
+            level = max(map(self._level, defects)) if not any(math.isnan(self._level(d)) for d in defects) else math.nan
+        known = not math.isnan(level)
+        promise = image.promise if known else f"{image.promise}/{words or '(no label)'}"
+        return replace(
+            image,
+            level=level,
+            split=split_of(split, level) if known else split,
+            defect=words,
+            promise=promise,
+            word=words if known and words else "",
+        )
 
     def _level(self, defect: str) -> float:
         level = self.policy.level(defect, self.own, self.name) if self.policy else None

@@ -1,0 +1,72 @@
+"""Labels of YOLO: a text file an image, a line an object that begins with the number of its class.
+
+The text lies beside the image, or in ``labels`` where the image lies in ``images``; ``data.yaml`` names the classes. An
+empty text says that the image shows no object, so that it is normal; an image without a text has no label.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mad_core.datasets import plain_yaml
+from mad_core.datasets.policies import read_yaml
+from mad_core.datasets.walking import Walker
+from mad_core.errors import InputError
+
+_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+MAX_BYTES = 1_000_000
+
+
+def yolo_words(paths: Iterable[str], walker: Walker) -> dict[str, str | None]:
+    """The classes of each image, joined by commas; empty where it shows none, None where nothing says it.
+
+    Returns
+    -------
+    dict
+        Empty where none of the images has such a text.
+    """
+    paths = list(paths)
+    texts = {path: _text_of(Path(path), walker) for path in paths}
+    if not any(texts.values()):
+        return {}
+    names = _class_names(Path(paths[0]).parent, walker)
+    return {path: None if text is None else _words(text, names) for path, text in texts.items()}
+
+
+def _text_of(image: Path, walker: Walker) -> Path | None:
+    """The text that belongs to an image; only files that the walker lists are taken."""
+    parts = list(image.parent.relative_to(walker.root).parts)
+    folders = [image.parent]
+    for at in [i for i, part in enumerate(parts) if part.lower() == "images"][::-1]:
+        folders.append(walker.root.joinpath(*parts[:at], "labels", *parts[at + 1 :]))
+    name = f"{image.stem}.txt"
+    return next((f / name for f in folders if f.is_dir() and name in walker.files(f)), None)
+
+
+def _class_names(folder: Path, walker: Walker) -> dict[str, str]:
+    for place in (folder, *folder.parents):
+        if not place.is_relative_to(walker.root):
+            break
+        for name in (n for n in walker.files(place) if n.lower() in _NAMES):
+            return _names_in(read_yaml(place / name, plain_yaml.parse_words).get("names"))
+    return {}
+
+
+def _names_in(names: Any) -> dict[str, str]:
+    if isinstance(names, dict):
+        return {str(number): str(name) for number, name in names.items()}
+    return {str(number): str(name) for number, name in enumerate(names if isinstance(names, list) else [])}
+
+
+def _words(text: Path, names: dict[str, str]) -> str | None:
+    """None where the file is no such text."""
+    try:
+        if text.stat().st_size > MAX_BYTES:
+            raise InputError(f"{text} is too large for a label of YOLO.")
+        lines = [line.split() for line in text.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        for line in lines:
+            [float(cell) for cell in line]
+    except (OSError, ValueError, InputError):
+        return None
+    found = {names.get(line[0], f"class {line[0]}") for line in lines}
+    return ",".join(sorted(found))
