@@ -29,11 +29,15 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
     used = {row["image_id"]: row for row in rows}
     pairs = [(f, used[id_of(f)]) for f in gathered.found if id_of(f) in used]
     tables = set(gathered.tables)
+    words = [row.name for row in gathered.rows if row.kind == "level" and row.role == LEFT_OUT]
     masks = [mask for f, row in pairs if row["mask_path"] for mask in f.masks]
     left = _left_over({f.path for f, _ in pairs} | set(masks), walker)
     rows_now = (*_image_rows(pairs, tables), *_mask_rows(masks, walker), *left, *_passed_over(walker), *gathered.rows)
     return ImportPlan(
-        {**_folders(gathered.found, tables), **_as_told(walker)}, gathered.tables, _levels(pairs, walker), rows_now
+        {**_folders(gathered.found, tables), **_as_told(walker)},
+        gathered.tables,
+        _levels(pairs, words, walker),
+        rows_now,
     )
 
 
@@ -121,13 +125,15 @@ def _as_told(walker: Walker) -> dict[str, FolderPlan]:
     return {name: told for name, told in walker.plan.folders.items() if told.role != IMAGES}
 
 
-def _levels(pairs: Iterable[tuple[Found, Mapping[str, Any]]], walker: Walker) -> dict[str, Any]:
+def _levels(
+    pairs: Iterable[tuple[Found, Mapping[str, Any]]], left_out: Iterable[str], walker: Walker
+) -> dict[str, Any]:
     """Words and their levels; those of a subset under its name where another subset says otherwise."""
     said: dict[str, dict[str, float]] = defaultdict(dict)
     for f, _ in pairs:
         if f.word:
             said[f.word][f.subset] = f.level
-    levels: dict[str, Any] = dict(walker.plan.levels)
+    levels: dict[str, Any] = {**dict.fromkeys(left_out, LEFT_OUT), **walker.plan.levels}
     for word, by_subset in said.items():
         if len(set(by_subset.values())) == 1:
             levels[word] = next(iter(by_subset.values()))

@@ -237,12 +237,16 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place)
     words = f"No row of {tables[0].path.name} names this image; it is left out."
     problems = [*unmatched((i.path for i in lost), words), *_unknown(place, unknown), *place.leftovers()]
-    rows = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
+    tabled = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
+    rows = [*tabled, *_asked(unknown), *_left_out(rest)]
     told = {walker.relative(t.path): replace(_told(t.path, walker), columns=t.columns) for t in tables}
     cards = {place.name: place.card(False)}
     listed_rest = together([replace(g, found=()) for g in listings])
     return together(
-        [listed_rest, Gathered(tuple(found), (), tuple(problems), cards, tables=told, rows=(*rows, *_asked(unknown)))]
+        [
+            listed_rest,
+            Gathered(tuple(found), (), tuple(problems), cards, tables=told, rows=tuple(rows)),
+        ]
     )
 
 
@@ -273,12 +277,18 @@ def _by_names(place: SubsetFolder) -> Gathered:
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
     unknown = [i for i in place.images if math.isnan(i.level) and not i.word]
     problems = (*_unknown(place, unknown), *place.leftovers())
-    return together([*parts, Gathered(problems=problems, rows=_asked(unknown))])
+    return together([*parts, Gathered(problems=problems, rows=(*_asked(unknown), *_left_out(place.images)))])
 
 
 def _unknown(place: SubsetFolder, images: Iterable[Found]) -> list[Problem]:
     counts = Counter(i.promise for i in images)
     return [Problem("unknown-level", folder, _no_level(place, folder, n)) for folder, n in counts.items()]
+
+
+def _left_out(images: Iterable[Found]) -> tuple[PlanRow, ...]:
+    """The words that a policy leaves out, with their images."""
+    counts = Counter(i.word for i in images if math.isnan(i.level) and i.word)
+    return tuple(PlanRow("level", word, LEFT_OUT, images=n, note="by the policy") for word, n in counts.items())
 
 
 def _asked(images: Sequence[Found]) -> tuple[PlanRow, ...]:

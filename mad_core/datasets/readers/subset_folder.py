@@ -246,7 +246,7 @@ def _siblings(
         if m is None and level is None and f.name not in said:
             continue
         if level is not None:
-            word, defect = f.name, (m.defect if m else f.name)
+            word, defect = "" if _told_level(f, walker) else f.name, (m.defect if m else f.name)
         else:
             level, defect = (m.level, m.defect) if m else (math.nan, f.name)
         part = split or (m.split if m else None)

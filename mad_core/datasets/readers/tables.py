@@ -19,7 +19,7 @@ from mad_core.datasets.gathering import LISTED, Found, Gathered, PromisedLevel, 
 from mad_core.datasets.level_cells import levels_of
 from mad_core.datasets.naming import SPLITS, meanings
 from mad_core.datasets.plan import PlanRow
-from mad_core.datasets.policies import HOW_TO, Policy, level_written
+from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy, level_written
 from mad_core.datasets.proposing import propose
 from mad_core.datasets.readers.annotations import read_label_table
 from mad_core.datasets.readers.table_paths import TablePaths, real_inside
@@ -193,7 +193,7 @@ class _Lost:
 
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, in short where they are many."""
-    found, expected, lost, named, asked = [], {}, list[_Lost](), set(), Counter()
+    found, expected, lost, named, asked, left_out = [], {}, list[_Lost](), set(), Counter(), Counter()
     paths = _paths_of(table, walker)
     read = table.rows if isinstance(table.rows, Rows) else rows_of_lines(table.rows)
     for row in read:
@@ -202,7 +202,8 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         path, promise = _find(row, table, walker, paths), f"{table.path}\0{subset}\0{level}"
         named |= {path} if isinstance(path, str) else set()
         if level is not None and math.isnan(level):
-            continue  # the policy leaves these images out
+            left_out[word] += 1
+            continue
         if level is not None:
             expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
@@ -240,7 +241,10 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         tuple(expected.values()),
         tuple(_in_short(lost, table, len(read), paths)),
         named=frozenset(named),
-        rows=asked_rows(asked, zero, f"a word in {table.path.name}"),
+        rows=(
+            *asked_rows(asked, zero, f"a word in {table.path.name}"),
+            *(PlanRow("level", word, LEFT_OUT, images=n, note="by the policy") for word, n in left_out.items()),
+        ),
     )
 
 
