@@ -115,6 +115,11 @@ def level_name(level: float) -> str:
     return str(int(level)) if float(level).is_integer() else format(float(level), "g")
 
 
+def as_short(level: float) -> int | float:
+    """A level for a table or a sentence: whole ones as integers."""
+    return int(level) if float(level).is_integer() else float(level)
+
+
 def cross_pairs(sizes: np.ndarray) -> int:
     """Pairs of images of different levels."""
     n = [int(s) for s in sizes]

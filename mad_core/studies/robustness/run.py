@@ -14,6 +14,7 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
+from mad_core.metrics.ranking import as_short
 from mad_core.studies.estimates import RISK, Estimate, clearly_above, mean, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness.corruptions import CORRUPTIONS, STRENGTHS, corruption_of
@@ -154,7 +155,7 @@ class LostLevel:
 def _detected(values: Mapping[str, Estimate]) -> dict[float, Estimate]:
     """AUROC of each level."""
     of = {name.removeprefix("auroc_"): value for name, value in values.items() if name.startswith("auroc_")}
-    return {float(level): value for level, value in of.items() if level != "whole"}
+    return {as_short(float(level)): value for level, value in of.items() if level != "whole"}
 
 
 def _losses(conditions: Estimates) -> dict[LostLevel, Estimate]:

@@ -22,7 +22,7 @@ import pandas as pd
 from mad_core.datasets.dataset import Dataset
 from mad_core.datasets.madbench import rounds_up
 from mad_core.errors import InputError
-from mad_core.metrics.ranking import rounded_up, told_apart
+from mad_core.metrics.ranking import as_short, rounded_up, told_apart
 from mad_core.metrics.separation import (
     FOLDS,
     PENALTY,
@@ -223,14 +223,14 @@ class _Separation:
         """A row for each level."""
         each = zip(self.levels_known, self.counts, self.silhouettes, strict=True)
         return [
-            {"subset": subset, "level": float(level), "images": int(count)} | result.columns("silhouette")
+            {"subset": subset, "level": as_short(level), "images": int(count)} | result.columns("silhouette")
             for level, count, result in each
         ]
 
     def pairs(self, subset: str) -> list[dict[str, Any]]:
         """A row for each pair of levels, the less severe one first."""
         return [
-            {"subset": subset, "level": float(self.levels_known[i]), "other": float(self.levels_known[j])}
+            {"subset": subset, "level": as_short(self.levels_known[i]), "other": as_short(self.levels_known[j])}
             | {"images": int(self.counts[i] + self.counts[j])}
             | ratio.columns("between_within")
             | self.orders[i, j].columns("probe_order")
