@@ -101,7 +101,8 @@ def without_patient(handle: BinaryIO) -> bytes:
                 copy.add(original[name])
         meta.TransferSyntaxUID = original.file_meta.TransferSyntaxUID
         meta.MediaStorageSOPClassUID = original.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7")
-        meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID = _ANONYMOUS
+        copy.SOPInstanceUID = _ANONYMOUS
+        setattr(meta, "MediaStorageSOPInstanceUID", _ANONYMOUS)  # noqa: B010 - pydicom's stubs want its own text
         copy.file_meta = meta
         out = io.BytesIO()
         copy.save_as(out, enforce_file_format=True)
@@ -117,10 +118,10 @@ def _quietly() -> Iterator[None]:
     OSError
         That the file cannot be read.
     """
-    import pydicom
+    from pydicom import config
 
     logging.getLogger("pydicom").disabled = True
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    config.settings.reading_validation_mode = config.IGNORE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -95,7 +95,7 @@ def kind_of(head: bytes) -> str | None:
 def what_it_is(head: bytes, name: str = "") -> str:
     """Why a file that begins so is not read, and what to do, in a few words."""
     kind = kind_of(head)
-    if kind in _PACKAGES and kind not in formats():
+    if kind is not None and kind in _PACKAGES and kind not in formats():
         _, package, file, _ = _PACKAGES[kind]
         return f"{_NAMES.get(kind, kind)} needs {package}: pip install -r {file}"
     if kind is not None and len(head) > len(kind):

@@ -361,7 +361,8 @@ def content_hash(path: Path) -> str:
 
 
 def _digest(file: BufferedReader) -> str:
-    head = file.seek(0) or file.read(HEAD)
+    file.seek(0)
+    head = file.read(HEAD)
     file.seek(0)
     digest = _dicom_digest(file) if kind_of(head) == "DICOM" else None
     return digest or hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -722,7 +723,9 @@ def _without_end_mark(
     """
     if cut.format != "JPEG" or cut.info.get("progressive"):
         raise error
-    data = source.read_bytes() if isinstance(source, Path) else source.seek(0) or source.read()
+    if not isinstance(source, Path):
+        source.seek(0)
+    data = source.read_bytes() if isinstance(source, Path) else source.read()
     made = []
     for missing in (b"", b"\x5a\x3c\xa7\x13" * 16):
         image = _opened(path, io.BytesIO(data + missing + _END_OF_JPEG), max_pixels)
@@ -743,7 +746,8 @@ def _lower_bytes(path: Path, source: Path | BinaryIO, max_pixels: int, page: int
 
     It is told that the numbers are in the other byte order.
     """
-    with _opened(path, source, max_pixels, page) as image:
+    with _opened(path, source, max_pixels, page) as opened:
+        image: Any = opened
         image.tile = [tile._replace(args=_swapped(tile.args)) for tile in image.tile]
         image.load()
         return image.copy()
@@ -763,6 +767,11 @@ def _raw_mode(image: Image.Image) -> str:
     return ""
 
 
+def _codec(image: Image.Image) -> str:
+    tiles: Any = getattr(image, "tile", ())
+    return tiles[0].codec_name if tiles else ""
+
+
 def _depth(image: Image.Image) -> Depth:
     """What the header says of the numbers."""
     if isinstance(stated := getattr(image, "depth", None), Depth):  # of a reader of our own
@@ -771,7 +780,7 @@ def _depth(image: Image.Image) -> Depth:
         return _tiff_depth(image)
     many = image.mode in _MANY and _raw_mode(image)[-4:] in _OTHER_BYTE and not _raw_mode(image).startswith("LA")
     if many or image.mode.startswith("I;16") or image.mode == "I":
-        scaled = image.format == "JPEG2000" or (image.format == "PPM" and image.tile[0].codec_name != "raw")
+        scaled = image.format == "JPEG2000" or (image.format == "PPM" and _codec(image) != "raw")
         return Depth(16, stated=(0.0, 65535.0) if scaled else None)  # brought to the whole of 16 bits by Pillow
     return Depth(32, "float") if image.mode == "F" else EIGHT
 

@@ -88,9 +88,8 @@ def read_hashes(
         hashes: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         hashes = {}
-    files = dict(
-        zip(table["content_hash"], zip(table["path"], table.get("subset", table["path"]), strict=True), strict=True)
-    )
+    subsets = table["subset"] if "subset" in table else table["path"]
+    files = dict(zip(table["content_hash"], zip(table["path"], subsets, strict=True), strict=True))
     todo = [content for content in files if content not in hashes]
     try:
         for done, content in enumerate(todo):

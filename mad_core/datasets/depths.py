@@ -91,7 +91,8 @@ def with_windows(imported: Imported, choice: WindowChoice, listen: Callable[[], 
     """
     by_subset: dict[str, list[Mapping[str, Any]]] = {}
     columns = ["subset", "path", "content_hash", "level"]
-    for row in imported.dataset.table[columns].to_dict("records"):
+    table: Any = imported.dataset.table[columns]
+    for row in table.to_dict("records"):
         depth = imported.depths.get(str(row["path"]), EIGHT)
         by_subset.setdefault(str(row["subset"]), []).append({**row, "depth": depth})
     card = imported.dataset.card
