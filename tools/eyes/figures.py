@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,16 @@ def measured(scorer: str, name: str, data: Path) -> dict[str, Any]:
     scorer_id, *further = scorer.split(":")
     parameters: dict[str, Any] = dict(text.split("=", 1) for text in further)
     loaded = mad.load(source if source in (DEMO, solar_cells.SOURCE) else data / source)
+    started = time.perf_counter()
     run = mad.score(loaded, scorer_id, subsets=[subset] if subset else (), **parameters)
-    table = run.table
-    halves = pd.Series(DEMO, table.index) if source == DEMO else table["path"].map(lambda path: half_of(Path(path)))
-    record = run.store.run(run.id).record
+    seconds, table = time.perf_counter() - started, run.table
+    files = loaded.dataset.table.set_index("image_id")["path"]
+    halves = table["image_id"].map(lambda image_id: DEMO if source == DEMO else half_of(Path(files[image_id])))
     return {
         "scorer": scorer,
         "set": name,
         "parts": {str(half): _figures(part) for half, part in table.groupby(halves)},
-        "seconds": sum(record[key] for key in ("seconds_fit", "seconds_score") if record.get(key)),
+        "seconds": seconds,
         "megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
