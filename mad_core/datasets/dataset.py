@@ -336,9 +336,9 @@ class Dataset:
     def with_calibration(self, per_level: int, seed: int = 0) -> Dataset:
         """A copy in which ``per_level`` test images of each level and subset are set aside for calibration.
 
-        They leave every metric. A level keeps at least half of its test images; images whose content
-        stands in the subset twice stay, so that no calibration image is tested under another name.
-        Which ones are taken depends on ``seed`` and their ids alone.
+        They leave every metric. Images of a group leave together. A level keeps at least half of its test images;
+        images whose content stands in the subset twice stay, so that no calibration image is tested under another
+        name. Which ones are taken depends on ``seed``, their ids and their groups alone.
 
         Raises
         ------
@@ -349,11 +349,8 @@ class Dataset:
             raise InputError("At least one image a level is set aside for calibration.")
         tests: Any = self.select(split="test")
         once = tests[~tests.duplicated(["subset", "content_hash"], keep=False)]
-        order = once["image_id"].map(lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).hexdigest())
-        taken: list[str] = []
-        for (subset, level), rows in once.groupby(["subset", "level"]):
-            there = int(((tests["subset"] == subset) & (tests["level"] == level)).sum())
-            taken += rows.loc[order[rows.index].sort_values().index, "image_id"].tolist()[: min(per_level, there // 2)]
+        choose = _whole_groups if once["group"].notna().any() else _of_each_level
+        taken = choose(tests, once, per_level, seed)
         if not taken:
             raise InputError(f"Dataset '{self.name}' has too few test images to set some aside for calibration.")
         split = self.table["split"].mask(self.table["image_id"].isin(taken), "calibration")
@@ -385,3 +382,34 @@ class Imported:
     plan: ImportPlan = field(default_factory=ImportPlan)
     depths: Mapping[str, Depth] = field(default_factory=dict, repr=False, compare=False)  # by path
     pages: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+
+def _of_each_level(tests: Any, once: Any, per_level: int, seed: int) -> list[str]:
+    """Images to set aside, of each subset and level in the order of their digests."""
+    order = once["image_id"].map(lambda name: hashlib.blake2b(f"{seed}:{name}".encode()).hexdigest())
+    taken: list[str] = []
+    for (subset, level), rows in once.groupby(["subset", "level"]):
+        there = int(((tests["subset"] == subset) & (tests["level"] == level)).sum())
+        taken += rows.loc[order[rows.index].sort_values().index, "image_id"].tolist()[: min(per_level, there // 2)]
+    return taken
+
+
+def _whole_groups(tests: Any, once: Any, per_level: int, seed: int) -> list[str]:
+    """Images to set aside where some belong to groups: whole groups and single images, by their digests."""
+    unit = once["group"].where(once["group"].notna(), once["image_id"])
+    there = tests.groupby(["subset", "level"]).size().to_dict()
+    whole = set(zip(tests["subset"], tests["group"], strict=True)) - {
+        (row.subset, row.group) for row in tests[~tests["image_id"].isin(once["image_id"])].itertuples()
+    }
+    moved: dict[tuple[str, float], int] = dict.fromkeys(there, 0)
+    taken: list[str] = []
+    units = [(key, rows) for key, rows in once.groupby([once["subset"], unit])]
+    for (subset, _), rows in sorted(units, key=lambda u: hashlib.blake2b(f"{seed}:{u[0][1]}".encode()).hexdigest()):
+        group = rows["group"].iloc[0]
+        counts = {(subset, level): int(n) for level, n in rows["level"].value_counts().items()}
+        wanted = any(moved[key] < per_level for key in counts)
+        fits = all(moved[key] + n <= there[key] // 2 for key, n in counts.items())
+        if wanted and fits and (not isinstance(group, str) or (subset, group) in whole):
+            moved |= {key: moved[key] + n for key, n in counts.items()}
+            taken += rows["image_id"].tolist()
+    return taken

@@ -98,3 +98,12 @@ def test_card_survives_json() -> None:
 
 def test_card_from_rubbish_is_empty_not_wrong() -> None:
     assert Card.from_json({"subsets": {"a": {"domain": "kitchen"}}}).subset("a").domain == "other"
+
+
+def test_groups_are_set_aside_for_calibration_as_a_whole() -> None:
+    base = make_dataset(per_level=8)
+    numbers = base.table["template_path"].str.extract(r"(\d+)\.png")[0].astype(int)
+    grouped = Dataset("g", base.table.assign(group="p" + (numbers // 2).astype(str)), base.card)
+    table = grouped.with_calibration(2).table
+    moved = table[table["split"] != "train"].groupby(["subset", "group"])["split"].nunique()
+    assert set(moved) == {1} and (table["split"] == "calibration").sum() == 2 * 3 * 2
