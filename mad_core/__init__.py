@@ -23,6 +23,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "import_scores",
+    "learn",
     "load",
     "report",
     "run",

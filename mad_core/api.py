@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mad_core.datasets.plan import ImportPlan
     from mad_core.metrics.metrics_table import Metrics
     from mad_core.palette import Theme
-    from mad_core.runs.store import Store
+    from mad_core.runs.store import Run, RunRequest, Store
     from mad_core.studies.finding import Finding
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "import_scores",
+    "learn",
     "load",
     "report",
     "run",
@@ -210,8 +211,6 @@ def score(
     CancelledError, WorkError
     """
     from mad_core.machine.devices import check_device
-    from mad_core.runs.in_process import do_here
-    from mad_core.runs.request import request_run
     from mad_core.runs.store import RunRequest
     from mad_core.scorers import catalog
     from mad_core.scorers.own import resolved
@@ -222,16 +221,65 @@ def score(
     imported = load(source) if isinstance(source, str | Path) else source
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {imported.dataset.source}.")
+    store = _store()
+    request = RunRequest("", info.id, checked, tuple(subsets), limit, seed, check_device(device))
+    if info.starts_with:  # on the dataset as it is, so that its scores serve whatever is set aside
+        request = _after_first_runs(store, replace(request, dataset_id=store.add_dataset(imported)), progress)
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
-    store = _store()
-    dataset_id = store.add_dataset(imported)
-    request = RunRequest(dataset_id, info.id, checked, tuple(subsets), limit, seed, check_device(device))
-    run = request_run(store, request)
-    job = store.queue.active_for(run.job_key)
-    if job is not None:
-        do_here(store, job.id, device, progress)
-    return ScoredRun(run.id, store)
+    return _scored(store, replace(request, dataset_id=store.add_dataset(imported)), progress)
+
+
+@explained()
+def learn(
+    data: str | Path | Imported,
+    run: str | ScoredRun | None = None,
+    grades: int | str | Mapping[str, float] = 5,
+    *,
+    subsets: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+    **parameters: Any,
+) -> ScoredRun:
+    """Learn severity from a few grades on top of a detector's run, and score every image that is not graded.
+
+    Parameters
+    ----------
+    data : path, "demo", the id of a stored dataset, or what :func:`load` gave
+    run : str or ScoredRun, optional
+        The detector's; the default detector is run where absent.
+    grades : int, mapping of str to float, or "ratings"
+        So many labelled test images of each level, drawn by ``seed``; or levels by ``image_id``; or what reviewers
+        agree on in the audit. The graded images leave every metric.
+    **parameters
+        As scorer ``graded`` declares them.
+
+    Returns
+    -------
+    ScoredRun
+        Of scorer ``graded``; its ``table`` holds the images that were not graded.
+
+    Raises
+    ------
+    InputError, NotFoundError, UnavailableError, WorkError, CancelledError
+    """
+    from mad_core.datasets.dataset import Imported
+    from mad_core.machine.devices import check_device
+    from mad_core.runs.store import RunRequest
+
+    if isinstance(grades, str) and grades != "ratings":
+        raise InputError(f"Grades are a number a level, levels by image_id, or 'ratings', and not '{grades[:80]}'.")
+    chosen = {**parameters, "grades": grades if isinstance(grades, str) else "calibration"}
+    chosen |= {"detector": _run_id(run)} if run is not None else {}
+    store, dataset_id = _stored(data)
+    request = RunRequest(dataset_id, "graded", chosen, tuple(subsets), seed=seed, device=check_device(device))
+    request = _after_first_runs(store, request, progress)
+    if not isinstance(grades, str):
+        dataset = store.dataset(dataset_id)
+        aside = dataset.with_calibration(grades, seed) if isinstance(grades, int) else dataset.with_grades(grades)
+        request = replace(request, dataset_id=store.add_dataset(Imported(aside)))
+    return _scored(store, request, progress)
 
 
 def scorers() -> pd.DataFrame:
@@ -464,6 +512,32 @@ def _store() -> Store:
     from mad_core.runs.store import Store
 
     return Store(Settings.from_environment())
+
+
+def _scored(store: Store, request: RunRequest, progress: Callable[[dict[str, Any]], None]) -> ScoredRun:
+    """Do a request in this process."""
+    from mad_core.audit.grades import with_grades_asked
+    from mad_core.runs.request import request_run
+
+    run = request_run(store, with_grades_asked(store, request))
+    _finish(store, run, request.device, progress)
+    return ScoredRun(run.id, store)
+
+
+def _after_first_runs(store: Store, request: RunRequest, progress: Callable[[dict[str, Any]], None]) -> RunRequest:
+    """The request with the runs that it builds on, done in this process where there are none."""
+    from mad_core.runs.request import with_first_runs
+
+    return with_first_runs(store, request, lambda first: _finish(store, first, request.device, progress))
+
+
+def _finish(store: Store, run: Run, device: str, progress: Callable[[dict[str, Any]], None]) -> None:
+    """Do a run's waiting job in this process."""
+    from mad_core.runs.in_process import do_here
+
+    job = store.queue.active_for(run.job_key)
+    if job is not None:
+        do_here(store, job.id, device, progress)
 
 
 def _frame(entries: list[dict[str, Any]], first: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mad_core.cli import backup, bench, datasets, evaluate, labels, machine, report, runs, scoring, studies
+from mad_core.cli import backup, bench, datasets, evaluate, labels, learning, machine, report, runs, scoring, studies
 from mad_core.cli.terminal import harmless
 from mad_core.errors import MadError
 from mad_core.extras import explained
@@ -59,7 +59,7 @@ def main() -> None:
     sys.exit(1)
 
 
-for _room in (datasets, scoring, evaluate, runs, machine, bench, studies, report, backup):
+for _room in (datasets, scoring, learning, evaluate, runs, machine, bench, studies, report, backup):
     for _name, _command in _room.COMMANDS.items():
         app.command(_name)(_command)
 

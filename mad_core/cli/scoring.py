@@ -80,7 +80,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Fit a scorer on each subset's normals and score its test images; resumable."""
-    from mad_core.runs.request import request_run
+    from mad_core.audit.grades import with_grades_asked
+    from mad_core.runs.request import request_run, with_first_runs
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
@@ -92,11 +93,18 @@ def score(
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
     imported = usable_dataset(source, policy, plan, windows=window or (), pages=pages)
+    store = open_store()
+    first = {}
+    if info.starts_with:  # on the dataset as it is, so that its scores serve whatever is set aside
+        asked = RunRequest(
+            store.add_dataset(imported), info.id, parameters, tuple(subset or ()), limit, seed, device, maps
+        )
+        first = with_first_runs(store, asked, lambda before: finish_run(store, before)).parameters
     if calibrate is not None:
         imported = replace(imported, dataset=imported.dataset.with_calibration(calibrate))
-    store = open_store()
     dataset_id = store.add_dataset(imported)
-    request = RunRequest(dataset_id, info.id, parameters, tuple(subset or ()), limit, seed, device, maps)
+    request = RunRequest(dataset_id, info.id, {**parameters, **first}, tuple(subset or ()), limit, seed, device, maps)
+    request = with_grades_asked(store, request)
     run = request_run(store, request, force=force)
     finish_run(store, run)
     write_run_scores(store, run.id, out)
@@ -117,6 +125,7 @@ def _score_summary(store: Any, run_id: str, out: Path) -> dict[str, Any]:
         "images_per_second": round(len(table) / seconds, 3) if seconds > 0 else None,
         "device": run.record.get("device", {}).get("id", run.device),
         "out": str(out),
+        **({"grades": {e.subset: e.facts.get("grades", {}) for e in entries}} if run.scorer == "graded" else {}),
     }
 
 

@@ -357,6 +357,29 @@ class Dataset:
         name = f"{self.name}, {per_level} a level for calibration"
         return replace(self, name=name, table=self.table.assign(split=split))
 
+    def with_grades(self, levels: Mapping[str, float]) -> Dataset:
+        """A copy in which test images are set aside for calibration with the level that somebody gave them.
+
+        Parameters
+        ----------
+        levels : mapping of image id to level
+
+        Raises
+        ------
+        InputError
+            If one is no test image of this dataset, or none is left to test.
+        """
+        tests = self.table["split"] == "test"
+        chosen = tests & self.table["image_id"].isin(list(levels))
+        if int(chosen.sum()) != len(levels):
+            strange = sorted(set(levels) - set(self.table.loc[tests, "image_id"]))
+            raise InputError(f"Dataset '{self.name}' has no test image '{strange[0]}' to be graded.")
+        if not (tests & ~chosen).any():
+            raise InputError(f"Every test image of dataset '{self.name}' is graded, so none is left to be judged.")
+        level = self.table["level"].mask(chosen, self.table["image_id"].map(dict(levels)))
+        table = self.table.assign(split=self.table["split"].mask(chosen, "calibration"), level=level.astype("float64"))
+        return replace(self, name=f"{self.name}, {len(levels)} graded", table=table)
+
     def counts(self) -> list[dict[str, Any]]:
         """Counts by subset, split and level, in the form of ``check --json``; ``groups`` where images have any."""
         result = []

@@ -174,6 +174,7 @@ def scorer_context(
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
         parts=_parts(dataset, subset, info, parameters, control),
         agreed_hosts=consent.agreed_hosts(control.settings, dataset),
+        looks=control.settings.looks,
         resources=resources,
     )
 

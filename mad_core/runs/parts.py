@@ -38,7 +38,7 @@ class RunResults:
             self.run = store.run(run_id)
         except NotFoundError:
             raise InputError(f"There is no run '{run_id}' to build on; `python -m mad_core runs` lists them.") from None
-        if self.run.dataset_version != dataset.version:
+        if self.run.dataset_version != dataset.version and not judges_the_same(store, self.run, dataset):
             raise InputError(
                 f"Run '{self.run.title}' scored another dataset (or another version of it) than '{dataset.name}'; "
                 "score this one with that scorer first."
@@ -51,6 +51,26 @@ class RunResults:
 
     def map(self, image_id: str) -> np.ndarray | None:
         return self.store.read_map(self.run, image_id)
+
+
+def judges_the_same(store: Store, run: Run, dataset: Dataset) -> bool:
+    """Whether a run on another version of a dataset scores the images of this one as a run on this one would.
+
+    So it is where the versions differ in levels, and in which images are set aside, alone, and the scorer sees neither.
+    """
+    if kind_of(run.scorer) is None:
+        return False
+    info = catalog.scorer(run.scorer)
+    if info.uses_labels(info.check(run.parameters)):
+        return False
+    other = store.dataset(run.dataset_id)
+    return _contents(dataset) <= _contents(other) and _contents(dataset, "train") == _contents(other, "train")
+
+
+def _contents(dataset: Dataset, split: str | None = None) -> set[tuple[str, str]]:
+    """Subset-wide ids of images, with their digests."""
+    rows = dataset.select(split=split)
+    return set(zip(rows["image_id"], rows["content_hash"], strict=True))
 
 
 class StoredPart:
@@ -166,7 +186,7 @@ def part_run(store: Store, kind: str, run_id: str, dataset: Dataset, subsets: Se
     ]
     if not candidates:
         raise InputError(
-            f"The hybrid builds on a finished run of {_KINDS[kind]} on '{dataset.name}', and there is none for "
+            f"It builds on a finished run of {_KINDS[kind]} on '{dataset.name}', and there is none for "
             f"{', '.join(subsets)}: score the dataset with one first."
         )
     return max(candidates, key=lambda run: run.finished or 0.0)
@@ -178,4 +198,4 @@ def kind_of(scorer_id: str) -> str | None:
         family = catalog.scorer(scorer_id).family
     except NotFoundError:  # a scorer that this version no longer has
         return None
-    return {"multimodal LLM": "mllm", "hybrid": None}.get(family, "detector")
+    return {"multimodal LLM": "mllm", "hybrid": None, "learned severity": None}.get(family, "detector")

@@ -1,8 +1,9 @@
 """The one way to ask for a run: command line, Python, benchmark, pages and the first start come through here."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from mad_core.runs.parts import resolve_parts
+from mad_core.runs.parts import judges_the_same, resolve_parts
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 
@@ -43,3 +44,32 @@ def resolve_request(store: Store, request: RunRequest) -> RunRequest:
     info.check_available(parameters)
     resolved = resolve_parts(store, info, parameters, store.dataset(request.dataset_id), request.subsets)
     return replace(request, parameters=resolved, title=request.title or info.title)
+
+
+def with_first_runs(store: Store, request: RunRequest, finish: Callable[[Run], None]) -> RunRequest:
+    """The request with the runs that it builds on: those of the scorers that it starts with, made where none is there.
+
+    Parameters
+    ----------
+    finish : callable(run)
+        Has a queued run done, and returns when it is.
+    """
+    made = {}
+    for name, scorer in catalog.scorer(request.scorer).starts_with.items():
+        if not request.parameters.get(name):
+            first = replace(request, scorer=scorer, parameters={}, title="")
+            run = _stored_run(store, first) or request_run(store, first)
+            finish(run)
+            made[name] = run.id
+    return replace(request, parameters={**request.parameters, **made})
+
+
+def _stored_run(store: Store, request: RunRequest) -> Run | None:
+    """The newest finished run of this scorer that scores the request's images as a run of it would."""
+    dataset = store.dataset(request.dataset_id)
+    wanted = set(request.subsets or dataset.subsets)
+    for run in sorted(store.runs(), key=lambda run: -(run.finished or 0.0)):
+        usable = run.status == "done" and run.scorer == request.scorer and wanted <= set(run.subsets)
+        if usable and (run.dataset_version == dataset.version or judges_the_same(store, run, dataset)):
+            return run
+    return None

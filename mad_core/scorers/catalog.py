@@ -38,6 +38,7 @@ FAMILIES = (
     "vision foundation",
     "multimodal LLM",
     "hybrid",
+    "learned severity",
 )
 """Families of scorers that ship, in the order in which they are listed; others follow."""
 
@@ -77,6 +78,8 @@ class ScorerInfo:
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
     pixels : {"uint8", "float"}
         How a function gets images: as uint8, or with the full depth of the files as float32 in 0-1.
+    starts_with : mapping of str to str
+        The scorer that is run first, with its defaults, where such a parameter is empty and it has no run.
     scatters : bool
         Whether a cluster may share its images; not where the work lies with a server.
     made : object
@@ -106,6 +109,7 @@ class ScorerInfo:
     look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
     pixels: str = "uint8"
+    starts_with: Mapping[str, str] = field(default_factory=dict)
     scatters: bool = True
     made: Any = field(default=None, repr=False, compare=False)
     package: str = ""

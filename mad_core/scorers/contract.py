@@ -203,6 +203,8 @@ class Context:
         The runs that a scorer is made of, by the parameter that names each; empty unless it declares them.
     agreed_hosts : set of str
         Other machines that a person agreed to send this dataset's images to.
+    looks : Path or None
+        Folder in which descriptions of images are kept that can be made again; None where nothing is kept.
     resources : Resources or None
         What outlives this subset and ends with the run; None where there is one subset only.
     """
@@ -219,6 +221,7 @@ class Context:
     results: Results | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     agreed_hosts: frozenset[str] = frozenset()
+    looks: Path | None = None
     resources: Resources | None = None
 
     def check_cancel(self) -> None:

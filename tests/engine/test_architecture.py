@@ -30,7 +30,7 @@ FLOORS = (
     {"figures", "remote", "mask_pixels", "pixels"},
     {"dicom", "wide_tiff"},
     {"image_formats"},
-    {"images", "map_files"},
+    {"images", "map_files", "learning"},
     {"datasets"},
     {"scorers", "scorefiles"},
     {"cluster"},

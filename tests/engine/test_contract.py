@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mad_core.errors import InputError
 from mad_core.images import read_image
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
+from mad_core.scorers.contract import Context, Item, LabelledItem, Parameter, Scored, Scorer
 from mad_core.testing import check_scorer
 
 from . import tiny_models
@@ -74,6 +75,17 @@ PARTS = {
 }
 
 
+def graded(folder: Path) -> list[LabelledItem]:
+    """Six pictures of three levels, the darker the more severe."""
+    found = []
+    for number in range(6):
+        level, path = number % 3, folder / f"graded-{number}.png"
+        noise = np.random.default_rng(number).normal(120 - 30 * level, 8, (64, 80, 3))
+        Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(path)
+        found.append(LabelledItem(path.stem, str(path), float(level)))
+    return found
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny multimodal model with random weights."""
@@ -91,13 +103,14 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Iterat
 
 @pytest.mark.usefixtures("narrow_efficientad")
 @pytest.mark.parametrize("info", catalog.scorers(), ids=lambda info: info.id)
-def test_every_scorer_that_ships_keeps_the_contract(info: ScorerInfo, here: Mapping[str, Any]) -> None:
+def test_every_scorer_that_ships_keeps_the_contract(info: ScorerInfo, here: Mapping[str, Any], tmp_path: Path) -> None:
     parameters = {p.name: small(p) for p in info.parameters if p.name in SMALL} | here.get(info.id, {})
     missing = info.why_not(info.check(parameters))
     if missing:
         pytest.skip(missing)
     parts = {name: PARTS[kind] for name, kind in info.parts.items()}
-    check_scorer(info, context=Context(subset="trial", seed=3, parts=parts), **parameters)
+    context = Context(subset="trial", seed=3, parts=parts, weights=tmp_path, calibration=graded(tmp_path))
+    check_scorer(info, context=context, **parameters)
 
 
 # -- ways of breaking it ---------------------------------------------------------------------------

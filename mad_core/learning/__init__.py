@@ -1,0 +1,1 @@
+"""Severity learned from a few grades: features and grades in, order, levels and reasons out. Pure numpy and scipy."""

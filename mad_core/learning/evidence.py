@@ -1,0 +1,84 @@
+"""What is known of images before anybody grades them: groups of features, measured against normals, and a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mad_core.errors import InputError
+
+FURTHEST = 6.0
+"""Spreads of the normals beyond which a feature tells no more: an outlier in one must not drown the others."""
+LEAST_SPREAD = 0.1
+"""Added to each spread, in median spreads of the group: few normals say little of a feature that hardly varies."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Images as a learner sees them.
+
+    Parameters
+    ----------
+    detector : ndarray of shape (n,), float64
+        Anomaly scores of a detector, finite, higher = more severe.
+    groups : mapping of str to ndarray of shape (n, d)
+        Features by the name under which people meet them.
+
+    Raises
+    ------
+    InputError
+        If the shapes disagree or a value is not finite.
+    """
+
+    detector: np.ndarray
+    groups: Mapping[str, np.ndarray]
+
+    def __post_init__(self) -> None:
+        for name, values in (("detector", self.detector), *self.groups.items()):
+            if len(values) != len(self.detector) or not np.isfinite(values).all():
+                raise InputError(f"The features '{name}' are not a finite row for each of {len(self.detector)} images.")
+
+    def __len__(self) -> int:
+        return len(self.detector)
+
+    def rows(self, which: np.ndarray) -> Evidence:
+        """Some of the images, by number or by a mask."""
+        return Evidence(self.detector[which], {name: values[which] for name, values in self.groups.items()})
+
+
+def joined(first: Evidence, second: Evidence) -> Evidence:
+    """The images of both, one after the other."""
+    groups = {name: np.concatenate([values, second.groups[name]]) for name, values in first.groups.items()}
+    return Evidence(np.concatenate([first.detector, second.detector]), groups)
+
+
+@dataclass(frozen=True)
+class NormalScale:
+    """How normals look in each feature.
+
+    Parameters
+    ----------
+    centre, spread : mapping of str to ndarray of shape (d,)
+        Mean and standard deviation of each feature among normals.
+    """
+
+    centre: Mapping[str, np.ndarray]
+    spread: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, normals: Mapping[str, np.ndarray]) -> NormalScale:
+        """From features of training normals, (m, d) each."""
+        spread = {name: values.std(axis=0) for name, values in normals.items()}
+        return cls(
+            {name: values.mean(axis=0) for name, values in normals.items()},
+            {name: of + LEAST_SPREAD * float(np.median(of)) + 1e-9 for name, of in spread.items()},
+        )
+
+    def departures(self, groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Features in spreads from the normals' mean, at most ``FURTHEST`` to either side."""
+        return {
+            name: np.clip((values - self.centre[name]) / self.spread[name], -FURTHEST, FURTHEST)
+            for name, values in groups.items()
+        }

@@ -1,0 +1,107 @@
+"""What a run that learns from grades knows, read back without torch: to learn again, to choose, to draw the curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mad_core.errors import InputError
+from mad_core.learning.curve import DRAWS, Curve, learning_curve
+from mad_core.learning.evidence import Evidence, NormalScale
+from mad_core.learning.learner import Learner, learn
+from mad_core.learning.selection import next_to_grade
+from mad_core.runs.store import Run, Store
+from mad_core.scorers.features.looks import LookFolder
+
+GRADED = "graded"
+
+
+@dataclass(frozen=True)
+class Known:
+    """The images of a subset as the learner sees them, and which of them are graded.
+
+    Parameters
+    ----------
+    image_ids : tuple of n str
+        Images with a look and a detector's score.
+    evidence : Evidence
+    scale : NormalScale
+    grades : mapping of str to float
+        Level of each graded image, by id.
+    """
+
+    image_ids: tuple[str, ...]
+    evidence: Evidence
+    scale: NormalScale
+    grades: Mapping[str, float]
+
+    def rows(self, grades: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the graded images, and of the others."""
+        graded = np.array([image_id in grades for image_id in self.image_ids], dtype=bool)
+        return np.flatnonzero(graded), np.flatnonzero(~graded)
+
+    def learner(self, grades: Mapping[str, float] | None = None) -> Learner:
+        """A learner from these grades, by default those of the run; a second for some hundred.
+
+        Raises
+        ------
+        InputError
+            If they are too few.
+        """
+        grades = self.grades if grades is None else grades
+        rows, _ = self.rows(grades)
+        return learn(self.evidence.rows(rows), self._levels(rows, grades), self.scale)
+
+    def next(self, count: int, grades: Mapping[str, float] | None = None) -> list[str]:
+        """Ids of the images to grade next, the one that teaches most first."""
+        grades = self.grades if grades is None else grades
+        rows, rest = self.rows(grades)
+        levels = self._levels(rows, grades)
+        chosen = next_to_grade(self.evidence.rows(rest), self.scale, count, self.evidence.rows(rows), levels.tolist())
+        return [self.image_ids[rest[row]] for row in chosen]
+
+    def curve(
+        self,
+        more: int = 20,
+        draws: int = DRAWS,
+        seed: int = 0,
+        step: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Curve:
+        """The learning curve of the run's grades; see :func:`mad_core.learning.curve.learning_curve`."""
+        rows, _ = self.rows(self.grades)
+        levels = self._levels(rows, self.grades)
+        return learning_curve(
+            self.evidence.rows(rows), levels, self.scale, more=more, draws=draws, seed=seed, step=step
+        )
+
+    def _levels(self, rows: np.ndarray, grades: Mapping[str, float]) -> np.ndarray:
+        return np.array([grades[self.image_ids[row]] for row in rows], dtype=np.float64)
+
+
+def known(store: Store, run: Run, subset: str) -> Known:
+    """What a run of scorer ``graded`` knows of a subset.
+
+    Raises
+    ------
+    InputError
+        If the run is of another scorer, has not learned on this subset, or its looks were removed.
+    """
+    entry = next((entry for entry in store.run_subsets(run.id) if entry.subset == subset), None)
+    if run.scorer != GRADED or entry is None:
+        raise InputError(f"Run '{run.title}' ({run.id}) has not learned from grades on subset '{subset}'.")
+    folder = LookFolder(store.settings.looks / entry.facts["looks"] if entry.facts.get("looks") else None)
+    rows = store.dataset(run.dataset_id).select(subset=subset)
+    rows = rows[rows["split"] != "train"]
+    scores = store.scores(str(run.parameters["detector"])).set_index("image_id")["score"].to_dict()
+    scores |= entry.facts.get("detector_scores", {})
+    values = np.array([scores.get(image_id, np.nan) for image_id in rows["image_id"]], dtype=np.float64)
+    found, scale = folder.evidence(rows["content_hash"].tolist(), values), folder.scale()
+    if found is None or scale is None:
+        raise InputError(f"What run '{run.title}' ({run.id}) knew of its images is no longer kept; score again.")
+    there, evidence = found
+    graded = rows[rows["split"] == "calibration"]
+    grades = dict(zip(graded["image_id"].tolist(), graded["level"].astype(float).tolist(), strict=True))
+    ids = tuple(rows["image_id"].iloc[there].tolist())
+    return Known(ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)})

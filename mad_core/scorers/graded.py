@@ -1,0 +1,275 @@
+"""Severity learned from a few graded images, on top of any detector: :mod:`mad_core.learning` with pictures.
+
+The grades are the levels of the calibration images, which leave every metric. Features come from a frozen backbone;
+the detector is a stored run, which is asked for the scores of images that it has not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mad_core.datasets.dataset import level_key
+from mad_core.errors import InputError
+from mad_core.learning.conformal import never_ruled_out
+from mad_core.learning.evidence import Evidence, NormalScale
+from mad_core.learning.importance import shares
+from mad_core.learning.learner import Learner, Predicted, learn
+from mad_core.scorers.contract import Context, Item, LabelledItem, Scored, Scorer
+from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, described, make_bank
+from mad_core.scorers.features.frozen import FrozenBackbone
+from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept
+from mad_core.scorers.image_loading import LoadedImage, load
+from mad_core.scorers.image_scorer import read_normals, sample, scaled, working_scale
+from mad_core.source_digest import source_digest
+
+if TYPE_CHECKING:
+    from mad_core.scorers.features.described import PatchBank
+
+STEP = 32
+FEWEST_NORMALS, MOST_NORMALS = 4, 120
+CHUNK = 16
+NEAREST = 3
+"""Graded images that are named as the reason of a score."""
+
+Look = Mapping[str, np.ndarray]
+"""An image in numbers, a vector for each of ``GROUPS``."""
+
+
+class Graded(Scorer):
+    """A learner of severity over a detector's run."""
+
+    backbone: FrozenBackbone | None = None
+    bank: PatchBank | None = None
+    learner: Learner | None = None
+    evidence: Evidence | None = None
+    kept = LookFolder(None)
+    scale = 1.0
+    graded: Sequence[LabelledItem] = ()
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        """Learn how normals look, then from the graded images what makes one severe.
+
+        Raises
+        ------
+        InputError
+            If there are too few normals or grades.
+        """
+        if not context.calibration:
+            raise InputError(
+                f"Subset '{context.subset}' has no graded images: set some of its labelled test images aside "
+                "(--calibrate 5), or bring calibration images with levels."
+            )
+        chosen = sample(normals, MOST_NORMALS, context)
+        self.kept = LookFolder(self._folder(chosen, context))
+        total = 2 * len(chosen) + 1
+        known = self._look_at_normals(chosen, context, total)
+        context.step(total - 1, total)
+        self.graded, self.evidence = self._graded(context)
+        self.learner = self._learned(known)
+        context.step(total, total)
+
+    def _look_at_normals(self, normals: Sequence[Item], context: Context, total: int) -> NormalScale:
+        """The bank of patches, and how normals look."""
+        self.scale = working_scale(normals, self.parameters["size"])
+        pixels = read_normals(normals, self._prepare, context, fewest=FEWEST_NORMALS, total=total)
+        layers = [self._layers(image, context) for image in pixels]
+        self.bank = make_bank(layers, context)
+        looks = []
+        for number, of in enumerate(layers):
+            looks.append(described(of, self.bank, number))
+            context.step(len(normals) + number + 1, total)
+        together = as_kept({name: np.stack([look[name] for look in looks]) for name in GROUPS})
+        self.kept.write_normals(together)
+        return NormalScale.of(together)
+
+    def _folder(self, normals: Sequence[Item], context: Context) -> Path | None:
+        """Where looks are kept: named after all that they depend on. Images without a digest are not kept apart."""
+        if context.looks is None or not all(item.content_hash for item in normals):
+            return None
+        facts = [source_digest("mad_core.scorers.features.described"), self.parameters["backbone"]]
+        facts += [str(self.parameters["size"]), str(context.seed), context.device.partition(":")[0]]
+        digest = hashlib.blake2b("\0".join([*facts, *(item.content_hash for item in normals)]).encode(), digest_size=12)
+        return context.looks / digest.hexdigest()
+
+    def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        if self.learner is None:
+            raise InputError("The learner is not fitted.")
+        for start in range(0, len(images), CHUNK):
+            context.check_cancel()
+            started = time.perf_counter()
+            chunk = images[start : start + CHUNK]
+            base = {one.image_id: one for one in context.parts["detector"].scored(chunk)}
+            looks = self._looks(chunk, context)
+            usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]
+            results = iter(self._judged(usable, base) if usable else ())
+            seconds = (time.perf_counter() - started) / len(chunk)
+            for loaded in looks:
+                yield self._result(loaded, base[loaded.item.image_id], results, seconds)
+
+    def _result(
+        self, loaded: LoadedImage[Any], base: Scored, results: Iterator[dict[str, Any]], seconds: float
+    ) -> Scored:
+        if loaded.value is None:
+            return loaded.failed(seconds)
+        if base.score is None:
+            why = f"The detector has no score of this image: {base.reason or base.status}"
+            return Scored.failed(loaded.item.image_id, "detector-failed", why, seconds)
+        return Scored(loaded.item.image_id, map=base.map, seconds=seconds, **next(results))
+
+    def _judged(self, usable: Sequence[LoadedImage[Look]], base: Mapping[str, Scored]) -> list[dict[str, Any]]:
+        """Score, reason and detail of each image."""
+        learner, rows = self.learner, _evidence(usable, base)
+        assert learner is not None
+        predicted = learner.predict(rows)
+        sets = learner.sets(predicted, 1 - self.parameters["guarantee"])
+        distances, unlike = learner.distances(rows), learner.unlike(rows)
+        return [
+            self._in_words(row, predicted, sets[row], distances[row], bool(unlike[row]), base[one.item.image_id])
+            for row, one in enumerate(usable)
+        ]
+
+    def _in_words(
+        self, row: int, predicted: Predicted, inside: np.ndarray, distances: np.ndarray, unlike: bool, base: Scored
+    ) -> dict[str, Any]:
+        assert self.learner is not None
+        levels = self.learner.levels
+        called = float(levels[predicted.probabilities[row].argmax()])
+        within = [float(level) for level in levels[inside]]
+        nearest = [self.graded[place] for place in np.argsort(distances, kind="stable")[:NEAREST]]
+        like = ", ".join(f"L{level_key(item.level)}" for item in nearest)
+        reason = f"Called {_names([called])}; {_names(within)} cannot be ruled out. The nearest graded images: {like}."
+        if unlike:
+            reason += " It is unlike every graded image, so its level is a guess."
+        detail = {
+            "level": called,
+            "levels": within,
+            "probabilities": {
+                level_key(k): float(p) for k, p in zip(levels, predicted.probabilities[row], strict=True)
+            },
+            "expected_level": float(predicted.expected[row]),
+            "spread": float(predicted.spread[row]),
+            "unlike": unlike,
+            "nearest": [{"image_id": item.image_id, "level": item.level} for item in nearest],
+            "detector": base.score,
+        }
+        return {"score": float(predicted.severity[row]), "reason": reason, "detail": detail}
+
+    # -- what the learner sees ----------------------------------------------------------------------
+
+    def _prepare(self, image: np.ndarray) -> torch.Tensor:
+        pixels = scaled(image, self.scale, self.parameters["size"], STEP)
+        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+    def _layers(self, image: torch.Tensor, context: Context) -> list[torch.Tensor]:
+        if self.backbone is None:
+            self.backbone = FrozenBackbone(self.parameters["backbone"], LAYERS, context.weights, context.device)
+        return [layer[0] for layer in self.backbone.layers(image[None])]
+
+    def _looks(self, images: Sequence[Item], context: Context) -> list[LoadedImage[Look]]:
+        """The look of each image, in order: kept ones, else new ones; an image that cannot be read has none."""
+        kept = {item.image_id: self.kept.read(item.content_hash) for item in images}
+        missing = [item for item in images if kept[item.image_id] is None]
+        made = {one.item.image_id: self._made(one, context) for one in load(missing, self._prepare)}
+        return [made.get(item.image_id) or LoadedImage(item, kept[item.image_id], None) for item in images]
+
+    def _made(self, one: LoadedImage[torch.Tensor], context: Context) -> LoadedImage[Look]:
+        assert self.bank is not None
+        context.check_cancel()
+        if one.value is None:
+            return LoadedImage(one.item, None, one.error, one.status)
+        look = as_kept(described(self._layers(one.value, context), self.bank))
+        self.kept.write(one.item.content_hash, look)
+        return LoadedImage(one.item, look, None)
+
+    def _graded(self, context: Context) -> tuple[list[LabelledItem], Evidence]:
+        """The graded images that can be read and that the detector has scored."""
+        plain = [Item(item.image_id, item.path, item.content_hash) for item in context.calibration]
+        base = {one.image_id: one for one in context.parts["detector"].scored(plain)}
+        looks = self._looks(plain, context)
+        usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]
+        if not usable:
+            raise InputError(f"None of the graded images of subset '{context.subset}' can be read and scored.")
+        levels = {item.image_id: item for item in context.calibration}
+        return [levels[one.item.image_id] for one in usable], _evidence(usable, base)
+
+    # -- what is kept -------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        if self.learner is None or self.bank is None or self.evidence is None:
+            return {}, {}
+        kept = {f"bank.{name}": tensor for name, tensor in bank_state(self.bank).items()}
+        for kind, of in self._numbers(self.learner, self.evidence).items():
+            kept |= {f"{kind}.{name}": torch.from_numpy(np.ascontiguousarray(values)) for name, values in of.items()}
+        graded = [[item.image_id, item.path, item.level, item.content_hash] for item in self.graded]
+        return kept, {"scale": self.scale, "graded": graded, "looks": self.kept.folder and self.kept.folder.name}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            parts.setdefault(kind, {})[rest] = tensor
+        numbers = {kind: {name: t.cpu().numpy() for name, t in of.items()} for kind, of in parts.items()}
+        self.bank = bank_of(parts["bank"], context.device)
+        self.scale = float(facts["scale"])
+        self.kept = LookFolder(context.looks / facts["looks"] if context.looks and facts["looks"] else None)
+        self.graded = [LabelledItem(*entry) for entry in facts["graded"]]
+        self.evidence = Evidence(numbers["detector"]["score"], {name: numbers["graded"][name] for name in GROUPS})
+        self.learner = self._learned(NormalScale(numbers["centre"], numbers["spread"]))
+
+    @staticmethod
+    def _numbers(learner: Learner, evidence: Evidence) -> dict[str, Mapping[str, np.ndarray]]:
+        """What the learner is made of; the fit itself takes no time and is done again."""
+        return {
+            "centre": learner.scale.centre,
+            "spread": learner.scale.spread,
+            "graded": evidence.groups,
+            "detector": {"score": evidence.detector},
+        }
+
+    def _learned(self, scale: NormalScale) -> Learner:
+        assert self.evidence is not None
+        return learn(self.evidence, np.array([item.level for item in self.graded]), scale)
+
+    def facts(self) -> dict[str, Any]:
+        """How many grades went in and of which images, what carries, and how well fits agree with grades unseen."""
+        learner = self.learner
+        if learner is None:
+            return {}
+        counts = {level_key(level): int((learner.grades == level).sum()) for level in learner.levels}
+        return {
+            "supervision": f"{len(learner.grades)} grades",
+            "grades": counts,
+            "graded_images": [item.image_id for item in self.graded],
+            "detector_scores": dict(
+                zip((item.image_id for item in self.graded), learner.graded.detector.tolist(), strict=True)
+            ),
+            "shares": [asdict(share) for share in shares(learner)],
+            "never_ruled_out": {
+                level_key(level): count
+                for level, count in never_ruled_out(
+                    learner.grades, learner.levels, 1 - self.parameters["guarantee"]
+                ).items()
+            },
+            "looks": self.kept.folder.name if self.kept.folder else None,
+            "weights": self.backbone.digest if self.backbone else None,
+        }
+
+
+def _evidence(looks: Sequence[LoadedImage[Look]], base: Mapping[str, Scored]) -> Evidence:
+    scores = np.array([base[one.item.image_id].score for one in looks], dtype=np.float64)
+    known = [one.value for one in looks if one.value is not None]
+    return Evidence(scores, {name: np.stack([look[name] for look in known]) for name in GROUPS})
+
+
+def _names(levels: Sequence[float]) -> str:
+    """Levels in words: "L2", "L2 or L3"."""
+    names = [f"L{level_key(level)}" for level in levels]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,155 @@
+"""The scorer that learns from grades, from pictures to the store: what it may see, what it says, what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+import mad_core as mad
+from mad_core.audit.events import Event
+from mad_core.audit.grades import with_ratings
+from mad_core.audit.labels import AuditStore
+from mad_core.errors import InputError
+from mad_core.metrics.ranking import c_index, count_pairs
+from mad_core.runs.learned import known
+from mad_core.runs.store import Store
+from mad_core.scorers import graded
+from mad_core.settings import Settings
+
+
+class Averages:
+    """Stands for a network: mean colours on three grids."""
+
+    digest = "none"
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, *given: Any) -> None:
+        pass
+
+    def layers(self, images: torch.Tensor) -> list[torch.Tensor]:
+        self.calls.append(len(images))
+        return [F.avg_pool2d(images.float() / 255, step) for step in (8, 16, 32)]
+
+
+def picture(rng: np.random.Generator, level: int) -> Image.Image:
+    """Grey noise; a spot of one size and random brightness, the redder the more severe."""
+    pixels = rng.normal(120, 8, (64, 96, 3))
+    if level:
+        row, column = rng.integers(8, 40), rng.integers(8, 70)
+        pixels[row : row + 16, column : column + 16] += rng.uniform(-40, 40)
+        pixels[row : row + 16, column : column + 16, 0] += 30 * level
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, rng = tmp_path_factory.mktemp("spots") / "spots", np.random.default_rng(0)
+    places = [("train/good", 0, 12), ("test/good_level_0", 0, 12)]
+    places += [(f"test/spot_level_{level}", level, 12) for level in (1, 2, 3)]
+    for name, level, count in places:
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            picture(rng, level).save(root / name / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(graded, "FrozenBackbone", Averages)
+    Averages.calls.clear()
+
+
+@pytest.fixture
+def detector(folder: Path) -> mad.ScoredRun:
+    return mad.score(folder, "filterbank", size=64)
+
+
+def order(rows: Any, scores: Sequence[float]) -> float:
+    value = c_index(count_pairs(rows["level"].to_numpy(), np.asarray(scores)))
+    assert value is not None
+    return value
+
+
+def test_five_grades_a_level_order_what_a_detector_cannot(folder: Path, detector: mad.ScoredRun) -> None:
+    run = mad.learn(folder, detector, 5, size=96)
+    table = run.table
+    assert len(table) == 4 * 7  # the graded images are not among them
+    assert table["score"].notna().all()
+    base = detector.table.set_index("image_id")["score"][table["image_id"]]
+    assert order(table, table["score"]) > max(0.9, order(table, base))
+
+
+def test_what_is_said_of_an_image_and_what_the_run_keeps(folder: Path, detector: mad.ScoredRun) -> None:
+    run = mad.learn(folder, detector, 4, size=96)
+    store = Store(Settings.from_environment())
+    facts = store.run_subsets(run.id)[0].facts
+    assert facts["grades"] == {"0": 4, "1": 4, "2": 4, "3": 4}
+    assert not set(facts["graded_images"]) & set(run.table["image_id"])
+    assert facts["supervision"] == "16 grades"
+    assert sum(share["share"] for share in facts["shares"]) == pytest.approx(1)
+    stored = store.score(run.id, run.table["image_id"].iloc[0])
+    assert stored is not None
+    assert stored.reason.startswith("Called L")
+    assert stored.detail["level"] in stored.detail["levels"]
+    assert sum(stored.detail["probabilities"].values()) == pytest.approx(1)
+    assert {near["image_id"] for near in stored.detail["nearest"]} <= set(facts["graded_images"])
+
+
+def test_another_grade_costs_no_look(folder: Path, detector: mad.ScoredRun) -> None:
+    mad.learn(folder, detector, 3, size=96)
+    before = len(Averages.calls)
+    mad.learn(folder, detector, 4, size=96)
+    assert len(Averages.calls) == before + 12  # the normals' alone, whose patches are compared with
+    store = Store(Settings.from_environment())
+    run = mad.learn(folder, detector, 4, size=96)
+    images = known(store, store.run(run.id), store.run(run.id).subsets[0])
+    assert len(images.image_ids) == 48
+    assert len(images.grades) == 16
+    chosen = images.next(5)
+    assert len(set(chosen)) == 5
+    assert not set(chosen) & set(images.grades)
+    curve = images.curve(draws=2)
+    assert curve.points[0].grades < curve.points[-1].grades
+    judged = images.learner().predict(images.evidence).severity
+    scores = dict(zip(images.image_ids, judged.tolist(), strict=True))
+    for image_id, score in zip(run.table["image_id"], run.table["score"], strict=True):
+        assert scores[image_id] == pytest.approx(score, abs=1e-6)
+
+
+def test_ratings_of_the_audit_are_grades_and_the_rated_images_leave_the_metrics(
+    folder: Path, detector: mad.ScoredRun
+) -> None:
+    store = Store(Settings.from_environment())
+    dataset_id = store.run(detector.id).dataset_id
+    with pytest.raises(InputError, match="Nobody has rated"):
+        with_ratings(store, dataset_id)
+    audit = AuditStore(store)
+    audit.reviewer("Ana")
+    rated = store.dataset(dataset_id).select(split="test").groupby("level").head(4)
+    for image_id, level in zip(rated["image_id"], rated["level"], strict=True):
+        audit.record(Event(dataset_id, image_id, "Ana", "level", after=float(level)))
+    run = mad.learn(folder, detector, "ratings", size=96)
+    assert not set(run.table["image_id"]) & set(rated["image_id"])
+    facts = store.run_subsets(run.id)[0].facts
+    assert set(facts["graded_images"]) == set(rated["image_id"])
+
+
+def test_levels_by_image_and_what_is_no_grade(folder: Path, detector: mad.ScoredRun) -> None:
+    table = detector.table
+    few = {name: float(level) for name, level in zip(table["image_id"][::3], table["level"][::3], strict=True)}
+    run = mad.learn(folder, detector, few, size=96)
+    assert len(run.table) == len(table) - len(few)
+    with pytest.raises(InputError, match="no test image 'nobody'"):
+        mad.learn(folder, detector, {"nobody": 1.0})
+    with pytest.raises(InputError, match="Grades are a number"):
+        mad.learn(folder, detector, "guesses")
+    with pytest.raises(InputError, match="none is left"):
+        mad.learn(folder, detector, dict.fromkeys(table["image_id"], 1.0))
