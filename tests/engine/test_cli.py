@@ -20,6 +20,7 @@ from filelock import FileLock
 from PIL import Image
 
 from mad_core.cli import main
+from mad_core.datasets.gathering import LISTED
 from mad_core.errors import MadError
 from mad_core.images import read_image
 from mad_core.metrics.summary import evaluate
@@ -227,8 +228,9 @@ def test_check_fails_only_where_nothing_is_usable(mad: Mad, parts: Path, tmp_pat
     assert answer.json["subsets"] == []
     assert {p["kind"] for p in answer.json["problems"]} == {"unreadable", "empty-level"}
     assert "Nothing usable" in answer.err
-    pictures = len(list(parts.rglob("*.png")))
-    assert f"problems ({pictures} unreadable, " in mad("check", parts, status=1).out
+    pictures, listed = len(list(parts.rglob("*.png"))), mad("check", parts, status=1).out
+    assert f"problems ({LISTED + 1} unreadable, " in listed
+    assert f"So it is with {pictures - LISTED - 1} more files." in listed
     assert "Nothing usable" in mad("score", parts, status=1).err
     (tmp_path / "texts").mkdir()
     assert "no image" in mad("check", tmp_path / "texts", status=1).err
