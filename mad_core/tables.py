@@ -635,8 +635,8 @@ def _parquet(path: Path) -> pd.DataFrame:
             return pd.DataFrame(columns=names)
         with pq.ParquetFile(path, memory_map=True, read_dictionary=texts) as file:
             table = _counted(path, file.iter_batches(_BATCH_ROWS, columns=wanted), wanted)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # Arrow raises nearly anything for a file that is broken
         kind = kind_of(path)
         why = f"it is {kind}" if kind and "Parquet" not in kind else _short(error)
