@@ -126,8 +126,8 @@ class ScoredRun:
         ``levels`` is ``"as-is"`` or ``"rounded-up"``, by default rounded up where the subset is the benchmark's.
         """
         table = self.table
-        levels, notes = ordered(table, levels)
-        found = evaluate(levels, table["score"], table["subset"], draws=draws, seed=seed)
+        of_images, notes = ordered(table, levels)
+        found = evaluate(of_images, table["score"], table["subset"], draws=draws, seed=seed)
         found["notes"] = list(dict.fromkeys([*notes, *found["notes"]]))
         return found
 

@@ -86,7 +86,7 @@ def check_severities(path: Path, rows: pd.DataFrame) -> None:
     InputError
         If there is no such column, or a cell in it is no level.
     """
-    if len(rows) and not rows["has_severity"].any():
+    if len(rows) and not np.any(rows["has_severity"]):
         raise InputError(
             f"{path} has no column 'Severity', so that nothing says the levels. Add one, or name the dataset that "
             "knows them: --dataset DATASET."

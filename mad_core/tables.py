@@ -165,9 +165,11 @@ def _meanings(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _same_cells(table: pd.DataFrame | None, names: Sequence[str]) -> None:
+def _same_cells(table: Any, names: Sequence[str]) -> None:
     """Two columns of one meaning must say the same, else one of them would be read and the other not."""
-    for other in names[1:] if table is not None else ():
+    if table is None:
+        return
+    for other in names[1:]:
         first: Any = table[names[0]]
         differ = np.flatnonzero((first.astype(str) != table[other].astype(str)).to_numpy())
         if len(differ):
@@ -708,7 +710,7 @@ def numbers(column: Iterable[str], separator: str = "") -> Numbers:
     tabs writes decimal commas; else the column is not read.
     """
     raw: Any = pd.Series(column if isinstance(column, pd.Series) else list(column), dtype="str").str.strip()
-    values: Any = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+    values: Any = np.array(pd.to_numeric(raw, errors="coerce"), dtype=np.float64)
     unread = np.flatnonzero(np.isnan(values) & ~raw.str.lower().isin(_BLANKS).to_numpy(dtype=bool))
     if not len(unread):
         return Numbers(values)
@@ -732,7 +734,7 @@ def _regroup(values: np.ndarray, raw: Any) -> None:
     pointed = np.flatnonzero(raw.str.fullmatch(r"[+-]?[0-9]*\.[0-9]+").to_numpy(dtype=bool))
     cells = raw.iloc[pointed]
     if len(pointed) and cells.str.fullmatch(r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}").all():
-        values[pointed] = pd.to_numeric(cells.str.replace(".", "", regex=False)).to_numpy(dtype=np.float64)
+        values[pointed] = np.asarray(pd.to_numeric(cells.str.replace(".", "", regex=False)), dtype=np.float64)
 
 
 def _unwrapped(text: str) -> str:

@@ -369,15 +369,16 @@ class Dataset:
         InputError
             If one is no test image of this dataset, or none is left to test.
         """
-        tests = self.table["split"] == "test"
-        chosen = tests & self.table["image_id"].isin(list(levels))
+        table: Any = self.table
+        tests = table["split"] == "test"
+        chosen = tests & table["image_id"].isin(list(levels))
         if int(chosen.sum()) != len(levels):
-            strange = sorted(set(levels) - set(self.table.loc[tests, "image_id"]))
+            strange = sorted(set(levels) - set(table.loc[tests, "image_id"]))
             raise InputError(f"Dataset '{self.name}' has no test image '{strange[0]}' to be graded.")
         if not (tests & ~chosen).any():
             raise InputError(f"Every test image of dataset '{self.name}' is graded, so none is left to be judged.")
-        level = self.table["level"].mask(chosen, self.table["image_id"].map(dict(levels)))
-        table = self.table.assign(split=self.table["split"].mask(chosen, "calibration"), level=level.astype("float64"))
+        level = table["level"].mask(chosen, table["image_id"].map(dict(levels))).astype("float64")
+        table = table.assign(split=table["split"].mask(chosen, "calibration"), level=level)
         return replace(self, name=f"{self.name}, {len(levels)} graded", table=table)
 
     def counts(self) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ class Kernels:
 
 def weighted(kernels: Mapping[str, np.ndarray], amplitudes: Mapping[str, float]) -> np.ndarray:
     """The covariance of severities, in variances of the grades."""
-    return sum((amplitudes[name] * kernel for name, kernel in kernels.items()), start=np.float64(OFFSET))
+    return np.sum([amplitudes[name] * kernel for name, kernel in kernels.items()], axis=0) + OFFSET
 
 
 @dataclass(frozen=True)

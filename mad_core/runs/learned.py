@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def known(store: Store, run: Run, subset: str) -> Known:
     if run.scorer != GRADED or entry is None:
         raise InputError(f"Run '{run.title}' ({run.id}) has not learned from grades on subset '{subset}'.")
     folder = LookFolder(store.settings.looks / entry.facts["looks"] if entry.facts.get("looks") else None)
-    rows = store.dataset(run.dataset_id).select(subset=subset)
+    rows: Any = store.dataset(run.dataset_id).select(subset=subset)
     rows = rows[rows["split"] != "train"]
     scores = store.scores(str(run.parameters["detector"])).set_index("image_id")["score"].to_dict()
     scores |= entry.facts.get("detector_scores", {})

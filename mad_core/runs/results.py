@@ -34,7 +34,8 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     table = asked[["image_id", "path", "subset", "level", "defect", "group"]]
     scores = store.scores(run_id).drop(columns=["subset", "created"])
     joined = table.merge(scores, on="image_id", how="left", sort=False)
-    joined["rounded_up"] = joined["subset"].map(rounds_up(joined["subset"], dataset.card)).astype(bool)
+    rounded = rounds_up(joined["subset"], dataset.card)
+    joined["rounded_up"] = [rounded[subset] for subset in joined["subset"]]
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
 

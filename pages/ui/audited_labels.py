@@ -72,5 +72,5 @@ def metrics(run: Run, subset: str | None, draws: int, audited: pd.DataFrame | No
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _metrics(_rows: pd.DataFrame, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
-    found = _rows[_rows["subset"].isin(subsets)]
-    return summarize_rows(found, draws=draws)
+    rows_of: Any = _rows[_rows["subset"].isin(subsets)]
+    return summarize_rows(rows_of, draws=draws)

@@ -59,8 +59,8 @@ def table_of(run: Run, subset: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _metrics(run_id: str, subsets: tuple[str, ...], draws: int, state: tuple[Any, ...]) -> dict[str, Any]:
-    rows = _table(run_id, state)
-    rows = rows[rows["subset"].isin(subsets)]
+    table: Any = _table(run_id, state)
+    rows = table[table["subset"].isin(subsets)]
     return summarize_rows(rows, draws=draws)
 
 

@@ -51,7 +51,7 @@ def measured(scorer: str, name: str, data: Path) -> dict[str, Any]:
     started = time.perf_counter()
     run = mad.score(loaded, scorer_id, subsets=[subset] if subset else (), **parameters)
     seconds, table = time.perf_counter() - started, run.table
-    files = loaded.dataset.table.set_index("image_id")["path"]
+    files: dict[Any, Any] = loaded.dataset.table.set_index("image_id")["path"].to_dict()
     halves = table["image_id"].map(lambda image_id: DEMO if source == DEMO else half_of(Path(files[image_id])))
     return {
         "scorer": scorer,

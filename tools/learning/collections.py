@@ -65,7 +65,7 @@ def solar_cells(kind: str) -> list[Picture]:
     """Of the package ``elpv-dataset``: ``mono`` or ``poly``; the level is the experts' certainty of a defect."""
     import elpv_dataset  # type: ignore[import-not-found]
 
-    data = Path(elpv_dataset.__file__).parent / "data"
+    data = Path(str(elpv_dataset.__file__)).parent / "data"
     rows = [line.split() for line in (data / "labels.csv").read_text().splitlines() if line.strip()]
     found = [(data / path, round(3 * float(chance))) for path, chance, of in rows if of == kind]
     return [Picture(path, float(level), level == 0 and _trains(path)) for path, level in found]
@@ -83,7 +83,11 @@ def collection(
     kept = cache / f"{name}-{half.replace(' ', '-')}-{_digest(tests + normals)}.npz"
     if not kept.is_file():
         looks = _looks(normals, tests, step)
-        np.savez(kept, **{f"{split}.{group}": values for split, of in looks.items() for group, values in of.items()})
+        np.savez(
+            kept,
+            allow_pickle=False,
+            **{f"{split}.{group}": values for split, of in looks.items() for group, values in of.items()},
+        )
     with np.load(kept) as file:
         looks = {split: {group: file[f"{split}.{group}"] for group in GROUPS} for split in ("normals", "tests")}
     evidence = Evidence(np.exp(looks["tests"][EXTENT][:, 1]), looks["tests"])

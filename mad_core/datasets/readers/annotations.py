@@ -173,7 +173,7 @@ def _result(annotation: Mapping[str, Any], kinds: Iterable[str]) -> str:
     """What the parts of an annotation of some kinds say, joined by commas."""
     words: list[str] = []
     for part in _objects(annotation.get("result")):
-        value = part.get("value")
+        value: Any = part.get("value")
         for kind in kinds if isinstance(value, dict) else ():
             said = value.get(kind)
             words += [cell_text(w) for w in (said if isinstance(said, list) else [said]) if w not in (None, "")]

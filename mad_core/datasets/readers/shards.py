@@ -180,7 +180,7 @@ class _Unpacking:
     folder: Path
     progress: Callable[[int, int], None]
     images: int = 0
-    bytes: int = 0
+    written: int = 0
     most: int = RATIO_FROM
     lines: list[dict[str, str]] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
@@ -275,10 +275,10 @@ class _Unpacking:
             raise InputError(f"{shard} holds the path '{plain[:100]!a}', which leads out of it; it is not unpacked.")
         if any(part.startswith(".") for part in parts):
             raise InputError(f"{shard} holds the hidden path '{plain[:100]!a}'; it is not unpacked.")
-        self.images, self.bytes = self.images + 1, self.bytes + len(data)
-        if len(data) > MAX_IMAGE_BYTES or self.bytes > self.most or len(data) > spare_bytes(self.folder):
+        self.images, self.written = self.images + 1, self.written + len(data)
+        if len(data) > MAX_IMAGE_BYTES or self.written > self.most or len(data) > spare_bytes(self.folder):
             raise InputError(
-                f"{shard} unpacks to more than it may or than this disk holds ({self.bytes / 1e6:.0f} MB)."
+                f"{shard} unpacks to more than it may or than this disk holds ({self.written / 1e6:.0f} MB)."
             )
         target = self.folder / plain
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -155,7 +155,8 @@ def labels_of_table(
     cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items())
     lines = zip(*cells, strict=True)
     rows = (TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1))
-    return rows_of_lines((row for row in rows if row.path or row.level), table.attrs), wanted
+    facts: Any = table.attrs
+    return rows_of_lines((row for row in rows if row.path or row.level), facts), wanted
 
 
 def rows_of_lines(lines: Iterable[TableLine], facts: Mapping[str, Any] | None = None) -> Rows:

@@ -130,8 +130,9 @@ def extent(surface: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     numbers = [*heads, float(surface.std())]
     for threshold in thresholds:
         high = surface > threshold
+        _, regions = label(high)  # type: ignore[misc]
         mass = float(np.clip(surface - threshold, 0, None).mean())
-        numbers += [float(high.mean()) + 1e-4, mass + 1e-4 * float(threshold), label(high)[1] + 1.0]
+        numbers += [float(high.mean()) + 1e-4, mass + 1e-4 * float(threshold), regions + 1.0]
     return np.log(np.array(numbers) + LEAST)
 
 

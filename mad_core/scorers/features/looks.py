@@ -78,5 +78,5 @@ def _write(path: Path, values: Mapping[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with building.open("wb") as file:
-        np.savez(file, **{name: values[name].astype(np.float32) for name in GROUPS})
+        np.savez(file, allow_pickle=False, **{name: values[name].astype(np.float32) for name in GROUPS})
     building.replace(path)

@@ -56,7 +56,7 @@ class Prepared:
         price, prices = (np.atleast_1d(expected_cost(r, shares, self.cost)) for r in (self.rates, self.rates_drawn))
         return estimates | {"cost": Estimate(float(price[0]), prices)}
 
-    def aurocs(self) -> dict[int, Estimate]:
+    def aurocs(self) -> dict[float, Estimate]:
         """AUROC of level 0 against each other level, which no mix moves."""
         return {
             level: Estimate(value, self.drawn.above[:, 0, place + 1])

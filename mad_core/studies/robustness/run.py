@@ -169,9 +169,9 @@ def _losses(conditions: Estimates) -> dict[LostLevel, Estimate]:
     }
 
 
-def _level_losses(losses: Iterable[Mapping[LostLevel, Estimate]]) -> dict[int, Estimate]:
+def _level_losses(losses: Iterable[Mapping[LostLevel, Estimate]]) -> dict[float, Estimate]:
     """The mean loss of each level over corruptions, strengths and scorers."""
-    by_level: dict[int, list[Estimate]] = {}
+    by_level: dict[float, list[Estimate]] = {}
     for of_scorer in losses:
         for place, loss in of_scorer.items():
             by_level.setdefault(place.level, []).append(loss)
@@ -240,7 +240,7 @@ def _left_out(cells: pd.DataFrame, used: Mapping[str, int]) -> str:
 # -- in words ---------------------------------------------------------------------------------------
 
 
-def _levels_in_words(losses: Mapping[int, Estimate], risk: float) -> str:
+def _levels_in_words(losses: Mapping[float, Estimate], risk: float) -> str:
     """Which level loses detection first; intervals are widened for the number of pairs."""
     named = {f"L{level}": loss for level, loss in losses.items()}
     order = order_of(named, risk)
