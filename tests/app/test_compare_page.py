@@ -86,7 +86,7 @@ def test_all_subsets_are_averaged(home: Home, open_page: Open) -> None:
     test = open_page("compare")
     rows = run_table(home.store, home.run("Alpha").id)
     found = evaluate(rows["level"], rows["score"], rows["subset"], draws=0)
-    assert row(test, "Alpha")[6] == f"{found['c_index']:.3f}"
+    assert row(test, "Alpha")[7] == f"{found['c_index']:.3f}"
     assert "never pooled" in written(test)
 
 

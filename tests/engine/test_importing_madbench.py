@@ -301,4 +301,4 @@ def test_magnetic_tile(settings: Settings) -> None:
             "masks": 60,
         }
     ]
-    assert imported.problems == ()
+    assert {problem.kind for problem in imported.problems} <= {"near-duplicate"}  # one tile, exposed twice

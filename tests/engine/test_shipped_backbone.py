@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import mad_core as mad
 from mad_core.scorers.features import weights
-from tools.backbone.figures import auroc, halves
+from tools.backbone.figures import halves
 
 SHARED = Path(os.environ.get("MAD_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 pytestmark = pytest.mark.slow
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.slow
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAD_HOME", str(tmp_path))
     monkeypatch.setattr(weights, "find", lambda name, folder: None)
+
+
+def auroc(table: pd.DataFrame) -> float:
+    return mad.evaluate(table["level"], table["score"], draws=0)["auroc"]["whole"]
 
 
 def test_patchcore_sees_defects_of_real_tiles_without_a_download() -> None:
