@@ -15,7 +15,7 @@ from mad_core.datasets.dataset import Problem, image_id, level_key
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, summed
 from mad_core.datasets.mask_files import read_masks
 from mad_core.datasets.near_copies import MOST, SIDE
-from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, too_many
+from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, told_of_copies, too_many
 from mad_core.images import ImageError, content_hash, inspect, small_grey
 from mad_core.pixels import EIGHT, Depth
 
@@ -180,13 +180,7 @@ def _same_content(images: Iterable[Found], files: Mapping[str, Read]) -> Iterato
         if known is f:
             continue
         same = f"This image has the same content as {known.path}"
-        if known.level != f.level:
-            levels = f"level {level_key(f.level)}, the other level {level_key(known.level)}"
-            yield Problem("conflicting-level", f.path, f"{same}, but {levels}.")
-        if known.split != f.split:
-            yield Problem("train-test-leak", f.path, f"{same}, but serves {f.split} and the other {known.split}.")
-        if known.level == f.level and known.split == f.split:
-            yield Problem("duplicate", f.path, f"{same}.")
+        yield from told_of_copies(f.path, known, f, same, "duplicate")
 
 
 def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from mad_core.datasets import plain_yaml
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
-from mad_core.datasets.policies import LEFT_OUT, Policy, level_written, mapping_of, policy_of
+from mad_core.datasets.policies import LEFT_OUT, Policy, level_written, mapping_of, policy_of, read_text
 from mad_core.errors import InputError
 
 IMAGES, MASKS, LABELS = "images", "masks", "labels"
@@ -231,14 +231,7 @@ def read_plan(path: Path) -> ImportPlan:
     InputError
         If it is missing, no YAML, or no plan.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} has more than {MAX_BYTES // 1_000_000} MB, too much for a plan.")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}{plain_yaml.why(error)}") from None
+    text = read_text(path, MAX_BYTES, f"{MAX_BYTES // 1_000_000} MB, too much for a plan")
     return parse_plan(text, str(path))
 
 

@@ -97,15 +97,26 @@ def read_yaml(path: Path, parse: Callable[[str], Any] = plain_yaml.parse) -> dic
     InputError
         If it cannot be read or holds something else.
     """
+    text = read_text(path, MAX_BYTES, f"{MAX_BYTES // 1000} kB, too much for a card or a policy")
+    return mapping_of(text, str(path), parse)
+
+
+def read_text(path: Path, most: int, bound: str) -> str:
+    """The text of a small file in UTF-8; ``bound`` says in words what more than ``most`` bytes would be.
+
+    Raises
+    ------
+    InputError
+        If it is missing, larger, or no text.
+    """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} has more than {MAX_BYTES // 1000} kB, too much for a card or a policy.")
-        text = path.read_text(encoding="utf-8-sig")
+        if path.stat().st_size > most:
+            raise InputError(f"{path} has more than {bound}.")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}{plain_yaml.why(error)}") from None
-    return mapping_of(text, str(path), parse)
 
 
 def mapping_of(text: str, source: str, parse: Callable[[str], Any]) -> dict[Any, Any]:

@@ -82,15 +82,20 @@ def copy_problems(copies: Iterable[SamePicture], images: Iterable[Found]) -> lis
     return [problem for alike in kinds.values() for problem in listed(alike)]
 
 
-def _wrong(copy: SamePicture, first: Found, second: Found) -> Iterator[Problem]:
-    same = f"This is the same picture as {copy.first} ({copy.how})"
+def told_of_copies(path: str, first: Found, second: Found, same: str, plain: str) -> Iterator[Problem]:
+    """What is wrong with the ``second`` of two images of one picture: its level, its split, or that it stands twice."""
     if first.level != second.level:
         levels = f"level {level_key(second.level)}, the other level {level_key(first.level)}"
-        yield Problem("conflicting-level", copy.second, f"{same}, but {levels}.")
+        yield Problem("conflicting-level", path, f"{same}, but {levels}.")
     if first.split != second.split:
-        yield Problem("train-test-leak", copy.second, f"{same}, but serves {second.split} and the other {first.split}.")
+        yield Problem("train-test-leak", path, f"{same}, but serves {second.split} and the other {first.split}.")
     if first.level == second.level and first.split == second.split:
-        yield Problem("near-duplicate", copy.second, f"{same}.")
+        yield Problem(plain, path, f"{same}.")
+
+
+def _wrong(copy: SamePicture, first: Found, second: Found) -> Iterator[Problem]:
+    same = f"This is the same picture as {copy.first} ({copy.how})"
+    yield from told_of_copies(copy.second, first, second, same, "near-duplicate")
 
 
 def too_many(images: int) -> Problem:
