@@ -90,10 +90,8 @@ class ModelScorer(DeepScorer):
                 yield torch.stack(alike[start : start + self.batch])
 
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
-        """Images uint8 (N, 3, S, S) as float32 in the range the model was trained on."""
-        known = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
         """Images (N, 3, S, S), uint8 or in 0-1, as float32 in the range the model was trained on."""
-        known = HALVES if self.parameters.get("backbone") == weights.FORMULA else self.normalisation
+        known = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
         mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in known)
         unit = images.to(context.device).float()
         return ((unit if images.is_floating_point() else unit / 255) - mean) / deviation
