@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mad_core.errors import InputError, WorkError
 from mad_core.extras import explained
+from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.summary import evaluate, ordered
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
@@ -65,6 +66,7 @@ def load(
     plan: Path | ImportPlan | None = None,
     window: str | Sequence[str] = (),
     pages: str = "first",
+    unlabelled: bool = False,
 ) -> Imported:
     """Read a dataset: a folder, a table, an archive, or the word ``demo``.
 
@@ -77,6 +79,8 @@ def load(
         ``"low:high:gamma"``, a preset of CT such as ``"lung"``, ``"used"``, ``"full"``; ``"subset=…"`` for one subset.
     pages : str
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1.
+    unlabelled : bool
+        Whether images of which nothing says the level are tested without one, instead of asking about them.
 
     Returns
     -------
@@ -92,7 +96,8 @@ def load(
 
     windows = [window] if isinstance(window, str) else window
     settings = Settings.from_environment()
-    return import_dataset(source, settings, policy=policy, plan=plan, windows=windows, pages=pages)
+    told = {"policy": policy, "plan": plan, "unlabelled": unlabelled}
+    return import_dataset(source, settings, windows=windows, pages=pages, **told)
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,8 @@ class ScoredRun:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per test image: ``image_id``, ``path``, ``subset``, ``level``, ``defect``, ``score``
-        (float64, raw units, NaN where the image failed), ``status``, ``reason``, ``seconds``."""
+        """A row per test image: ``image_id``, ``path``, ``subset``, ``level`` (NaN where nobody has graded it),
+        ``defect``, ``score`` (float64, raw units, NaN where the image failed), ``status``, ``reason``, ``seconds``."""
         from mad_core.runs.results import run_table
 
         return run_table(self.store, self.id)
@@ -121,14 +126,14 @@ class ScoredRun:
         return [f"{entry['file']}, {entry['path']}: {entry['message']}" for entry in entries]
 
     def metrics(self, *, draws: int = 1000, seed: int = 0, levels: str | None = None) -> Metrics:
-        """All metrics in the form of ``evaluate --json``: a dictionary that is printed as a table.
+        """All metrics of the labelled images in the form of ``evaluate --json``: a dictionary printed as a table.
 
         ``levels`` is ``"as-is"`` or ``"rounded-up"``, by default rounded up where the subset is the benchmark's.
         """
-        table = self.table
-        of_images, notes = ordered(table, levels)
-        found = evaluate(of_images, table["score"], table["subset"], draws=draws, seed=seed)
-        found["notes"] = list(dict.fromkeys([*notes, *found["notes"]]))
+        known = labelled(self.table)
+        of_images, notes = ordered(known, levels)
+        found = evaluate(of_images, known["score"], known["subset"], draws=draws, seed=seed)
+        found["notes"] = list(dict.fromkeys([*unlabelled_notes(self.table), *notes, *found["notes"]]))
         return found
 
     def plot(

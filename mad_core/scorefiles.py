@@ -79,7 +79,7 @@ def read_scores(path: Path) -> ScoreFile:
 
 
 def check_severities(path: Path, rows: pd.DataFrame) -> None:
-    """See that each row has a severity.
+    """See that rows have a severity; an empty cell among others is an image that nobody has graded.
 
     Raises
     ------
@@ -91,7 +91,9 @@ def check_severities(path: Path, rows: pd.DataFrame) -> None:
             f"{path} has no column 'Severity', so that nothing says the levels. Add one, or name the dataset that "
             "knows them: --dataset DATASET."
         )
-    bad = np.flatnonzero(rows["level"].isna().to_numpy())
+    absent = rows["level"].isna().to_numpy()
+    unlabelled = rows["severity"].map(is_blank).to_numpy(dtype=bool) & ~absent.all()
+    bad = np.flatnonzero(absent & ~unlabelled)
     if len(bad):
         value, line = rows["severity"].iloc[bad[0]], rows["line"].iloc[bad[0]]
         raise InputError(f"{path}, line {line}: the severity '{printable(value)[:40]}' is not a number from 0 up.")
@@ -192,11 +194,18 @@ def result_csv(table: pd.DataFrame) -> str:
     return csv_text(_published(table))
 
 
+def _severity(level: float) -> str:
+    """A level as published files write it; empty where there is none."""
+    if math.isnan(level):
+        return ""
+    return format(float(level), "g") if level % 1 else f"{level:.1f}"
+
+
 def _published(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Path": [text_cell(v) for v in table["path"]],
-            "Severity": [format(float(v), "g") if v % 1 else f"{v:.1f}" for v in table["level"]],
+            "Severity": [_severity(v) for v in table["level"]],
             "Anomaly Score": ["" if not math.isfinite(v) else repr(float(v)) for v in table["score"]],
         }
     )

@@ -130,7 +130,7 @@ def agreement(ratings: pd.DataFrame, table: pd.DataFrame, *, draws: int = 1000, 
     images, labels = rated["image_id"].tolist(), rated["level"].to_numpy(dtype=np.float64)
     given, times = (_wide(ratings, names, images, column) for column in ("level", "time"))
     times = np.where(np.isnan(given), np.nan, times)
-    scale = sorted({*labels.tolist(), *given[~np.isnan(given)].tolist()})
+    scale = sorted({*labels[~np.isnan(labels)].tolist(), *given[~np.isnan(given)].tolist()})
     parts = [rated["subset"].to_numpy() == name for name in sorted(rated["subset"].unique())]
     options: dict[str, Any] = {"draws": draws, "seed": seed}
 

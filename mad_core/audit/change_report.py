@@ -19,7 +19,8 @@ from mad_core.audit.agreement import Agreement, agreement_of
 from mad_core.audit.consensus import NOT_GRADABLE, RULE_IN_WORDS, consensus_of, corrections
 from mad_core.audit.consequence import Consequence, consequences
 from mad_core.audit.labels import AuditStore
-from mad_core.datasets.dataset import Card, level_key
+from mad_core.datasets.dataset import Card
+from mad_core.datasets.naming import level_key, level_label
 from mad_core.errors import MadError
 from mad_core.images import thumbnail
 from mad_core.metrics.agreement import AgreementEstimate
@@ -269,9 +270,8 @@ def _picture(facts: _Facts, image: Mapping[str, Any]) -> str:
 
 
 def _level(card: Card, subset: str, level: float) -> str:
-    key = level_key(level)
-    meaning = card.subset(subset).levels.get(key)
-    return f"L{key} · {meaning.name}" if meaning and meaning.name else f"L{key}"
+    meaning = card.subset(subset).levels.get(level_key(level))
+    return f"{level_label(level)} · {meaning.name}" if meaning and meaning.name else level_label(level)
 
 
 def _of(one: AgreementEstimate) -> str:

@@ -113,8 +113,8 @@ def consensus_of(audit: AuditStore, dataset_id: str, rule: str = "majority") -> 
 
 
 def corrections(audited: pd.DataFrame) -> pd.DataFrame:
-    """The rows of :func:`consensus` whose label the audit changed."""
-    changed: Any = audited[audited["audited"] != audited["label"]]
+    """The rows of :func:`consensus` whose label the audit changed, or gave where there was none."""
+    changed: Any = audited[(audited["audited"] != audited["label"]) & audited["audited"].notna()]
     return changed
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.audit.consensus import corrections
+from mad_core.labelled import labelled
 from mad_core.metrics.macro import Macro, Measured, macro, measure
 from mad_core.metrics.names import judged
 from mad_core.metrics.ranking import (
@@ -118,6 +119,7 @@ def consequence(
     table: pd.DataFrame, audited: pd.DataFrame, run_id: str = "", title: str = "", *, draws: int = 1000, seed: int = 0
 ) -> Consequence:
     """As :func:`consequences`, of one table as :func:`mad_core.runs.results.run_table` gives it."""
+    table = labelled(table)
     after = with_audited(table, audited)
     subsets: dict[str, tuple[Measured, Measured]] = {}
     undone: dict[str, dict[str, dict[str, float | None]]] = {}

@@ -106,6 +106,10 @@ class Merged:
     problems: tuple[str, ...] = ()
 
 
+FIRST_SCALE = (0.0, 1.0, 2.0, 3.0, 4.0)
+"""Levels that images can be given where nobody has graded any and no card names some."""
+
+
 def levels_of(dataset: Dataset, subset: str) -> list[float]:
     """The levels that an image of a subset can be given, ascending.
 
@@ -117,6 +121,8 @@ def levels_of(dataset: Dataset, subset: str) -> list[float]:
         If the subset is not in the dataset.
     """
     scale = set(dataset.levels(subset)) | {0.0}
+    if dataset.unlabelled(subset) and max(scale) == 0 and not dataset.card.subset(subset).levels:
+        return list(FIRST_SCALE)
     for key in dataset.card.subset(subset).levels:
         try:
             level = float(key)
@@ -296,7 +302,7 @@ class AuditStore:
         return replace(
             event,
             **other,
-            before=self._before(connection, event, row["level"]),
+            before=self._before(connection, event, None if math.isnan(row["level"]) else row["level"]),
             content_hash=row["content_hash"],
             subset=row["subset"],
             path=row["template_path"],
@@ -304,7 +310,7 @@ class AuditStore:
             time=_next_time(connection, event),
         )
 
-    def _before(self, connection: Connection, event: Event, label: float) -> float | None:
+    def _before(self, connection: Connection, event: Event, label: float | None) -> float | None:
         if event.kind == "compare":
             return None
         earlier = standing(_placed_events(connection, event.dataset_id, event.image_id))

@@ -14,6 +14,7 @@ from mad_core.audit.lookalikes import lookalikes
 from mad_core.audit.ordinal import Predictions, number, predict
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 
 PARTS = ("prediction", "agreement", "distance", "lookalikes", "raters")
 """The parts of suspicion, each a column of 0 to 1; NaN where nothing is known."""
@@ -94,20 +95,21 @@ def suspicions(
         ``suspicion`` (0 to 1), the columns of ``PARTS``, ``disagreement`` (of the scorers with each other: standard
         deviation of the mean levels that each predicts, in levels; NaN with fewer than two), ``predicted`` (the
         most likely level by all scorers, NaN where there is none), ``reason``. An image of which nothing is known
-        is as suspicious as the mean of its subset.
+        is as suspicious as the mean of its subset; of one without a label nothing is known.
     """
     weights = weights or SuspicionWeights()
     raw = pd.DataFrame({name: values.reindex(table["image_id"]).to_numpy() for name, values in scores.items()})
     raw.index = table.index
     given = _given(ratings)
     tables = []
-    for subset in sorted(table.loc[table["split"] != "train", "subset"].unique()):
-        rows: Any = table[table["subset"] == subset]
-        tables.append(_of_subset(rows, raw.loc[rows.index], given, hashes or {}, weights, seed))
-    if not tables:
+    audited: Any = table[table["split"] != "train"]
+    if audited.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    audited = np.flatnonzero(table["split"] != "train")
-    result: Any = pd.concat(tables).reindex(table.index[audited]).reset_index(drop=True)
+    for subset in sorted(labelled(audited)["subset"].unique()):
+        rows: Any = labelled(table[table["subset"] == subset])
+        tables.append(_of_subset(rows, raw.loc[rows.index], given, hashes or {}, weights, seed))
+    tables.append(_ungraded(audited[audited["level"].isna()]))
+    result: Any = pd.concat([one for one in tables if len(one)]).reindex(audited.index).reset_index(drop=True)
     result["suspicion"] = result["suspicion"].fillna(UNKNOWN)
     return result
 
@@ -214,6 +216,13 @@ def _of_subset(
         },
         index=table.index[rows],
     )
+
+
+def _ungraded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of images that have no label to be suspicious of."""
+    numbers = ["level", "suspicion", *PARTS, "disagreement", "predicted"]
+    facts = {"image_id": rows["image_id"], "subset": rows["subset"], **dict.fromkeys(numbers, np.nan)}
+    return pd.DataFrame({**facts, "reason": "nobody has graded it yet"}, index=rows.index)[list(COLUMNS)]
 
 
 def _others(label: float, levels: np.ndarray, weights: np.ndarray, rank: Mapping[float, int]) -> float:

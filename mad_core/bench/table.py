@@ -14,6 +14,7 @@ import pandas as pd
 
 from mad_core.datasets.dataset import DOMAINS, Card
 from mad_core.datasets.madbench import recognise
+from mad_core.labelled import labelled
 from mad_core.metrics.differences import Difference, by_subset, clear_best, to_the_best
 from mad_core.metrics.macro import Macro, Measured, macro
 from mad_core.metrics.names import C_INDEX, COVERAGE, headline, metric_of
@@ -173,6 +174,7 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, 
 
 def measured_subsets(table: pd.DataFrame, *, draws: int = 1000) -> dict[str, Measured]:
     """Each subset of a run's table (:func:`mad_core.runs.results.run_table`) for itself; 0 draws: no intervals."""
+    table = labelled(table)
     images = table.get("image_id")
     return by_subset(ordered(table)[0], table["score"], table["subset"], images, with_intervals=bool(draws))
 

@@ -14,6 +14,7 @@ from mad_core.cli.terminal import (
     PlanFile,
     Policy,
     Source,
+    Unlabelled,
     Windows,
     counted,
     open_store,
@@ -22,7 +23,7 @@ from mad_core.cli.terminal import (
     working,
 )
 from mad_core.datasets import solar_cells
-from mad_core.datasets.naming import level_key
+from mad_core.datasets.naming import level_key, level_label
 from mad_core.errors import InputError, MadError
 from mad_core.settings import Settings
 
@@ -52,6 +53,7 @@ def check(
     window: Windows = None,
     pages: Pages = "first",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
+    unlabelled: Unlabelled = False,
     write_plan: Annotated[
         Path | None, typer.Option(help="Write the plan that repeats the import: a YAML file to correct.")
     ] = None,
@@ -62,7 +64,7 @@ def check(
     from mad_core.datasets.plan import LevelsUnknownError
 
     try:
-        imported = read_dataset(source, policy, plan, accept, windows=window or (), pages=pages)
+        imported = read_dataset(source, policy, plan, accept, windows=window or (), pages=pages, unlabelled=unlabelled)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)
         for line in () if as_json else _plan_lines(error.plan):
@@ -92,7 +94,7 @@ def _plan_lines(plan: Any) -> Iterable[str]:
         return
     yield "  plan"
     for row in plan.rows[:MOST_ROWS]:
-        facts = [row.split, row.subset, "" if row.level is None else f"L{level_key(row.level)}"]
+        facts = [row.split, row.subset, "" if row.level is None else level_label(row.level)]
         count = f"{row.images} ({row.example})" if row.example else f"{row.images or ''}"
         became = " ".join(filter(None, facts)) if row.role == "images" else row.role
         proposed = "" if row.proposed is None else f"; proposed: level {level_key(row.proposed)}"
@@ -110,6 +112,8 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
             if entry.get(split):
                 levels = "  ".join(f"L{level}: {n}" for level, n in entry[split].items())
                 yield f"    {split:<12}{levels}"
+        if "unlabelled" in entry:
+            yield f"    {'':<12}test images without a level: {entry['unlabelled']}"
         yield from (f"    {line}" for line in _window_lines(entry))
     yield from _plan_lines(plan)
     kinds = Counter(problem["kind"] for problem in report["problems"])

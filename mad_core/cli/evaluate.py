@@ -73,6 +73,7 @@ def _evaluate_one(
     name: str, draws: int, seed: int, reduction: str | None, dataset: Any = None, rounding: str | None = None
 ) -> dict[str, Any]:
     from mad_core.datasets.madbench import results_rounded_up, rounds_up
+    from mad_core.labelled import labelled, unlabelled_notes
     from mad_core.metrics.summary import evaluate as evaluate_arrays
     from mad_core.metrics.summary import ordered
     from mad_core.runs.imported_scores import joined_scores
@@ -92,10 +93,11 @@ def _evaluate_one(
         of_file = results_rounded_up(file.path, table["subset"])
         rounded = [of_dataset.get(of, by_name) for of, by_name in zip(table["subset"], of_file, strict=True)]
         table = table.assign(rounded_up=rounded)
-    levels, how = ordered(table, rounding)
-    result = evaluate_arrays(levels, table["score"], table["subset"], draws=draws, seed=seed)
-    result["notes"] = [*notes, *dict.fromkeys([*how, *result["notes"]])]
-    return result
+    known = labelled(table)
+    levels, how = ordered(known, rounding)
+    result = evaluate_arrays(levels, known["score"], known["subset"], draws=draws, seed=seed)
+    result["notes"] = [*notes, *dict.fromkeys([*unlabelled_notes(table), *how, *result["notes"]])]
+    return result | ({"unlabelled": len(table) - len(known)} if len(known) < len(table) else {})
 
 
 def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool) -> None:
@@ -140,7 +142,8 @@ def _number(value: float | None, interval: Any = None) -> str:
 
 
 def _metric_lines(name: str, result: Mapping[str, Any]) -> Iterable[str]:
-    yield f"{name}: {result['n_scored']} of {result['n']} images scored"
+    more = f"; of {result['n'] + result['unlabelled']} images, {result['n']} labelled" if "unlabelled" in result else ""
+    yield f"{name}: {result['n_scored']} of {result['n']} images scored{more}"
     for metric in metric_names.METRICS:
         if not metric.part_of:
             yield f"  {metric.title:<18} {_number(metric.value(result), metric.interval(result))}"

@@ -18,6 +18,7 @@ from mad_core.cli.terminal import (
     Policy,
     Seed,
     Source,
+    Unlabelled,
     Windows,
     checked_parameters,
     finish_run,
@@ -75,6 +76,7 @@ def score(
     plan: PlanFile = None,
     window: Windows = None,
     pages: Pages = "first",
+    unlabelled: Unlabelled = False,
     calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
     as_json: AsJson = False,
@@ -92,7 +94,7 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    imported = usable_dataset(source, policy, plan, windows=window or (), pages=pages)
+    imported = usable_dataset(source, policy, plan, windows=window or (), pages=pages, unlabelled=unlabelled)
     store = open_store()
     first = {}
     if info.starts_with:  # on the dataset as it is, so that its scores serve whatever is set aside

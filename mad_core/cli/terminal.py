@@ -22,6 +22,9 @@ Source = Annotated[
     str,
     typer.Argument(metavar="PATH", help="A folder, a table, an archive, s3://bucket/folder, or the word demo."),
 ]
+Unlabelled = Annotated[
+    bool, typer.Option("--unlabelled", help="Test images of which nothing says the level without one.")
+]
 Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
 PlanFile = Annotated[
     Path | None,
@@ -124,7 +127,7 @@ def read_dataset(
 ) -> Any:
     """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken.
 
-    ``seen`` are the ``windows`` and ``pages`` of :func:`~mad_core.datasets.importing.import_dataset`.
+    ``seen`` are the ``windows``, ``pages`` and ``unlabelled`` of :func:`~mad_core.datasets.importing.import_dataset`.
     """
     from mad_core.datasets.importing import import_dataset
     from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan

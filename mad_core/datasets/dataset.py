@@ -18,6 +18,7 @@ import pandas as pd
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
 from mad_core.datasets.plan import ImportPlan
 from mad_core.errors import InputError, NotFoundError
+from mad_core.labelled import labelled
 from mad_core.pixels import Depth, PixelRange, Window
 
 SPLITS = SPLIT_NAMES
@@ -31,7 +32,7 @@ COLUMNS: Mapping[str, str] = {
     "template_path": "str",  # how score files and templates name the image
     "split": "str",  # train | calibration | test
     "subset": "str",
-    "level": "float64",  # 0 = normal, higher = more severe; half levels exist
+    "level": "float64",  # 0 = normal, higher = more severe; half levels exist; NaN where nobody has graded it
     "defect": "object",  # str or None
     "group": "object",  # what belongs together: patient, part, lot, camera; str or None
     "mask_path": "object",  # absolute path or None
@@ -206,6 +207,9 @@ def image_id(subset: str, relative_path: str) -> str:
 class Dataset:
     """A frozen table of images with severity levels.
 
+    A test image may have no level: it is scored and shown, and enters no metric. Training and calibration images have
+    one.
+
     Parameters
     ----------
     name : str
@@ -218,8 +222,8 @@ class Dataset:
     Raises
     ------
     InputError
-        If a column is missing, an ``image_id`` stands twice, a split is unknown, or a level is
-        negative or not finite.
+        If a column is missing, an ``image_id`` stands twice, a split is unknown, a level is negative or infinite, or an
+        image that is not for test has none.
     """
 
     name: str
@@ -239,8 +243,11 @@ class Dataset:
         if not set(self.table["split"].unique()) <= set(SPLITS):
             raise InputError(f"Dataset '{self.name}' has a split that is none of {', '.join(SPLITS)}.")
         levels = self.table["level"].to_numpy(dtype=np.float64)
-        if not np.all(np.isfinite(levels) & (levels >= 0)):
+        absent = np.isnan(levels)
+        if not np.all(absent | (np.isfinite(levels) & (levels >= 0))):
             raise InputError(f"Dataset '{self.name}' has a severity level that is negative or not a number.")
+        if (absent & (self.table["split"] != "test").to_numpy()).any():
+            raise InputError(f"Dataset '{self.name}' has an image without a level that is not for test.")
 
     @classmethod
     def from_rows(cls, name: str, rows: Iterable[Mapping[str, Any]], card: Card, source: str) -> Dataset:
@@ -263,6 +270,11 @@ class Dataset:
         return found
 
     @cached_property
+    def _unlabelled(self) -> dict[str, int]:
+        t: Any = self.table
+        return {str(subset): int(n) for subset, n in t["level"].isna().groupby(t["subset"]).sum().items()}
+
+    @cached_property
     def _masks(self) -> dict[str, int]:
         t: Any = self.table
         return {subset: int(n) for subset, n in t["mask_path"].notna().groupby(t["subset"]).sum().items()}
@@ -282,6 +294,19 @@ class Dataset:
         """
         self._check(subset)
         return sorted({level for of, level in self._numbers[subset] if split in (None, of)})
+
+    def unlabelled(self, subset: str | None = None) -> int:
+        """How many test images have no level, in one subset or in all.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        if subset is None:
+            return sum(self._unlabelled.values())
+        self._check(subset)
+        return self._unlabelled[subset]
 
     def _check(self, subset: str) -> None:
         if subset not in self._numbers:
@@ -347,10 +372,13 @@ class Dataset:
         """
         if per_level < 1:
             raise InputError("At least one image a level is set aside for calibration.")
-        tests: Any = self.select(split="test")
-        once = tests[~tests.duplicated(["subset", "content_hash"], keep=False)]
+        everything: Any = self.select(split="test")
+        tests = labelled(everything)
+        once = tests[~everything.duplicated(["subset", "content_hash"], keep=False).loc[tests.index]]
         choose = _whole_groups if once["group"].notna().any() else _of_each_level
         taken = choose(tests, once, per_level, seed)
+        if tests.empty and len(everything):
+            raise InputError(f"No test image of dataset '{self.name}' has a level, so none can be set aside.")
         if not taken:
             raise InputError(f"Dataset '{self.name}' has too few test images to set some aside for calibration.")
         split = self.table["split"].mask(self.table["image_id"].isin(taken), "calibration")
@@ -382,7 +410,10 @@ class Dataset:
         return replace(self, name=f"{self.name}, {len(levels)} graded", table=table)
 
     def counts(self) -> list[dict[str, Any]]:
-        """Counts by subset, split and level, in the form of ``check --json``; ``groups`` where images have any."""
+        """Counts by subset, split and level, in the form of ``check --json``.
+
+        ``unlabelled`` counts the test images that have no level, ``groups`` those of images, where there are any.
+        """
         result = []
         for subset, numbers in self._numbers.items():
             entry: dict[str, Any] = {"subset": subset, "domain": self.card.subset(subset).domain}
@@ -390,6 +421,8 @@ class Dataset:
                 levels = {level_key(level): n for (of, level), n in numbers.items() if of == split}
                 if split != "calibration" or levels:
                     entry[split] = levels
+            if self._unlabelled[subset]:
+                entry["unlabelled"] = self._unlabelled[subset]
             entry["masks"] = self._masks[subset]
             if self._groups.get(subset):
                 entry["groups"] = self._groups[subset]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets.dataset import Imported, Problem
+from mad_core.datasets.naming import level_key
 from mad_core.errors import InputError
 from mad_core.images import ImageError, sample_pixels
 from mad_core.pixels import (
@@ -143,9 +144,9 @@ def _sample(path: str) -> PixelSample | None:
 
 def _drawn(images: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
     """Some images of every level and depth, by their content: the same ones wherever the folder lies."""
-    groups: dict[tuple[float, Depth], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, Depth], list[Mapping[str, Any]]] = {}
     for row in sorted(images, key=lambda row: hashlib.blake2b(row["content_hash"].encode()).digest()):
-        groups.setdefault((row["level"], row["depth"]), []).append(row)
+        groups.setdefault((level_key(row["level"]), row["depth"]), []).append(row)
     share = max(1, most // max(1, len(groups)))
     return [row for group in groups.values() for row in group[:share]][: 2 * most]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mad_core.datasets.dataset import Problem, SubsetCard
+from mad_core.datasets.naming import UNLABELLED
 from mad_core.datasets.plan import PlanRow, TablePlan
 
 LISTED = 20
@@ -16,7 +17,8 @@ class Found:
     """An image that a folder or a table names; not opened yet.
 
     ``relative`` is its path relative to the subset's folder: the source of its id. ``split`` is None
-    where nothing says it. ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
+    where nothing says it; ``level`` is NaN where nothing says it, ``UNLABELLED`` where the image is taken without one.
+    ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
     others that belong together (patient, part, lot, camera); empty where nothing says it. ``origin`` is the folder or
     table that named it, relative to the source, and ``word`` what there stands for its level; empty for a number.
     ``mask`` is the mask that a table names; ``masks`` are all of its masks, which count together.
@@ -79,8 +81,18 @@ def together(parts: Iterable[Gathered]) -> Gathered:
 
 
 def split_of(split: str | None, level: float) -> str | None:
-    """Training is on normals alone: an abnormal image in a training folder serves calibration."""
+    """Training is on normals alone: an abnormal image in a training folder serves calibration.
+
+    An image without a level is for test, wherever it lies: a missing label is never a normal.
+    """
+    if level == UNLABELLED:
+        return "test"
     return "calibration" if split == "train" and level > 0 else split
+
+
+def differ(one: Found, other: Found) -> bool:
+    """Whether two images have different levels; one without a level contradicts nothing."""
+    return one.level != other.level and UNLABELLED not in (one.level, other.level)
 
 
 def listed(problems: Iterable[Problem]) -> list[Problem]:

@@ -1,8 +1,10 @@
 """Reading the images that were gathered: headers and digests in parallel, and what they give away."""
 
 import hashlib
+import math
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -12,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from mad_core.datasets.dataset import Problem, image_id, level_key
-from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, summed
+from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, differ, summed
 from mad_core.datasets.mask_files import read_masks
+from mad_core.datasets.naming import UNLABELLED
 from mad_core.datasets.near_copies import MOST, SIDE
 from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, told_of_copies, too_many
 from mad_core.images import ImageError, content_hash, inspect, small_grey
@@ -55,19 +58,25 @@ def rows_of(
     progress : callable
         Called as ``progress(images and masks done, all of them)``; what it raises ends the reading.
     """
-    unique, problems = _once(sorted(gathered.found, key=lambda f: (f.subset, f.level, f.relative)))
+    unique, problems = _once(sorted(gathered.found, key=_labels_first))
     images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks})
     files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
     problems += summed(r.problem for _, r in sorted(files.items()) if r.problem)
     usable = [f for f in unique if not files[f.path].problem]
     copies = same_pictures(usable, {path: (r.content_hash, r.width, r.height, r.small) for path, r in files.items()})
     usable = with_training(usable, files)
-    problems += [*_same_content(usable, files), *_empty(gathered.expected, usable), *_without_normals(usable)]
+    problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
+    problems += [*_without_normals(usable), *_without_level(usable)]
     problems += copy_problems(copies, usable) if len(files) <= MOST else [too_many(len(files))]
     problems += group_problems(usable)
     sizes = {path: (read.width, read.height) for path, read in files.items()}
     of, doubts = read_masks(usable, sizes, masks, lambda done: progress(images + done, images + masked))
     return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
+
+
+def _labels_first(image: Found) -> tuple[str, bool, float, str]:
+    """In which order files are read: one that has a level somewhere keeps it."""
+    return image.subset, image.level == UNLABELLED, image.level, image.relative
 
 
 def read_files(paths: Iterable[str], progress: Callable[[int, int], None]) -> dict[str, Read]:
@@ -154,7 +163,7 @@ def _once(found: Iterable[Found]) -> tuple[list[Found], list[Problem]]:
         known = first.setdefault((f.subset, _identity(f)), f)
         if known is f:
             continue
-        kind = "duplicate" if known.level == f.level else "conflicting-level"
+        kind = "conflicting-level" if differ(known, f) else "duplicate"
         levels = (
             f" at level {level_key(f.level)}, first at level {level_key(known.level)}" if kind != "duplicate" else ""
         )
@@ -195,7 +204,8 @@ def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
     """Subsets without a picture at level 0."""
     levels: dict[str, set[float]] = {}
     for f in images:
-        levels.setdefault(f.subset, set()).add(f.level)
+        if f.level >= 0:
+            levels.setdefault(f.subset, set()).add(f.level)
     for subset, there in levels.items():
         if 0 not in there:
             names = ", ".join(level_key(level) for level in sorted(there)[:8])
@@ -204,6 +214,20 @@ def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
                 "be fitted on normals and AUROC has no value. If the lowest is normal, say so in a severity policy."
             )
             yield Problem("empty-level", subset, sentence)
+
+
+def _without_level(images: Iterable[Found]) -> Iterator[Problem]:
+    """How many pictures of each subset nobody has graded."""
+    counts: Counter[str] = Counter()
+    for f in images:
+        counts[f.subset] += f.level == UNLABELLED
+    for subset, n in counts.items():
+        if n:
+            sentence = (
+                f"{n:,} of the images of '{subset[:80]}' have no severity level: they are tested, which gives scores "
+                "and maps, and enter no metric until somebody grades them."
+            )
+            yield Problem("question", subset, sentence)
 
 
 def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str, Any]:
@@ -215,7 +239,7 @@ def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str,
         "template_path": image.template_path,
         "split": image.split,
         "subset": image.subset,
-        "level": image.level,
+        "level": math.nan if image.level == UNLABELLED else image.level,
         "defect": image.defect,
         "group": image.group or None,
         "mask_path": mask,

@@ -82,6 +82,7 @@ def import_dataset(
     plan: Path | ImportPlan | None = None,
     windows: Iterable[str] = (),
     pages: str = FIRST,
+    unlabelled: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Import a dataset.
@@ -105,6 +106,8 @@ def import_dataset(
         default those that are found, of subsets with pictures deeper than 8 bits.
     pages : str
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number.
+    unlabelled : bool
+        Whether images of which nothing says the level are tested without one, instead of asking about them.
     progress : callable
         Called as ``progress(done, total)`` in the calling thread; while files are still looked for,
         ``done`` is 0 and ``total`` grows. What it raises ends the import.
@@ -135,6 +138,7 @@ def import_dataset(
         return replace(imported, dataset=named)
     given = Path(policy).expanduser().absolute() if policy else None
     decided = plan if isinstance(plan, ImportPlan) else read_plan(Path(plan).expanduser()) if plan else ImportPlan()
+    decided = replace(decided, unlabelled=decided.unlabelled or unlabelled)
     told = _Told(read_policy(given) if given else None, decided)
     if remote.is_address(source):
         origin = remote.plain_address(source)

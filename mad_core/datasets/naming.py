@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 NORMAL = frozenset({"good", "normal", "ok", "normals", "healthy"})
 TEMPLATES = ("template", "templates")
+UNSORTED = frozenset(
+    {"unlabelled", "unlabeled", "unlabel", "unknown", "ungraded", "unrated", "unsorted", "unclassified", "nolabel"}
+    | {"new", "inbox", "incoming", "todo", "upload", "uploads", "images", "image", "imgs", "img", "pictures", "photos"}
+)
+"""Names of folders, as :func:`plain` writes them, of which nobody would expect that they say a level."""
 
 SPLIT_NAMES = ("train", "calibration", "test")
 SPLITS = {
@@ -52,9 +57,22 @@ class Meaning:
     split: str | None = None
 
 
+NO_LEVEL = "none"
+"""How the level of an image that nobody has graded yet is written."""
+
+
+UNLABELLED = -1.0
+"""What stands for that in an import, where NaN is a level that is not known yet."""
+
+
 def level_key(level: float) -> str:
-    """A level written as short as it goes: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``."""
-    return format(float(level), "g")
+    """A level written as short as it goes: ``1.0`` → ``"1"``, ``0.5`` → ``"0.5"``; ``"none"`` where there is none."""
+    return format(float(level), "g") if level >= 0 else NO_LEVEL
+
+
+def level_label(level: float) -> str:
+    """A level in a sentence or a table: ``L2``; ``no level`` where there is none."""
+    return f"L{level_key(level)}" if level >= 0 else "no level"
 
 
 def meaning(name: str) -> Meaning | None:

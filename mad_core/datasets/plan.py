@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mad_core.datasets import plain_yaml
-from mad_core.datasets.naming import SPLIT_NAMES, level_key
+from mad_core.datasets.naming import NO_LEVEL, SPLIT_NAMES, UNLABELLED, level_key
 from mad_core.datasets.policies import LEFT_OUT, Policy, level_written, mapping_of, policy_of, read_text
 from mad_core.errors import InputError
 
@@ -31,7 +31,8 @@ _HEADER = """\
 # What became what when these images were imported. Change a line and import with --plan.
 # folders: images, masks or left out; a split (train, calibration, test), a subset and a level where they are to be set.
 # tables: labels or left out; which column is path, level, defect, split, subset, mask or group.
-# levels: what a defect type or a word stands for; left out where its images are not to be used.
+# levels: what a defect type or a word stands for; left out where its images are not to be used,
+# none where they are tested without a level.
 """
 
 
@@ -70,7 +71,7 @@ class PlanRow:
     split, subset : str
         Empty where images of several belong to it.
     level : float or None
-        None where there is none, or where images of several belong to it.
+        None where images of several belong to it, ``UNLABELLED`` where they have none.
     images : int
         Files, or rows of a table.
     example : str
@@ -102,7 +103,7 @@ class PlanRow:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlanRow:
         """The inverse of :meth:`to_json`."""
-        levels = {name: float(data[name]) for name in ("level", "proposed") if name in data}
+        levels = {name: level_told(data[name]) for name in ("level", "proposed") if name in data}
         return cls(**{**data, **levels})
 
 
@@ -118,12 +119,16 @@ class ImportPlan:
         As a severity policy: word to level or ``left out``, or subset to such lines; texts and numbers.
     rows : tuple of PlanRow
         What came of it; not read back.
+    unlabelled : bool
+        Whether images of which nothing says the level are tested without one, instead of asking about them. The plan
+        that comes of it says so of each folder and word, so this is not written.
     """
 
     folders: Mapping[str, FolderPlan] = field(default_factory=dict)
     tables: Mapping[str, TablePlan] = field(default_factory=dict)
     levels: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[PlanRow, ...] = ()
+    unlabelled: bool = False
 
     def corrected(self, row: PlanRow, *, role: str, split: str, subset: str, level: float | None) -> ImportPlan:
         """A copy in which a person says something else of one of its rows."""
@@ -184,7 +189,8 @@ class ImportPlan:
 
     def with_level(self, word: str, level: float | None) -> ImportPlan:
         """A copy in which a word stands for a level, or for none: its images are left out."""
-        return replace(self, levels={**self.levels, word: LEFT_OUT if level is None else level})
+        said = LEFT_OUT if level is None else NO_LEVEL if level == UNLABELLED else level
+        return replace(self, levels={**self.levels, word: said})
 
     def to_json(self) -> dict[str, Any]:
         """The decisions under ``folders``, ``tables`` and ``levels``, and the rows."""
@@ -258,7 +264,7 @@ def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
 
 def _folder(entry: Any, name: str, source: str) -> FolderPlan:
     facts = _facts(entry, ("role", "split", "subset", "level"), name, source)
-    level = level_written(facts["level"]) if facts.get("level") else None
+    level = level_told(facts["level"]) if facts.get("level") else None
     if facts.get("level") and level is None:
         raise InputError(f"{source}: the level of the folder '{name[:80]}' is not a number from 0 up.")
     role, split = _known(facts, FOLDER_ROLES, name, source)
@@ -311,10 +317,15 @@ def _level_text(level: Any) -> Any:
     return str(level) if isinstance(level, str) else _number(level)
 
 
+def level_told(text: object) -> float | None:
+    """The level that a plan writes, ``UNLABELLED`` for ``none``; None where it is neither that nor a level."""
+    return UNLABELLED if str(text).strip().lower() == NO_LEVEL else level_written(text)
+
+
 def _number(level: Any) -> str:
     """A level as short as it goes, and exactly."""
     short = level_key(level)
-    return short if float(short) == level else repr(float(level))
+    return short if short == NO_LEVEL or float(short) == level else repr(float(level))
 
 
 def _flow(value: Any) -> str:

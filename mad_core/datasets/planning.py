@@ -9,7 +9,7 @@ from typing import Any
 
 from mad_core.datasets.gathering import Found, Gathered, split_of
 from mad_core.datasets.image_headers import id_of
-from mad_core.datasets.naming import level_key
+from mad_core.datasets.naming import NO_LEVEL, UNLABELLED, level_key
 from mad_core.datasets.plan import IMAGES, MASKS, FolderPlan, ImportPlan, PlanRow
 from mad_core.datasets.policies import LEFT_OUT
 from mad_core.datasets.walking import Walker, is_image
@@ -129,10 +129,10 @@ def _levels(
     pairs: Iterable[tuple[Found, Mapping[str, Any]]], left_out: Iterable[str], walker: Walker
 ) -> dict[str, Any]:
     """Words and their levels; those of a subset under its name where another subset says otherwise."""
-    said: dict[str, dict[str, float]] = defaultdict(dict)
+    said: dict[str, dict[str, float | str]] = defaultdict(dict)
     for f, _ in pairs:
         if f.word:
-            said[f.word][f.subset] = f.level
+            said[f.word][f.subset] = NO_LEVEL if f.level == UNLABELLED else f.level
     levels: dict[str, Any] = {**dict.fromkeys(left_out, LEFT_OUT), **walker.plan.levels}
     for word, by_subset in said.items():
         if len(set(by_subset.values())) == 1:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mad_core.datasets import plain_yaml
-from mad_core.datasets.naming import plain
+from mad_core.datasets.naming import NO_LEVEL, UNLABELLED, plain
 from mad_core.errors import InputError
 
 FILE_NAMES = ("severity.yaml", "severity.yml", "policy.yaml", "policy.yml")
 MAX_BYTES = 200_000
+NOTHING = "(nothing)"
+"""What stands in the place of a word where a table says nothing."""
 LEFT_OUT = "left out"
 """What stands in the place of a level where images of a defect type are not to be used."""
 
@@ -26,7 +28,8 @@ HOW_TO = (
 class Policy:
     """Levels by defect type: for every subset (``anywhere``) and for single subsets (``by_subset``).
 
-    Keys are normalised by :func:`defect_key` and :func:`naming.plain`. A level is NaN where the images are left out.
+    Keys are normalised by :func:`defect_key` and :func:`naming.plain`. A level is NaN where the images are left out,
+    ``UNLABELLED`` where they are tested without one.
     """
 
     source: str
@@ -78,7 +81,7 @@ def policy_of(data: Mapping[str, Any], source: str) -> Policy:
     Raises
     ------
     InputError
-        If a level is neither a number from 0 up nor ``left out``, or a word has two levels.
+        If a level is neither a number from 0 up nor ``left out`` or ``none``, or a word has two levels.
     """
     anywhere, by_subset = {}, {}
     for key, value in data.items():
@@ -148,11 +151,15 @@ def level_written(text: object) -> float | None:
     return level if math.isfinite(level) and level >= 0 else None
 
 
+_OTHER = {LEFT_OUT: math.nan, NO_LEVEL: UNLABELLED}
+"""What may stand in the place of a level."""
+
+
 def _levels(data: Mapping[Any, Any], source: str) -> dict[str, float]:
-    """Levels by :func:`defect_key`, NaN where a word is left out."""
+    """Levels by :func:`defect_key`, NaN where a word is left out, ``UNLABELLED`` where it says no level."""
     levels: dict[str, float] = {}
     for word, value in data.items():
-        level = math.nan if str(value).strip().lower() == LEFT_OUT else level_written(value)
+        level = _OTHER.get(str(value).strip().lower(), level_written(value))
         if level is None:
             raise InputError(f"{source}: the level of '{str(word)[:80]}' is not a number from 0 up.")
         key = defect_key(str(word))

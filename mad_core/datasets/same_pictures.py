@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.gathering import Found, listed
+from mad_core.datasets.gathering import Found, differ, listed
 from mad_core.datasets.naming import level_key
 from mad_core.datasets.near_copies import MOST, TURNS, near_copies
 from mad_core.images import ImageError, pixel_digest
@@ -84,12 +84,12 @@ def copy_problems(copies: Iterable[SamePicture], images: Iterable[Found]) -> lis
 
 def told_of_copies(path: str, first: Found, second: Found, same: str, plain: str) -> Iterator[Problem]:
     """What is wrong with the ``second`` of two images of one picture: its level, its split, or that it stands twice."""
-    if first.level != second.level:
+    if differ(first, second):
         levels = f"level {level_key(second.level)}, the other level {level_key(first.level)}"
         yield Problem("conflicting-level", path, f"{same}, but {levels}.")
     if first.split != second.split:
         yield Problem("train-test-leak", path, f"{same}, but serves {second.split} and the other {first.split}.")
-    if first.level == second.level and first.split == second.split:
+    if not differ(first, second) and first.split == second.split:
         yield Problem(plain, path, f"{same}.")
 
 

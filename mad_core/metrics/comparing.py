@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import clear_best
 from mad_core.metrics.intervals import METRICS
@@ -124,10 +125,14 @@ def mean_inversion_matrix(
 
 
 def summarize_rows(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """As :func:`summarize`, of a run's table: its levels are taken as its subsets ask for, and the notes say how."""
-    levels, notes = ordered(rows)
-    found = summarize(levels, rows["score"], rows["subset"], draws=draws, seed=seed)
-    return found | {"notes": list(dict.fromkeys([*notes, *found["notes"]]))}
+    """As :func:`summarize`, of the labelled images of a run's table.
+
+    Its levels are taken as its subsets ask for; the notes say how, and how many images have none.
+    """
+    known = labelled(rows)
+    levels, notes = ordered(known)
+    found = summarize(levels, known["score"], known["subset"], draws=draws, seed=seed)
+    return found | {"notes": list(dict.fromkeys([*unlabelled_notes(rows), *notes, *found["notes"]]))}
 
 
 def levels_in_words(found: Mapping[str, Any]) -> str:

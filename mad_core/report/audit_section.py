@@ -10,7 +10,7 @@ from mad_core.audit.agreement import Agreement, agreement_of
 from mad_core.audit.consensus import RULE_IN_WORDS, consensus_of, corrections
 from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
-from mad_core.datasets.dataset import level_key
+from mad_core.datasets.naming import level_label
 from mad_core.metrics.agreement import AgreementEstimate
 from mad_core.metrics.names import headline
 from mad_core.report.contents import ReportPart, summarized
@@ -104,7 +104,7 @@ def _of(one: AgreementEstimate) -> str:
 
 
 def _moved(row: Mapping[str, Any]) -> str:
-    return f"L{level_key(row['label'])} to L{level_key(row['audited'])}"
+    return f"{level_label(row['label'])} to {level_label(row['audited'])}"
 
 
 def _records(rows: pd.DataFrame) -> Sequence[Mapping[str, Any]]:

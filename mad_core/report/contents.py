@@ -13,6 +13,7 @@ from mad_core.audit.consensus import RULES, consensus_of
 from mad_core.audit.consequence import with_audited
 from mad_core.audit.labels import AuditStore
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 from mad_core.metrics import comparing
 from mad_core.metrics.differences import differences
 from mad_core.metrics.names import C_INDEX, judged
@@ -176,7 +177,7 @@ def _places(count: int) -> list[tuple[int, int]]:
 def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportRequest) -> list[RunPair]:
     """The pair; nothing where no image has a score of both."""
     table: Any = side_by_side({a.id: tables[a.id], b.id: tables[b.id]})
-    table = table[table[a.id].notna() & table[b.id].notna()]
+    table = labelled(table[table[a.id].notna() & table[b.id].notna()])
     if table.empty:
         return []
     columns = table["level"], table[a.id], table[b.id], table["subset"]
@@ -237,7 +238,7 @@ def _overview(part: ReportPart) -> Drawing:
 
 
 def _of_run(part: ReportPart, run: Run) -> Iterator[Drawing]:
-    rows, name = part.tables[run.id], part.names[run.id]
+    rows, name = labelled(part.tables[run.id]), part.names[run.id]
     names = part.info.card.level_names(part.subsets)
     scores, label = rows["score"], "anomaly score"
     if len(part.subsets) > 1:

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from mad_core.datasets.dataset import level_key
 from mad_core.figures import READ_LEVEL_COUNTS, describe_level_counts, level_counts, level_label
+from mad_core.labelled import of_which_labelled
 from mad_core.palette import THEMES, chrome
 from mad_core.report.audit_section import AuditSection
 from mad_core.report.contents import Drawing, ReportPart, Steps, figures_of
@@ -88,7 +89,7 @@ class _Writer:
                 "Source": card.source or info.source,
                 "Licence": card.licence,
                 "Version": info.version,
-                "Images": f"{info.images:,}",
+                "Images": of_which_labelled(info.images, info.images - self.store.dataset(info.id).unlabelled()),
                 "Severity policy": card.policy,
                 "Problems met on import": f"{len(info.problems):,}",
             }
@@ -265,6 +266,8 @@ def _levels(part: ReportPart, rows: Any) -> list[list[str]]:
         tests = int((images["split"] == "test").sum())
         names = [meaning.name, meaning.meaning] if meaning else ["", ""]
         body.append([str(subset), f"L{level_key(level)}", *names, shown, f"{tests:,}"])
+    for subset, images in rows[rows["level"].isna()].groupby("subset", sort=True):
+        body.append([str(subset), "no level", "", "nobody has graded them yet", "", f"{len(images):,}"])
     return body
 
 

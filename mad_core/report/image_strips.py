@@ -10,6 +10,8 @@ import pandas as pd
 from mad_core.audit.consensus import disagreements
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import level_key
+from mad_core.datasets.naming import level_label
+from mad_core.labelled import labelled
 from mad_core.report.contents import ReportPart
 from mad_core.runs.comparing import ranks_within_subsets
 from mad_core.runs.store import Run, Store
@@ -54,7 +56,8 @@ class ImageStrip:
 
 
 def strips_of_run(part: ReportPart, run: Run) -> Iterator[ImageStrip]:
-    """The best and the worst images of a run; none where no image has a score."""
+    """The best and the worst images of a run, and the highest scores of those that nobody has graded."""
+    yield from _without_level(part, run)
     rows: Any = _ranked(part.tables[run.id])
     if rows.empty:
         return
@@ -77,6 +80,21 @@ def strips_of_run(part: ReportPart, run: Run) -> Iterator[ImageStrip]:
     yield ImageStrip(f"{name}: worst", "Rank by score and rank by level lie furthest apart.", shown(worst))
 
 
+def _without_level(part: ReportPart, run: Run) -> Iterator[ImageStrip]:
+    """The images without a level that score highest within their subset."""
+    rows: Any = part.tables[run.id]
+    rows = rows[rows["score"].notna()]
+    rows = rows.assign(rank=ranks_within_subsets(rows, "score"))
+    absent = rows[rows["level"].isna()].sort_values("rank", ascending=False, kind="stable").head(STRIP)
+    shown = [
+        StripImage(row.image_id, (run,), f"Rank {row.rank:.0f} by score; score {row.score:.4g}; no level.")
+        for row in absent.itertuples()
+    ]
+    if shown:
+        title = f"{part.names[run.id]}: highest scores without a level"
+        yield ImageStrip(title, "Nobody has graded these images yet; they enter no metric.", shown)
+
+
 def contested(store: Store, part: ReportPart) -> Iterator[ImageStrip]:
     """Where scorers disagree with each other, all of them with the label, and reviewers among themselves."""
     if len(part.runs) > 1:
@@ -89,7 +107,7 @@ def contested(store: Store, part: ReportPart) -> Iterator[ImageStrip]:
 
 def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
     """The images that have a score, with ``by_score`` and ``by_level``: percentile ranks within their subset."""
-    scored: Any = rows[rows["score"].notna()]
+    scored: Any = labelled(rows[rows["score"].notna()])
     ranks = {"by_score": ranks_within_subsets(scored, "score"), "by_level": ranks_within_subsets(scored, "level")}
     return scored.assign(**ranks)
 
@@ -165,7 +183,7 @@ def _between_reviewers(store: Store, part: ReportPart) -> ImageStrip:
     disagreeing: Any = disagreements(ratings[ratings["image_id"].isin(list(labels))])
     shown = [
         StripImage(
-            row.image_id, part.runs[:1], f"Reviewers say {row.said}; labelled L{level_key(labels[row.image_id])}."
+            row.image_id, part.runs[:1], f"Reviewers say {row.said}; labelled {level_label(labels[row.image_id])}."
         )
         for row in disagreeing.head(STRIP).itertuples()
     ]

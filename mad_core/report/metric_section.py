@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from mad_core.labelled import labelled
 from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import by_subset, every_to_the_best
@@ -49,7 +50,7 @@ def _to_the_best(part: ReportPart, complete: Mapping[str, Any]) -> Mapping[str, 
     """Differences of the finished runs to the best of them, by metric; nothing without intervals."""
     if not part.request.draws:
         return {}
-    tables = {part.names[run.id]: part.tables[run.id] for run in part.runs}
+    tables = {part.names[run.id]: labelled(part.tables[run.id]) for run in part.runs}
     columns = ("level", "score", "subset", "image_id")
     return every_to_the_best({name: by_subset(*(tables[name][column] for column in columns)) for name in complete})
 

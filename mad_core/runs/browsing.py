@@ -100,7 +100,7 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     """
     keep = np.ones(len(table), dtype=bool)
     if wanted.levels:
-        keep &= table["level"].isin(wanted.levels).to_numpy()
+        keep &= table["level"].isin(wanted.levels).to_numpy()  # NaN among them: images without a level
     if wanted.defects:
         keep &= table["defect"].isin(wanted.defects).to_numpy()
     if wanted.state:
@@ -115,7 +115,7 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         keep &= table["called"].isin(wanted.called).to_numpy()
     if wanted.call:
         sides = {"lower": table["called"] < table["level"], "higher": table["called"] > table["level"]}
-        keep &= sides.get(wanted.call, table["called"] == table["level"]).to_numpy()
+        keep &= sides.get(wanted.call, table["called"] == table["level"]).to_numpy()  # never true without a level
     kept: Any = table[keep]
     return _ordered(kept, wanted.order)
 

@@ -398,6 +398,8 @@ def _names(dataset: Dataset, subset: str) -> set[str]:
 
 def _label_mismatches(rows: Sequence[Any], level: float, file: str) -> list[Mismatch]:
     """Rows whose severity is neither the label nor the label rounded up, as the published evaluation does it."""
+    if math.isnan(level):
+        return []
     return [
         Mismatch(
             "other-severity",

@@ -17,6 +17,7 @@ import pandas as pd
 
 from mad_core.errors import InputError, MadError, NotFoundError
 from mad_core.images import read_mask
+from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.association import in_words, severity_and_area
 from mad_core.metrics.summary import ordered
 from mad_core.runs.map_thresholds import FACT, NormalMaps
@@ -375,7 +376,7 @@ def compare_reductions(
         As :func:`reduce_run`.
     """
     reduced = reduce_run(store, run_id, subsets)
-    table: Any = reduced.table
+    table: Any = labelled(reduced.table)
     masks = mask_areas(store, store.run(run_id), table["subset"].unique().tolist())
     by_mask = masks.of
     areas, without = _areas(table, by_mask)
@@ -388,7 +389,7 @@ def compare_reductions(
             metrics[name] = severity_and_area(ordered(table)[0], scores, other, table["subset"], draws=draws, seed=seed)
         step(done + 1, len(NAMES))
     area = MASK_AREA if by_mask else AREA_ABOVE
-    notes = [*reduced.notes]
+    notes = [*reduced.notes, *unlabelled_notes(reduced.table)]
     if without:
         where = f"On {', '.join(without)} there" if by_mask else "There"
         notes.append(f"{where} are no masks, so the area above the threshold stands for the area of the defects.")

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from mad_core import figures
 from mad_core.datasets.dataset import Card
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 from mad_core.metrics.comparing import mean_inversion_matrix, summarize
 from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme, chrome
@@ -122,7 +123,7 @@ def plot(
         rows = rows[rows["subset"] == subset]
     if image is not None and image not in set(rows["image_id"]):
         raise InputError(f"No test image of this run has the id '{image}'; its table lists them as image_id.")
-    figure = PLOTS[name](PlotView(rows, store.dataset_info(store.run(run_id).dataset_id).card, theme, image))
+    figure = PLOTS[name](PlotView(labelled(rows), store.dataset_info(store.run(run_id).dataset_id).card, theme, image))
     return figure.update_layout(paper_bgcolor=chrome(theme).page, plot_bgcolor=chrome(theme).page)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 from mad_core.metrics.macro import Measured, measure
 from mad_core.metrics.summary import ordered
 from mad_core.runs.comparing import distinct_names
@@ -54,7 +55,7 @@ class Sample:
 
 
 def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
-    """The images that every run has a score of, each subset for itself among the runs that were asked for it.
+    """The labelled images that every run has a score of, each subset for itself among the runs that were asked for it.
 
     Parameters
     ----------
@@ -66,8 +67,10 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
     InputError
         If there is none.
     """
-    tables = {run.id: _by_protocol(run_table(work.store, run.id)) for run in work.runs}
+    tables = {run.id: _by_protocol(labelled(run_table(work.store, run.id))) for run in work.runs}
     scored: dict[str, Any] = {run_id: table[np.isfinite(table["score"])] for run_id, table in tables.items()}
+    if not any(map(len, tables.values())):
+        raise InputError("No test image of the chosen runs has a severity level yet; grade some on Audit first.")
     ids: set[str] = set()
     for subset in work.dataset.subsets:
         asked = [scored[run.id] for run in work.runs if subset in run.subsets]
@@ -85,7 +88,7 @@ def sample_of(work: Work, *, images: int = QUICK_IMAGES) -> Sample:
         {run_id: _only(table, kept) for run_id, table in scored.items()},
         distinct_names(work.runs),
         len(kept),
-        sum(name in subsets for name in test["subset"]),
+        sum(name in subsets for name in labelled(test)["subset"]),
         QUICK_DRAWS if work.quick else DRAWS,
     )
 

@@ -6,12 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.audit.queue import error_rate, ordered, reviews_needed
+from mad_core.labelled import labelled
 from pages.audit.context import Audit
 from pages.audit.review_queue import standing_ratings
 
 
 def sample_size(audit: Audit, rows: pd.DataFrame) -> None:
     """How many random reviews tell the rate of wrong labels, and what those that are done tell."""
+    rows = labelled(rows)
+    if rows.empty:
+        st.caption("No image has a label yet, so none can be wrong: once some are labelled, their rate is told here.")
+        return
     st.markdown("How many images in random order tell the rate of wrong labels?")
     rate = st.slider("Expected rate of wrong labels, %", 1, 50, 5, key="audit_rate")
     width = st.slider("Wanted to within ±, %", 1, 15, 3, key="audit_width")

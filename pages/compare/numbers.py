@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from mad_core.labelled import labelled
 from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import by_subset, every_to_the_best
@@ -79,7 +80,7 @@ def _best(view: View, complete: Mapping[str, dict[str, Any]]) -> Mapping[str, tu
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _to_the_best(_view: View, run_ids: tuple[str, ...], key: tuple[Any, ...]) -> Any:
-    tables = {_view.names[run.id]: _view.rows(run) for run in _view.runs if run.id in run_ids}
+    tables = {_view.names[run.id]: labelled(_view.rows(run)) for run in _view.runs if run.id in run_ids}
     columns = ("level", "score", "subset", "image_id")
     return every_to_the_best({name: by_subset(*(rows[c] for c in columns)) for name, rows in tables.items()})
 

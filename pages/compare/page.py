@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from mad_core.runs.comparing import (
@@ -18,6 +19,7 @@ from pages.compare.two_runs import two_runs
 from pages.compare.view import LIVE_SECONDS, View
 from pages.ui import audited_labels, engine, session
 from pages.ui.header import header
+from pages.ui.labels_note import labels_note
 from pages.ui.widgets import pick, pick_several
 
 ALL = "All subsets"
@@ -55,6 +57,12 @@ def page() -> None:
 
 
 def _draw(info: DatasetInfo, view: View) -> None:
+    images = pd.concat([view.rows(run) for run in view.runs]).drop_duplicates("image_id")
+    if not labels_note(images, "metrics, scores against levels, and how runs differ"):
+        export(view)
+        what_did_not_fit(view.runs, view.names)
+        add_results(info)
+        return
     renewed = any(run.active for run in view.runs) or deferred_intervals.waits("numbers", intervals_key(view))
     st.fragment(numbers, run_every=LIVE_SECONDS if renewed else None)(view)
     export(view)

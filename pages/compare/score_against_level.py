@@ -13,6 +13,7 @@ from mad_core.figures import (
     inversion_matrix,
     raincloud,
 )
+from mad_core.labelled import labelled
 from mad_core.metrics import comparing
 from mad_core.metrics.summary import ordered
 from mad_core.runs.comparing import (
@@ -58,7 +59,7 @@ def _cloud(view: View, run: Run) -> None:
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
     view, run = _view, _run
-    rows = view.rows(run)
+    rows = labelled(view.rows(run))
     scores, label = rows["score"], "anomaly score"
     if view.subset is None and len(run.subsets) > 1:
         scores, label = ranks_within_subsets(rows, "score"), "percentile rank within its subset"
@@ -84,7 +85,7 @@ def _matrix(view: View, run: Run) -> None:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _matrix_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
-    view, rows = _view, _view.rows(_run)
+    view, rows = _view, labelled(_view.rows(_run))
     matrix, levels, counts = comparing.mean_inversion_matrix(ordered(rows)[0], rows["score"], rows["subset"])
     figure = inversion_matrix(matrix, levels, counts=counts, level_names={}, theme=charts.theme(), width=450)
     return figure, describe_inversion_matrix(matrix, levels, counts=counts, level_names=view.level_names)

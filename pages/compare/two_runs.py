@@ -16,6 +16,7 @@ from mad_core.figures import (
     rank_scatter,
 )
 from mad_core.figures.raincloud import POINTS_A_LEVEL
+from mad_core.labelled import labelled
 from mad_core.metrics.differences import differences
 from mad_core.metrics.names import judged
 from mad_core.metrics.summary import ordered
@@ -61,7 +62,7 @@ def two_runs(view: View) -> None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _pair_of(_view: View, first: str, second: str, key: tuple[Any, ...]) -> pd.DataFrame:
     """The images that both runs scored, with their ranks; shared by all sessions, never changed."""
-    table = side_by_side({run.id: _view.rows(run) for run in _view.runs if run.id in (first, second)})
+    table = side_by_side({run.id: labelled(_view.rows(run)) for run in _view.runs if run.id in (first, second)})
     return table[table[first].notna() & table[second].notna()].assign(
         rank_a=lambda t: ranks_within_subsets(t, first), rank_b=lambda t: ranks_within_subsets(t, second)
     )

@@ -7,6 +7,7 @@ import streamlit as st
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 from mad_core.runs.store import DatasetInfo
 from pages.ui import engine, session
 from pages.ui.text import plain
@@ -16,6 +17,10 @@ USUAL, MOST = 2, 100
 
 def calibrating(info: DatasetInfo, dataset: Dataset) -> None:
     """How many images are set aside, what that takes from each level, and the button that does it."""
+    if dataset.unlabelled() and not len(labelled(dataset.select(split="test"))):
+        with st.expander("Set calibration images aside", icon=":material/tune:"):
+            st.caption("No test image has a level yet; once some are graded, they can be set aside for scorers here.")
+        return
     there = sum(sum(entry.get("calibration", {}).values()) for entry in dataset.counts())
     with st.expander("Set calibration images aside", icon=":material/tune:"):
         st.caption(

@@ -66,8 +66,9 @@ def _imports_note() -> None:
 
 
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
-    tests = sum(sum(entry["test"].values()) for entry in dataset.counts())
-    facts = [f"{info.images:,} images", f"{tests:,} for test", f"{len(dataset.subsets)} subsets"]
+    tests = len(dataset.select(split="test"))
+    graded = f" ({tests - dataset.unlabelled():,} labelled)" if dataset.unlabelled() else ""
+    facts = [f"{info.images:,} images", f"{tests:,} for test{graded}", f"{len(dataset.subsets)} subsets"]
     masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
     groups = sum(entry.get("groups", 0) for entry in dataset.counts())
@@ -101,6 +102,7 @@ def _counts(dataset: Dataset, subset: str) -> None:
     here = next(entry for entry in dataset.counts() if entry["subset"] == subset)
     words = {"train": "training normals", "calibration": "for calibration", "test": "test images"}
     said = [f"{sum(here[split].values()):,} {word}" for split, word in words.items() if here.get(split)]
+    said += [f"{here['unlabelled']:,} test images without a level"] if "unlabelled" in here else []
     with st.expander(" · ".join([*said, f"{here['masks']:,} masks", "all counts"])):
         rows = []
         for entry in dataset.counts():
@@ -108,9 +110,12 @@ def _counts(dataset: Dataset, subset: str) -> None:
                 if entry.get(split):
                     counts = {f"L{k}": n for k, n in entry[split].items()}
                     rows.append({"Subset": entry["subset"], "Split": split, **counts})
+            if "unlabelled" in entry:
+                rows.append({"Subset": entry["subset"], "Split": "test", "No level": entry["unlabelled"]})
         table = pd.DataFrame(rows)
         levels = sorted((c for c in table.columns if c.startswith("L")), key=lambda c: float(c[1:]))
-        st.dataframe(table[["Subset", "Split", *levels]], hide_index=True, width="stretch")
+        further = [c for c in table.columns if c == "No level"]
+        st.dataframe(table[["Subset", "Split", *levels, *further]], hide_index=True, width="stretch")
 
 
 def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
@@ -135,7 +140,7 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
 def _samples(_dataset: Dataset, dataset_id: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
     """How many test images each level has, least severe first, and a few of them from all over it."""
     found = {}
-    for level, rows in _dataset.select(split="test", subset=subset).groupby("level"):
+    for level, rows in _dataset.select(split="test", subset=subset).groupby("level", dropna=False):
         found[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
     return found
 

@@ -7,8 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.datasets.dataset import SPLITS
-from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, PlanRow, parse_plan
-from mad_core.datasets.policies import level_written
+from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, PlanRow, level_told, parse_plan
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.queue import Job
@@ -61,6 +60,8 @@ def _counts(result: Mapping[str, Any]) -> None:
             if entry.get(split):
                 levels = ", ".join(f"L{level}: {n:,}" for level, n in entry[split].items())
                 parts.append(f"{entry['subset']}, {split}: {levels}")
+        if entry.get("unlabelled"):
+            parts.append(f"{entry['subset']}, test: {entry['unlabelled']:,} without a level")
     for part in parts[:12]:
         st.markdown(plain(part))
 
@@ -76,7 +77,9 @@ def _table(plan: ImportPlan, job_id: int) -> pd.DataFrame:
         column_config={
             "Role": st.column_config.SelectboxColumn("Became", options=_ROLES, required=True),
             "Split": st.column_config.SelectboxColumn(options=["", *SPLITS]),
-            "Level": st.column_config.TextColumn(help="0 is normal, higher is more severe; fractions are levels, too."),
+            "Level": st.column_config.TextColumn(
+                help="0 is normal, higher is more severe; fractions are levels, too. none: test images without a level."
+            ),
             "Files": st.column_config.NumberColumn(format="localized"),
         },
     )
@@ -117,9 +120,11 @@ def corrected(plan: ImportPlan, table: pd.DataFrame) -> ImportPlan:
         asked = row.role == "asked" and now["Level"]
         if not asked and now == {name: before[name] for name in EDITED}:
             continue
-        level = level_written(now["Level"]) if now["Level"] else None
+        level = level_told(now["Level"]) if now["Level"] else None
         if now["Level"] and level is None:
-            raise InputError(f"The level '{now['Level'][:40]}' of '{row.name[:80]}' is not a number from 0 up.")
+            raise InputError(
+                f"The level '{now['Level'][:40]}' of '{row.name[:80]}' is neither a number from 0 up nor none."
+            )
         plan = plan.corrected(row, role=now["Role"], split=now["Split"], subset=now["Subset"], level=level)
     return plan
 

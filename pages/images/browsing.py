@@ -1,5 +1,6 @@
 """The images in view: which subset, runs, filters and order the URL asks for."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -8,7 +9,8 @@ from typing import Any, TypeVar
 import pandas as pd
 import streamlit as st
 
-from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard, level_key
+from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard
+from mad_core.datasets.naming import NO_LEVEL, level_key
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
@@ -91,7 +93,8 @@ def browse(info: DatasetInfo) -> Browsing:
     """Read the view; where it asks for what is not there, the first choice stands."""
     dataset = engine.store().dataset(info.id)
     subset = _chosen("subset", dataset.subsets)
-    splits = [split for split in reversed(SPLITS) if dataset.levels(subset, split)]
+    there = set(dataset.select(subset=subset)["split"])
+    splits = [split for split in reversed(SPLITS) if split in there]
     split = _chosen("split", splits)
     runs = {run.id: run for run in session.runs_in_view(info) if split == "test" and subset in run.subsets}
     begun_first = sorted(runs.values(), key=lambda run: run.done == 0)
@@ -133,6 +136,7 @@ def _joined(
     first, second = (engine.table(one) if one else None for one in (_run, _against))
     images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
+    levels += [NO_LEVEL] if images["level"].isna().any() else []
     return images, levels, sorted(images["defect"].dropna().unique())
 
 
@@ -141,9 +145,10 @@ def _shown(_images: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.Da
     return select(_images, wanted)
 
 
-def orders(run: Run | None, against: Run | None) -> list[str]:
-    """The orders that make sense with these runs."""
+def orders(levels: Sequence[str], run: Run | None, against: Run | None) -> list[str]:
+    """The orders that make sense with these levels and runs."""
     left_out = set() if run else {"highest score", "lowest score"}
+    left_out |= {"severe first", "normal first"} if list(levels) == [NO_LEVEL] else set()
     left_out |= set() if against else {"rank difference"}
     return [order for order in ORDERS if order not in left_out]
 
@@ -153,7 +158,7 @@ def _wanted(
 ) -> Wanted:
     keys, kinds, called = (session.get_list(name) for name in ("level", "defect", "called"))
     return Wanted(
-        levels=tuple(float(key) for key in levels if key in keys),
+        levels=tuple(level_written(key) for key in levels if key in keys),
         defects=tuple(defect for defect in defects if defect in kinds),
         state=_chosen("state", ["", *STATES]) if run else "",
         name=session.get("find"),
@@ -161,8 +166,13 @@ def _wanted(
         apart=_chosen("apart", APART) if against else 0,
         called=tuple(level for level in cuts.levels if level_key(level) in called) if cuts else (),
         call=_chosen("call", ["", *CALLS]) if cuts else "",
-        order=_chosen("sort", orders(run, against)),
+        order=_chosen("sort", orders(levels, run, against)),
     )
+
+
+def level_written(key: str) -> float:
+    """The level that a key of a filter writes; NaN for images without one."""
+    return math.nan if key == NO_LEVEL else float(key)
 
 
 def range_text(ends: tuple[float, float]) -> str:

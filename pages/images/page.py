@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
+from mad_core.labelled import labelled
 from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
 from mad_core.runs.store import DatasetInfo, Run
-from pages.images.browsing import APART, PERCENTILES, SIZES, Browsing, browse, orders, range_text
+from pages.images.browsing import APART, PERCENTILES, SIZES, Browsing, browse, level_written, orders, range_text
 from pages.images.one_image import LAST_INSPECTED, inspect
 from pages.ui import engine, session, tiles
 from pages.ui.gallery import Tile, gallery
@@ -68,7 +70,7 @@ def _gallery(view: Browsing) -> None:
     shown = view.shown
     pages = page_count(len(shown), view.size)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(_count(len(shown), len(view.images)), width="content")
+        st.markdown(_count(shown, view.images), width="content")
         if view.run is not None and view.run.active:
             _news(view.run.id, view.run.done)
         st.space("stretch")
@@ -95,7 +97,7 @@ def _choices(view: Browsing) -> None:
             st.selectbox("Subset", view.subsets, width=160, **_first_page("subset", view.subsets))
         if view.run:
             _run_choice("Scorer", "run", view, list(view.runs), view.run)
-        options = orders(view.run, view.against)
+        options = orders(view.level_keys, view.run, view.against)
         st.selectbox("Sort by", options, format_func=ORDER_WORDS.__getitem__, width=210, **_first_page("sort", options))
         if view.against and (view.wanted.order == "rank difference" or view.wanted.apart):
             others = [run.id for run in view.runs.values() if run is not view.run]
@@ -129,7 +131,7 @@ def _filters(view: Browsing) -> None:
         "Severity level",
         keys,
         selection_mode="multi",
-        format_func=lambda key: level_text(float(key), view.card),
+        format_func=lambda key: level_text(level_written(key), view.card),
         **_to_first_page(session.bound_list("level", keys)),
     )
     if kinds:
@@ -194,8 +196,11 @@ def _reset() -> None:
     session.put(page=None, find=None, **dict.fromkeys(FOLDED))
 
 
-def _count(shown: int, everything: int) -> str:
-    return f"{everything:,} images" if shown == everything else f"{shown:,} of {everything:,} images"
+def _count(shown: pd.DataFrame, everything: pd.DataFrame) -> str:
+    """``12 of 40 images``, and of how many of those shown the level is known where it is not of all."""
+    known, number = len(labelled(shown)), f"{len(shown):,}"
+    words = f"{number} images" if len(shown) == len(everything) else f"{number} of {len(everything):,} images"
+    return words if known == len(shown) else f"{words}, {known:,} labelled"
 
 
 @st.fragment(run_every=NEWS_SECONDS)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from mad_core.figures import READ_SCORE_STRIP, place_among_levels
 from mad_core.images import probe
+from mad_core.labelled import labelled
 from mad_core.runs.queue import Job
 from mad_core.runs.single_image import submit_single
 from mad_core.runs.store import DatasetInfo, Run
@@ -119,7 +120,7 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         answer(run, card, stored, f"answer_{job.id}")
         return
     mark = stored.score
-    rows = engine.table_of(run, subset)
+    rows = labelled(engine.table_of(run, subset))
     places = place_among_levels(rows["level"], rows["score"], mark)
     nearest = next((p["level"] for p in places if p["nearest"]), None)
     with st.container(horizontal=True, vertical_alignment="center"):

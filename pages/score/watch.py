@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.figures import READ_RAINCLOUD, describe_raincloud, raincloud
+from mad_core.labelled import labelled
 from mad_core.metrics.comparing import READ_METRICS
 from mad_core.metrics.names import headline
 from mad_core.metrics.summary import ordered
@@ -21,6 +22,7 @@ from mad_core.scorers.contract import OK
 from pages.score.multimodal import asks_a_model
 from pages.ui import charts, engine, header, session
 from pages.ui.answers import latest
+from pages.ui.labels_note import labels_note
 from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
 from pages.ui.text import duration, level_names, plain, size
@@ -167,6 +169,8 @@ def _confirm_delete(run: Run) -> None:
 
 
 def _numbers(run: Run) -> None:
+    if not labels_note(engine.table(run), "metrics"):
+        return
     draws = 0 if run.active else 1000
     result = engine.metrics(run, None, draws)
     for column, metric in zip(st.columns(len(headline())), headline(), strict=True):
@@ -233,7 +237,7 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
 def _cloud_of(
     _run: Run, subset: str, labels: dict[float, str], theme: Theme, run_id: str, state: tuple[Any, ...]
 ) -> tuple[go.Figure, str]:
-    rows = engine.table_of(_run, subset)
+    rows = labelled(engine.table_of(_run, subset))
     arrays = ordered(rows)[0], rows["score"]
     figure = raincloud(
         *arrays,

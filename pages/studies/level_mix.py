@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.errors import MadError
+from mad_core.labelled import labelled
 from mad_core.metrics.level_mix import METRICS
 from mad_core.metrics.names import metric_of
 from mad_core.metrics.summary import ordered
@@ -67,7 +68,7 @@ def _live(run_id: str, subset: str) -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Counting pairs of levels")
 def _prepared(run_id: str, subset: str, under: float, over: float, state: tuple[Any, ...]) -> Prepared:
-    rows: Any = engine.table(engine.store().run(run_id))
+    rows: Any = labelled(engine.table(engine.store().run(run_id)))
     rows = rows[(rows["subset"] == subset) & np.isfinite(rows["score"])]
     return prepare(ordered(rows)[0], rows["score"], under=under, over=over)
 

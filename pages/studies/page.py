@@ -3,8 +3,9 @@
 import streamlit as st
 
 from pages.studies.study import studying
-from pages.ui import session
+from pages.ui import engine, session
 from pages.ui.header import header, without_dataset
+from pages.ui.labels_note import labels_note
 
 
 def page() -> None:
@@ -21,6 +22,7 @@ def page() -> None:
             icon=":material/info:",
         )
         st.page_link("pages/score/page.py", label="Choose scorers", icon=":material/play_arrow:")
+    labels_note(engine.store().dataset(info.id).select(split="test"), "the answers of studies")
     studying(info, runs)
 
 

@@ -52,7 +52,7 @@ def corrections_in_words(audited: pd.DataFrame) -> str:
 
 def digest_of(audited: pd.DataFrame) -> int:
     """Changes whenever an audited label does; lets what was computed on the labels be kept."""
-    return hash(tuple(zip(audited["image_id"], audited["audited"], strict=True)))
+    return hash(tuple(zip(audited["image_id"], audited["audited"].fillna(-1.0), strict=True)))  # NaN is not itself
 
 
 def rows(run: Run, audited: pd.DataFrame | None) -> pd.DataFrame:

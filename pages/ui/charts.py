@@ -1,6 +1,7 @@
 """Figures on a page, and the chip that writes a severity level in its colour."""
 
 import html
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -8,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
-from mad_core.palette import Theme, level_colour, outline, text_on
+from mad_core.palette import Theme, chrome, level_colour, outline, text_on
 from pages.ui.text import level_text
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
@@ -46,7 +47,7 @@ def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
 
 def level_tones(level: float, levels: Collection[float]) -> tuple[str, str, str]:
     """The colour of a level, of text on it, and of its edge, as ``#rrggbb``."""
-    colour = level_colour(level, levels, theme())
+    colour = chrome(theme()).panel if math.isnan(level) else level_colour(level, levels, theme())
     return colour, text_on(colour), outline(colour, theme())
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.figures import describe_place, score_strip
+from mad_core.labelled import labelled
 from mad_core.runs.store import Run
 from pages.ui import charts, engine
 from pages.ui.text import level_names, plain
@@ -16,7 +17,8 @@ WIDTH = 560
 def place(run: Run, subset: str, card: SubsetCard, mark: float, key: str) -> None:
     """Draw the place of a score (finite, raw units) among those of the run's images of one subset."""
     rows: Any = engine.table_of(run, subset)
-    arrays, names = (rows["level"], rows["score"]), level_names(card)
+    known = labelled(rows)
+    arrays, names = (known["level"], known["score"]), level_names(card)
     higher, scored = int((rows["score"] > mark).sum()), int(rows["score"].notna().sum())
     sentence = describe_place(*arrays, mark, level_names=names)
     figure = score_strip(

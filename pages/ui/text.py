@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from mad_core.datasets.dataset import LevelMeaning, SubsetCard, level_key
+from mad_core.datasets.dataset import LevelMeaning, SubsetCard
+from mad_core.datasets.naming import level_key, level_label
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&])")
 _FOUND_LATER = re.compile(
@@ -34,9 +35,9 @@ def duration(seconds: float) -> str:
 
 
 def level_text(level: float, card: SubsetCard) -> str:
-    """A level in words: ``L2 · moderate``; the bare ``L2`` where it has no name."""
+    """A level in words: ``L2 · moderate``; the bare ``L2`` where it has no name, ``no level`` where there is none."""
     name = card.levels.get(level_key(level), LevelMeaning()).name
-    return f"L{level_key(level)} · {name}" if name else f"L{level_key(level)}"
+    return f"{level_label(level)} · {name}" if name else level_label(level)
 
 
 def level_names(card: SubsetCard) -> Mapping[float, str]:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = (
     {"errors"},
-    {"extras", "palette", "assets", "source_digest", "paths", "secret_key", "filekinds"},
+    {"extras", "labelled", "palette", "assets", "source_digest", "paths", "secret_key", "filekinds"},
     {"settings", "metrics", "tables", "machine"},
     {"figures", "remote", "mask_pixels", "pixels"},
     {"dicom", "wide_tiff"},
@@ -47,7 +47,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 PURE = {"metrics", "figures"}
 """Rooms of pure functions of arrays; the two sets below are all they may reach."""
 PURE_LIBRARIES = {"numpy", "pandas", "plotly", *sys.stdlib_module_names}
-PURE_ROOMS = {"errors", "palette", "metrics", "figures"}
+PURE_ROOMS = {"errors", "labelled", "palette", "metrics", "figures"}
 
 
 def files(root: Path) -> list[Path]:

@@ -213,7 +213,7 @@ def test_the_demo(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sources_that_are_no_datasets_are_sentences(tmp_path: Path, settings: Settings) -> None:
-    draw(tmp_path / "flat/a.png")
+    draw(tmp_path / "flat/monday/a.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.md").write_text("words")
     for name, sentence in {
@@ -221,7 +221,7 @@ def test_sources_that_are_no_datasets_are_sentences(tmp_path: Path, settings: Se
         "long" * 100: "is not there",
         "a\0b": "is not there",
         "flat": "nothing says their severity levels",
-        "flat/a.png": "is one image",
+        "flat/monday/a.png": "is one image",
         "empty": "holds no image",
         "text.md": "neither a table nor a zip or tar",
     }.items():

@@ -119,7 +119,8 @@ def test_files_that_belong_nowhere(tmp_path: Path, settings: Settings) -> None:
     (root / "test/stain_level_1/scan.dcm").write_bytes(b"DICM")
     (root / "test/stain_level_1/notes.txt").write_text("a companion is no problem")
     imported = import_dataset(root, settings)
-    assert {Path(p).name for p in told(imported, "unmatched")} == {"loose.png", "999_mask.png"}
+    assert {Path(p).name for p in told(imported, "unmatched")} == {"999_mask.png"}
+    assert imported.dataset.table.query("level.isna()")["template_path"].tolist() == ["loose.png"]
     assert [Path(p).name for p in told(imported, "unreadable")] == ["scan.dcm"]  # DICOM is read, and this is none
     assert len(imported.problems) == 3
 

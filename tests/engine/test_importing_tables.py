@@ -194,7 +194,7 @@ def test_levels_from_defect_types_by_policy(parts: Path, tmp_path: Path, setting
     assert [(p.kind, p.path) for p in imported.problems] == [("unknown-level", "images/c.png")]
 
 
-@pytest.mark.parametrize("level", ["", "severe", "-1", "nan", "inf", "1,2,3"])
+@pytest.mark.parametrize("level", ["severe", "-1", "nan", "inf", "1,2,3"])
 def test_a_level_that_is_no_number_is_a_problem(parts: Path, settings: Settings, level: str) -> None:
     (parts / "t.csv").write_text(f'path,level\nimages/b.png,0\nimages/c.png,"{level}"\n')
     imported = import_dataset(parts / "t.csv", settings)

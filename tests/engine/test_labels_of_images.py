@@ -65,9 +65,13 @@ def test_a_picture_without_a_label_is_never_a_normal(tmp_path: Path, settings: S
     table(root / "train.csv", [f"{i}.png" for i in range(4)], ["0", "1", "", "0"], "image,level")
     imported = import_dataset(root, settings)
     assert levels_of(imported) == {"0": 2, "1": 1}
-    assert sorted(kinds(imported)) == ["unknown-level", "unmatched"]
-    left = [r for r in imported.plan.rows if r.role == "left out"]
-    assert [(r.name, r.images) for r in left] == [("train", 2)]
+    assert sorted(kinds(imported)) == ["question", "unmatched"]
+    assert imported.dataset.unlabelled() == 2
+    absent = [r.to_json() for r in imported.plan.rows if r.level is not None and r.level < 0]
+    assert [(r["name"], r["split"], r["level"], r["images"]) for r in absent] == [
+        ("train", "test", "none", 1),
+        ("(nothing)", "test", "none", 1),
+    ]
 
 
 def test_files_of_predictions_give_no_labels(tmp_path: Path, settings: Settings) -> None:
@@ -165,7 +169,7 @@ def test_yolo_texts_say_what_an_image_shows(tmp_path: Path, settings: Settings) 
     imported = import_dataset(root, settings)
     assert (counts(imported, "train"), counts(imported)) == ({"0": 1}, {"0": 1, "1": 1, "3": 1})
     assert counts(imported, "calibration") == {"1": 1, "3": 1}
-    assert sum(r.images for r in imported.plan.rows if r.role == "left out") == 2  # images without a text
+    assert imported.dataset.unlabelled() == 2  # images without a text
 
 
 # -- the plan -------------------------------------------------------------------------------------
@@ -187,7 +191,7 @@ def test_every_image_is_accounted_for_in_the_plan(tmp_path: Path, settings: Sett
     (root / "level_1/bad.png").write_bytes(b"no image")
     rows = import_dataset(root, settings).plan.rows
     assert sum(r.images for r in rows if r.kind == "folder") == len(names)
-    assert {(r.name, r.role) for r in rows} >= {("level_1/masks", "masks"), (".", "left out"), ("level_1", "left out")}
+    assert {(r.name, r.role) for r in rows} >= {("level_1/masks", "masks"), (".", "images"), ("level_1", "left out")}
 
 
 def test_a_folder_is_what_the_plan_says(tmp_path: Path, settings: Settings) -> None:

@@ -11,12 +11,12 @@ from typing import NoReturn
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, together
-from mad_core.datasets.naming import SPLITS, TEMPLATES, level_key, plain
+from mad_core.datasets.naming import SPLITS, TEMPLATES, UNLABELLED, UNSORTED, level_key, plain
 from mad_core.datasets.plan import LABELS, ImportPlan, LevelsUnknownError, PlanRow, TablePlan
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
 from mad_core.datasets.readers.annotations import sidecar_table
 from mad_core.datasets.readers.published import PublishedFolder, published_place
-from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched
+from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched, without_level
 from mad_core.datasets.readers.tables import (
     Table,
     TableLine,
@@ -90,13 +90,24 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
     labels = _read_labels(table, walker)
     place = next((p for p in places if _is_of(table, p)), None)
     if place is not None and not any(row.split or row.subset for row in labels.rows):
-        return _by_templates(place, [table]) if is_template(table.name) else _by_tables(place, [labels])
+        return (
+            _by_templates(place, [table]) if is_template(table.name) else _as_named(_by_tables(place, [labels]), table)
+        )
     others = [] if is_template(table.name) else _of_other_splits(table, walker)
     split = "test" if is_template(table.name) else split_named(table) if others else None
     listing = _alone(labels, name, table.parent, walker, policy, split)
     words = f"It lies beside {table.name} and is not read; name the folder to read both."
     rows = (PlanRow("table", walker.relative(other), LEFT_OUT, note=words) for other in others)
     return replace(listing, rows=(*listing.rows, *rows))
+
+
+def _as_named(gathered: Gathered, table: Path) -> Gathered:
+    """What a table that was given itself names; other pictures without a level are left out."""
+    passed = {f.path for f in gathered.found if f.level == UNLABELLED and f.path not in gathered.named}
+    words = f"No row of {table.name} names this image; it is left out."
+    problems = [p for p in gathered.problems if p.path not in passed]
+    found = tuple(f for f in gathered.found if f.path not in passed)
+    return replace(gathered, found=found, problems=(*problems, *unmatched(sorted(passed), words)))
 
 
 def _of_other_splits(table: Path, walker: Walker) -> list[Path]:
@@ -193,7 +204,9 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
         return _by_names(place)
     labels, passed_over = _labels(tables, place.walker)
     relevant = [(t, g) for t in labels if (g := gather_table(_table(place, t), place.walker)).named]
-    silent = [i for i in place.images if i.path in place.loose or (math.isnan(i.level) and not i.word)]
+    named = {path for _, g in relevant for path in g.named}
+    silent = [i for i in place.images if i.path in place.loose or (not i.level >= 0 and not i.word)]
+    silent = [i for i in silent if i.path in named or i.origin != place.walker.relative(place.folder)]
     told = [(t, g) for t, g in relevant if place.walker.plan.table(place.walker.relative(t.path))]
     used = told or (relevant if silent else [])
     if not used:
@@ -230,13 +243,13 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     named = frozenset(path for listing in listings for path in listing.named)
     spoken_of = {Path(path).parent for path in named}
     rest = [i for i in place.images if i.path not in named]
-    lost = [i for i in rest if i.path in place.loose and (Path(i.path).parent in spoken_of or math.isnan(i.level))]
-    silent = {i.path for i in lost}
-    unknown = [i for i in rest if math.isnan(i.level) and not i.word and i.path not in silent]
-    kept = [replace(i, subset=place.name) for i in rest if i.level >= 0 and i.path not in silent]
+    passed = {i.path for i in rest if i.path in place.loose and Path(i.path).parent in spoken_of}
+    rest = [without_level(i) if i.path in passed else i for i in rest]
+    unknown = [i for i in rest if math.isnan(i.level) and not i.word]
+    kept = [replace(i, subset=place.name) for i in rest if not math.isnan(i.level)]
     found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place)
-    words = f"No row of {tables[0].path.name} names this image; it is left out."
-    problems = [*unmatched((i.path for i in lost), words), *_unknown(place, unknown), *place.leftovers()]
+    words = f"No row of {tables[0].path.name} names this image; it is tested without a level."
+    problems = [*unmatched(sorted(passed), words), *_unknown(place, unknown), *place.leftovers()]
     tabled = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
     rows = [*tabled, *_asked(unknown), *_left_out(rest)]
     told = {walker.relative(t.path): replace(_told(t.path, walker), columns=t.columns) for t in tables}
@@ -273,7 +286,7 @@ def _by_names(place: SubsetFolder) -> Gathered:
     parts = []
     for name, images in _kinds(place).items():
         expected = [c.expected(name) for c in place.classes if c.level >= 0]
-        found = [replace(i, subset=name) for i in images if i.level >= 0]
+        found = [replace(i, subset=name) for i in images if not math.isnan(i.level)]
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
     unknown = [i for i in place.images if math.isnan(i.level) and not i.word]
     problems = (*_unknown(place, unknown), *place.leftovers())
@@ -393,6 +406,7 @@ def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         words = f"Nothing in {root} says the severity level of {names}: {HOW_TO}.{_proposal(gathered.rows)}"
+        words += " To test such images without a level: --unlabelled."
         raise LevelsUnknownError(words, ImportPlan(rows=gathered.rows))
 
 
@@ -425,10 +439,34 @@ def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walk
     if labels:
         splits = [split_named(t.path) if len(labels) > 1 else None for t in labels]
         parts = [_alone(t, name, root, walker, policy, split) for t, split in zip(labels, splits, strict=True)]
-        return together([*parts, Gathered(rows=tuple(passed_over))])
+        listed = together([*parts, Gathered(rows=tuple(passed_over))])
+        return together([listed, _unnamed(root, name, listed, walker)])
     if next(walker.images(root), None) is None:
         raise InputError(_no_image(root, walker))
+    place = SubsetFolder(root, (name,), walker, policy)
+    if walker.plan.unlabelled or all(f == root or plain(f.name) in UNSORTED for f in _holding(root, walker)):
+        return together([_by_names(place), Gathered(rows=tuple(passed_over))])
     _ask_for_levels(root, walker, passed_over)
+
+
+def _unnamed(root: Path, name: str, listed: Gathered, walker: Walker) -> Gathered:
+    """Pictures that lie beside those that tables name and that no row names: they are tested without a level."""
+    known = listed.named | {f.mask for f in listed.found if f.mask}
+    folders = {Path(f.path).parent for f in listed.found}
+    subsets = {f.subset for f in listed.found}
+    subset = subsets.pop() if len(subsets) == 1 else name
+    found = [
+        Found(subset, r, p, r, "test", UNLABELLED, promise=str(root), origin=walker.relative(Path(p).parent))
+        for r, p in walker.images(root)
+        if p not in known and Path(p).parent in folders
+    ]
+    words = "No row of a table names this image; it is tested without a level."
+    return Gathered(tuple(found), problems=tuple(unmatched((f.path for f in found), words)))
+
+
+def _holding(root: Path, walker: Walker) -> set[Path]:
+    """The folders right below a folder, or itself, in which pictures lie."""
+    return {root / relative.split("/")[0] if "/" in relative else root for relative, _ in walker.images(root)}
 
 
 def _no_image(root: Path, walker: Walker) -> str:
@@ -471,7 +509,7 @@ def _ask_for_levels(root: Path, walker: Walker, passed_over: Sequence[PlanRow]) 
     rows = (*asked_rows(names, False, "a folder's name"), *passed_over)
     words = (
         f"{root} holds images, but nothing says their severity levels: sort them into folders level_0, level_1 …, "
-        "or add a table with the columns path and level."
+        "or add a table with the columns path and level. To test them without levels: --unlabelled."
     )
     if names:
         listed = ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")

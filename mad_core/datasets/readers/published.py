@@ -7,6 +7,7 @@ their authors say; what level a defect type has, a severity policy says. BTAD, M
 folders and need no reader of their own, raw VisA has one in :mod:`mad_core.datasets.readers.visa`.
 """
 
+import math
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, split_of, stem
-from mad_core.datasets.naming import NORMAL, SPLITS
+from mad_core.datasets.naming import NORMAL, SPLITS, UNLABELLED
 from mad_core.datasets.policies import Policy
-from mad_core.datasets.readers.annotations import read_label_table
+from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.subset_folder import Class, SubsetFolder, unmatched
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
@@ -114,7 +115,8 @@ class PublishedFolder(SubsetFolder):
         )
 
     def _level_of(self, kind: str) -> float:
-        return 0.0 if kind.lower() in NORMAL else self._level(kind)
+        level = 0.0 if kind.lower() in NORMAL else self._level(kind)
+        return UNLABELLED if math.isnan(level) and kind == NOTHING_SAID else level
 
     def _defect(self, kind: str) -> str | None:
         return None if kind.lower() in NORMAL else kind
@@ -188,7 +190,7 @@ class PublishedFolder(SubsetFolder):
             mask = names.get(key + ending)
             path = str(folder / name)
             if mask is None:
-                yield self._item(split, "no annotation", path)
+                yield self._item(split, NOTHING_SAID, path)
                 continue
             marked = _marks(folder / mask)
             kind = "unreadable mask" if marked is None else DEFECT if marked else GOOD

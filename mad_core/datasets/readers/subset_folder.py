@@ -9,7 +9,7 @@ from pathlib import Path
 from mad_core.datasets.dataset import Problem, SubsetCard, level_key
 from mad_core.datasets.gathering import Found, PromisedLevel, listed, split_of
 from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in, identify
-from mad_core.datasets.naming import SPLITS, looks_levelled, looks_short, meaning, meanings
+from mad_core.datasets.naming import SPLITS, UNLABELLED, UNSORTED, looks_levelled, looks_short, meaning, meanings, plain
 from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
 from mad_core.datasets.readers.yolo import yolo_words
 from mad_core.datasets.walking import Walker
@@ -108,12 +108,13 @@ class SubsetFolder:
                     origin=self.walker.relative(c.folder),
                     word=c.word,
                 )
-                result.append(self._by_classes(image, split, words[image.path]) if words else image)
-        return result
+                image = self._by_classes(image, split, words[image.path]) if words else image
+                result.append(self._undecided(image, c))
+        return [*result, *self._unsorted()]
 
     def leftovers(self) -> list[Problem]:
         """Files here that belong to no image of the subset."""
-        loose = [str(self.folder / n) for n in self.walker.pictures(self.folder)]
+        loose = [str(self.folder / n) for n in self.walker.pictures(self.folder)] if self.identity else []
         strangers = [s for c in self.classes if c.deep for s in self.walker.strangers(c.folder)]
         return [
             *unmatched(loose, "This image lies in no folder that says its level."),
@@ -134,23 +135,45 @@ class SubsetFolder:
         """Images that lie right in a folder of a split: only its name says anything about them."""
         return frozenset(path for c in self.classes if not c.deep for _, path in c.images(self.walker))
 
+    def _unsorted(self) -> list[Found]:
+        """Pictures right in this folder, about which nothing says anything; the benchmark's folders have none."""
+        names = [] if self.identity else sorted(self.walker.pictures(self.folder))
+        origin = self.walker.relative(self.folder)
+        return [
+            Found(self.name, n, str(self.folder / n), n, "test", UNLABELLED, promise=str(self.folder), origin=origin)
+            for n in names
+        ]
+
+    def _undecided(self, image: Found, c: Class) -> Found:
+        """An image of which nothing says the level is tested without one where nobody could expect that it does."""
+        if not math.isnan(image.level) or image.word:
+            return image
+        silent = (not c.deep or plain(c.folder.name) in UNSORTED) and image.promise == str(c.folder)
+        if not (silent or self.walker.plan.unlabelled):
+            return image
+        return without_level(replace(image, defect=None) if silent and image.defect == c.defect else image)
+
     def _by_classes(self, image: Found, split: str | None, words: str | None) -> Found:
         """An image with the level of the classes that a text of YOLO gives it: that of the most severe of them."""
         if words == "":
             return replace(image, level=0.0, split=split, defect=None)
-        defects = words.split(",") if words else []
-        level = self._level(words) if words else math.nan
+        if words is None:
+            return without_level(replace(image, defect=None))
+        defects = words.split(",")
+        level = self._level(words)
         if math.isnan(level) and defects:
-            level = max(map(self._level, defects)) if not any(math.isnan(self._level(d)) for d in defects) else math.nan
+            levels = [self._level(d) for d in defects]
+            level = UNLABELLED if UNLABELLED in levels else max(levels)
+            level = math.nan if any(map(math.isnan, levels)) else level
         known = not math.isnan(level)
-        promise = image.promise if known else f"{image.promise}/{words or '(no label)'}"
+        promise = image.promise if known else f"{image.promise}/{words}"
         return replace(
             image,
             level=level,
             split=split_of(split, level) if known else split,
             defect=words,
             promise=promise,
-            word=words if known and words else "",
+            word=words if known else "",
         )
 
     def _level(self, defect: str) -> float:
@@ -178,6 +201,11 @@ class SubsetFolder:
             return False
         defects = [c.defect for c in _classes(self.folder, self.walker, lambda _: None) if c.defect]
         return bool(defects) and all(policy.level(d, self.own) is not None for d in defects)
+
+
+def without_level(image: Found) -> Found:
+    """An image that is tested without a level."""
+    return replace(image, level=UNLABELLED, split="test")
 
 
 def policy_beside(folder: Path, walker: Walker, given: Policy | None) -> Policy | None:

@@ -17,11 +17,11 @@ import pandas as pd
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import LISTED, Found, Gathered, PromisedLevel, split_of
 from mad_core.datasets.level_cells import levels_of
-from mad_core.datasets.naming import SPLITS, meanings
+from mad_core.datasets.naming import SPLITS, UNLABELLED, meanings
 from mad_core.datasets.plan import PlanRow
-from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy, level_written
+from mad_core.datasets.policies import HOW_TO, LEFT_OUT, NOTHING, Policy, level_written
 from mad_core.datasets.proposing import propose
-from mad_core.datasets.readers.annotations import read_label_table
+from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.table_paths import TablePaths, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
@@ -205,7 +205,9 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         if level is not None and math.isnan(level):
             left_out[word] += 1
             continue
-        if level is not None:
+        if level is None and _says_nothing(row, walker):
+            level, word = UNLABELLED, word or NOTHING
+        if level is not None and level >= 0:
             expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
             lost.append(_Lost(row, path))
@@ -249,11 +251,16 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
     )
 
 
+def _says_nothing(row: TableLine, walker: Walker) -> bool:
+    """Whether a row has no level because nobody gave one, or a person takes all others so, too."""
+    return walker.plan.unlabelled or (not row.level and row.defect in ("", NOTHING_SAID))
+
+
 def asked_rows(asked: Mapping[str, int], zero: bool, note: str) -> tuple[PlanRow, ...]:
     """What the plan says of words whose level nobody has said; ``zero``: something else stands for level 0."""
     proposed = propose((word for word in asked if word), zero)
     return tuple(
-        PlanRow("level", word or "(nothing)", "asked", images=n, note=note, proposed=proposed.get(word))
+        PlanRow("level", word or NOTHING, "asked", images=n, note=note, proposed=proposed.get(word))
         for word, n in asked.items()
     )
 
@@ -264,11 +271,12 @@ def _level_of(
     """A row's level and the word that stood for it: a policy is asked before a number is sought in a word."""
     text = row.level or row.defect
     number = levels.get(text)
-    if table.policy and text and (number is None or level_written(text) is None):
-        said = (table.policy.level(word, subset) for word in dict.fromkeys((row.level, row.defect)) if word)
+    if table.policy and (number is None or level_written(text) is None):
+        words = [word for word in dict.fromkeys((row.level, row.defect)) if word] or [NOTHING]
+        said = (table.policy.level(word, subset) for word in words)
         level = next((level for level in said if level is not None), None)
         if level is not None:
-            return level, text
+            return level, text or NOTHING
     return number, "" if number is not None and level_written(text) is not None else text
 
 

@@ -60,7 +60,7 @@ images = Table(
     Column("template_path", Text, nullable=False),
     Column("split", String(16), nullable=False),
     Column("subset", String(200), nullable=False),
-    Column("level", Float, nullable=False),
+    Column("level", Float),  # None where nobody has graded it yet
     Column("defect", Text),
     Column("group", String(200)),  # what belongs together: patient, part, lot
     Column("mask_path", Text),

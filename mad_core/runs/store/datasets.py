@@ -1,6 +1,7 @@
 """Datasets and their images: the tables ``datasets`` and ``images``."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -174,7 +175,7 @@ class DatasetStore:
 
 
 def image_row(connection: Connection, dataset_id: str, image_id: str) -> Mapping[str, Any]:
-    """One row of the table of images.
+    """One row of the table of images; the level is NaN where nobody has graded it.
 
     Raises
     ------
@@ -185,7 +186,12 @@ def image_row(connection: Connection, dataset_id: str, image_id: str) -> Mapping
     if row is None:
         name = connection.execute(sa.select(datasets.c.name).where(datasets.c.id == dataset_id)).scalar()
         raise NotFoundError(f"Image '{image_id}' is not in dataset '{name or dataset_id}'.")
-    return {str(key): value for key, value in row.items()}
+    return {str(key): value for key, value in row.items()} | {"level": level_of(row["level"])}
+
+
+def level_of(stored: float | None) -> float:
+    """A level as it stands in memory: NaN where the database has none."""
+    return math.nan if stored is None else stored
 
 
 def images_where(
@@ -242,10 +248,11 @@ def _free_name(connection: Connection, name: str) -> str:
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries of plain Python values, missing text as None."""
+    """Rows as dictionaries of plain Python values, what is missing as None."""
     columns = {name: table[name].tolist() for name in COLUMNS}
     for name in ("defect", "mask_path", "group"):
         columns[name] = [v if isinstance(v, str) else None for v in columns[name]]
+    columns["level"] = [None if math.isnan(v) else v for v in columns["level"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

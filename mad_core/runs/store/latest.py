@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import images, scores
+from mad_core.runs.store.datasets import level_of
 from mad_core.runs.store.records import Run
 
 
@@ -52,4 +53,6 @@ def latest_answers(database: Database, run: Run, count: int) -> list[LatestAnswe
         .order_by(newest.c.created.desc(), newest.c.image_id)
     )
     with database.read() as connection:
-        return [LatestAnswer(**row) for row in connection.execute(query).mappings()]
+        return [
+            LatestAnswer(**{**row, "level": level_of(row["level"])}) for row in connection.execute(query).mappings()
+        ]

@@ -22,6 +22,7 @@ import pandas as pd
 from mad_core.datasets.dataset import Dataset
 from mad_core.datasets.madbench import rounds_up
 from mad_core.errors import InputError
+from mad_core.labelled import labelled
 from mad_core.metrics.ranking import as_short, rounded_up, told_apart
 from mad_core.metrics.separation import (
     FOLDS,
@@ -93,7 +94,7 @@ def run(work: Work) -> Finding:
             done += len(rows)
     finding = separability(places, draws=DRAWS, seed=work.seed, step=work.check_cancel)
     used = sum(finding.tables["subsets"]["images"].tolist())
-    of = sum(len(dataset.select(split="test")) for dataset in sources.values())
+    of = sum(len(labelled(dataset.select(split="test"))) for dataset in sources.values())
     start = f"On a sample of {used:,} of {of:,} test images: " if used < of else ""
     facts = {
         **finding.facts,
@@ -128,7 +129,7 @@ def _sources(work: Work) -> dict[str, Dataset]:
 
 def _once(dataset: Dataset) -> Dataset:
     """The test images, each content once a subset: a copy in another fold would tell the probe the answer."""
-    test: Any = dataset.select(split="test")
+    test: Any = labelled(dataset.select(split="test"))
     return replace(dataset, table=test.drop_duplicates(["subset", "content_hash"]))
 
 
