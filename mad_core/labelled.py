@@ -13,7 +13,7 @@ def labelled(rows: pd.DataFrame) -> pd.DataFrame:
 
 def labelled_in_words(rows: pd.DataFrame) -> str:
     """``40 images, 28 labelled``; the number alone where all have a level."""
-    return of_which_labelled(len(rows), int(rows["level"].notna().sum()))
+    return of_which_labelled(len(rows), len(labelled(rows)))
 
 
 def of_which_labelled(images: int, known: int) -> str:
@@ -24,5 +24,5 @@ def of_which_labelled(images: int, known: int) -> str:
 
 def unlabelled_notes(rows: pd.DataFrame) -> list[str]:
     """A sentence on the images that have no level; none where all have one."""
-    absent = int(rows["level"].isna().sum())
+    absent = len(rows) - len(labelled(rows))
     return [f"{absent:,} of {len(rows):,} images have no level and enter no metric."] if absent else []

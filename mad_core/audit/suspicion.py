@@ -106,7 +106,8 @@ def suspicions(
     if audited.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     for subset in sorted(labelled(audited)["subset"].unique()):
-        rows: Any = labelled(table[table["subset"] == subset])
+        of_subset: Any = table[table["subset"] == subset]
+        rows = labelled(of_subset)
         tables.append(_of_subset(rows, raw.loc[rows.index], given, hashes or {}, weights, seed))
     tables.append(_ungraded(audited[audited["level"].isna()]))
     result: Any = pd.concat([one for one in tables if len(one)]).reindex(audited.index).reset_index(drop=True)
@@ -222,7 +223,8 @@ def _ungraded(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of images that have no label to be suspicious of."""
     numbers = ["level", "suspicion", *PARTS, "disagreement", "predicted"]
     facts = {"image_id": rows["image_id"], "subset": rows["subset"], **dict.fromkeys(numbers, np.nan)}
-    return pd.DataFrame({**facts, "reason": "nobody has graded it yet"}, index=rows.index)[list(COLUMNS)]
+    values = {**facts, "reason": "nobody has graded it yet"}
+    return pd.DataFrame({name: values[name] for name in COLUMNS}, index=rows.index)
 
 
 def _others(label: float, levels: np.ndarray, weights: np.ndarray, rank: Mapping[float, int]) -> float:

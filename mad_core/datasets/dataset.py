@@ -373,8 +373,8 @@ class Dataset:
         if per_level < 1:
             raise InputError("At least one image a level is set aside for calibration.")
         everything: Any = self.select(split="test")
-        tests = labelled(everything)
-        once = tests[~everything.duplicated(["subset", "content_hash"], keep=False).loc[tests.index]]
+        tests: Any = labelled(everything)
+        once: Any = tests[~everything.duplicated(["subset", "content_hash"], keep=False).loc[tests.index]]
         choose = _whole_groups if once["group"].notna().any() else _of_each_level
         taken = choose(tests, once, per_level, seed)
         if tests.empty and len(everything):

@@ -107,7 +107,8 @@ def contested(store: Store, part: ReportPart) -> Iterator[ImageStrip]:
 
 def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
     """The images that have a score, with ``by_score`` and ``by_level``: percentile ranks within their subset."""
-    scored: Any = labelled(rows[rows["score"].notna()])
+    with_score: Any = rows[rows["score"].notna()]
+    scored = labelled(with_score)
     ranks = {"by_score": ranks_within_subsets(scored, "score"), "by_level": ranks_within_subsets(scored, "level")}
     return scored.assign(**ranks)
 

@@ -123,7 +123,7 @@ def corrected(plan: ImportPlan, table: pd.DataFrame) -> ImportPlan:
         level = level_told(now["Level"]) if now["Level"] else None
         if now["Level"] and level is None:
             raise InputError(
-                f"The level '{now['Level'][:40]}' of '{row.name[:80]}' is neither a number from 0 up nor none."
+                f"The level '{now['Level'][:40]}' of '{row.name[:80]}' is not a number from 0 up, nor none."
             )
         plan = plan.corrected(row, role=now["Role"], split=now["Split"], subset=now["Subset"], level=level)
     return plan

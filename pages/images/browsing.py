@@ -11,6 +11,7 @@ import streamlit as st
 
 from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard
 from mad_core.datasets.naming import NO_LEVEL, level_key
+from mad_core.labelled import labelled
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
@@ -136,7 +137,7 @@ def _joined(
     first, second = (engine.table(one) if one else None for one in (_run, _against))
     images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
-    levels += [NO_LEVEL] if images["level"].isna().any() else []
+    levels += [NO_LEVEL] if len(labelled(images)) < len(images) else []
     return images, levels, sorted(images["defect"].dropna().unique())
 
 

@@ -76,7 +76,8 @@ def test_the_store_gives_a_missing_level_back(store: Store) -> None:
     dataset = with_gaps(make_dataset())
     dataset_id = store.add_dataset(Imported(dataset))
     columns = ["image_id", "split", "level"]
-    pd.testing.assert_frame_equal(store.dataset(dataset_id).table[columns], dataset.table[columns])
+    kept, given = (one.table.filter(columns) for one in (store.dataset(dataset_id), dataset))
+    pd.testing.assert_frame_equal(kept, given)
     assert store.dataset(dataset_id).version == store.dataset_info(dataset_id).version == dataset.version
     absent = dataset.table.loc[dataset.table["level"].isna(), "image_id"].iloc[0]
     assert math.isnan(store.image(dataset_id, absent)["level"])
@@ -191,7 +192,7 @@ def test_a_run_scores_them_and_measures_the_others(tmp_path: Path, settings: Set
     )
     run = mad.score(root)
     table = run.table
-    assert bool(table["score"].notna().all()) and int(table["level"].isna().sum()) == 1
+    assert bool(table["score"].notna().all()) and len(table) - len(labelled(table)) == 1
     known = labelled(table)
     metrics, twin = run.metrics(), mad.evaluate(known["level"], known["score"], known["subset"])
     assert metrics["n"] == 3 and metrics["c_index"] == twin["c_index"] and metrics["intervals"] == twin["intervals"]
@@ -200,11 +201,11 @@ def test_a_run_scores_them_and_measures_the_others(tmp_path: Path, settings: Set
     assert sum(line.split(",")[1] == "" for line in rows) == 1
     file = tmp_path / "scores.csv"
     file.write_text("\n".join(rows))
-    assert read_scores(file).table["level"].isna().sum() == 1
+    assert read_scores(file).table["level"].isna().tolist().count(True) == 1
     for name in PLOTS:
         assert run.plot(name) is not None
     report = mad.report(run, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "8 images, 7 labelled" in report
     assert "highest scores without a level" in report
     queue = label_queue(run.store, run.store.run(run.id).dataset_id)
-    assert (queue["reason"] == "nobody has graded it yet").sum() == 1
+    assert queue["reason"].tolist().count("nobody has graded it yet") == 1
