@@ -22,7 +22,7 @@ from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, Resources, Scored
 from mad_core.scorers.multimodal import loading, local
-from mad_core.scorers.multimodal.asking import Asker
+from mad_core.scorers.multimodal.asking import Asker, Way
 from mad_core.scorers.multimodal.loading import load
 from mad_core.scorers.multimodal.local import Mllm
 from mad_core.scorers.multimodal.prompts import ask
@@ -70,24 +70,33 @@ def whole_inputs(asker: Asker, question: Question) -> dict[str, torch.Tensor]:
     return dict(asker.processor(text=[text], images=images, return_tensors="pt", add_special_tokens=False))
 
 
-def brute_force(asker: Asker, question: Question) -> np.ndarray:
-    """Log-probability of each score by running prompt, cue and completion as one text, without any cache."""
+def brute_force(asker: Asker, question: Question, *, every: bool = False) -> np.ndarray:
+    """Log-probability of each score by running prompt, cue and number as one text, without any cache.
+
+    With ``every`` each number counts only where no digit follows it, be it 7, 72 or 100: the long readout.
+    """
     whole = whole_inputs(asker, question)
     whole.pop("attention_mask")
     found = np.empty(101)
-    for length in sorted({len(c) for c in asker.cues.completions}):
-        scores = [n for n, c in enumerate(asker.cues.completions) if len(c) == length]
+    numbers = [completion[:-1] for completion in asker.cues.completions]
+    beginnings = {number[:k] for number in numbers for k in range(1, len(number))}
+    for length in sorted(set(map(len, numbers))):
+        scores = [n for n, number in enumerate(numbers) if len(number) == length]
         inputs = {k: v.repeat(len(scores), *[1] * (v.ndim - 1)) for k, v in whole.items()}
-        ends = torch.tensor([[*asker.cues.score, *asker.cues.completions[n]] for n in scores])
+        ends = torch.tensor([[*asker.cues.score, *numbers[n]] for n in scores])
         inputs["input_ids"] = torch.cat([inputs["input_ids"], ends], dim=1)
-        if "mm_token_type_ids" in inputs:
-            types = inputs["mm_token_type_ids"]
-            inputs["mm_token_type_ids"] = torch.cat([types, torch.zeros_like(ends, dtype=types.dtype)], dim=1)
+        for name in ("mm_token_type_ids", "token_type_ids"):
+            if name in inputs:
+                types = inputs[name]
+                inputs[name] = torch.cat([types, torch.zeros_like(ends, dtype=types.dtype)], dim=1)
         with torch.inference_mode():
-            logits = asker.model(**inputs, use_cache=False).logits.float().log_softmax(-1)
+            logits = asker.model(**inputs, use_cache=False).logits.double().log_softmax(-1)
         for row, score in enumerate(scores):
             places = range(logits.shape[1] - length - 1, logits.shape[1] - 1)
             found[score] = sum(float(logits[row, p, t]) for p, t in zip(places, ends[row, -length:], strict=True))
+            if every or score == 0 or numbers[score] in beginnings:
+                further = [i for text, i in asker.tokenizer.get_vocab().items() if text[0] in "0123456789"]
+                found[score] += float(torch.log1p(-logits[row, -1, further].exp().sum()))
     return found
 
 
@@ -96,7 +105,7 @@ def test_reuse_gives_the_same_scores_and_text_as_the_plain_way(family, models):
     asker = Asker(load(str(models[family]), "fp32", "cpu"))
     asked = questions(3, own_sizes=((40, 48), (40, 48), (56, 24)))
     state_of = {row: (state, at) for rows, state in asker.begin(asked) for at, row in enumerate(rows)}
-    assert asker.way == "reuse" and asker.tree == (family != "qwen3_5")
+    assert asker.way == Way(reuse=True, together=True, tree=family != "qwen3_5")
     assert [prefix.images for prefix in asker.prefixes.values() if prefix] == [2]
     cued = {}
     for rows, state in asker.begin(asked, asker.cues.score):
@@ -113,11 +122,65 @@ def test_reuse_gives_the_same_scores_and_text_as_the_plain_way(family, models):
         assert own.text == asker.tokenizer.decode(written, skip_special_tokens=True)
 
 
+SEES_BOTH_WAYS = ["gemma3", "molmo2"]
+
+
+@pytest.mark.parametrize("family", SEES_BOTH_WAYS)
+def test_images_whose_tokens_see_each_other_are_read_as_by_the_whole_prompt_alone(family, models):
+    asker = Asker(load(str(models[family]), "fp32", "cpu"))
+    asked = questions(2)  # two different pictures in one batch
+    ((_, state),) = asker.begin(asked, asker.cues.score)
+    together = asker.score_log_probabilities(state)
+    assert asker.way is not None and asker.way.together and asker.way.reuse == (family == "gemma3")
+    alone = [brute_force(asker, question) for question in asked]
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3  # another picture moves the readout
+    np.testing.assert_allclose(together, alone, atol=2e-3)
+
+
+def test_a_batch_is_one_call_of_the_processor(models, monkeypatch):
+    asker = Asker(load(str(models["molmo2"]), "fp32", "cpu"))
+    asker.begin(questions(1))
+    rows: list[int] = []
+    inputs = asker._inputs
+    monkeypatch.setattr(
+        asker, "_inputs", lambda text, images, **more: rows.append(len(images)) or inputs(text, images, **more)
+    )
+    asker.begin(questions(3))
+    assert rows == [3]
+
+
+def test_a_way_in_which_a_batch_mixes_up_its_pictures_is_not_taken(models, monkeypatch):
+    asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
+    inputs = asker._inputs
+
+    def first_for_all(text: str, rows: Any, *, first: bool) -> dict[str, torch.Tensor]:
+        return inputs(text, [rows[0]] * len(rows), first=first)
+
+    monkeypatch.setattr(asker, "_inputs", first_for_all)
+    asked = questions(2)
+    found = asker.begin(asked, asker.cues.score)
+    assert [rows for rows, _ in found] == [[0], [1]] and asker.way == Way(reuse=True, together=False, tree=True)
+    assert "in batches" in asker.refused[0] and "picture" in asker.refused[0]
+    for (_, state), question in zip(found, asked, strict=True):
+        np.testing.assert_allclose(asker.score_log_probabilities(state)[0], brute_force(asker, question), atol=2e-3)
+
+
+def test_eleven_nodes_give_what_the_long_readout_gives(taught):
+    asker = Asker(load(str(taught), "fp32", "cpu"))
+    rng = np.random.default_rng(0)
+    asked = [Question(ask("0: normal."), (), (picture(rng, bright),), None, {}) for bright in (False, True)]
+    assert len(asker.trie.tokens) == 11
+    ((_, state),) = asker.begin(asked, asker.cues.score)
+    for row, question in zip(asker.score_log_probabilities(state), asked, strict=True):
+        short, long = expected_score(row), expected_score(brute_force(asker, question, every=True))
+        assert short.mean == pytest.approx(long.mean, abs=0.5) and short.mass == pytest.approx(long.mass, abs=0.02)
+
+
 def test_scores_read_from_paths_equal_those_from_the_tree(models):
     asker = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
     ((_, state),) = asker.begin(questions(2), asker.cues.score)
     tree = asker.score_log_probabilities(state)
-    asker.tree = False
+    asker.way = Way(reuse=True, together=True, tree=False)
     np.testing.assert_allclose(asker.score_log_probabilities(state), tree, atol=1e-4)
 
 
@@ -131,19 +194,21 @@ def test_reading_leaves_the_state_where_it_was(models):
     np.testing.assert_allclose(asker.score_log_probabilities(state), first, atol=1e-5)
 
 
-def test_a_family_whose_two_ways_disagree_is_computed_the_plain_way(models, monkeypatch):
+def test_a_family_whose_two_ways_disagree_is_computed_the_plain_way_and_says_why(models, monkeypatch):
     reusing = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
     ((_, state),) = reusing.begin(questions(2), reusing.cues.score)
     right = reusing.score_log_probabilities(state)
     plain = Asker(reusing.loaded)
-    monkeypatch.setattr(plain, "_rope", None)  # positions are wrong from here on, as in a family not known
-    monkeypatch.setattr(plain, "_tolerance", lambda: 1e-6)
-    plain.begin(questions(2), plain.cues.score)
-    assert plain.way == "plain"
-    monkeypatch.undo()
-    plain._rope = reusing._rope
-    plain.way = "plain"
+    places = plain._media_positions
+
+    def displaced(whole: Any, start: int) -> Any:
+        positions, following = places(whole, start)
+        return (positions * (1 if start == 0 else 3), following)  # wrong behind a prefix, as in a family not known
+
+    monkeypatch.setattr(plain, "_media_positions", displaced)
     ((_, state),) = plain.begin(questions(2), plain.cues.score)
+    assert plain.way == Way(reuse=False, together=True, tree=True)
+    assert len(plain.refused) == 4 and all("differ" in why for why in plain.refused)
     np.testing.assert_allclose(plain.score_log_probabilities(state), right, atol=1e-3)
 
 
@@ -270,7 +335,22 @@ def test_with_a_view_the_map_is_what_the_model_was_shown(taught, files):
 def test_a_model_that_gives_no_score_fails_by_name_and_keeps_its_words(models, files):
     scored = run(models["llava"], files)[1]
     assert {s.status for s in scored[:-1]} == {"unparsed"} and all(s.score is None for s in scored)
-    assert scored[0].detail["raw"].startswith("Anomaly Score: ") and scored[0].detail["mass"] < 0.01
+    assert scored[0].detail["raw"].startswith("Anomaly Score: ") and scored[0].detail["mass"] < 0.5
+
+
+@pytest.mark.parametrize("reasons", [True, False])
+def test_a_score_of_less_than_half_of_the_probability_gives_way_to_the_written_one(taught, files, monkeypatch, reasons):
+    scorer, context = make(taught, reasons=reasons), Context(normals=files[0])
+    scorer.fit([], context)
+    assert scorer._asker is not None
+    read = scorer._asker.score_log_probabilities
+    monkeypatch.setattr(scorer._asker, "score_log_probabilities", lambda state: read(state) - 1.0)  # 37 % of it
+    scored = list(scorer.score(files[1], context))[:-1]
+    assert [one.score for one in scored] == [12, 80, 12, 80] and {one.status for one in scored} == {"ok"}
+    assert {one.detail["score_from"] for one in scored} == {"written"} and scored[0].distribution is None
+    assert scorer.facts()["written_scores"] == 4 and "4 of 4 images" in scorer.facts()["score_note"]
+    if reasons:
+        assert [one.reason for one in scored] == [DARK, BRIGHT, DARK, BRIGHT]
 
 
 def test_memory_that_runs_out_halves_the_batch_then_stops_with_advice(taught, files, monkeypatch):

@@ -172,47 +172,56 @@ def test_expectation_survives_tiny_probabilities_and_refuses_none():
             expected_score(bad)
 
 
-def digits_with_end(number: int) -> list[int]:
-    return [int(c) for c in str(number)] + [99]
+def digits_of(number: int) -> list[int]:
+    return [int(c) for c in str(number)]
 
 
-def whole_with_end(number: int) -> list[int]:
-    return [1000 + number, 99]
+def whole(number: int) -> list[int]:
+    return [1000 + number]
 
 
-@pytest.mark.parametrize("tokens", [digits_with_end, whole_with_end, lambda n: [5, *digits_with_end(n)]])
-def test_trie_gives_what_each_completion_gives_alone(tokens):
+@pytest.mark.parametrize("tokens", [digits_of, whole, lambda n: [5, *whole(n)]])
+def test_trie_gives_what_each_number_gives_alone(tokens):
     completions = [tokens(n) for n in range(101)]
     rng = np.random.default_rng(0)
-    chance: dict[tuple[tuple[int, ...], int], float] = {}
+    chance: dict[tuple[tuple[int, ...], int | None], float] = {}
 
-    def log_p(prefix: tuple[int, ...], token: int) -> float:
+    def log_p(prefix: tuple[int, ...], token: int | None) -> float:
+        """Of a token, or of the number's end (None), behind ``prefix``."""
         return chance.setdefault((prefix, token), float(rng.normal()))
 
-    alone = [sum(log_p(tuple(c[:k]), c[k]) for k in range(len(c))) for c in completions]
     trie = ScoreTrie(completions)
     paths: list[tuple[int, ...]] = []
     for token, parent in zip(trie.tokens, trie.parents, strict=True):
         paths.append((*(paths[parent] if parent >= 0 else ()), int(token)))
     edges = [log_p(paths[n] if n >= 0 else (), int(t)) for n, t in zip(trie.edge_nodes, trie.edge_tokens, strict=True)]
-    np.testing.assert_allclose(trie.log_probabilities(np.array(edges)), alone)
+    ends = [log_p(path, None) for path in paths]
+    alone = [sum(log_p(tuple(c[:k]), c[k]) for k in range(len(c))) for c in completions]
+    alone = [p + (log_p(tuple(c), None) if tuple(c) in paths else 0) for p, c in zip(alone, completions, strict=True)]
+    np.testing.assert_allclose(trie.log_probabilities(np.array(edges), np.array(ends)), alone)
     assert [len(p) for p in paths] == list(trie.depths)
     sees = trie.ancestry()
     for a, b in itertools.product(range(len(paths)), repeat=2):
         assert sees[a, b] == (paths[a][: len(paths[b])] == paths[b])
 
 
-def test_trie_of_digits_computes_shared_beginnings_once():
-    assert len(ScoreTrie([digits_with_end(n) for n in range(101)]).tokens) == 10 + 90 + 1
+def test_trie_takes_eleven_nodes_where_a_token_is_a_digit_and_none_where_it_is_a_number():
+    assert sorted(ScoreTrie([digits_of(n) for n in range(101)]).tokens.tolist()) == sorted([*range(10), 0])
+    assert len(ScoreTrie([whole(n) for n in range(101)]).tokens) == 0
 
 
-def test_trie_refuses_completions_without_terminator():
-    with pytest.raises(ValueError, match="terminator"):
-        ScoreTrie([digits_with_end(n)[:-1] for n in range(101)])
-    with pytest.raises(ValueError):
-        ScoreTrie([[1, 99]] * 101)
-    with pytest.raises(ValueError):
-        ScoreTrie([[1, 99]])
+def test_a_number_of_one_digit_counts_only_where_no_further_digit_comes():
+    trie = ScoreTrie([digits_of(n) for n in range(101)])
+    edges = np.log([0.1] * len(trie.edge_tokens))  # every digit is as likely as every other, everywhere
+    nothing = np.full(11, -np.inf)
+    logs = trie.log_probabilities(edges, nothing)
+    assert np.isneginf(logs[:11]).all() and np.exp(logs[11:]).sum() == pytest.approx(89 * 0.01 + 0.001)
+
+
+def test_trie_refuses_what_are_not_the_scores():
+    for wrong in ([[1]] * 101, [[1]], [[], *(digits_of(n) for n in range(1, 101))]):
+        with pytest.raises(ValueError):
+            ScoreTrie(wrong)
 
 
 # -- top tokens of a server ---------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Tiny multimodal models with random weights, of three families, written to a folder as published ones are."""
+"""Tiny multimodal models with random weights, of several families, written to a folder as published ones are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,19 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import (
     FastVlmConfig,
     FastVlmForConditionalGeneration,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessor,
+    Gemma3Processor,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    Molmo2Config,
+    Molmo2ForConditionalGeneration,
+    Molmo2ImageProcessor,
+    Molmo2Processor,
+    Molmo2VideoProcessor,
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen3_5Config,
@@ -46,8 +55,12 @@ SIDE = 32
 """Pixels of the square that LLaVA- and FastVLM-type models look at."""
 
 
-def make_tokenizer(mark: str = LLAVA_IMAGE) -> PreTrainedTokenizerFast:
-    """Byte-level pairs with one token a digit, and a chat template that marks images by ``mark``."""
+def make_tokenizer(mark: str = LLAVA_IMAGE, named: Mapping[str, str] | None = None) -> PreTrainedTokenizerFast:
+    """Byte-level pairs with one token a digit, and a chat template that marks images by ``mark``.
+
+    ``named`` are further tokens, under the names by which a processor looks them up.
+    """
+    special = [*SPECIAL, *(named or {}).values()]
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -62,12 +75,16 @@ def make_tokenizer(mark: str = LLAVA_IMAGE) -> PreTrainedTokenizerFast:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     core.train_from_iterator(
         corpus,
-        trainers.BpeTrainer(vocab_size=416, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False),
+        trainers.BpeTrainer(vocab_size=416, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<end>", chat_template=CHAT.replace("MARK", mark)
+        tokenizer_object=core,
+        pad_token="<pad>",
+        eos_token="<end>",
+        chat_template=CHAT.replace("MARK", mark),
+        extra_special_tokens=named or {},
     )
-    fast.add_special_tokens({"additional_special_tokens": SPECIAL[2:]})
+    fast.add_special_tokens({"additional_special_tokens": SPECIAL[2:]}, replace_extra_special_tokens=False)
     return fast
 
 
@@ -213,6 +230,77 @@ def qwen_processor(
     )
 
 
+GEMMA_NAMED = {"image_token": "<soft>", "boi_token": "<image-begins>", "eoi_token": "<image-ends>"}
+
+
+def gemma3(folder: Path) -> Path:
+    """Gemma-3-type: tokens of an image see each other in both directions, and every second layer only what is near."""
+    tokenizer = make_tokenizer(GEMMA_NAMED["boi_token"], GEMMA_NAMED)
+    tokenizer.add_tokens(["\n\n", "\n\n\n", "\n\n\n\n"])
+    layers = ["sliding_attention", "full_attention", "full_attention"]
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Gemma3Config(
+        text_config=_text(tokenizer) | {"sliding_window": 16, "layer_types": layers, "query_pre_attn_scalar": 16},
+        vision_config=tower | {"image_size": SIDE, "patch_size": 8, "vision_use_head": False},
+        mm_tokens_per_image=4,
+        boi_token_index=tokenizer.convert_tokens_to_ids(GEMMA_NAMED["boi_token"]),
+        eoi_token_index=tokenizer.convert_tokens_to_ids(GEMMA_NAMED["eoi_token"]),
+        image_token_index=tokenizer.convert_tokens_to_ids(GEMMA_NAMED["image_token"]),
+    )
+    processor = Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": SIDE, "width": SIDE}),
+        tokenizer=tokenizer,
+        chat_template=tokenizer.chat_template.replace("part['text'] }}", "part['text'] | trim }}"),
+        image_seq_length=4,
+    )
+    return _save(folder, _seeing(Gemma3ForConditionalGeneration(config)), processor)
+
+
+MOLMO_TOKENS = {
+    "image_start": "<im_start>",
+    "low_res_image_start": "<low_res_im_start>",
+    "image_end": "<im_end>",
+    "image_patch": "<im_patch>",
+    "frame_start": "<frame_start>",
+    "frame_end": "<frame_end>",
+}
+
+
+def molmo2(folder: Path) -> Path:
+    """Molmo2-type: what the processor says of patches counts through all images of one call."""
+    others = {"mark": "<|image|>", "column": "<im_col>", "low": "<im_low>", "video": "<|video|>"}
+    tokenizer = make_tokenizer("<|image|>", MOLMO_TOKENS | others)
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in MOLMO_TOKENS.items()}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 64}
+    tower = {"hidden_size": 32, "num_hidden_layers": 2, "image_size": [28, 28], "patch_size": 7}
+    config = Molmo2Config(
+        text_config=_text(tokenizer) | {"additional_vocab_size": 64},
+        vision_config=heads | tower | {"num_position_embeddings": 16},
+        adapter_config=heads | {"vision_feature_layer": [-1, -2], "hidden_size": 32, "text_hidden_size": 64},
+        image_patch_id=ids.pop("image_patch"),
+        **{f"{name}_token_id": number for name, number in ids.items()},
+    )
+    images = Molmo2ImageProcessor(
+        size={"height": 28, "width": 28}, patch_size=7, max_crops=2, overlap_margins=[1, 1], pooling_size=[2, 2]
+    )
+    processor = Molmo2Processor(
+        image_processor=images,
+        video_processor=Molmo2VideoProcessor(),
+        tokenizer=tokenizer,
+        chat_template=tokenizer.chat_template,
+    )
+    return _save(folder, _seeing(Molmo2ForConditionalGeneration(config)), processor)
+
+
+def _seeing(model: Any) -> Any:
+    """The model with its projector drawn anew: some begin as zeros, and a model that sees nothing hides faults."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim >= 2 and "projector" in name:
+                weight.normal_(0, 0.3)
+    return model
+
+
 def _save(folder: Path, model: Any, processor: Any) -> Path:
     """Sharpen the random model, so that its choices are its own and not ties, and write it."""
     with torch.no_grad():
@@ -229,6 +317,8 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "fast_vlm": fast_vlm,
     "qwen3_vl": qwen3_vl,
     "qwen3_5": qwen3_5,
+    "gemma3": gemma3,
+    "molmo2": molmo2,
 }
 
 

@@ -6,17 +6,20 @@ and from the end of an image's prompt several continuations are read: the tree o
 the model would write, and the reason behind the chosen score.
 
 Families differ in how positions are counted. Those with one position a token need nothing; those with
-rotary positions in three dimensions (M-RoPE, the Qwen family) get them explicitly. Every other family, and
-whatever turns out not to agree with the plain way when it is first asked, is computed the plain way.
+rotary positions in three dimensions (M-RoPE, the Qwen family) get them explicitly. In some the tokens of an image
+see each other in both directions, so the kinds of all tokens so far are handed over. Before the first question two
+different pictures are asked about, each by its whole prompt alone and then the way that will be used: whatever does
+not agree is not used, and why is kept.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,11 +29,14 @@ from PIL import Image
 from mad_core.errors import InputError
 from mad_core.scorers.multimodal.loading import LoadedModel
 from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE, Conversation
-from mad_core.scorers.multimodal.readout import SCORES, ScoreTrie
+from mad_core.scorers.multimodal.readout import SCORES, ScoreTrie, expected_score
 from mad_core.scorers.multimodal.showing import Question
+from mad_core.scorers.multimodal.templating import Template
 from mad_core.scorers.out_of_memory import is_out_of_memory
 
 _PATHS_AT_ONCE = 16
+_TYPES = ("mm_token_type_ids", "token_type_ids")
+"""What families call the kinds of tokens: text, image, video."""
 _LINE_TOKENS = 12
 """Tokens of a written score at most; a model that has not ended its line by then writes something else."""
 
@@ -86,7 +92,7 @@ class Cues:
     score : tuple of int
         What stands before every score.
     completions : tuple of 101 tuples of int
-        Each score with its terminator.
+        Each score with its terminator, the last token.
     reason : tuple of int
         What stands between the terminator and the reason.
     """
@@ -116,6 +122,61 @@ def _common(rows: Sequence[Sequence[int]]) -> int:
 
 
 @dataclass(frozen=True)
+class Way:
+    """How prompts are computed.
+
+    Parameters
+    ----------
+    reuse : bool
+        Whether the common part is computed once.
+    together : bool
+        Whether questions are rows of one batch.
+    tree : bool
+        Whether all beginnings of scores are read in one pass.
+    """
+
+    reuse: bool
+    together: bool
+    tree: bool
+
+    def __str__(self) -> str:
+        parts = ("shared part once" if self.reuse else "whole prompts", "in batches" if self.together else "one by one")
+        return ", ".join((*parts, "scores in one pass" if self.tree else "scores pass by pass"))
+
+
+SUREST = Way(False, False, False)
+_WAYS = tuple(Way(*flags) for flags in product((True, False), repeat=3))
+"""From the fastest to the surest."""
+MOST_POINTS, MOST_DIVERGENCE = 0.5, 0.01
+"""How far two ways may be apart: their expected scores, and the Kullback-Leibler divergence of all scores."""
+_SEEN = 1e-3
+"""Mean distance of log-probabilities from which on two pictures differ for a model."""
+_MODEL_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question's common part, None where there is none, and the text and images that follow it."""
+
+    prefix: Prefix | None
+    text: str
+    images: tuple[np.ndarray, ...]
+
+    @property
+    def looks(self) -> Any:
+        """Prompts that look the same have as many tokens."""
+        return self.prefix and self.prefix.text, self.text, *(image.shape for image in self.images)
+
+
+@dataclass(frozen=True)
 class Text:
     """What was written by the model itself: the text, how many tokens, and whether it ended by itself."""
 
@@ -135,8 +196,10 @@ class Asker:
 
     Attributes
     ----------
-    way : {"reuse", "plain"}
-        Whether the common part is computed once; decided by the first question.
+    way : Way or None
+        How prompts are computed; decided by the first question.
+    refused : list of str
+        Faster ways that were tried and why they are not used.
     """
 
     def __init__(self, loaded: LoadedModel, check: Callable[[], None] = lambda: None) -> None:
@@ -144,8 +207,11 @@ class Asker:
         self.model, self.processor = loaded.model, loaded.processor
         self.tokenizer = getattr(loaded.processor, "tokenizer", loaded.processor)
         self.cues = Cues.of(self.tokenizer)
-        self.trie = ScoreTrie(self.cues.completions)
-        self.way, self.tree = "reuse", True
+        self.trie = ScoreTrie([completion[:-1] for completion in self.cues.completions])
+        self.digits = _digit_tokens(self.tokenizer)
+        self.way: Way | None = None
+        self.refused: list[str] = []
+        self.template = Template(self.processor, self.tokenizer)
         self.prefixes: dict[str, Prefix | None] = {}
         self._splits: dict[Conversation, tuple[str, int]] = {}
         self.ends = _end_tokens(self.model, self.tokenizer)
@@ -156,35 +222,23 @@ class Asker:
     # -- prompts --------------------------------------------------------------------------------
 
     def render(self, conversation: Conversation) -> str:
-        """The prompt as text, with one placeholder an image.
+        """The prompt as text, with one placeholder an image; see :meth:`Template.render`."""
+        return self.template.render(conversation)
 
-        Raises
-        ------
-        InputError
-            If a text holds the model's own mark for an image.
+    def _inputs(self, text: str, rows: Sequence[Sequence[np.ndarray]], *, first: bool) -> dict[str, torch.Tensor]:
+        """What the processor makes of a text with each row's images, in one call, for indices hold within one call.
+
+        ``first``: the text begins the prompt.
         """
-        mark = getattr(self.processor, "image_token", None)
-        texts = [conversation.system, *(p.text for p in (*conversation.shared, *conversation.own))]
-        if mark and any(str(mark) in text for text in texts):
-            raise InputError(f"The rubric holds '{mark}', which this model takes for an image; word it otherwise.")
-        try:
-            return self._templated(conversation.messages())
-        except Exception as error:
-            if "system" not in str(error).lower():
-                raise
-            return self._templated(_without_system(conversation))  # some templates know no system line
-
-    def _templated(self, messages: list[dict[str, Any]]) -> str:
-        template = str(getattr(self.processor, "chat_template", "") or "")
-        options = {"enable_thinking": False} if "enable_thinking" in template else {}
-        return self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **options)
-
-    def _inputs(self, text: str, images: Sequence[np.ndarray], *, first: bool) -> dict[str, torch.Tensor]:
-        """What the processor makes of a text with its images; ``first``: it begins the prompt."""
         bos = self.tokenizer.bos_token
         special = first and not (bos and text.startswith(bos))
-        pictures = [[Image.fromarray(np.ascontiguousarray(image)) for image in images]] if len(images) else None
-        made = self.processor(text=[text], images=pictures, return_tensors="pt", add_special_tokens=special)
+        pictures = [[Image.fromarray(np.ascontiguousarray(image)) for image in images] for images in rows]
+        made = self.processor(
+            text=[text] * len(rows),
+            images=pictures if any(pictures) else None,
+            return_tensors="pt",
+            add_special_tokens=special,
+        )
         made = {k: v for k, v in made.items() if isinstance(v, torch.Tensor) and k != "attention_mask"}
         return {k: v.to(self.loaded.device) for k, v in made.items()}
 
@@ -196,7 +250,7 @@ class Asker:
 
     def _cut(self, talk: Conversation) -> tuple[str, int]:
         text = self.render(talk)
-        alone = self.render(replace(talk, own=()))
+        alone = self.template.again(replace(talk, own=()))
         longest = next(
             (k for k, (a, b) in enumerate(zip(text, alone, strict=False)) if a != b), min(len(text), len(alone))
         )
@@ -206,12 +260,7 @@ class Asker:
 
     def _image_count(self, text: str) -> int:
         """Placeholders of images in a rendered text."""
-        mark = self._placeholder()
-        return text.count(mark) if mark else 0
-
-    def _placeholder(self) -> str | None:
-        mark = getattr(self.processor, "image_token", None) or getattr(self.tokenizer, "image_token", None)
-        return str(mark) if mark else None
+        return text.count(self.template.mark) if self.template.mark else 0
 
     # -- the model ------------------------------------------------------------------------------
 
@@ -267,28 +316,60 @@ class Asker:
         -------
         list of (indices, State)
             Questions whose prompts are equally long stand in one state, a row each.
-        """
-        if self.way == "reuse" and not self.prefixes:
-            self._decide(questions[0])
-        prompts = [self._prompt(question) for question in questions]
-        groups: dict[Any, list[int]] = {}
-        for index, (prefix, own) in enumerate(prompts):
-            key = prefix and prefix.text, *sorted((name, value.shape[1:]) for name, value in own.items())
-            counts = [len(value) for name, value in sorted(own.items()) if name.endswith("grid_thw")]
-            groups.setdefault((key, *counts), []).append(index)
-        return [
-            (rows, self._prefill(prompts[rows[0]][0], [prompts[row][1] for row in rows], forced))
-            for rows in groups.values()
-        ]
 
-    def _prompt(self, question: Question) -> tuple[Prefix | None, dict[str, torch.Tensor]]:
-        """A question's common part and the inputs of its own part (of the whole, where there is no common one)."""
+        Raises
+        ------
+        InputError
+            If the model cannot be asked at all.
+        """
+        if self.way is None:
+            self.way = self._decide(questions[0])
+        return self._begin(self.way, questions, forced)
+
+    def _begin(self, way: Way, questions: Sequence[Question], forced: Sequence[int]) -> list[tuple[list[int], State]]:
+        prompts = [self._prompt(way, question) for question in questions]
+        found = []
+        for rows, inputs in self._batches(prompts) if way.together else self._each(prompts, range(len(prompts))):
+            found.append((rows, self._prefill(prompts[rows[0]].prefix, inputs, forced)))
+        return found
+
+    def _prompt(self, way: Way, question: Question) -> Prompt:
         text, cut = self._split(question.conversation)
         images = (*question.shared, *question.own)
-        prefix = self._prefix(text[:cut], images) if self.way == "reuse" else None
+        prefix = self._prefix(text[:cut], images) if way.reuse else None
         if prefix is None:
-            return None, self._inputs(text, images, first=True)
-        return prefix, self._inputs(text[cut:], images[prefix.images :], first=False)
+            return Prompt(None, text, images)
+        return Prompt(prefix, text[cut:], images[prefix.images :])
+
+    def _each(
+        self, prompts: Sequence[Prompt], rows: Iterable[int]
+    ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Every prompt as a batch of its own."""
+        for row in rows:
+            prompt = prompts[row]
+            yield [row], self._inputs(prompt.text, [prompt.images], first=prompt.prefix is None)
+
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Prompts of as many tokens, each batch made by one call of the processor."""
+        alike: dict[Any, list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            alike.setdefault(prompt.looks, []).append(row)
+        groups: dict[Any, list[int]] = {}
+        for looks, rows in alike.items():
+            key = looks if len(alike) == 1 else self._shape(prompts[rows[0]])
+            groups.setdefault(key, []).extend(rows)
+        for rows in groups.values():
+            first = prompts[rows[0]]
+            try:
+                yield rows, self._inputs(first.text, [prompts[row].images for row in rows], first=first.prefix is None)
+            except ValueError:  # some processors take no rows of different images
+                yield from self._each(prompts, rows)
+
+    def _shape(self, prompt: Prompt) -> Any:
+        """What prompts of one batch have in common: common part, own text, and the shapes of what they become."""
+        inputs = self._inputs(prompt.text, [prompt.images], first=prompt.prefix is None)
+        shapes = sorted((name, value.shape) for name, value in inputs.items())
+        return prompt.prefix and prompt.prefix.text, prompt.text, *shapes
 
     def _prefix(self, text: str, images: Sequence[np.ndarray]) -> Prefix | None:
         if text not in self.prefixes:
@@ -297,103 +378,97 @@ class Asker:
         return self.prefixes[text]
 
     def _encode(self, text: str, images: Sequence[np.ndarray]) -> Prefix:
-        inputs = self._inputs(text, images, first=True)
-        cache, _ = self._forward(inputs, None, self._media_positions([inputs], 0)[0], 1)
+        inputs = self._inputs(text, [images], first=True)
+        cache, _ = self._forward(inputs, None, self._media_positions(inputs, 0)[0], 1)
         return Prefix(text, len(images), inputs, cache)
 
-    def _prefill(
-        self, prefix: Prefix | None, parts: Sequence[Mapping[str, torch.Tensor]], forced: Sequence[int]
-    ) -> State:
+    def _prefill(self, prefix: Prefix | None, parts: Mapping[str, torch.Tensor], forced: Sequence[int]) -> State:
         """Run the own parts of equally long prompts behind their common part."""
-        rows = [_with_text(part, forced) for part in parts]
-        wholes = [_joined(prefix.inputs, row) if prefix else row for row in rows]
-        start = prefix.tokens if prefix else 0
-        positions, following = self._media_positions(wholes, start)
-        inputs = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-        cache = _selected(prefix.cache, inputs["input_ids"].new_zeros(len(rows))) if prefix else None
+        inputs = _with_text(parts, forced)
+        whole = _joined(prefix.inputs, inputs) if prefix else inputs
+        positions, following = self._media_positions(whole, prefix.tokens if prefix else 0)
+        rows = inputs["input_ids"].new_zeros(len(following))
+        cache = _selected(prefix.cache, rows) if prefix else None
+        if self._rope is None:  # tokens of an image may see each other, by their place in the whole
+            inputs |= {name: whole[name] for name in _TYPES if name in inputs}
         cache, logits = self._forward(inputs, cache, positions, 1)
         return State(cache, following, logits[:, -1])
 
     def _media_positions(
-        self, wholes: Sequence[Mapping[str, torch.Tensor]], start: int
+        self, whole: Mapping[str, torch.Tensor], start: int
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Positions from token ``start`` on, or None where the model counts them itself; and the next position."""
-        lengths = [whole["input_ids"].shape[1] for whole in wholes]
-        device = wholes[0]["input_ids"].device
+        """Positions from token ``start`` on, or None where the model counts them itself; and each row's next one."""
+        ids = whole["input_ids"]
         if self._rope is None:
-            return None, torch.tensor(lengths, device=device)
-        every, following = [], []
-        for whole, length in zip(wholes, lengths, strict=True):
-            grids = {k: v for k, v in whole.items() if k.endswith("grid_thw")}
-            types = whole.get("mm_token_type_ids", torch.zeros_like(whole["input_ids"]))
-            places, _ = self._rope.get_rope_index(whole["input_ids"], mm_token_type_ids=types, **grids)
-            order = torch.arange(length, device=device)[None, None]
-            every.append(torch.cat([order, places.to(device)])[..., start:])
-            following.append(int(places.max()) + 1)
-        return torch.cat(every, dim=1), torch.tensor(following, device=device)
+            return None, torch.full((len(ids),), ids.shape[1], device=ids.device)
+        grids = {k: v for k, v in whole.items() if k.endswith("grid_thw")}
+        types = whole.get("mm_token_type_ids", torch.zeros_like(ids))
+        places, _ = self._rope.get_rope_index(ids, mm_token_type_ids=types, **grids)
+        places = places.to(ids.device)
+        order = torch.arange(ids.shape[1], device=ids.device).expand(1, len(ids), -1)
+        return torch.cat([order, places])[..., start:], places.amax((0, 2)) + 1
 
-    def _decide(self, question: Question) -> None:
-        """Ask one question both ways, and reuse the common part only if the two agree."""
+    # -- the way --------------------------------------------------------------------------------
+
+    def _decide(self, question: Question) -> Way:
+        """The fastest way that gives two different pictures the scores that each has alone by its whole prompt."""
+        pair = (question, _another(question))
         try:
-            agree = self._agrees(question)
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            IndexError,
-            KeyError,
-            AttributeError,
-            NotImplementedError,
-        ) as error:
+            right = [self._read(SUREST, [one])[0] for one in pair]
+        except _MODEL_ERRORS as error:
             if is_out_of_memory(error):
                 raise
-            agree = False
-        if not agree:
-            self.way, self.tree = "plain", False
-            self.prefixes.clear()
+            raise InputError(f"The model cannot be asked about images: {_first_line(error)}.") from error
+        for way in _WAYS:
+            why = None if way == SUREST else self._why_not(way, pair, right)
+            if why is None:
+                self.prefixes = self.prefixes if way.reuse else {}
+                return way
+            self.refused.append(f"{way}: {why}")
+        return SUREST
 
-    def _agrees(self, question: Question) -> bool:
-        text, cut = self._split(question.conversation)
-        images = (*question.shared, *question.own)
-        whole = self._inputs(text, images, first=True)
-        prefix = self._prefix(text[:cut], images)
-        if prefix is None:
-            return False
-        own = self._inputs(text[cut:], images[prefix.images :], first=False)
-        ids = torch.cat([prefix.inputs["input_ids"], own["input_ids"]], dim=1)
-        if not torch.equal(ids, whole["input_ids"]):
-            return False
-        reused = self._prefill(prefix, [own], self.cues.score)
-        plain = self._prefill(None, [whole], self.cues.score)
-        if not self._close(reused.logits, plain.logits):
-            return False
-        self.tree = _croppable(reused.cache) and self._tree_agrees(reused)
-        return True
-
-    def _tree_agrees(self, state: State) -> bool:
+    def _why_not(self, way: Way, questions: Sequence[Question], right: Sequence[np.ndarray]) -> str | None:
+        """Why a way cannot be used for these questions, whose scores are known; None if it can."""
         try:
-            with self.branch(state) as apart:
-                quick = self._by_tree(apart)
-        except (RuntimeError, ValueError, TypeError, IndexError):
-            return False
-        return bool(np.abs(quick - self._by_paths(state)).max() < self._tolerance())
+            self._check_tokens(way, questions[0])
+            found = self._read(way, questions)
+        except _MODEL_ERRORS as error:
+            if is_out_of_memory(error):
+                raise
+            return _first_line(error)
+        differences = map(_difference, found, right, reversed(right))
+        return next((difference for difference in differences if difference), None)
 
-    def _close(self, a: torch.Tensor, b: torch.Tensor) -> bool:
-        """Whether two readings of one place give likely tokens the same probability."""
-        likely = b[0].topk(min(50, b.shape[-1])).indices
-        gap = (a[0].float().log_softmax(-1) - b[0].float().log_softmax(-1))[likely].abs().max()
-        return float(gap) < self._tolerance()
+    def _check_tokens(self, way: Way, question: Question) -> None:
+        prompt = self._prompt(way, question)
+        if not way.reuse:
+            return
+        if prompt.prefix is None:
+            raise ValueError("images share no part of their prompts")
+        whole = self._prompt(SUREST, question)
+        ids = self._inputs(whole.text, [whole.images], first=True)["input_ids"]
+        own = self._inputs(prompt.text, [prompt.images], first=False)["input_ids"]
+        if not torch.equal(torch.cat([prompt.prefix.inputs["input_ids"], own], dim=1), ids):
+            raise ValueError("the tokens of the two parts are not those of the whole prompt")
 
-    def _tolerance(self) -> float:
-        """How far log-probabilities may be apart and count as the same: rounding, not another position."""
-        return 1e-3 if self.loaded.quantisation == "fp32" else 0.5 if self.loaded.device != "cpu" else 0.05
+    def _read(self, way: Way, questions: Sequence[Question]) -> list[np.ndarray]:
+        """Log-probabilities of the scores of each question, (101,)."""
+        found: dict[int, np.ndarray] = {}
+        for rows, state in self._begin(way, questions, self.cues.score):
+            found |= dict(zip(rows, self._score(way, state), strict=True))
+        return [found[row] for row in range(len(questions))]
 
     # -- reading --------------------------------------------------------------------------------
 
     def score_log_probabilities(self, state: State) -> np.ndarray:
         """Log-probability of each score behind the cue: (rows, 101), float64. The state is left as it was."""
-        if not self.tree:
+        return self._score(self.way or SUREST, state)
+
+    def _score(self, way: Way, state: State) -> np.ndarray:
+        if not way.tree:
             return self._by_paths(state)
+        if not _croppable(state.cache):
+            raise ValueError("what the model has seen cannot be shortened, so scores cannot branch in one pass")
         with self.branch(state) as apart:
             return self._by_tree(apart)
 
@@ -405,6 +480,8 @@ class Asker:
         positions = self._positions(state, places, state.length + depths - 1)
         dtype = self.model.get_input_embeddings().weight.dtype
         count = len(trie.tokens)
+        if not count:
+            return np.stack([self._scores(root, root[:0]) for root in state.logits[:, None]])
         mask = torch.zeros(count, state.length + count, dtype=dtype, device=device)
         blind = ~torch.as_tensor(trie.ancestry(), device=device)
         mask[:, state.length :].masked_fill_(blind, torch.finfo(dtype).min)
@@ -413,7 +490,7 @@ class Asker:
         _, logits = self._forward(
             self._texts(ids), state.cache, positions, count, attention_mask=mask.expand(state.rows, 1, -1, -1)
         )
-        return np.stack([self._edges(first[row], logits[row]) for row in range(state.rows)])
+        return np.stack([self._scores(first[row], logits[row]) for row in range(state.rows)])
 
     def _by_paths(self, state: State) -> np.ndarray:
         """The same, every beginning as a row of its own: for models whose state cannot branch within a pass."""
@@ -433,13 +510,15 @@ class Asker:
                 chunk = nodes[begin : begin + _PATHS_AT_ONCE]
                 ids = torch.tensor([paths[n] for n in chunk], device=device)
                 logits[chunk] = self.step(_taken(state, one.expand(len(chunk))), ids).logits.float()
-        return self._edges(state.logits[row], logits)
+        return self._scores(state.logits[row], logits)
 
-    def _edges(self, root: torch.Tensor, nodes: torch.Tensor) -> np.ndarray:
+    def _scores(self, root: torch.Tensor, nodes: torch.Tensor) -> np.ndarray:
         """Log-probabilities of the scores from the logits at the root, (v,), and at every node, (N, v)."""
-        every = torch.cat([root[None].float(), nodes.float()])
-        wanted = every[self.trie.edge_nodes + 1, self.trie.edge_tokens] - every.logsumexp(-1)[self.trie.edge_nodes + 1]
-        return self.trie.log_probabilities(wanted.double().cpu().numpy())
+        every = torch.cat([root.reshape(1, -1).float(), nodes.float()]).log_softmax(-1)
+        further = every[1:, torch.as_tensor(self.digits, device=every.device)].exp().sum(-1)
+        ends = torch.log1p(-further.double().clamp(0, 1 - 1e-12))
+        wanted = every[self.trie.edge_nodes + 1, self.trie.edge_tokens].double()
+        return self.trie.log_probabilities(wanted.cpu().numpy(), ends.cpu().numpy())
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -491,11 +570,38 @@ class Asker:
         return "\n" in self.tokenizer.decode(row[-1:]) and bool(self.tokenizer.decode(row).strip())
 
 
-def _without_system(conversation: Conversation) -> list[dict[str, Any]]:
-    """The conversation as one user turn, the system line at its beginning."""
-    messages = conversation.messages()
-    content = [{"type": "text", "text": conversation.system + "\n"}, *messages[1]["content"]]
-    return [{"role": "user", "content": content}]
+def _another(question: Question) -> Question:
+    """The same question about other pictures of the same sizes: turned, and bright where they were dark."""
+    return replace(question, own=tuple(255 - image[::-1, ::-1] for image in question.own))
+
+
+def _difference(found: np.ndarray, right: np.ndarray, others: np.ndarray) -> str | None:
+    """How a reading differs from the right one by more than rounding, or is another picture's; None if it is right."""
+    a, b = expected_score(found), expected_score(right)
+    apart = abs(a.mean - b.mean)
+    if not apart < MOST_POINTS:
+        return f"its expected score differs by {apart:.2g} points"
+    p, q = b.distribution, a.distribution
+    divergence = float((p[p > 0] * np.log(p[p > 0] / np.maximum(q[p > 0], 1e-300))).sum())
+    if not divergence < MOST_DIVERGENCE:
+        return f"its scores differ by a divergence of {divergence:.2g}"
+    if 2 * _distance(found, right) > _distance(others, right) > _SEEN:
+        return "its scores are hardly those of its own picture"
+    return None
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean distance of log-probabilities, of what is not as good as impossible."""
+    return float(np.abs(np.maximum(a, -50) - np.maximum(b, -50)).mean())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+
+
+def _digit_tokens(tokenizer: Any) -> list[int]:
+    """Tokens that go on with a number: those that begin with a digit."""
+    return sorted(index for token, index in tokenizer.get_vocab().items() if token[:1] in set("0123456789"))
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -505,26 +611,33 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None}
 
 
-def _with_text(part: Mapping[str, torch.Tensor], ids: Sequence[int]) -> dict[str, torch.Tensor]:
-    """A prompt with text tokens appended."""
-    more = part["input_ids"].new_tensor(ids, dtype=torch.long)[None]
-    grown = {"input_ids": torch.cat([part["input_ids"], more], dim=1)}
-    for name in ("mm_token_type_ids", "token_type_ids"):
-        if name in part:
-            grown[name] = torch.cat([part[name], torch.zeros_like(more, dtype=part[name].dtype)], dim=1)
-    return {**part, **grown}
+def _with_text(parts: Mapping[str, torch.Tensor], ids: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Prompts with text tokens appended to every row."""
+    tokens = parts["input_ids"]
+    more = tokens.new_tensor(ids, dtype=torch.long).expand(len(tokens), -1)
+    grown = {"input_ids": torch.cat([tokens, more], dim=1)}
+    for name in _TYPES:
+        if name in parts:
+            grown[name] = torch.cat([parts[name], torch.zeros_like(more, dtype=parts[name].dtype)], dim=1)
+    return {**parts, **grown}
 
 
 def _joined(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tokens, token types and grids of two parts of a prompt one after the other; pixels are left out."""
+    """Tokens, their kinds and grids of a common part and of every row behind it; pixels are left out."""
+    rows = len(second["input_ids"])
     joined = {}
-    for name in ("input_ids", "mm_token_type_ids"):
+    for name in ("input_ids", *_TYPES):
         if name in second:
             before = first.get(name, torch.zeros_like(first["input_ids"]))
-            joined[name] = torch.cat([before, second[name]], dim=1)
+            joined[name] = torch.cat([before.expand(rows, -1), second[name]], dim=1)
     for name in {*first, *second}:
         if name.endswith("grid_thw"):
-            joined[name] = torch.cat([part[name] for part in (first, second) if name in part])
+            parts = [
+                part[name].reshape(n, -1, 3).expand(rows, -1, -1)
+                for part, n in ((first, 1), (second, rows))
+                if name in part
+            ]
+            joined[name] = torch.cat(parts, dim=1).reshape(-1, 3)
     return joined
 
 

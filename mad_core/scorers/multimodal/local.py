@@ -28,8 +28,9 @@ from mad_core.scorers.out_of_memory import is_out_of_memory
 SMALL = 30_000_000
 """Parameters up to which a model on the CPU computes in one thread: more of them wait for each other longer than
 they compute, and the other cores decode images meanwhile."""
-LEAST_MASS = 0.01
-"""Probability of all scores together below which a model that also writes none has given no score."""
+LEAST_MASS = 0.5
+"""Probability of all scores together below which they say little of what the model would answer: the written score
+stands then."""
 BATCH_GPU, BATCH_CPU = 8, 8
 _SENTENCES = {
     "unparsed": "The model's answer holds no score that can be read.",
@@ -65,6 +66,18 @@ class Answer:
     tokens: int = 0
     finish: str | None = None
 
+    @property
+    def likely(self) -> bool:
+        """Whether the expected score stands: the scores have at least half of the probability."""
+        return _likely(self.expected)
+
+    @property
+    def score(self) -> float | None:
+        """The expected score, or the written one where it stands."""
+        if self.likely or self.written is None:
+            return self.expected.mean if self.expected else None
+        return self.written.score
+
 
 class Mllm(Scorer):
     """Scores by a local image-text-to-text model."""
@@ -94,7 +107,7 @@ class Mllm(Scorer):
         self.batch = self.parameters["batch"] or (BATCH_GPU if context.device.startswith("cuda") else BATCH_CPU)
         self._small = context.device == "cpu" and self._loaded.model.num_parameters() <= SMALL
         self._identity = models.identity(self._loaded.folder)
-        self._counts = {"images": 0, "written_tokens": 0, "batch_halved": 0}
+        self._counts = {"images": 0, "written_tokens": 0, "batch_halved": 0, "written_scores": 0}
         self._seconds_load = time.perf_counter() - started
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
@@ -161,10 +174,15 @@ class Mllm(Scorer):
     def _cued(self, asker: Asker, state: State) -> list[Answer]:
         """The cue is written for the model; it goes on with the score, then with a reason for the chosen one."""
         expected = [_expected(row) for row in asker.score_log_probabilities(state)]
-        if not self.wishes.reasons:
+        if not self.wishes.reasons and all(map(_likely, expected)):
             return [Answer(one) for one in expected]
         lines = asker.written_lines(state)
-        chosen = [round(one.mean) if one else 0 for one in expected]
+        if not self.wishes.reasons:
+            return [
+                Answer(one) if _likely(one) else _written_answer(one, line)
+                for one, line in zip(expected, lines, strict=True)
+            ]
+        chosen = [_chosen(one, line) for one, line in zip(expected, lines, strict=True)]
         reasons = asker.reasons(state, chosen, self.wishes.tokens)
         return [_cued_answer(*parts) for parts in zip(expected, lines, reasons, strict=True)]
 
@@ -185,27 +203,26 @@ class Mllm(Scorer):
         self._counts["written_tokens"] += answer.tokens
         problem = self._problem(answer)
         detail = _detail(answer) | dict(question.notes)
-        if problem or answer.expected is None:
+        if problem or answer.score is None:
             sentence = _SENTENCES.get(problem or UNPARSED, _SENTENCES[UNPARSED])
             return Scored.failed(one.item.image_id, problem or UNPARSED, sentence, seconds, **detail)
+        self._counts["written_scores"] += not answer.likely
         return Scored(
             one.item.image_id,
-            answer.expected.mean,
+            answer.score,
             map=question.map,
             reason=answer.reason,
-            distribution=answer.expected.distribution,
+            distribution=answer.expected.distribution if answer.expected and answer.likely else None,
             seconds=seconds,
             detail=detail,
         )
 
     def _problem(self, answer: Answer) -> str | None:
-        """The benchmark's protocol stands by what is written; ours by the expectation, if it can be had at all."""
+        """The benchmark's protocol stands by what is written; ours by the expectation where it is likely."""
         written = answer.written.problem if answer.written else None
-        if answer.expected is None:
-            return written or UNPARSED
-        if self.wishes.plain:
-            return written
-        return written if answer.expected.mass < LEAST_MASS else None
+        if answer.likely and not self.wishes.plain:
+            return None
+        return written or (UNPARSED if answer.score is None else None)
 
     def facts(self) -> dict[str, Any]:
         if self._loaded is None or self._asker is None:
@@ -220,11 +237,18 @@ class Mllm(Scorer):
             **self.showing.facts(),
             "preprocessing": _preprocessing(self._loaded.processor),
             "shared_tokens": sum(prefix.tokens for prefix in prefixes),
-            "computed": "shared part once" if self._asker.way == "reuse" else "whole prompt for every image",
+            "computed": _computed(self._asker),
+            "computed_why": self._asker.refused,
+            "prompt_changes": self._asker.template.changes,
             "batch": self.batch,
             "seconds_load": round(self._seconds_load, 3),
             **self._counts,
         }
+        if self._counts["written_scores"]:
+            facts["score_note"] = (
+                f"For {self._counts['written_scores']} of {self._counts['images']} images the scores 0 to 100 had less "
+                "than half of the model's probability, so the written score stands."
+            )
         if self._loaded.device.startswith("cuda"):
             facts["peak_memory"] = torch.cuda.max_memory_allocated(self._loaded.device)
         return facts
@@ -242,6 +266,28 @@ def _expected(log_probabilities: np.ndarray) -> ExpectedScore | None:
         return None
 
 
+def _likely(expected: ExpectedScore | None) -> bool:
+    return expected is not None and expected.mass >= LEAST_MASS
+
+
+def _chosen(expected: ExpectedScore | None, line: Text) -> int:
+    """The whole number that a reason is asked for."""
+    written = read_answer(SCORE_CUE + line.text.rstrip()).score
+    if expected is None or (not _likely(expected) and written is not None):
+        return round(written or 0)
+    return round(expected.mean)
+
+
+def _written_answer(expected: ExpectedScore | None, line: Text) -> Answer:
+    first = SCORE_CUE + line.text.rstrip()
+    return Answer(expected, read_answer(first), None, first, line.tokens, line.finish)
+
+
+def _computed(asker: Asker) -> str:
+    """How prompts were computed, in words."""
+    return "shared part once" if asker.way is None or asker.way.reuse else "whole prompt for every image"
+
+
 def _cued_answer(expected: ExpectedScore | None, line: Text, reason: Text) -> Answer:
     first = SCORE_CUE + line.text.rstrip()
     raw = f"{first}\n{REASON_CUE}{reason.text.strip()}"
@@ -257,7 +303,7 @@ def _plain_answer(expected: ExpectedScore | None, text: Text) -> Answer:
 def _detail(answer: Answer) -> dict[str, Any]:
     expected, written = answer.expected, answer.written
     detail: dict[str, Any] = {
-        "score_from": "expected",
+        "score_from": "expected" if answer.likely else "written",
         "expected": expected.mean if expected else None,
         "spread": expected.spread if expected else None,
         "mass": expected.mass if expected else None,

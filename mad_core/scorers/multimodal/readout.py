@@ -94,15 +94,17 @@ def _expected(distribution: np.ndarray, mass: float) -> ExpectedScore:
 
 
 class ScoreTrie:
-    """The tokenised completions 0 to 100 as a tree, so that shared beginnings are computed once.
+    """The tokenised numbers 0 to 100 as a tree, so that shared beginnings are computed once.
 
-    A completion is what the model would write after the cue, its terminator included: without it
-    ``7`` would count as ``7`` and as the beginning of ``70`` to ``79``.
+    The probability of a number is that of its digits times that of no further digit: ``7`` does not count where
+    ``70`` to ``79`` are meant, and what a model likes to write behind a number (a line's end, a full stop) does not
+    weigh. With a token a digit this takes eleven nodes: 0 to 9, and 10, which ``100`` goes on from; of the other
+    numbers of two digits none goes on to a score. Where one token holds any of the numbers it takes none.
 
     Parameters
     ----------
     completions : sequence of 101 sequences of int
-        Token ids of each score with its terminator; none may be the beginning of another.
+        Token ids of each number, without anything behind it.
 
     Attributes
     ----------
@@ -115,32 +117,28 @@ class ScoreTrie:
     Raises
     ------
     ValueError
-        If there are not 101 completions, one is empty, or one is the beginning of another.
+        If there are not 101 completions, one is empty, or two are the same.
     """
 
     def __init__(self, completions: Sequence[Sequence[int]]) -> None:
-        if len(completions) != SCORES or not all(completions):
+        numbers = [tuple(map(int, completion)) for completion in completions]
+        if len(numbers) != SCORES or not all(numbers):
             raise ValueError(f"a trie needs {SCORES} completions of at least one token")
-        nodes: dict[tuple[int, ...], int] = {(): -1}
-        edges: dict[tuple[int, int], int] = {}
-        paths: list[list[int]] = []
-        for depth in range(1, max(map(len, completions))):
-            for completion in completions:
-                if len(completion) > depth:
-                    nodes.setdefault(tuple(completion[:depth]), len(nodes) - 1)
-        for completion in completions:
-            if tuple(completion) in nodes:
-                raise ValueError("a completion is the beginning of another: its terminator is missing")
-            path = [(nodes[tuple(completion[:k])], int(token)) for k, token in enumerate(completion)]
-            paths.append([edges.setdefault(edge, len(edges)) for edge in path])
-        if len(set(map(tuple, paths))) != SCORES:
+        if len(set(numbers)) != SCORES:
             raise ValueError("two scores have the same tokens")
-        inner = list(nodes)[1:]
-        self.tokens = np.array([key[-1] for key in inner], np.int64)
-        self.parents = np.array([nodes[key[:-1]] for key in inner], np.int64)
-        self.depths = np.array([len(key) for key in inner], np.int64)
+        inner = {number[:k] for number in numbers for k in range(1, len(number))}
+        going_on = {number for number in numbers if number in inner}
+        inner |= {numbers[0]} if going_on else set()  # 05 and the like are no scores
+        keys = sorted(inner, key=lambda key: (len(key), key))
+        nodes = {(): -1} | {key: index for index, key in enumerate(keys)}
+        edges: dict[tuple[int, int], int] = {}
+        paths = [[(nodes[number[:k]], token) for k, token in enumerate(number)] for number in numbers]
+        self._paths = [[edges.setdefault(edge, len(edges)) for edge in path] for path in paths]
+        self._ends = [nodes.get(number, -1) for number in numbers]
+        self.tokens = np.array([key[-1] for key in keys], np.int64)
+        self.parents = np.array([nodes[key[:-1]] for key in keys], np.int64)
+        self.depths = np.array([len(key) for key in keys], np.int64)
         self.edge_nodes, self.edge_tokens = np.array(list(edges), np.int64).T
-        self._paths = paths
 
     def ancestry(self) -> np.ndarray:
         """Which node may look at which: bool of shape (N, N), True on itself and on what leads to it."""
@@ -150,20 +148,24 @@ class ScoreTrie:
                 sees[node] |= sees[parent]
         return sees
 
-    def log_probabilities(self, edges: np.ndarray) -> np.ndarray:
+    def log_probabilities(self, edges: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Log-probability of each score.
 
         Parameters
         ----------
         edges : ndarray of shape (..., E)
             Log-probability of each edge.
+        ends : ndarray of shape (..., N)
+            Log-probability that no further digit follows, at each node.
 
         Returns
         -------
         ndarray of shape (..., 101), float64
         """
-        edges = np.asarray(edges, np.float64)
-        return np.stack([edges[..., path].sum(-1) for path in self._paths], axis=-1)
+        edges, ends = np.asarray(edges, np.float64), np.asarray(ends, np.float64)
+        sure = np.concatenate([ends, np.zeros_like(edges[..., :1])], axis=-1)  # what has no node ends surely
+        digits = np.stack([edges[..., path].sum(-1) for path in self._paths], axis=-1)
+        return digits + sure[..., self._ends]
 
 
 # -- what is written ----------------------------------------------------------------------------
