@@ -244,7 +244,7 @@ def test_an_unreadable_image_is_not_sent(serve, pictures, tmp_path) -> None:
 def test_a_server_that_stays_down_ends_the_run_with_a_sentence(serve, pictures) -> None:
     server = serve(lambda request, number: Answer(status=503, body="{}"))
     many = (pictures[0], pictures[1] * 8)
-    with pytest.raises(WorkError, match=r"failed 9 images in a row.*503.*--retry-failed"):
+    with pytest.raises(WorkError, match=r"failed 8 images in a row.*503.*--retry-failed"):
         run(many, concurrency=2)
     assert len(server.requests) < 20
 
@@ -287,6 +287,115 @@ def test_concurrency_is_used_and_kept_to(serve, pictures) -> None:
     many = (pictures[0], pictures[1] * 4)
     scored, _ = run(many, concurrency=4)
     assert len(scored) == 20 and server.most_busy in (3, 4)
+
+
+def refused(message: str, status: int = 400) -> Answer:
+    return Answer(status=status, body=json.dumps({"error": {"message": message}}))
+
+
+def test_scores_of_one_at_most_are_said_and_another_scale_is_offered(serve, pictures) -> None:
+    entries = [
+        *token_logprobs(0)[:5],
+        {"token": "0", "logprob": -0.1, "top_logprobs": [{"token": "0", "logprob": -0.1}]},
+    ]
+    serve(lambda request, number: Answer("Anomaly Score: 0.72\nReason: dark.", logprobs=entries))
+    scored, facts = run(pictures)
+    assert {one.score for one in scored} == {0.72} and "scale=1" in facts["score_note"]
+    scored, facts = run(pictures, scale="1")
+    assert {one.score for one in scored} == {72.0} and "score_note" not in facts
+
+
+def test_a_scale_to_one_takes_no_higher_score(serve, pictures) -> None:
+    serve(lambda request, number: Answer("Anomaly Score: 72"))
+    assert {one.status for one in run(pictures, scale="1")[0]} == {"out-of-range"}
+
+
+def test_how_many_written_scores_stand_for_want_of_probability_is_said(serve, pictures) -> None:
+    def vague(request: dict[str, Any], number: int) -> Answer:
+        entries = token_logprobs(darkness(request))
+        for top in entries[5]["top_logprobs"]:
+            top["logprob"] -= 3
+        return Answer(f"Anomaly Score: {darkness(request)}", logprobs=entries)
+
+    serve(vague)
+    facts = run(pictures)[1]
+    assert facts["written_scores"] == 5 and facts["score_note"].startswith("For 5 of 5 images")
+
+
+def test_a_model_is_told_not_to_think_to_look_closely_and_to_repeat_itself(serve, pictures) -> None:
+    server = serve()
+    run(pictures, references=0)
+    request = server.requests[0]
+    assert request["chat_template_kwargs"] == {"enable_thinking": False} and request["reasoning_effort"] == "low"
+    assert request["seed"] == 0 and request["messages"][1]["content"][-1]["image_url"]["detail"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "status", "gone"),
+    [
+        ("Unrecognized request argument supplied: reasoning_effort", 400, {"reasoning_effort"}),
+        ("chat_template_kwargs: Extra inputs are not permitted", 422, {"chat_template_kwargs", "reasoning_effort"}),
+        ("Unsupported parameter: seed", 400, {"seed"}),
+        ("You are not allowed to request logprobs from this model", 403, {"logprobs"}),
+        ("No endpoints found that support the requested parameters: logprobs", 404, {"logprobs"}),
+        ("logprobs not implemented", 501, {"logprobs"}),
+    ],
+)
+def test_a_parameter_that_a_server_refuses_is_left_out_whatever_the_status(
+    serve, pictures, complaint, status, gone
+) -> None:
+    def picky(request: dict[str, Any], number: int) -> Answer:
+        return refused(complaint, status) if gone & set(request) else judge(request, number)
+
+    server = serve(picky)
+    scored, _ = run(pictures, model="x", concurrency=1)
+    assert {one.status for one in scored} == {"ok"} and len(server.requests) <= 5 + 2
+
+
+def test_where_a_server_takes_no_system_line_it_stands_in_the_users_turn(serve, pictures) -> None:
+    def picky(request: dict[str, Any], number: int) -> Answer:
+        if request["messages"][0]["role"] == "system":
+            return refused("Developer instruction is not enabled for this model")
+        return judge(request, number)
+
+    server = serve(picky)
+    scored, _ = run(pictures, concurrency=1)
+    assert {one.status for one in scored} == {"ok"} and len(server.requests) == 6
+    assert server.requests[-1]["messages"][0]["content"][0]["text"].startswith("You are ")
+
+
+def test_a_server_that_fails_without_a_word_is_asked_without_extras(serve, pictures) -> None:
+    def silent(request: dict[str, Any], number: int) -> Answer:
+        return refused("Internal error", 500) if "logprobs" in request else judge(request, number)
+
+    serve(silent)
+    assert [one.status for one in run(pictures, concurrency=1)[0]] == ["server-error"] * 2 + ["ok"] * 3
+
+
+def test_an_answer_that_was_cut_off_is_asked_for_once_more_and_may_be_longer(serve, pictures) -> None:
+    def thinks(request: dict[str, Any], number: int) -> Answer:
+        return judge(request, number) if request["max_tokens"] >= 2400 else Answer("", finish="length")
+
+    server = serve(thinks)
+    scored, _ = run(pictures, concurrency=1)
+    assert {one.status for one in scored} == {"ok"} and scored[0].detail["retries"] == 1
+    assert [request["max_tokens"] for request in server.requests] == [300, *[2400] * 5]
+
+
+@pytest.mark.parametrize(
+    ("answer", "cure"),
+    [
+        (Answer("It looks fine to me."), "raw answers"),
+        (Answer(refusal="I cannot help with that."), "Word the rubric otherwise"),
+        (Answer("", finish="length"), "tokens=4000"),
+        (refused("bad image"), "--retry-failed"),
+    ],
+)
+def test_eight_failures_in_a_row_of_any_kind_end_the_run_with_the_cure(serve, pictures, answer, cure) -> None:
+    server = serve(lambda request, number: answer)
+    with pytest.raises(WorkError, match="failed 8 images in a row") as caught:
+        run((pictures[0], pictures[1] * 4), concurrency=1)
+    assert cure in str(caught.value) and len(server.requests) <= 24
 
 
 # -- several servers ------------------------------------------------------------------------------

@@ -57,6 +57,14 @@ CARD = ScorerInfo(
             advanced=True,
         ),
         Parameter("price_in", "float", None, "Price of a million tokens sent; empty: unknown.", 0, 1e6),
+        Parameter(
+            "scale",
+            "choice",
+            "100",
+            "The highest score on the scale that the model answers on: 100, or 1 for a model that answers 0.72.",
+            choices=("100", "1"),
+            advanced=True,
+        ),
         Parameter("price_out", "float", None, "Price of a million tokens written; empty: unknown.", 0, 1e6),
         Parameter(
             "plain_http",

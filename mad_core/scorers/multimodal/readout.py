@@ -172,7 +172,13 @@ class ScoreTrie:
 
 _LONGEST = 200_000
 """Characters of an answer that are read: its beginning and its end, where it has more."""
-_THOUGHT = re.compile(r"<(?P<ends>/?)(?:think|thinking|thought|reasoning|analysis)>", re.I)
+_THOUGHT = re.compile(
+    r"<(?:think|thinking|thought|reasoning|analysis|seed:think)>|\[THINK\]|<\|channel>|<\|START_THINKING\|>|◁think▷"
+    r"|(?P<ends></(?:think|thinking|thought|reasoning|analysis|seed:think)>|\[/THINK\]|<channel\|>|<\|END_THINKING\|>"
+    r"|◁/think▷)",
+    re.I,
+)
+"""How families open and close a thought."""
 
 # A server may send anything, so no pattern may take more than one look at a character: what repeats is possessive
 # (``*+``) or ends at the line.

@@ -1,7 +1,8 @@
 """One chat completion after another from an OpenAI-compatible server: what is sent, and what came back.
 
 Servers differ in what they take. A request that one refuses for the way it is put (alternatives of tokens,
-the name of the length limit, the temperature) is put another way once, and from then on so.
+the name of the length limit, the temperature, how much to think, a system line) is put another way once, and from
+then on so.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ RAW_CHARACTERS = 4000
 """Of an answer that is kept, at most."""
 GRACE_SECONDS = 60.0
 """For the pauses between the attempts of one request, beyond the attempts themselves."""
+UNSAID = 3
+"""Errors of a server in a row, of which it does not say why, after which one request is put without all extras."""
 TIMEOUT, SERVER_ERROR = "timeout", "server-error"
 _OPENAI = "api.openai.com"
 _SAID = 300
@@ -51,11 +54,24 @@ class Form:
         What the server calls the limit of an answer's length.
     greedy : bool
         Whether temperature 0 is asked for.
+    switch, effort : bool
+        Whether a model that can think is told not to, by its chat template and by ``reasoning_effort``.
+    seed : bool
+        Whether a seed is given.
+    detail : bool
+        Whether images are to be seen in full detail.
+    system : bool
+        Whether there is a system line; else it stands at the beginning of the user's turn.
     """
 
     alternatives: int = 20
     limit_name: str = "max_tokens"
     greedy: bool = True
+    switch: bool = True
+    effort: bool = True
+    seed: bool = True
+    detail: bool = True
+    system: bool = True
 
     def options(self, tokens: int) -> dict[str, Any]:
         options: dict[str, Any] = {self.limit_name: tokens}
@@ -63,7 +79,27 @@ class Form:
             options["temperature"] = 0
         if self.alternatives:
             options |= {"logprobs": True, "top_logprobs": self.alternatives}
+        if self.seed:
+            options["seed"] = 0
+        if self.effort:
+            options["reasoning_effort"] = "low"
+        if self.switch:
+            options["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
         return options
+
+    def put(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The messages as this form has them."""
+        put = [dict(message) for message in messages]
+        if self.detail:
+            put[-1]["content"] = [_detailed(part) for part in put[-1]["content"]]
+        if not self.system:
+            line = {"type": "text", "text": f"{put[0]['content']}\n"}
+            put = [{**put[-1], "content": [line, *put[-1]["content"]]}]
+        return put
+
+    def bare(self) -> Form:
+        """The form without anything that a server may not know."""
+        return replace(self, alternatives=0, greedy=False, switch=False, effort=False, seed=False, detail=False)
 
     def adapted(self, complaint: str) -> Form | None:
         """Another form, after what a server says of this one; None where nothing of it is complained of."""
@@ -72,7 +108,37 @@ class Form:
             return replace(self, alternatives=5 if self.alternatives > 5 else 0)
         if "max_completion_tokens" in said and self.limit_name == "max_tokens":
             return replace(self, limit_name="max_completion_tokens")
-        return replace(self, greedy=False) if "temperature" in said and self.greedy else None
+        if "temperature" in said and self.greedy:
+            return replace(self, greedy=False)
+        if _THINKING.search(said) and (self.switch or self.effort):
+            return replace(self, switch=self.switch and "effort" in said and "kwargs" not in said, effort=False)
+        if "seed" in said and self.seed:
+            return replace(self, seed=False)
+        if "detail" in said and self.detail and "detailed" not in said:
+            return replace(self, detail=False)
+        if self.system and _SYSTEM.search(said):
+            return replace(self, system=False)
+        return self._without_extras(said)
+
+    def _without_extras(self, said: str) -> Form | None:
+        """Without what few servers know, where one says that it does not know something."""
+        extras = self.switch or self.effort or self.seed or self.detail
+        if not (extras and _UNKNOWN.search(said)):
+            return None
+        return replace(self, switch=False, effort=False, seed=False, detail=False)
+
+
+_THINKING = re.compile(r"chat_template|enable_thinking|reasoning")
+_SYSTEM = re.compile(r"developer instruction|system (?:role|message|prompt|instruction)|role.{0,20}system|'system'")
+_UNKNOWN = re.compile(
+    r"unrecognized|unknown|unexpected|unsupported|not supported|not permitted|not allowed|extra (?:inputs|fields)"
+)
+
+
+def _detailed(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part.get("type") != "image_url":
+        return dict(part)
+    return {**part, "image_url": {**part["image_url"], "detail": "high"}}
 
 
 @dataclass(frozen=True)
@@ -131,6 +197,7 @@ class Client:
 
     def __init__(self, address: Address, key: str | None, timeout: float, retries: int) -> None:
         self.address, self.form = address, Form()
+        self._failing = 0
         self._key, self._total = key, timeout * (retries + 1) + GRACE_SECONDS
         # A redirect would carry images to a host that nobody agreed to; a proxy has no business on loopback.
         http = DefaultAsyncHttpxClient(
@@ -196,19 +263,30 @@ class Client:
         while True:
             try:
                 reply = await self._ask_once(form, model, messages, tokens)
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                adapted = form.adapted(f"{error.message} {error.body}")
+            except openai.APIStatusError as error:
+                adapted = self._other_form(form, error)
                 if adapted is None:
                     raise
                 form = adapted
             else:
+                self._failing = 0
                 if form != Form():
                     self.form = form
                 return reply
 
+    def _other_form(self, form: Form, error: openai.APIStatusError) -> Form | None:
+        """Another form, where an error is about this one; at the third in a row that does not say so, a bare one."""
+        if error.status_code == 401 or error.status_code in (408, 409, 413, 429) or 300 <= error.status_code < 400:
+            return None
+        adapted = form.adapted(f"{error.message} {error.body}")
+        if adapted is not None or error.status_code < 500:
+            return adapted
+        self._failing += 1
+        return form.bare() if self._failing == UNSAID and form != form.bare() else None
+
     async def _ask_once(self, form: Form, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
         create: Any = self._openai.chat.completions.with_raw_response.create
-        raw = await create(model=model, messages=messages, **form.options(tokens))
+        raw = await create(model=model, messages=form.put(messages), **form.options(tokens))
         body = raw.http_response.content
         try:
             return replace(read_reply(json.loads(body)), retries=raw.retries_taken, host=self.address.host)
@@ -297,7 +375,7 @@ def read_reply(data: Any) -> Reply:
     content = (choice.get("logprobs") or {}).get("content") or ()
     refusal = message.get("refusal")
     return Reply(
-        text=_whole(refusal or _text(message.get("content"))),
+        text=_whole(refusal or _text(message.get("content")) or _answer_among_thoughts(choice)),
         finish=None if choice.get("finish_reason") is None else str(choice["finish_reason"]),
         refused=bool(refusal) or choice.get("finish_reason") == "content_filter",
         content=[entry for entry in content if isinstance(entry, dict)],
@@ -305,6 +383,14 @@ def read_reply(data: Any) -> Reply:
         tokens_out=_count(usage.get("completion_tokens")),
         model=_whole(data.get("model") or "")[:200],
     )
+
+
+def _answer_among_thoughts(choice: Mapping[str, Any]) -> str:
+    """The thoughts of an answer that ended by itself and is nothing else: some servers file the whole answer there."""
+    if choice.get("finish_reason") != "stop":
+        return ""
+    message = choice["message"]
+    return _text(message.get("reasoning_content") or message.get("reasoning"))
 
 
 def _count(value: Any) -> int:

@@ -10,10 +10,10 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from mad_core.errors import MadError, WorkError
@@ -32,7 +32,16 @@ from mad_core.scorers.multimodal.endpoint.client import (
     messages,
 )
 from mad_core.scorers.multimodal.endpoint.fleet import Fleet
-from mad_core.scorers.multimodal.readout import REFUSED, ExpectedScore, Written, expected_from_top_logprobs, read_answer
+from mad_core.scorers.multimodal.readout import (
+    CUT_OFF,
+    OUT_OF_RANGE,
+    REFUSED,
+    UNPARSED,
+    ExpectedScore,
+    Written,
+    expected_from_top_logprobs,
+    read_answer,
+)
 from mad_core.scorers.multimodal.showing import Question, Showing, settle
 from mad_core.settings import Settings
 
@@ -42,7 +51,15 @@ SHORT_TOKENS = 16
 """Of an answer of which only the score is wanted."""
 LOOK_SECONDS = 0.2
 HOPELESS = 8
-"""Images in a row, or one a slot, that the server fails before the run stops."""
+"""Images in a row, or one a slot, that get no score before the run stops."""
+MORE_TOKENS = 8
+"""How many times as long an answer may be that is asked for once more because it was cut off."""
+_CURES = {
+    UNPARSED: "Look at the raw answers, then choose another model or set other parameters, and queue a new run.",
+    REFUSED: "Word the rubric otherwise or choose another model, and queue a new run.",
+    OUT_OF_RANGE: "Look at the raw answers: if the model answers on a scale of its own, word the rubric otherwise.",
+    CUT_OFF: "Allow longer answers (--param tokens=4000) or choose a model that thinks less, and queue a new run.",
+}
 _SENTENCES = {
     "unparsed": "The model's answer holds no score that can be read.",
     "refused": "The model refused to judge this image.",
@@ -58,6 +75,9 @@ class _Counts:
 
     expected: int = 0
     failed_in_a_row: int = 0
+    scored: int = 0
+    unlikely: int = 0
+    highest: float = 0.0
 
 
 class _Loop:
@@ -83,6 +103,7 @@ class Endpoint(Scorer):
 
     _loop: _Loop | None = None
     _fleet: Fleet | None = None
+    _longer = False
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         """See that images may be sent, choose what is shown, and find the model.
@@ -141,7 +162,24 @@ class Endpoint(Scorer):
             "expectation": "approximate, of the most probable tokens that the server names"
             if counts.expected
             else "none: the server named no tokens, so the written score stands",
+            "written_scores": counts.scored - counts.expected,
+            **self._note(),
         }
+
+    def _note(self) -> dict[str, str]:
+        """What a person should know of all scores together."""
+        counts, notes = self._counts, []
+        if counts.scored and counts.highest <= 1 and self.parameters["scale"] == "100":
+            notes.append(
+                f"Every score of the {counts.scored} images is at most 1 of 100. If the model answers on a scale from "
+                "0 to 1, run it again with --param scale=1."
+            )
+        if counts.unlikely:
+            notes.append(
+                f"For {counts.unlikely} of {counts.scored} images the named tokens cover less than half of the "
+                "probability, so the written score stands."
+            )
+        return {"score_note": " ".join(notes)} if notes else {}
 
     def close(self) -> None:
         loop, fleet, self._loop = self._loop, self._fleet, None
@@ -165,11 +203,27 @@ class Endpoint(Scorer):
                 status = failure_of(error) if isinstance(error, ImageError) else "not-shown"
                 return Scored.failed(item.image_id, status, str(error) or type(error).__name__)
             try:
-                reply = await fleet.ask(self.model, messages(question.conversation, urls), self._tokens())
+                reply = await self._answer(fleet, messages(question.conversation, urls))
             except NoAnswerError as error:
                 seconds = time.perf_counter() - started
                 return Scored.failed(item.image_id, error.status, str(error), seconds, raw=error.raw)
             return self._scored(fleet.clients[0], item, question, reply, time.perf_counter() - started)
+
+    async def _answer(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]]) -> Reply:
+        """The answer; one that was cut off before its score is asked for once more, and may be longer then."""
+        most = self._tokens()
+        reply = await fleet.ask(self.model, asked, most)
+        if self._longer or reply.finish != "length" or read_answer(reply.text, "length").problem is None:
+            return reply
+        longer = await fleet.ask(self.model, asked, most * MORE_TOKENS)
+        if read_answer(longer.text, longer.finish or "stop").problem is None:
+            self._longer = True  # so the next ones are not cut off
+        return replace(
+            longer,
+            tokens_in=reply.tokens_in + longer.tokens_in,
+            tokens_out=reply.tokens_out + longer.tokens_out,
+            retries=reply.retries + longer.retries + 1,
+        )
 
     def _question(self, item: Item) -> tuple[Question, list[str]]:
         question = self.showing.question(item)
@@ -181,12 +235,16 @@ class Endpoint(Scorer):
     def _scored(self, client: Client, item: Item, question: Question, reply: Reply, seconds: float) -> Scored:
         self._served = reply.model or self._served
         written = Written(None, "", REFUSED) if reply.refused else read_answer(reply.text, reply.finish or "stop")
-        expected = None if written.problem else _expectation(reply)
+        written = self._on_scale(written)
+        named = self._named(reply, written)
+        expected = named if named is not None and named.mass >= LEAST_MASS else None
         detail = _detail(reply, written, expected) | {
             "raw": client.hidden(reply.text)[:RAW_CHARACTERS],
             "cost": self._cost(reply.tokens_in, reply.tokens_out),
             **question.notes,
         }
+        if named is not None and expected is None:
+            detail["mass"] = named.mass
         if written.score is None:
             problem = written.problem or "unparsed"
             return Scored.failed(item.image_id, problem, _SENTENCES[problem], seconds, **detail)
@@ -201,7 +259,18 @@ class Endpoint(Scorer):
         )
 
     def _tokens(self) -> int:
-        return self.wishes.tokens if self.wishes.reasons else SHORT_TOKENS
+        return (self.wishes.tokens if self.wishes.reasons else SHORT_TOKENS) * (MORE_TOKENS if self._longer else 1)
+
+    def _on_scale(self, written: Written) -> Written:
+        """The written score on the scale of 0 to 100."""
+        if self.parameters["scale"] == "100" or written.score is None:
+            return written
+        return replace(written, score=100 * written.score) if written.score <= 1 else Written(None, "", OUT_OF_RANGE)
+
+    def _named(self, reply: Reply, written: Written) -> ExpectedScore | None:
+        """What the named tokens expect; nothing where the score is no whole number, of which tokens name a part."""
+        whole = written.score is not None and written.score.is_integer() and self.parameters["scale"] == "100"
+        return expected_from_top_logprobs(reply.content) if whole else None
 
     def _cost(self, tokens_in: int, tokens_out: int) -> float | None:
         """In the currency of the prices; None where none was given."""
@@ -226,21 +295,24 @@ class Endpoint(Scorer):
                 raise
 
     def _counted(self, scored: Scored) -> Scored:
-        """Leave a server that fails image after image alone."""
+        """Leave a server that fails image after image alone, in whatever way."""
         counts = self._counts
-        counts.expected += scored.detail.get("score_from") == "expected"
-        counts.failed_in_a_row = counts.failed_in_a_row + 1 if scored.status in (TIMEOUT, SERVER_ERROR) else 0
-        if counts.failed_in_a_row > max(HOPELESS, self.parameters["concurrency"]):
+        if scored.score is not None:
+            expected = scored.detail.get("score_from") == "expected"
+            counts.scored += 1
+            counts.expected += expected
+            counts.unlikely += not expected and scored.detail.get("mass") is not None
+            counts.highest = max(counts.highest, float(scored.detail.get("written") or 0.0))
+            counts.failed_in_a_row = 0
+        elif "written" in scored.detail or scored.status in (TIMEOUT, SERVER_ERROR):  # not an image that was never sent
+            counts.failed_in_a_row += 1
+        if counts.failed_in_a_row >= max(HOPELESS, self.parameters["concurrency"]):
+            cure = "When it answers again, resume the run with --retry-failed; what was scored is kept."
             raise WorkError(
                 f"The server failed {counts.failed_in_a_row} images in a row; the last time: {scored.reason} "
-                "When it answers again, resume the run with --retry-failed; what was scored is kept."
+                f"{_CURES.get(scored.status, cure)}"
             )
         return scored
-
-
-def _expectation(reply: Reply) -> ExpectedScore | None:
-    expected = expected_from_top_logprobs(reply.content)
-    return expected if expected is not None and expected.mass >= LEAST_MASS else None
 
 
 def _detail(reply: Reply, written: Written, expected: ExpectedScore | None) -> dict[str, Any]:
