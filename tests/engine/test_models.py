@@ -139,10 +139,44 @@ def test_fetching_takes_safetensors_and_text_and_nothing_that_runs(monkeypatch, 
     steps: list[tuple[int, int]] = []
     assert models.fetch("qwen3-vl-4b", lambda done, total: steps.append((done, total))) == tmp_path / "m"
     assert calls[0]["repo_id"] == "Qwen/Qwen3-VL-4B-Instruct" and steps == [(0, 9), (9, 9)]
-    patterns = calls[0]["allow_patterns"]
+    assert calls[0]["allow_patterns"] == ["*.json", "*.jinja"]  # text first
+    patterns = calls[1]["allow_patterns"]
     assert "*.safetensors" in patterns and not any(
         p.endswith((".bin", ".py", ".pt", "*")) for p in patterns if p != "LICENSE*"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantised by 'gptq'"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "quantised by 'fp8'"),
+        ({"quantization": {"bits": 4, "group_size": 64}}, "quantised by 'MLX'"),
+        ({"model_type": "llama4"}, "'llama4' and cannot run"),
+        ({"model_type": "mllama"}, "'mllama' and cannot run"),
+    ],
+)
+def test_what_config_json_says_against_a_model_spares_its_weights(monkeypatch, tmp_path, config, words):
+    folder = model_folder(tmp_path / "snapshots" / "0123abcd", **config)
+    calls = fake_hub(monkeypatch, folder)
+    with pytest.raises(UnavailableError, match=words):
+        models.fetch("some/model", lambda done, total: None)
+    assert len(calls) == 1 and "*.safetensors" not in calls[0]["allow_patterns"]
+
+
+def test_text_and_weights_of_a_fetched_model_are_of_one_commit_and_weights_come_once(monkeypatch, tmp_path):
+    folder = model_folder(tmp_path / "snapshots" / "0123abcd")
+    calls = fake_hub(monkeypatch, folder)
+    models.fetch("some/model", lambda done, total: None)
+    assert [call["revision"] for call in calls] == [None, "0123abcd"]
+    assert calls[1]["ignore_patterns"] == ["consolidated*.safetensors"]
+    (folder / "consolidated.safetensors").write_bytes(b"")
+    assert "consolidated.safetensors" not in {file.name for file in models.weight_files(folder)}
+
+
+def test_a_family_whose_processor_needs_a_package_says_which(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "installed", lambda name: name != "num2words")
+    assert "pip install num2words" in str(why(model_folder(tmp_path / "m", model_type="smolvlm")))
 
 
 def test_what_cannot_be_fetched_is_a_sentence(monkeypatch, tmp_path):

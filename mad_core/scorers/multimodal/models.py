@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ CARDS = (8, 16, 24, 80)
 """Memory of common graphics cards, GB."""
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*")
 """What is fetched of a model: weights as safetensors and plain text; never pickles, never code."""
+FIRST_PATTERNS = ("*.json", "*.jinja")
+"""What is fetched first, to see whether the rest can be used."""
+LEFT_PATTERNS = ("consolidated*.safetensors",)
+"""What is not fetched: the same weights again, under the names of other programs."""
 MOST_JSON_BYTES = 8_000_000
 """Of one JSON file of a model, and of the header of a file of weights."""
 _BYTES = {"4bit": 0.56, "8bit": 1.06, "bf16": 2.0, "fp32": 4.0}
@@ -62,14 +67,12 @@ FAMILIES = frozenset(
         "kimi_k25",
         "lfm2_vl",
         "lfm3_vl",
-        "llama4",
         "llava",
         "llava_next",
         "llava_onevision",
         "minicpmv4_6",
         "minicpmv4_7",
         "mistral3",
-        "mllama",
         "molmo2",
         "ovis2",
         "perception_lm",
@@ -85,6 +88,15 @@ FAMILIES = frozenset(
     }
 )
 """``model_type`` of the families that transformers loads without remote code, takes images and text, and talk."""
+
+
+_BROKEN = {
+    "llama4": "its weights are computed in two precisions at once in the transformers that is installed",
+    "mllama": "its images do not go on with an answer in the transformers that is installed",
+}
+"""Families that would load and then fail, and why."""
+_PACKAGES = {"smolvlm": "num2words"}
+"""Packages that the processors of families need besides."""
 
 
 @dataclass(frozen=True)
@@ -232,26 +244,55 @@ def _missing(model: str) -> str:
 
 def _unusable(folder: Path) -> str | None:
     """Why a folder holds no model that can be used; None if it does."""
+    return _wrong_kind(folder) or _lacking(folder)
+
+
+def _wrong_kind(folder: Path) -> str | None:
+    """What a model's text files say against it; its weights need not be there."""
     config = _json(folder / "config.json")
     if not config:
-        return f"{folder} holds no model: its config.json is missing or cannot be read."
-    family = str(config.get("model_type", ""))
-    if family not in FAMILIES:
-        if config.get("auto_map"):
-            return f"The model in {folder} runs only with code of its own, which is never executed; take another model."
         return (
-            f"The model in {folder} is of the type '{family}', which is none that takes images and text and answers; "
-            "take an image-text-to-text model such as qwen3-vl-4b."
+            f"{folder} holds no model: its config.json is missing or cannot be read. "
+            "GGUF files are for other programs; take the model as transformers writes it."
         )
+    return _wrong_family(folder, config) or _wrong_format(folder, config)
+
+
+def _wrong_family(folder: Path, config: Mapping[str, Any]) -> str | None:
+    family = str(config.get("model_type", ""))
+    if family in _BROKEN:
+        return f"The model in {folder} is of the type '{family}' and cannot run: {_BROKEN[family]}; take another model."
+    if family in _PACKAGES and not installed(_PACKAGES[family]):
+        return f"The model in {folder} needs the package {_PACKAGES[family]}: pip install {_PACKAGES[family]}."
+    if family in FAMILIES:
+        return None
+    if config.get("auto_map"):
+        return f"The model in {folder} runs only with code of its own, which is never executed; take another model."
+    return (
+        f"The model in {folder} is of the type '{family}', which is none that takes images and text and answers; "
+        "take an image-text-to-text model such as qwen3-vl-4b."
+    )
+
+
+def _wrong_format(folder: Path, config: Mapping[str, Any]) -> str | None:
     kernel = _hub_kernel(config)
     if kernel:
         return f"The model in {folder} wants code of the Hub, '{kernel[:80]}', which is never run; take another model."
     quantised = config.get("quantization_config")
     method = quantised.get("quant_method", "bitsandbytes") if isinstance(quantised, dict) else "bitsandbytes"
+    if not quantised and isinstance(config.get("quantization"), dict):
+        method = "MLX"  # which writes its own word
     if method != "bitsandbytes":
         return (
             f"The model in {folder} is quantised by '{method}'; take the unquantised one, it is made 4-bit when loaded."
         )
+    if not _has_chat_template(folder):
+        return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
+    return None
+
+
+def _lacking(folder: Path) -> str | None:
+    """Which weights of a model are missing."""
     files = weight_files(folder)
     if not files:
         return (
@@ -262,8 +303,6 @@ def _unusable(folder: Path) -> str | None:
     absent = [file.name for file in files if file.name not in there]
     if absent:
         return f"{absent[0][:80]} of the model in {folder} is missing: the fetch was cut off; fetch it again."
-    if not _has_chat_template(folder):
-        return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
     return None
 
 
@@ -296,7 +335,7 @@ def weight_files(folder: Path) -> list[Path]:
     shards = _json(folder / "model.safetensors.index.json").get("weight_map")
     if isinstance(shards, dict) and shards:
         return [folder / name for name in sorted(set(map(str, shards.values()))) if "/" not in name]
-    return sorted(folder.glob("*.safetensors"))
+    return sorted(file for file in folder.glob("*.safetensors") if not fnmatch(file.name, LEFT_PATTERNS[0]))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -492,6 +531,11 @@ def identity(folder: Path) -> dict[str, str]:
     return {"digest": digest.hexdigest()}
 
 
+def _commit(folder: Path) -> str | None:
+    """The commit of a fetched model."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
 # -- fetching -----------------------------------------------------------------------------------
 
 
@@ -506,7 +550,8 @@ def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
 def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
     """Fetch a model into the Hub's cache; returns its folder.
 
-    Only safetensors and text files are fetched: no pickles, no code.
+    Only safetensors and text files are fetched: no pickles, no code. The text files come first, and what they say
+    against the model spares the rest; both are of one commit.
 
     Raises
     ------
@@ -525,7 +570,20 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
     gigabytes = round(2 * KNOWN[model].billions) if model in KNOWN else 1
     progress(0, gigabytes)
     try:
-        path = huggingface_hub.snapshot_download(source, revision=_revision(model), allow_patterns=list(PATTERNS))
+        first = huggingface_hub.snapshot_download(
+            source, revision=_revision(model), allow_patterns=list(FIRST_PATTERNS)
+        )
+        wrong = _wrong_kind(Path(first))
+        path = (
+            first
+            if wrong
+            else huggingface_hub.snapshot_download(
+                source,
+                revision=_commit(Path(first)) or _revision(model),
+                allow_patterns=list(PATTERNS),
+                ignore_patterns=list(LEFT_PATTERNS),
+            )
+        )
     except GatedRepoError:
         raise UnavailableError(
             f"{source} is gated: accept its licence at https://huggingface.co/{source}, log in with 'hf auth login', "
@@ -538,10 +596,12 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
             f"{source} could not be fetched: {_first_line(error)}. What came is kept; run the command again, "
             "or copy the model's folder from another machine and give its path."
         ) from error
-    progress(gigabytes, gigabytes)
-    wrong = _unusable(Path(path))
     if wrong:
         raise UnavailableError(wrong)
+    progress(gigabytes, gigabytes)
+    lacking = _lacking(Path(path))
+    if lacking:
+        raise UnavailableError(lacking)
     return Path(path)
 
 
