@@ -76,6 +76,7 @@ def _panel(info: DatasetInfo, run_id: str) -> None:
         _numbers(run)
         _answers(info, run)
         _cloud(info, run)
+    _notes(run)
     _record(run)
 
 
@@ -248,6 +249,18 @@ def _cloud_of(
         title=f"{subset}: score against severity level",
     )
     return figure, describe_raincloud(*arrays, level_names=labels)
+
+
+def _notes(run: Run) -> None:
+    """What a person should know of a run's scores and of how they were computed."""
+    for entry in engine.store().run_subsets(run.id):
+        note, why = entry.facts.get("score_note"), entry.facts.get("computed_why")
+        if note:
+            st.warning(plain(f"{entry.subset}: {note}"), icon=":material/info:")
+        if why and str(entry.facts.get("computed", "")).startswith("whole prompt"):
+            st.caption(
+                plain(f"{entry.subset}: the whole prompt was computed for every image, which is slower; {why[0]}.")
+            )
 
 
 def _record(run: Run) -> None:

@@ -372,6 +372,13 @@ def test_a_server_that_fails_without_a_word_is_asked_without_extras(serve, pictu
     assert [one.status for one in run(pictures, concurrency=1)[0]] == ["server-error"] * 2 + ["ok"] * 3
 
 
+def test_an_answer_that_stands_among_the_thoughts_is_read(serve, pictures) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "Anomaly Score: 72\nReason: A crack."}
+    body = json.dumps({"model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": message}]})
+    serve(lambda request, number: Answer(body=body))
+    assert {one.score for one in run(pictures)[0]} == {72}
+
+
 def test_an_answer_that_was_cut_off_is_asked_for_once_more_and_may_be_longer(serve, pictures) -> None:
     def thinks(request: dict[str, Any], number: int) -> Answer:
         return judge(request, number) if request["max_tokens"] >= 2400 else Answer("", finish="length")
