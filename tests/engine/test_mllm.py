@@ -373,6 +373,23 @@ def test_memory_that_runs_out_halves_the_batch_then_stops_with_advice(taught, fi
         list(scorer.score(files[1], context))
 
 
+def test_an_image_that_the_model_cannot_take_fails_alone_with_a_sentence(taught, files, monkeypatch):
+    scorer, context = make(taught, batch=4), Context(normals=files[0])
+    scorer.fit([], context)
+    assert scorer._asker is not None
+    begin, bad = scorer._asker.begin, np.asarray(Image.open(files[1][2].path))
+
+    def begin_others(asked: Sequence[Question], forced: Sequence[int] = ()) -> Any:
+        if any(np.array_equal(question.own[-1], bad) for question in asked):
+            raise RuntimeError("shapes (3) and (4) do not match\n  at some line of C++")
+        return begin(asked, forced)
+
+    monkeypatch.setattr(scorer._asker, "begin", begin_others)
+    scored = list(scorer.score(files[1], context))
+    assert [one.status for one in scored] == ["ok", "ok", "model-error", "ok", "unreadable"]
+    assert str(scored[2].reason).endswith("shapes (3) and (4) do not match.") and scored[2].score is None
+
+
 def test_work_stops_between_two_batches_when_cancelled(taught, files):
     asked: list[bool] = []
     scorer, context = make(taught, batch=1), Context(normals=files[0], cancelled=lambda: bool(asked))

@@ -31,6 +31,7 @@ they compute, and the other cores decode images meanwhile."""
 LEAST_MASS = 0.5
 """Probability of all scores together below which they say little of what the model would answer: the written score
 stands then."""
+MODEL_ERROR = "model-error"
 BATCH_GPU, BATCH_CPU = 8, 8
 _SENTENCES = {
     "unparsed": "The model's answer holds no score that can be read.",
@@ -57,6 +58,8 @@ class Answer:
         Tokens that the model wrote.
     finish : {"stop", "length"} or None
         Why it ended.
+    failure : str or None
+        Why the model could not be asked about this image.
     """
 
     expected: ExpectedScore | None
@@ -65,6 +68,7 @@ class Answer:
     raw: str = ""
     tokens: int = 0
     finish: str | None = None
+    failure: str | None = None
 
     @property
     def likely(self) -> bool:
@@ -147,10 +151,21 @@ class Mllm(Scorer):
         try:
             with single_threaded() if self._small else nullcontext():
                 return self._ask(questions)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None
+        except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+            if is_out_of_memory(error):
+                return None
+            failure = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        return [Answer(None, failure=failure)] if len(questions) == 1 else self._each_alone(questions)
+
+    def _each_alone(self, questions: Sequence[Question]) -> list[Answer] | None:
+        """Answers of questions of which one made a batch fail, or None where memory ran out."""
+        found: list[Answer] = []
+        for question in questions:
+            answers = self._within_memory([question])
+            if answers is None:
+                return None
+            found += answers
+        return found
 
     def _halve(self) -> None:
         if self.batch == 1:
@@ -201,6 +216,9 @@ class Mllm(Scorer):
         assert question is not None
         self._counts["images"] += 1
         self._counts["written_tokens"] += answer.tokens
+        if answer.failure:
+            sentence = f"The model could not be asked about this image: {answer.failure}."
+            return Scored.failed(one.item.image_id, MODEL_ERROR, sentence, seconds, **question.notes)
         problem = self._problem(answer)
         detail = _detail(answer) | dict(question.notes)
         if problem or answer.score is None:
