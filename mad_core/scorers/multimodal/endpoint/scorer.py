@@ -211,11 +211,14 @@ class Endpoint(Scorer):
 
     async def _answer(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]]) -> Reply:
         """The answer; one that was cut off before its score is asked for once more, and may be longer then."""
-        most = self._tokens()
+        most, long = self._tokens(), self._longer
         reply = await fleet.ask(self.model, asked, most)
-        if self._longer or reply.finish != "length" or read_answer(reply.text, "length").problem is None:
+        if long or reply.finish != "length" or read_answer(reply.text, "length").problem is None:
             return reply
-        longer = await fleet.ask(self.model, asked, most * MORE_TOKENS)
+        try:
+            longer = await fleet.ask(self.model, asked, most * MORE_TOKENS)
+        except NoAnswerError:  # the server allows no answer as long as that
+            return reply
         if read_answer(longer.text, longer.finish or "stop").problem is None:
             self._longer = True  # so the next ones are not cut off
         return replace(
