@@ -22,7 +22,7 @@ from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, Resources, Scored
 from mad_core.scorers.multimodal import loading, local
-from mad_core.scorers.multimodal.asking import Asker, Way
+from mad_core.scorers.multimodal.asking import Asker, Strategy
 from mad_core.scorers.multimodal.loading import load
 from mad_core.scorers.multimodal.local import Mllm
 from mad_core.scorers.multimodal.prompts import ask
@@ -105,7 +105,7 @@ def test_reuse_gives_the_same_scores_and_text_as_the_plain_way(family, models):
     asker = Asker(load(str(models[family]), "fp32", "cpu"))
     asked = questions(3, own_sizes=((40, 48), (40, 48), (56, 24)))
     state_of = {row: (state, at) for rows, state in asker.begin(asked) for at, row in enumerate(rows)}
-    assert asker.way == Way(reuse=True, together=True, tree=family != "qwen3_5")
+    assert asker.way == Strategy(reuse=True, together=True, tree=family != "qwen3_5")
     assert [prefix.images for prefix in asker.prefixes.values() if prefix] == [2]
     cued = {}
     for rows, state in asker.begin(asked, asker.cues.score):
@@ -159,7 +159,7 @@ def test_a_way_in_which_a_batch_mixes_up_its_pictures_is_not_taken(models, monke
     monkeypatch.setattr(asker, "_inputs", first_for_all)
     asked = questions(2)
     found = asker.begin(asked, asker.cues.score)
-    assert [rows for rows, _ in found] == [[0], [1]] and asker.way == Way(reuse=True, together=False, tree=True)
+    assert [rows for rows, _ in found] == [[0], [1]] and asker.way == Strategy(reuse=True, together=False, tree=True)
     assert "in batches" in asker.refused[0] and "picture" in asker.refused[0]
     for (_, state), question in zip(found, asked, strict=True):
         np.testing.assert_allclose(asker.score_log_probabilities(state)[0], brute_force(asker, question), atol=2e-3)
@@ -180,7 +180,7 @@ def test_scores_read_from_paths_equal_those_from_the_tree(models):
     asker = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
     ((_, state),) = asker.begin(questions(2), asker.cues.score)
     tree = asker.score_log_probabilities(state)
-    asker.way = Way(reuse=True, together=True, tree=False)
+    asker.way = Strategy(reuse=True, together=True, tree=False)
     np.testing.assert_allclose(asker.score_log_probabilities(state), tree, atol=1e-4)
 
 
@@ -207,7 +207,7 @@ def test_a_family_whose_two_ways_disagree_is_computed_the_plain_way_and_says_why
 
     monkeypatch.setattr(plain, "_media_positions", displaced)
     ((_, state),) = plain.begin(questions(2), plain.cues.score)
-    assert plain.way == Way(reuse=False, together=True, tree=True)
+    assert plain.way == Strategy(reuse=False, together=True, tree=True)
     assert len(plain.refused) == 4 and all("differ" in why for why in plain.refused)
     np.testing.assert_allclose(plain.score_log_probabilities(state), right, atol=1e-3)
 

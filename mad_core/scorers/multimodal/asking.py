@@ -122,7 +122,7 @@ def _common(rows: Sequence[Sequence[int]]) -> int:
 
 
 @dataclass(frozen=True)
-class Way:
+class Strategy:
     """How prompts are computed.
 
     Parameters
@@ -144,8 +144,8 @@ class Way:
         return ", ".join((*parts, "scores in one pass" if self.tree else "scores pass by pass"))
 
 
-SUREST = Way(False, False, False)
-_WAYS = tuple(Way(*flags) for flags in product((True, False), repeat=3))
+SUREST = Strategy(False, False, False)
+_WAYS = tuple(Strategy(*flags) for flags in product((True, False), repeat=3))
 """From the fastest to the surest."""
 MOST_POINTS, MOST_DIVERGENCE = 0.5, 0.01
 """How far two ways may be apart: their expected scores, and the Kullback-Leibler divergence of all scores."""
@@ -196,7 +196,7 @@ class Asker:
 
     Attributes
     ----------
-    way : Way or None
+    way : Strategy or None
         How prompts are computed; decided by the first question.
     refused : list of str
         Faster ways that were tried and why they are not used.
@@ -209,7 +209,7 @@ class Asker:
         self.cues = Cues.of(self.tokenizer)
         self.trie = ScoreTrie([completion[:-1] for completion in self.cues.completions])
         self.digits = _digit_tokens(self.tokenizer)
-        self.way: Way | None = None
+        self.way: Strategy | None = None
         self.refused: list[str] = []
         self.template = Template(self.processor, self.tokenizer)
         self.prefixes: dict[str, Prefix | None] = {}
@@ -326,14 +326,16 @@ class Asker:
             self.way = self._decide(questions[0])
         return self._begin(self.way, questions, forced)
 
-    def _begin(self, way: Way, questions: Sequence[Question], forced: Sequence[int]) -> list[tuple[list[int], State]]:
+    def _begin(
+        self, way: Strategy, questions: Sequence[Question], forced: Sequence[int]
+    ) -> list[tuple[list[int], State]]:
         prompts = [self._prompt(way, question) for question in questions]
         found = []
         for rows, inputs in self._batches(prompts) if way.together else self._each(prompts, range(len(prompts))):
             found.append((rows, self._prefill(prompts[rows[0]].prefix, inputs, forced)))
         return found
 
-    def _prompt(self, way: Way, question: Question) -> Prompt:
+    def _prompt(self, way: Strategy, question: Question) -> Prompt:
         text, cut = self._split(question.conversation)
         images = (*question.shared, *question.own)
         prefix = self._prefix(text[:cut], images) if way.reuse else None
@@ -410,7 +412,7 @@ class Asker:
 
     # -- the way --------------------------------------------------------------------------------
 
-    def _decide(self, question: Question) -> Way:
+    def _decide(self, question: Question) -> Strategy:
         """The fastest way that gives two different pictures the scores that each has alone by its whole prompt."""
         pair = (question, _another(question))
         try:
@@ -427,7 +429,7 @@ class Asker:
             self.refused.append(f"{way}: {why}")
         return SUREST
 
-    def _why_not(self, way: Way, questions: Sequence[Question], right: Sequence[np.ndarray]) -> str | None:
+    def _why_not(self, way: Strategy, questions: Sequence[Question], right: Sequence[np.ndarray]) -> str | None:
         """Why a way cannot be used for these questions, whose scores are known; None if it can."""
         try:
             self._check_tokens(way, questions[0])
@@ -439,7 +441,7 @@ class Asker:
         differences = map(_difference, found, right, reversed(right))
         return next((difference for difference in differences if difference), None)
 
-    def _check_tokens(self, way: Way, question: Question) -> None:
+    def _check_tokens(self, way: Strategy, question: Question) -> None:
         prompt = self._prompt(way, question)
         if not way.reuse:
             return
@@ -451,7 +453,7 @@ class Asker:
         if not torch.equal(torch.cat([prompt.prefix.inputs["input_ids"], own], dim=1), ids):
             raise ValueError("the tokens of the two parts are not those of the whole prompt")
 
-    def _read(self, way: Way, questions: Sequence[Question]) -> list[np.ndarray]:
+    def _read(self, way: Strategy, questions: Sequence[Question]) -> list[np.ndarray]:
         """Log-probabilities of the scores of each question, (101,)."""
         found: dict[int, np.ndarray] = {}
         for rows, state in self._begin(way, questions, self.cues.score):
@@ -464,7 +466,7 @@ class Asker:
         """Log-probability of each score behind the cue: (rows, 101), float64. The state is left as it was."""
         return self._score(self.way or SUREST, state)
 
-    def _score(self, way: Way, state: State) -> np.ndarray:
+    def _score(self, way: Strategy, state: State) -> np.ndarray:
         if not way.tree:
             return self._by_paths(state)
         if not _croppable(state.cache):

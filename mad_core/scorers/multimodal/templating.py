@@ -31,7 +31,7 @@ _THOUGHTS = (
 
 
 @dataclass(frozen=True)
-class Form:
+class TemplateForm:
     """How a conversation is put to a template.
 
     Parameters
@@ -59,7 +59,9 @@ class Form:
         return [change for change in (system, "pictures numbered in words" if self.numbered else None) if change]
 
 
-_FORMS = tuple(Form(system, numbered) for numbered, system in product((False, True), ("parts", "string", "user")))
+_FORMS = tuple(
+    TemplateForm(system, numbered) for numbered, system in product((False, True), ("parts", "string", "user"))
+)
 
 
 class Template:
@@ -90,7 +92,7 @@ class Template:
         self._marks = list(dict.fromkeys(named))
         self.mark = named[0] if named else None
         self.changes: list[str] = []
-        self._form = Form()
+        self._form = TemplateForm()
 
     def render(self, talk: Conversation) -> str:
         """The prompt as text, with one mark an image, ready for the answer.
@@ -129,7 +131,7 @@ class Template:
         text = self._templated(self._form, talk)
         return text + self._closing(text)
 
-    def _templated(self, form: Form, talk: Conversation) -> str:
+    def _templated(self, form: TemplateForm, talk: Conversation) -> str:
         own = getattr(self._processor, "chat_template", None)
         template = own or getattr(self._tokenizer, "chat_template", None) or ""
         options: dict[str, Any] = {} if own else {"chat_template": template}
@@ -141,7 +143,7 @@ class Template:
 
     # -- checks ---------------------------------------------------------------------------------
 
-    def _fault(self, text: str, form: Form, talk: Conversation) -> str | None:
+    def _fault(self, text: str, form: TemplateForm, talk: Conversation) -> str | None:
         """What a template made of a conversation that cannot stay so; None where all is well."""
         place = text.find(talk.system.strip())
         if place < 0:
@@ -157,7 +159,7 @@ class Template:
         end = self._tokenizer.eos_token
         return "it leaves no place for the answer" if end and text.rstrip().endswith(str(end)) else None
 
-    def _labelled(self, text: str, form: Form, talk: Conversation) -> bool:
+    def _labelled(self, text: str, form: TemplateForm, talk: Conversation) -> bool:
         """Whether every picture stands behind its label; of numbered ones, whether the labels stand in order."""
         if form.numbered:
             return _in_order(text, [label for label, _ in _labels(_numbered(talk))])
