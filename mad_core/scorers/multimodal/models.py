@@ -244,7 +244,7 @@ def _missing(model: str) -> str:
 
 def _unusable(folder: Path) -> str | None:
     """Why a folder holds no model that can be used; None if it does."""
-    return _wrong_kind(folder) or _lacking(folder)
+    return _wrong_kind(folder) or _lacking(folder) or _speechless(folder)
 
 
 def _wrong_kind(folder: Path) -> str | None:
@@ -286,9 +286,13 @@ def _wrong_format(folder: Path, config: Mapping[str, Any]) -> str | None:
         return (
             f"The model in {folder} is quantised by '{method}'; take the unquantised one, it is made 4-bit when loaded."
         )
-    if not _has_chat_template(folder):
-        return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
     return None
+
+
+def _speechless(folder: Path) -> str | None:
+    if _has_chat_template(folder):
+        return None
+    return f"The model in {folder} has no chat template, so it cannot be asked; take an instruct model."
 
 
 def _lacking(folder: Path) -> str | None:
@@ -573,7 +577,7 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
         first = huggingface_hub.snapshot_download(
             source, revision=_revision(model), allow_patterns=list(FIRST_PATTERNS)
         )
-        wrong = _wrong_kind(Path(first))
+        wrong = _wrong_kind(Path(first)) or _speechless(Path(first))
         path = (
             first
             if wrong
