@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import ndtr
+from scipy.stats import norm
 
 CUT_PRIOR = 0.35
 """Standard deviation of a cut around the middle of its two levels, in distances of these."""
@@ -42,6 +43,11 @@ class Cuts:
     def probabilities(self, severity: np.ndarray, deviation: np.ndarray) -> np.ndarray:
         """Of each level, (m, L), for severities and their standard deviations (m,); rows sum to 1."""
         return _probabilities(severity, deviation, self.places, self.stretch)
+
+    def slope(self, severity: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """By how much the chance of lying above the first cut rises with the severity, (m,)."""
+        width = self.stretch * np.maximum(deviation, LEAST)
+        return norm.pdf((severity - self.places[0]) / width) / width
 
     def expected(self, probabilities: np.ndarray) -> np.ndarray:
         """The mean level, (m,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from mad_core.errors import InputError
 
 FURTHEST = 6.0
 """Spreads of the normals beyond which a feature tells no more: an outlier in one must not drown the others."""
+EXAMPLES = 20
+"""Normals that are taken for graded as level 0, at most."""
 LEAST_SPREAD = 0.1
 """Added to each spread, in median spreads of the group: few normals say little of a feature that hardly varies."""
 
@@ -56,29 +58,53 @@ def joined(first: Evidence, second: Evidence) -> Evidence:
 
 @dataclass(frozen=True)
 class NormalScale:
-    """How normals look in each feature.
+    """How normals look in each feature, and what the detector says of them.
 
     Parameters
     ----------
     centre, spread : mapping of str to ndarray of shape (d,)
         Mean and standard deviation of each feature among normals.
+    examples : Evidence or None
+        Up to ``EXAMPLES`` of them, as :meth:`departures` gives them; None where no detector's scores of them are known.
+    middle, step : float
+        Median and standard deviation of the detector's scores of normals.
     """
 
     centre: Mapping[str, np.ndarray]
     spread: Mapping[str, np.ndarray]
+    examples: Evidence | None = None
+    middle: float = 0.0
+    step: float = 0.0
 
     @classmethod
-    def of(cls, normals: Mapping[str, np.ndarray]) -> NormalScale:
-        """From features of training normals, (m, d) each."""
+    def of(cls, normals: Mapping[str, np.ndarray], detector: np.ndarray | None = None) -> NormalScale:
+        """From features of training normals, (m, d) each, and a detector's scores of them by fits without them, (m,).
+
+        A score that is not finite is one that is not known.
+        """
         spread = {name: values.std(axis=0) for name, values in normals.items()}
-        return cls(
+        scale = cls(
             {name: values.mean(axis=0) for name, values in normals.items()},
             {name: of + LEAST_SPREAD * float(np.median(of)) + 1e-9 for name, of in spread.items()},
         )
+        scored = np.flatnonzero(np.isfinite(detector)) if detector is not None else np.zeros(0, dtype=np.int64)
+        if detector is None or len(scored) < 2:
+            return scale
+        step = float(detector[scored].std()) or 1.0
+        scale = replace(scale, middle=float(np.median(detector[scored])), step=step)
+        few = scored[np.unique(np.linspace(0, len(scored) - 1, min(EXAMPLES, len(scored))).round().astype(int))]
+        examples = Evidence(detector[few], {name: values[few] for name, values in normals.items()})
+        return replace(scale, examples=scale.departures(examples))
 
-    def departures(self, groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Features in spreads from the normals' mean, at most ``FURTHEST`` to either side."""
-        return {
+    def departures(self, images: Evidence) -> Evidence:
+        """Features in spreads from the normals' mean, at most ``FURTHEST`` to either side.
+
+        The detector's scores become spreads above what normals score, linear near it and logarithmic far out, where
+        that is known.
+        """
+        detector = np.arcsinh((images.detector - self.middle) / self.step) if self.step else images.detector
+        groups = {
             name: np.clip((values - self.centre[name]) / self.spread[name], -FURTHEST, FURTHEST)
-            for name, values in groups.items()
+            for name, values in images.groups.items()
         }
+        return Evidence(detector, groups)

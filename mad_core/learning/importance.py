@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mad_core.learning.kernels import weighted
 from mad_core.learning.learner import Learner
 from mad_core.metrics.ranking import c_index, count_pairs
 
@@ -45,7 +44,7 @@ def shares(learner: Learner, seed: int = 0, draws: int = DRAWS) -> list[Share]:
     draws : int
         Deals for each group's interval.
     """
-    parts = out_of_fold_parts(learner)
+    parts = learner.contributions_left_out
     total = np.sum(list(parts.values()), axis=0)
     spread = float(total.var()) or 1.0
     whole = _order(learner.grades, total)
@@ -57,24 +56,6 @@ def shares(learner: Learner, seed: int = 0, draws: int = DRAWS) -> list[Share]:
         covariance = float(np.mean((part - part.mean()) * (total - total.mean())))
         result.append(Share(name, covariance / spread, float(np.mean(lost)), float(low), float(high)))
     return sorted(result, key=lambda each: -each.share)
-
-
-def out_of_fold_parts(learner: Learner) -> dict[str, np.ndarray]:
-    """What each group adds to the severity of each graded image by a fit without its fold, (n,) each, in levels.
-
-    Comparisons are left aside: they are few, and none of an image that is graded.
-    """
-    kernels = learner.kernels.between(learner.graded, learner.graded)
-    count, unit = len(learner.grades), float(learner.grades.std())
-    targets = (learner.grades - learner.grades.mean()) / unit
-    covariance = weighted(kernels, learner.amplitudes) + learner.noise / unit**2 * np.eye(count)
-    parts = {name: np.empty(count) for name in kernels}
-    for fold in np.unique(learner.folds):
-        out = learner.folds == fold
-        weights = np.linalg.solve(covariance[np.ix_(~out, ~out)], targets[~out])
-        for name, kernel in kernels.items():
-            parts[name][out] = unit * learner.amplitudes[name] * kernel[np.ix_(out, ~out)] @ weights
-    return parts
 
 
 def _order(levels: np.ndarray, severity: np.ndarray) -> float:

@@ -17,6 +17,8 @@ OFFSET = 4.0
 DETECTOR = "detector"
 NOISE = "noise"
 STEPS = 40
+FURTHEST = 3.0
+"""Spreads from the middle beyond which a detector's score tells no more."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Kernels:
         return cls(centre, size, float(np.median(graded.detector)), float(graded.detector.std()) or 1.0)
 
     def standard(self, detector: np.ndarray) -> np.ndarray:
-        """Detector scores in spreads of the graded images."""
-        return (detector - self.middle) / self.spread
+        """Detector scores in spreads of the graded images, at most ``FURTHEST`` to either side."""
+        return np.clip((detector - self.middle) / self.spread, -FURTHEST, FURTHEST)
 
     def between(self, rows: Evidence, columns: Evidence) -> dict[str, np.ndarray]:
         """Covariances (rows, columns) by group, that of the detector's score among them."""
@@ -81,13 +83,30 @@ class Prior:
     deviation: float
 
 
-def priors(groups: Sequence[str]) -> dict[str, Prior]:
-    """The features share one variance of the grades; the detector's slope has one of its own and is held on to."""
-    share = -float(np.log(max(len(groups), 1)))
-    return {name: Prior(share, 1.0) for name in groups} | {DETECTOR: Prior(0.0, 0.5), NOISE: Prior(-1.0, 1.0)}
+@dataclass(frozen=True)
+class Belief:
+    """What is believed before any grade is seen.
+
+    Parameters
+    ----------
+    leaning : float
+        By how many spreads of the targets the number rises with one spread of the detector's scores.
+    groups : float
+        Logarithm of the share of the variance that all groups of features bring together.
+    """
+
+    leaning: float
+    groups: float
+
+    def priors(self, groups: Sequence[str]) -> dict[str, Prior]:
+        """Of each group, which share what they bring; of the detector's slope beside what it leans; of the noise."""
+        share = self.groups - float(np.log(max(len(groups), 1)))
+        return {name: Prior(share, 1.0) for name in groups} | {DETECTOR: Prior(0.0, 0.5), NOISE: Prior(-1.0, 1.0)}
 
 
-def fit_amplitudes(kernels: Mapping[str, np.ndarray], targets: np.ndarray) -> dict[str, float]:
+def fit_amplitudes(
+    kernels: Mapping[str, np.ndarray], targets: np.ndarray, noise: np.ndarray, belief: Belief
+) -> dict[str, float]:
     """How much each group counts, and the noise: the most probable ones, given the grades.
 
     Parameters
@@ -96,6 +115,9 @@ def fit_amplitudes(kernels: Mapping[str, np.ndarray], targets: np.ndarray) -> di
         As :meth:`Kernels.between` gives them.
     targets : ndarray of shape (n,)
         Grades with mean 0 and variance 1.
+    noise : ndarray of shape (n,)
+        How much each errs, in multiples of what is fitted.
+    belief : Belief
 
     Returns
     -------
@@ -103,10 +125,10 @@ def fit_amplitudes(kernels: Mapping[str, np.ndarray], targets: np.ndarray) -> di
         An amplitude for each kernel, and ``noise``, in variances of the grades.
     """
     names = list(kernels)
-    believed = priors([name for name in names if name != DETECTOR])
+    believed = belief.priors([name for name in names if name != DETECTOR])
     mean = np.array([believed[name].mean for name in (*names, NOISE)])
     deviation = np.array([believed[name].deviation for name in (*names, NOISE)])
-    stack = np.stack([*(kernels[name] for name in names), np.eye(len(targets))])
+    stack = np.stack([*(kernels[name] for name in names), np.diag(noise)])
 
     def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
         amplitudes = np.exp(logs)

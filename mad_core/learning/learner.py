@@ -1,15 +1,14 @@
 """The learner: from a few grades to an order of severity, a level with its probability, and the reasons.
 
-Severity is a Gaussian process over the images. Its covariance is a sum: one linear kernel for each group of features,
-measured in spreads of the normals, and the slope of a detector's score, which is believed in before any grade is seen.
-How much each counts is what makes the grades most likely. Two grades a level leave an order close to the detector's;
-with more, what tells levels apart takes over. All that says how well it does (levels, sets, shares) comes from
-fits that have not seen the image in question, in closed form.
+Two questions, as a person asks them (a hurdle model: Cragg 1971, Econometrica 39, 829-844): is it abnormal, and how bad
+is it if so? Each is a Gaussian process over the images. The first leans on the detector, counts training normals as
+level 0, and lets features in on strong evidence only; the second learns from abnormal images what makes them worse.
+Severity is the chance of the first, squared, times the answer to the second. Two grades a level leave an order close to
+the detector's; with more, what tells levels apart takes over. All that says how well it does (levels, sets, shares)
+comes from fits that have not seen the image in question, in closed form.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,24 +18,19 @@ from mad_core.errors import InputError
 from mad_core.learning.conformal import level_sets
 from mad_core.learning.cuts import Cuts, fit_cuts
 from mad_core.learning.evidence import Evidence, NormalScale, joined
-from mad_core.learning.gaussian import Posterior, condition
-from mad_core.learning.kernels import NOISE, Kernels, fit_amplitudes, weighted
+from mad_core.learning.kernels import Belief
+from mad_core.learning.regression import UNTOLD, Comparison, Regression, regress
 
-MARGIN = 0.5
-"""By how many levels the worse of two compared images is at least worse."""
-PAIR_NOISE = 0.25
-"""Variance of a comparison around that, in squared levels."""
-ROUNDS = 10
+PRESENCE, SEVERITY = Belief(leaning=0.7, groups=-3.0), Belief(leaning=0.3, groups=0.0)
+EXAMPLE_NOISE = 4.0
+"""How much a training normal errs as an image of level 0, in multiples of a graded one."""
+FLOOR = 0.5
+"""Severity among abnormal images is at least this, in lowest abnormal levels: a chance times less would turn round."""
+POWER = 2.0
+"""Of the chance that an image is abnormal, in its severity: what surely is comes before what might be and is worse.
+On real pictures 1 ordered abnormal images alike, and put more normals among them."""
 UNLIKE = 1.5
 """An image is unlike all graded ones if it is farther from the nearest than any of these from its own, times this."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The answer to "which is worse?": two rows of the evidence that was compared."""
-
-    worse: int
-    better: int
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,8 @@ class Predicted:
 
     Parameters
     ----------
-    severity, deviation : ndarray of shape (m,)
-        On the scale of the levels, not confined to it, and the standard deviation of a grade around it.
+    severity : ndarray of shape (m,)
+        What images are put in order by, on the scale of the levels.
     probabilities : ndarray of shape (m, L)
         Of each level.
     expected, spread : ndarray of shape (m,)
@@ -54,10 +48,25 @@ class Predicted:
     """
 
     severity: np.ndarray
-    deviation: np.ndarray
     probabilities: np.ndarray
     expected: np.ndarray
     spread: np.ndarray
+
+
+@dataclass(frozen=True)
+class QuestionFit:
+    """A regression, and where one level ends and the next begins on its numbers."""
+
+    regression: Regression
+    cuts: Cuts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The numbers that the questions get of m images and their standard deviations, (m,) each."""
+
+    presence: tuple[np.ndarray, np.ndarray] | None
+    severity: tuple[np.ndarray, np.ndarray] | None
 
 
 @dataclass(frozen=True)
@@ -67,67 +76,47 @@ class Learner:
     Parameters
     ----------
     scale : NormalScale
-    kernels : Kernels
-    amplitudes : mapping of str to float
-        Of each group, of the detector, and of the noise, in variances of the grades.
     graded : Evidence
         The graded images, their features as departures.
-    compared : Evidence
-        Images of comparisons, likewise.
     grades : ndarray of shape (n,)
     folds : ndarray of shape (n,)
         Graded images that are left out together.
-    pairs : sequence of Comparison
-        The answers that the grades alone would not give, which therefore teach.
-    cuts : Cuts
+    presence : QuestionFit or None
+        Is it abnormal? None where no graded image is normal.
+    severity : QuestionFit or None
+        How bad is it, if so? None where only one abnormal level was graded.
     """
 
     scale: NormalScale
-    kernels: Kernels
-    amplitudes: Mapping[str, float]
     graded: Evidence
-    compared: Evidence
     grades: np.ndarray
     folds: np.ndarray
-    pairs: Sequence[Comparison]
-    posterior: Posterior
-    cuts: Cuts
+    presence: QuestionFit | None
+    severity: QuestionFit | None
 
     @property
     def levels(self) -> np.ndarray:
         """The levels that were graded, ascending."""
-        return self.cuts.levels
+        return np.unique(self.grades)
 
     @property
-    def noise(self) -> float:
-        """Variance of a grade around the severity, in squared levels."""
-        return self.amplitudes[NOISE] * self._unit**2
-
-    @property
-    def _unit(self) -> float:
-        return float(self.grades.std())
-
-    @property
-    def _taught(self) -> Evidence:
-        return joined(self.graded, self.compared)
+    def regressions(self) -> list[Regression]:
+        """Those of the questions that are asked, the decisive one for severity last."""
+        return [question.regression for question in (self.presence, self.severity) if question]
 
     def departures(self, images: Evidence) -> Evidence:
-        """Images with their features measured in spreads of the normals, as the methods below take them."""
-        return Evidence(images.detector, self.scale.departures(images.groups))
+        """Images as the learner sees them: measured against the normals."""
+        return self.scale.departures(images)
 
     def predict(self, images: Evidence) -> Predicted:
         """Severity and level of images, raw features."""
         rows = self.departures(images)
-        cross = self._cross(rows)
-        prior = weighted(self.kernels.diagonals(rows), self.amplitudes)
-        severity = self.grades.mean() + self._unit * self.posterior.mean(cross)
-        deviation = self._unit * np.sqrt(self.posterior.variance(cross, prior) + self.amplitudes[NOISE])
-        return self._predicted(severity, deviation)
+        return self._predicted(self._answers(rows))
 
     @cached_property
     def out_of_fold(self) -> Predicted:
         """What fits without its fold say of each graded image."""
-        return self._predicted(*_left_out(self.posterior, self.folds, self.grades))
+        return self._predicted(self._left_out)
 
     def sets(self, predicted: Predicted, miss: float) -> np.ndarray:
         """Levels that cannot be ruled out, (m, L) bool; see :func:`mad_core.learning.conformal.level_sets`."""
@@ -137,43 +126,101 @@ class Learner:
             strangeness(predicted.probabilities), own[np.arange(len(own)), column], self.grades, self.levels, miss
         )
 
-    def contributions(self, images: Evidence) -> dict[str, np.ndarray]:
-        """What each group and the detector add to the severity of each image, in levels."""
-        taught = self._design.T @ self.posterior.weights
-        kernels = self.kernels.between(self.departures(images), self._taught)
-        return {name: self._unit * self.amplitudes[name] * kernel @ taught for name, kernel in kernels.items()}
-
     def covariance(self, images: Evidence) -> np.ndarray:
-        """Covariance (m, m) of the severities of images, in squared levels."""
+        """Covariance (m, m) of the severities of images, to first order, in squared levels."""
         rows = self.departures(images)
-        prior = weighted(self.kernels.between(rows, rows), self.amplitudes)
-        return self._unit**2 * self.posterior.covariance(self._cross(rows), prior)
+        slopes = self.slopes(images)
+        return np.sum(
+            [np.outer(slope, slope) * of.covariance(rows) for slope, of in zip(slopes, self.regressions, strict=True)],
+            axis=0,
+        )
+
+    @cached_property
+    def noise(self) -> float:
+        """Variance of a grade around the severity, of a typical graded image, in squared levels."""
+        slopes = self._slopes(self._left_out)
+        return float(
+            sum((slope**2).mean() * of.noise for slope, of in zip(slopes, self.regressions, strict=True)) + 1e-9
+        )
+
+    def slopes(self, images: Evidence) -> list[np.ndarray]:
+        """By how much the severity of images rises with the number of each of :attr:`regressions`, (m,) each."""
+        return self._slopes(self._answers(self.departures(images)))
+
+    def contributions(self, images: Evidence) -> dict[str, np.ndarray]:
+        """What each group and the detector add to the severity of images, to first order, in levels, (m,) each."""
+        rows = self.departures(images)
+        return self._added(self._answers(rows), [of.parts(rows) for of in self.regressions])
+
+    @cached_property
+    def contributions_left_out(self) -> dict[str, np.ndarray]:
+        """As :meth:`contributions`, of the graded images by fits without their folds; comparisons aside."""
+        return self._added(self._left_out, [of.parts_left_out(self.folds) for of in self.regressions])
 
     def distances(self, images: Evidence) -> np.ndarray:
-        """How far images are from each graded one, (m, n), in what counts for severity."""
-        return self._distances(self.departures(images))
+        """How far images are from each graded one, (m, n), in what counts."""
+        return self.regressions[-1].distances(self.departures(images), self.graded)
 
     def unlike(self, images: Evidence) -> np.ndarray:
         """Whether each image lies outside everything graded, (m,) bool: its level is a guess into the blue."""
-        among = self._distances(self.graded)
+        among = self.regressions[-1].distances(self.graded, self.graded)
         np.fill_diagonal(among, np.inf)
         return self.distances(images).min(axis=1) > UNLIKE * among.min(axis=1).max()
 
-    def _distances(self, rows: Evidence) -> np.ndarray:
-        own, graded = (weighted(self.kernels.diagonals(of), self.amplitudes) for of in (rows, self.graded))
-        cross = weighted(self.kernels.between(rows, self.graded), self.amplitudes)
-        return np.sqrt(np.maximum(own[:, None] + graded - 2 * cross, 0.0))
+    @cached_property
+    def _left_out(self) -> Answers:
+        presence, severity = (
+            question and question.regression.left_out(self.folds) for question in (self.presence, self.severity)
+        )
+        return Answers(presence, severity)
 
-    def _predicted(self, severity: np.ndarray, deviation: np.ndarray) -> Predicted:
-        chances = self.cuts.probabilities(severity, deviation)
-        return Predicted(severity, deviation, chances, self.cuts.expected(chances), self.cuts.spread(chances))
+    def _answers(self, rows: Evidence) -> Answers:
+        presence, severity = (
+            question and question.regression.predict(rows) for question in (self.presence, self.severity)
+        )
+        return Answers(presence, severity)
 
-    @property
-    def _design(self) -> np.ndarray:
-        return design(len(self.graded), len(self.compared), self.pairs)
+    def _predicted(self, answers: Answers) -> Predicted:
+        chance, level = self._chance(answers), self._level(answers)
+        if self.severity and answers.severity:
+            abnormal = self.severity.cuts.probabilities(*answers.severity)
+        else:
+            abnormal = np.ones((len(level), 1))
+        below = (1 - chance)[:, None]
+        probabilities = np.hstack([below, chance[:, None] * abnormal]) if self.levels[0] == 0 else abnormal
+        expected = probabilities @ self.levels
+        spread = np.sqrt(np.maximum(probabilities @ self.levels**2 - expected**2, 0.0))
+        return Predicted(chance**POWER * level, probabilities, expected, spread)
 
-    def _cross(self, rows: Evidence) -> np.ndarray:
-        return weighted(self.kernels.between(rows, self._taught), self.amplitudes) @ self._design.T
+    def _chance(self, answers: Answers) -> np.ndarray:
+        """That each image is abnormal."""
+        if self.presence and answers.presence:
+            return self.presence.cuts.probabilities(*answers.presence)[:, 1]
+        assert answers.severity is not None
+        return np.ones(len(answers.severity[0]))
+
+    def _level(self, answers: Answers) -> np.ndarray:
+        """How bad each image is if it is abnormal."""
+        lowest = self.levels[self.levels > 0][0]
+        if answers.severity:
+            return np.maximum(answers.severity[0], FLOOR * lowest) if self.presence else answers.severity[0]
+        assert answers.presence is not None
+        return np.full(len(answers.presence[0]), lowest)
+
+    def _slopes(self, answers: Answers) -> list[np.ndarray]:
+        """By how much severity rises with each question's number, (m,) each."""
+        chance, slopes = self._chance(answers), []
+        if self.presence and answers.presence:
+            rise = POWER * chance ** (POWER - 1) * self.presence.cuts.slope(*answers.presence)
+            slopes.append(self._level(answers) * rise)
+        return [*slopes, chance**POWER] if self.severity else slopes
+
+    def _added(self, answers: Answers, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        slopes = self._slopes(answers)
+        return {
+            name: np.sum([slope * of[name] for slope, of in zip(slopes, parts, strict=True)], axis=0)
+            for name in parts[0]
+        }
 
 
 def learn(
@@ -192,7 +239,7 @@ def learn(
     graded : Evidence
         The graded images, raw features.
     grades : ndarray of shape (n,)
-        Their levels.
+        Their levels, 0 = normal.
     scale : NormalScale
         Of the training normals.
     together : sequence of n str, optional
@@ -205,7 +252,7 @@ def learn(
     Raises
     ------
     InputError
-        If fewer than two levels are graded, or fewer than four images.
+        If fewer than two levels are graded, or fewer than four images, or a level lies below 0.
     """
     grades = np.asarray(grades, dtype=np.float64)
     if len(grades) < 4 or len(np.unique(grades)) < 2:
@@ -213,19 +260,33 @@ def learn(
             f"Grades of at least four images and two levels are needed; there are {len(grades)} of "
             f"{len(np.unique(grades))}."
         )
-    rows = Evidence(graded.detector, scale.departures(graded.groups))
-    beside = rows.rows(np.zeros(0, dtype=np.int64))
-    if compared is not None:
-        beside = Evidence(compared.detector, scale.departures(compared.groups))
-    kernels = Kernels.of(rows)
-    targets = (grades - grades.mean()) / grades.std()
-    amplitudes = fit_amplitudes(kernels.between(rows, rows), targets)
-    taught = joined(rows, beside)
-    covariance = weighted(kernels.between(taught, taught), amplitudes)
-    pairs, posterior = _with_comparisons(covariance, amplitudes[NOISE], targets, grades.std(), comparisons)
-    folds = folds_of(len(grades), together)
-    cuts = fit_cuts(*_left_out(posterior, folds, grades), grades)
-    return Learner(scale, kernels, amplitudes, rows, beside, grades, folds, pairs, posterior, cuts)
+    if (grades < 0).any():
+        raise InputError("A severity level is 0, which is normal, or more; there is one below 0.")
+    rows, folds = scale.departures(graded), folds_of(len(grades), together)
+    beside = None if compared is None else scale.departures(compared)
+    severity = None
+    if len(np.unique(grades[grades > 0])) > 1:
+        noise = np.where(grades > 0, 1.0, UNTOLD)
+        fit = regress(rows, grades, noise, SEVERITY, compared=beside, comparisons=comparisons)
+        severity = _question_fit(fit, folds, grades, grades > 0)
+    return Learner(scale, rows, grades, folds, _presence(rows, grades, scale, folds), severity)
+
+
+def _presence(rows: Evidence, grades: np.ndarray, scale: NormalScale, folds: np.ndarray) -> QuestionFit | None:
+    abnormal, noise = (grades > 0).astype(np.float64), np.ones(len(grades))
+    if abnormal.all():
+        return None
+    targets = abnormal
+    if scale.examples is not None:
+        rows = joined(rows, scale.examples)
+        targets = np.concatenate([targets, np.zeros(len(scale.examples))])
+        noise = np.concatenate([noise, np.full(len(scale.examples), EXAMPLE_NOISE)])
+    return _question_fit(regress(rows, targets, noise, PRESENCE), folds, abnormal, noise[: len(grades)] == 1)
+
+
+def _question_fit(fit: Regression, folds: np.ndarray, grades: np.ndarray, own: np.ndarray) -> QuestionFit:
+    numbers, deviations = fit.left_out(folds)
+    return QuestionFit(fit, fit_cuts(numbers[own], deviations[own], grades[own]))
 
 
 def folds_of(count: int, together: Sequence[str] | None) -> np.ndarray:
@@ -240,41 +301,3 @@ def strangeness(probabilities: np.ndarray) -> np.ndarray:
     """How badly each level fits, (m, L): the probability that the level is farther to the likelier side than it."""
     below = np.cumsum(probabilities, axis=1) - probabilities
     return np.maximum(below, 1 - below - probabilities)
-
-
-def design(graded: int, compared: int, pairs: Sequence[Comparison]) -> np.ndarray:
-    """What was observed, as sums of severities: each graded image, then the difference of each pair."""
-    rows = np.zeros((graded + len(pairs), graded + compared))
-    rows[np.arange(graded), np.arange(graded)] = 1.0
-    for row, pair in enumerate(pairs, start=graded):
-        rows[row, graded + pair.worse] += 1.0
-        rows[row, graded + pair.better] -= 1.0
-    return rows
-
-
-def _with_comparisons(
-    covariance: np.ndarray, noise: float, targets: np.ndarray, unit: float, comparisons: Sequence[Comparison]
-) -> tuple[tuple[Comparison, ...], Posterior]:
-    """A squared hinge on each comparison, by turns: those that the severities contradict pull, the others rest."""
-    count = len(targets)
-    pairs: tuple[Comparison, ...] = ()
-    for _ in range(ROUNDS):
-        observed = design(count, len(covariance) - count, pairs)
-        errors = np.concatenate([np.full(count, noise), np.full(len(pairs), PAIR_NOISE / unit**2)])
-        wanted = np.concatenate([targets, np.full(len(pairs), MARGIN / unit)])
-        posterior = condition(observed @ covariance @ observed.T + np.diag(errors), wanted)
-        severity = covariance @ observed.T @ posterior.weights
-        beside = severity[count:]
-        violated = tuple(p for p in comparisons if beside[p.worse] - beside[p.better] < MARGIN / unit)
-        if violated == pairs:
-            break
-        pairs = violated
-    return pairs, posterior
-
-
-def _left_out(posterior: Posterior, folds: np.ndarray, grades: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Severity and deviation of each graded image by fits without its fold, on the scale of the levels."""
-    further = folds.max() + 1 + np.arange(len(posterior.targets) - len(folds))
-    means, variances = posterior.left_out(np.concatenate([folds, further]))
-    unit = grades.std()
-    return grades.mean() + unit * means[: len(folds)], unit * np.sqrt(variances[: len(folds)])

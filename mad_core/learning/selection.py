@@ -8,8 +8,8 @@ import numpy as np
 
 from mad_core.learning.active import most_informative, most_spread
 from mad_core.learning.evidence import Evidence, NormalScale
-from mad_core.learning.kernels import NOISE, Kernels, priors, weighted
-from mad_core.learning.learner import Learner, learn
+from mad_core.learning.kernels import NOISE, Kernels, weighted
+from mad_core.learning.learner import SEVERITY, Learner, learn
 
 POOL = 400
 """Pictures that are weighed against each other, spread evenly over the severities where there are more."""
@@ -61,13 +61,12 @@ def first_to_grade(pool: Evidence, scale: NormalScale, count: int, graded: Evide
         Pictures graded so far; what is like them is left for later.
     """
     rows = thinned(pool.detector, POOL)
-    images = Evidence(pool.detector[rows], scale.departures({name: of[rows] for name, of in pool.groups.items()}))
+    images = scale.departures(pool.rows(rows))
     kernels = Kernels.of(images)
-    believed = priors(list(images.groups))
-    amplitudes = {name: float(np.exp(prior.mean)) for name, prior in believed.items()}
+    amplitudes = {name: float(np.exp(prior.mean)) for name, prior in SEVERITY.priors(list(images.groups)).items()}
     covariance = weighted(kernels.between(images, images), amplitudes)
     if graded is not None and len(graded):
-        known = Evidence(graded.detector, scale.departures(graded.groups))
+        known = scale.departures(graded)
         cross = weighted(kernels.between(images, known), amplitudes)
         own = weighted(kernels.between(known, known), amplitudes) + amplitudes[NOISE] * np.eye(len(known))
         covariance = covariance - cross @ np.linalg.solve(own, cross.T)

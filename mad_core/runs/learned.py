@@ -98,7 +98,10 @@ def known(store: Store, run: Run, subset: str) -> Known:
     scores = store.scores(str(run.parameters["detector"])).set_index("image_id")["score"].to_dict()
     scores |= entry.facts.get("detector_scores", {})
     values = np.array([scores.get(image_id, np.nan) for image_id in rows["image_id"]], dtype=np.float64)
-    found, scale = folder.evidence(rows["content_hash"].tolist(), values), folder.scale()
+    found, scale = (
+        folder.evidence(rows["content_hash"].tolist(), values),
+        folder.scale(entry.facts.get("normal_scores", ())),
+    )
     if found is None or scale is None:
         raise InputError(f"What run '{run.title}' ({run.id}) knew of its images is no longer kept; score again.")
     there, evidence = found

@@ -27,7 +27,7 @@ from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, des
 from mad_core.scorers.features.frozen import FrozenBackbone
 from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept
 from mad_core.scorers.image_loading import LoadedImage, load
-from mad_core.scorers.image_scorer import read_normals, sample, scaled, working_scale
+from mad_core.scorers.image_scorer import read_normals, sample, scaled
 from mad_core.source_digest import source_digest
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ class Graded(Scorer):
     learner: Learner | None = None
     evidence: Evidence | None = None
     kept = LookFolder(None)
-    scale = 1.0
     graded: Sequence[LabelledItem] = ()
+    normal_scores: Sequence[float | None] = ()
+    """Of the training normals by the detector, each by a fit without it."""
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         """Learn how normals look, then from the graded images what makes one severe.
@@ -77,8 +78,7 @@ class Graded(Scorer):
         context.step(total, total)
 
     def _look_at_normals(self, normals: Sequence[Item], context: Context, total: int) -> NormalScale:
-        """The bank of patches, and how normals look."""
-        self.scale = working_scale(normals, self.parameters["size"])
+        """The bank of patches, and how normals look, to the network and to the detector."""
         pixels = read_normals(normals, self._prepare, context, fewest=FEWEST_NORMALS, total=total)
         layers = [self._layers(image, context) for image in pixels]
         self.bank = make_bank(layers, context)
@@ -88,7 +88,9 @@ class Graded(Scorer):
             context.step(len(normals) + number + 1, total)
         together = as_kept({name: np.stack([look[name] for look in looks]) for name in GROUPS})
         self.kept.write_normals(together)
-        return NormalScale.of(together)
+        if len(looks) == len(normals):  # else who is who is not known: some could not be read
+            self.normal_scores = [one.score for one in context.parts["detector"].unseen(normals)]
+        return NormalScale.of(together, np.array(self.normal_scores or [np.nan], dtype=np.float64))
 
     def _folder(self, normals: Sequence[Item], context: Context) -> Path | None:
         """Where looks are kept: named after all that they depend on. Images without a digest are not kept apart."""
@@ -165,7 +167,8 @@ class Graded(Scorer):
     # -- what the learner sees ----------------------------------------------------------------------
 
     def _prepare(self, image: np.ndarray) -> torch.Tensor:
-        pixels = scaled(image, self.scale, self.parameters["size"], STEP)
+        size = self.parameters["size"]
+        pixels = scaled(image, size / (image.shape[0] * image.shape[1]) ** 0.5, size, STEP)
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
     def _layers(self, image: torch.Tensor, context: Context) -> list[torch.Tensor]:
@@ -209,7 +212,9 @@ class Graded(Scorer):
         for kind, of in self._numbers(self.learner, self.evidence).items():
             kept |= {f"{kind}.{name}": torch.from_numpy(np.ascontiguousarray(values)) for name, values in of.items()}
         graded = [[item.image_id, item.path, item.level, item.content_hash] for item in self.graded]
-        return kept, {"scale": self.scale, "graded": graded, "looks": self.kept.folder and self.kept.folder.name}
+        normals = [self.learner.scale.middle, self.learner.scale.step]
+        facts = {"normals": normals, "normal_scores": list(self.normal_scores), "graded": graded}
+        return kept, facts | {"looks": self.kept.folder and self.kept.folder.name}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
         parts: dict[str, dict[str, torch.Tensor]] = {}
@@ -218,21 +223,28 @@ class Graded(Scorer):
             parts.setdefault(kind, {})[rest] = tensor
         numbers = {kind: {name: t.cpu().numpy() for name, t in of.items()} for kind, of in parts.items()}
         self.bank = bank_of(parts["bank"], context.device)
-        self.scale = float(facts["scale"])
         self.kept = LookFolder(context.looks / facts["looks"] if context.looks and facts["looks"] else None)
         self.graded = [LabelledItem(*entry) for entry in facts["graded"]]
         self.evidence = Evidence(numbers["detector"]["score"], {name: numbers["graded"][name] for name in GROUPS})
-        self.learner = self._learned(NormalScale(numbers["centre"], numbers["spread"]))
+        self.normal_scores = facts["normal_scores"]
+        examples = None
+        if "example" in numbers:
+            examples = Evidence(numbers["example score"]["score"], {name: numbers["example"][name] for name in GROUPS})
+        self.learner = self._learned(NormalScale(numbers["centre"], numbers["spread"], examples, *facts["normals"]))
 
     @staticmethod
     def _numbers(learner: Learner, evidence: Evidence) -> dict[str, Mapping[str, np.ndarray]]:
         """What the learner is made of; the fit itself takes no time and is done again."""
-        return {
+        numbers: dict[str, Mapping[str, np.ndarray]] = {
             "centre": learner.scale.centre,
             "spread": learner.scale.spread,
             "graded": evidence.groups,
             "detector": {"score": evidence.detector},
         }
+        if learner.scale.examples is not None:
+            examples = learner.scale.examples
+            numbers |= {"example": examples.groups, "example score": {"score": examples.detector}}
+        return numbers
 
     def _learned(self, scale: NormalScale) -> Learner:
         assert self.evidence is not None
@@ -241,7 +253,7 @@ class Graded(Scorer):
     def facts(self) -> dict[str, Any]:
         """How many grades went in and of which images, what carries, and how well fits agree with grades unseen."""
         learner = self.learner
-        if learner is None:
+        if learner is None or self.evidence is None:
             return {}
         counts = {level_key(level): int((learner.grades == level).sum()) for level in learner.levels}
         return {
@@ -249,8 +261,9 @@ class Graded(Scorer):
             "grades": counts,
             "graded_images": [item.image_id for item in self.graded],
             "detector_scores": dict(
-                zip((item.image_id for item in self.graded), learner.graded.detector.tolist(), strict=True)
+                zip((item.image_id for item in self.graded), self.evidence.detector.tolist(), strict=True)
             ),
+            "normal_scores": list(self.normal_scores),
             "shares": [asdict(share) for share in shares(learner)],
             "never_ruled_out": {
                 level_key(level): count

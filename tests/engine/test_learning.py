@@ -18,8 +18,9 @@ from mad_core.learning.curve import forecast, learning_curve
 from mad_core.learning.cuts import fit_cuts
 from mad_core.learning.evidence import Evidence, NormalScale
 from mad_core.learning.gaussian import condition
-from mad_core.learning.importance import out_of_fold_parts, shares
-from mad_core.learning.learner import Comparison, learn
+from mad_core.learning.importance import shares
+from mad_core.learning.learner import learn
+from mad_core.learning.regression import Comparison
 from mad_core.metrics.ranking import c_index, count_pairs
 
 
@@ -170,13 +171,29 @@ def test_where_the_features_say_nothing_the_detectors_order_stays() -> None:
     assert np.mean(lost) < 0.02
 
 
-def test_what_the_groups_add_makes_up_the_severity() -> None:
+def test_what_the_groups_add_makes_up_the_answer_to_each_question() -> None:
     evidence, grades, scale = pictures(60, 3)
     learner = learn(evidence.rows(np.arange(30)), grades[:30], scale)
+    rest = learner.departures(evidence.rows(np.arange(30, 60)))
+    assert len(learner.regressions) == 2
+    for regression in learner.regressions:
+        apart = regression.predict(rest)[0] - np.sum(list(regression.parts(rest).values()), axis=0)
+        np.testing.assert_allclose(apart, apart[0], atol=1e-8)
+
+
+def test_what_the_groups_add_to_the_severity_is_what_they_add_to_the_answers_times_its_slope() -> None:
+    evidence, grades, scale = pictures(60, 3, told=0.5)
+    learner = learn(evidence.rows(np.arange(30)), grades[:30], scale)
     rest = evidence.rows(np.arange(30, 60))
-    total = np.sum(list(learner.contributions(rest).values()), axis=0)
-    apart = learner.predict(rest).severity - total
-    np.testing.assert_allclose(apart, apart[0], atol=1e-8)
+    parts = [regression.parts(learner.departures(rest)) for regression in learner.regressions]
+    added = np.sum([slope * of["look"] for slope, of in zip(learner.slopes(rest), parts, strict=True)], axis=0)
+    np.testing.assert_allclose(learner.contributions(rest)["look"], added)
+    assert learner.presence and learner.severity
+    number, deviation = learner.presence.regression.predict(learner.departures(rest))
+    level = np.maximum(learner.severity.regression.predict(learner.departures(rest))[0], 0.5)
+    up, down = (learner.presence.cuts.probabilities(number + step, deviation)[:, 1] for step in (1e-6, -1e-6))
+    np.testing.assert_allclose(learner.slopes(rest)[0], (up**2 - down**2) / 2e-6 * level, atol=1e-6)
+    np.testing.assert_allclose(learner.slopes(rest)[1], ((up + down) / 2) ** 2, atol=1e-9)
 
 
 def test_images_of_one_group_are_judged_by_fits_without_it() -> None:
@@ -217,10 +234,42 @@ def test_a_black_frame_is_unlike_everything_graded_and_an_ordinary_image_is_not(
     assert learner.unlike(black).all()
 
 
+def test_training_normals_and_the_detector_hold_the_normals_down() -> None:
+    """Few grades must not undo what a detector knows from many normals."""
+    lost = []
+    for seed in range(8):
+        evidence, grades, _ = pictures(220, 60 + seed, told=0.3, detected=3.0)
+        rng = np.random.default_rng(seed)
+        normals = {"look": rng.normal(size=(60, 40)), "other": rng.normal(size=(60, 30))}
+        scale = NormalScale.of(normals, rng.normal(0, 0.5, 60))
+        assert scale.examples is not None
+        learner = learn(evidence.rows(np.arange(15)), grades[:15], scale)
+        rest, abnormal = evidence.rows(np.arange(15, 220)), (grades[15:] > 0).astype(float)
+        lost.append(order(abnormal, rest.detector) - order(abnormal, learner.predict(rest).severity))
+    assert np.mean(lost) < 0.01
+
+
+@pytest.mark.parametrize("levels", [(1.0, 2.0, 3.0), (0.0, 2.0), (0.0, 1 / 3, 2 / 3, 1.0)])
+def test_any_levels_are_learned(levels: tuple[float, ...]) -> None:
+    """No normal among the grades, one abnormal level, and fractions."""
+    evidence, grades, scale = pictures(120, 11)
+    grades = np.array(levels)[(grades % len(levels)).astype(int)]
+    learner = learn(evidence.rows(np.arange(40)), grades[:40], scale)
+    predicted = learner.predict(evidence.rows(np.arange(40, 120)))
+    np.testing.assert_allclose(predicted.probabilities.sum(axis=1), 1)
+    assert predicted.probabilities.shape[1] == len(levels)
+    assert np.isfinite(predicted.severity).all()
+    assert learner.sets(predicted, 0.2).any(axis=1).all()
+    assert np.isfinite(learner.covariance(evidence)).all() and learner.noise > 0
+    assert sum(each.share for each in shares(learner, draws=5)) == pytest.approx(1)
+
+
 def test_too_few_grades_and_odd_features_are_refused_in_a_sentence() -> None:
     evidence, grades, scale = pictures(12, 6)
     with pytest.raises(InputError, match="two levels"):
         learn(evidence, np.ones(12), scale)
+    with pytest.raises(InputError, match="below 0"):
+        learn(evidence, np.arange(12.0) - 1, scale)
     with pytest.raises(InputError, match="finite"):
         Evidence(np.array([1.0, np.nan]), {})
     with pytest.raises(InputError, match="12 grades"):
@@ -247,9 +296,10 @@ def test_the_group_that_tells_levels_apart_has_the_largest_share() -> None:
     assert found[0].name == "look"
     assert found[0].low > 0
     assert sum(each.share for each in found) == pytest.approx(1)
-    total = np.sum(list(out_of_fold_parts(learner).values()), axis=0)
-    apart = learner.out_of_fold.severity - total
-    assert np.abs(apart - apart.mean()).max() < 0.5  # all but the level that the images share
+    for regression in learner.regressions:
+        total = np.sum(list(regression.parts_left_out(learner.folds).values()), axis=0)
+        apart = regression.left_out(learner.folds)[0] - total
+        assert np.abs(apart - apart.mean()).max() < 0.5  # all but the level that the images share
 
 
 def test_expected_changes_are_counted_pair_by_pair() -> None:

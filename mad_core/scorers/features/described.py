@@ -20,7 +20,7 @@ from mad_core.scorers.features.frozen import patches, pooled
 from mad_core.scorers.features.looks import DEPARTURE, EXTENT, PLACE, WHOLE
 
 LAYERS = (2, 3, 4)
-"""Of the backbone: strides 8, 16 and 32. The first two make the patches."""
+"""Of the backbone: strides 8, 16 and 32. The last two make the patches: finer ones see light and grain."""
 BANK = 4000
 """Patches of normals that are kept, drawn evenly from all of them."""
 HIGHEST = 0.01
@@ -76,7 +76,7 @@ def make_bank(normals: Sequence[Sequence[torch.Tensor]], context: Context) -> Pa
         drawn.append(found[keep])
         owner.append(torch.full((len(keep),), number, device=found.device))
     rows = torch.cat(drawn)
-    channels = [layers.shape[0] for layers in normals[0][:2]]
+    channels = [layers.shape[0] for layers in normals[0][-2:]]
     alike = torch.cat([torch.full((count,), count**0.5, device=rows.device) for count in channels])
     centre, scale = rows.mean(0), (rows.std(0) + 1e-3) * alike
     bank = PatchBank((rows - centre) / scale, torch.cat(owner), centre, scale, rows.new_zeros(len(HIGH)))
@@ -137,8 +137,8 @@ def extent(surface: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def _patches(layers: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Patch features (C, H, W) of one picture, on the grid of the first layer."""
-    return patches([layer[None] for layer in layers[:2]])[0]
+    """Patch features (C, H, W) of one picture, on the grid of the last but one layer."""
+    return patches([layer[None] for layer in layers[-2:]])[0]
 
 
 def bank_state(bank: PatchBank) -> dict[str, torch.Tensor]:

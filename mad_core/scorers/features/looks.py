@@ -41,10 +41,16 @@ class LookFolder:
         if self.folder and content_hash:
             _write(self.folder / f"{content_hash}.npz", look)
 
-    def scale(self) -> NormalScale | None:
-        """How the normals look; None where that was not computed."""
+    def scale(self, scores: Sequence[float | None] = ()) -> NormalScale | None:
+        """How the normals look; None where that was not computed.
+
+        Parameters
+        ----------
+        scores : sequence of float or None
+            What the detector says of them, in order; empty where that is not known.
+        """
         found = _read(self.folder / _NORMALS) if self.folder else None
-        return NormalScale.of({name: found[name] for name in GROUPS}) if found else None
+        return NormalScale.of(found, np.array(scores, dtype=np.float64) if scores else None) if found else None
 
     def write_normals(self, looks: Mapping[str, np.ndarray]) -> None:
         """Keep the looks of the training normals, (m, d) by group."""
