@@ -13,16 +13,20 @@ import torch
 from mad_core.datasets.solar_cells import TRAINING_BELOW
 from mad_core.images import read_image
 from mad_core.learning.evidence import Evidence, NormalScale
-from mad_core.scorers.contract import Context
+from mad_core.learning.kernels import DETECTOR
+from mad_core.scorers import catalog
+from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.described import LAYERS, described, make_bank
 from mad_core.scorers.features.frozen import FrozenBackbone
-from mad_core.scorers.features.looks import EXTENT, GROUPS
+from mad_core.scorers.features.looks import GROUPS
 from mad_core.scorers.image_scorer import scaled
+from mad_core.settings import Settings
 from tools.eyes.halves import half_of
 
 SIDE, STEP = 320, 32
-MOST_NORMALS = 80
+DETECTOR_ID = "subspace"
+MOST_NORMALS, FOLDS = 120, 5
 
 
 @dataclass(frozen=True)
@@ -76,22 +80,42 @@ def collection(
 ) -> Collection:
     """Features of one half's test pictures and of the normals, computed once and kept in ``cache``.
 
-    The detector's score is the mean of the highest hundredth of the map of departures.
+    The detector is the default one; its scores of normals are by fits without them, as in a run.
     """
     tests = [each for each in pictures if not each.train and half_of(each.path) == half]
-    normals = [each for each in pictures if each.train][:MOST_NORMALS]
+    normals = [each for each in pictures if each.train]
     kept = cache / f"{name}-{half.replace(' ', '-')}-{_digest(tests + normals)}.npz"
     if not kept.is_file():
-        looks = _looks(normals, tests, step)
-        np.savez(
-            kept,
-            allow_pickle=False,
-            **{f"{split}.{group}": values for split, of in looks.items() for group, values in of.items()},
-        )
+        chosen = np.unique(np.linspace(0, len(normals) - 1, MOST_NORMALS).round().astype(int))
+        scores = _detected(normals, tests)
+        scores["normals"] = scores["normals"][chosen]
+        looks = _looks([normals[number] for number in chosen], tests, step)
+        arrays = {f"{split}.{group}": values for split, of in looks.items() for group, values in of.items()}
+        np.savez(kept, allow_pickle=False, **arrays, **{f"{split}.{DETECTOR}": of for split, of in scores.items()})
     with np.load(kept) as file:
         looks = {split: {group: file[f"{split}.{group}"] for group in GROUPS} for split in ("normals", "tests")}
-    evidence = Evidence(np.exp(looks["tests"][EXTENT][:, 1]), looks["tests"])
-    return Collection(name, evidence, np.array([each.level for each in tests]), NormalScale.of(looks["normals"]))
+        scores = {split: file[f"{split}.{DETECTOR}"] for split in ("normals", "tests")}
+    evidence = Evidence(scores["tests"], looks["tests"])
+    levels = np.array([each.level for each in tests])
+    return Collection(name, evidence, levels, NormalScale.of(looks["normals"], scores["normals"]))
+
+
+def _detected(normals: Sequence[Picture], tests: Sequence[Picture]) -> dict[str, np.ndarray]:
+    """What the default detector says of the normals, each by a fit without its fold, and of the tests."""
+    info = catalog.scorer(DETECTOR_ID)
+    context = Context(weights=Settings.from_environment().weights)
+    items = [Item(str(number), str(each.path)) for number, each in enumerate(normals)]
+
+    def scored(fitted: Sequence[Item], of: Sequence[Item]) -> dict[str, float]:
+        scorer = info.create(info.settle(info.defaults()))
+        scorer.fit(fitted, context)
+        return {one.image_id: float(one.score) for one in scorer.score(of, context) if one.score is not None}
+
+    unseen: dict[str, float] = {}
+    for fold in range(FOLDS):
+        unseen |= scored([item for place, item in enumerate(items) if place % FOLDS != fold], items[fold::FOLDS])
+    of_tests = scored(items, [Item(f"test {number}", str(each.path)) for number, each in enumerate(tests)])
+    return {"normals": np.array([unseen[item.image_id] for item in items]), "tests": np.array(list(of_tests.values()))}
 
 
 def _trains(path: Path) -> bool:
@@ -102,12 +126,11 @@ def _trains(path: Path) -> bool:
 def _looks(
     normals: Sequence[Picture], tests: Sequence[Picture], step: Callable[[int, int], None]
 ) -> dict[str, dict[str, np.ndarray]]:
-    backbone = FrozenBackbone(weights.LITE, LAYERS, Path(torch.hub.get_dir()))
-    sizes = [read_image(each.path).shape[:2] for each in normals[:32]]
-    scale = SIDE / float(np.median([(height * width) ** 0.5 for height, width in sizes]))
+    backbone = FrozenBackbone(weights.LITE, LAYERS, Settings.from_environment().weights)
 
     def layers(picture: Picture) -> list[torch.Tensor]:
-        pixels = scaled(read_image(picture.path), scale, SIDE, STEP)
+        image = read_image(picture.path)
+        pixels = scaled(image, SIDE / (image.shape[0] * image.shape[1]) ** 0.5, SIDE, STEP)
         return [layer[0] for layer in backbone.layers(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])]
 
     of_normals = [layers(picture) for picture in normals]
