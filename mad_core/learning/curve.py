@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 from mad_core.errors import InputError
 from mad_core.learning.evidence import Evidence, NormalScale
-from mad_core.learning.learner import learn
+from mad_core.learning.learner import folds_of, learn
 from mad_core.metrics.ranking import c_index, count_pairs
 
 DRAWS = 20
@@ -61,6 +61,7 @@ def learning_curve(
     grades: np.ndarray,
     scale: NormalScale,
     *,
+    together: Sequence[str] | None = None,
     more: int = 20,
     draws: int = DRAWS,
     seed: int = 0,
@@ -70,6 +71,8 @@ def learning_curve(
 
     Parameters
     ----------
+    together : sequence of n str, optional
+        Patient, part or lot of each graded image: no group is learned from and judged in one draw.
     more : int
         Grades beyond those at hand that the forecast is for.
     draws : int
@@ -84,12 +87,13 @@ def learning_curve(
     if len(grades) < 2 * LEAST:
         raise InputError(f"A learning curve needs {2 * LEAST} grades; there are {len(grades)}.")
     sizes = np.unique(np.geomspace(LEAST, round(0.8 * len(grades)), 5).round().astype(int))
-    rng = np.random.default_rng(seed)
+    rng, folds = np.random.default_rng(seed), folds_of(len(grades), together)
     found = np.full((draws, len(sizes)), np.nan)
     for draw in range(draws):
-        order = rng.permutation(len(grades))
+        order = np.argsort(rng.permutation(folds.max() + 1)[folds], kind="stable")
         for column, size in enumerate(sizes):
-            found[draw, column] = _agreement(graded, grades, scale, order[:size], order[size:])
+            judged = order[size:][~np.isin(folds[order[size:]], folds[order[:size]])]
+            found[draw, column] = _agreement(graded, grades, scale, order[:size], judged)
             step(draw * len(sizes) + column + 1, draws * len(sizes))
     usable = ~np.isnan(found).all(axis=0)
     points = [_point(int(size), column) for size, column in zip(sizes[usable], found[:, usable].T, strict=True)]

@@ -45,9 +45,9 @@ class Cuts:
         return _probabilities(severity, deviation, self.places, self.stretch)
 
     def slope(self, severity: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-        """By how much the chance of lying above the first cut rises with the severity, (m,)."""
-        width = self.stretch * np.maximum(deviation, LEAST)
-        return norm.pdf((severity - self.places[0]) / width) / width
+        """By how much the expected level rises with the severity, (m,)."""
+        width = (self.stretch * np.maximum(deviation, LEAST))[:, None]
+        return (norm.pdf((severity[:, None] - self.places) / width) / width) @ np.diff(self.levels)
 
     def expected(self, probabilities: np.ndarray) -> np.ndarray:
         """The mean level, (m,)."""

@@ -91,17 +91,23 @@ class Belief:
     ----------
     leaning : float
         By how many spreads of the targets the number rises with one spread of the detector's scores.
+    slope : float
+        Logarithm of the variance of that slope.
     groups : float
         Logarithm of the share of the variance that all groups of features bring together.
     """
 
     leaning: float
+    slope: float
     groups: float
 
     def priors(self, groups: Sequence[str]) -> dict[str, Prior]:
-        """Of each group, which share what they bring; of the detector's slope beside what it leans; of the noise."""
+        """Of each group, which share what they bring; of the slope beside what it leans; of the noise."""
         share = self.groups - float(np.log(max(len(groups), 1)))
-        return {name: Prior(share, 1.0) for name in groups} | {DETECTOR: Prior(0.0, 0.5), NOISE: Prior(-1.0, 1.0)}
+        return {name: Prior(share, 1.0) for name in groups} | {
+            DETECTOR: Prior(self.slope, 0.5),
+            NOISE: Prior(-1.0, 1.0),
+        }
 
 
 def fit_amplitudes(

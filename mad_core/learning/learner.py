@@ -3,9 +3,9 @@
 Two questions, as a person asks them (a hurdle model: Cragg 1971, Econometrica 39, 829-844): is it abnormal, and how bad
 is it if so? Each is a Gaussian process over the images. The first leans on the detector, counts training normals as
 level 0, and lets features in on strong evidence only; the second learns from abnormal images what makes them worse.
-Severity is the chance of the first, squared, times the answer to the second. Two grades a level leave an order close to
-the detector's; with more, what tells levels apart takes over. All that says how well it does (levels, sets, shares)
-comes from fits that have not seen the image in question, in closed form.
+Severity is the cube of the chance of the first times the level that the second expects. Two grades a level leave an
+order close to the detector's; with more, what tells levels apart takes over. All that says how well it does (levels,
+sets, shares) comes from fits that have not seen the image in question, in closed form.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,13 @@ from mad_core.learning.evidence import Evidence, NormalScale, joined
 from mad_core.learning.kernels import Belief
 from mad_core.learning.regression import UNTOLD, Comparison, Regression, regress
 
-PRESENCE, SEVERITY = Belief(leaning=0.7, groups=-3.0), Belief(leaning=0.3, groups=0.0)
+PRESENCE = Belief(leaning=0.7, slope=-2.5, groups=-3.0)
+SEVERITY = Belief(leaning=0.3, slope=-2.5, groups=0.0)
 EXAMPLE_NOISE = 4.0
 """How much a training normal errs as an image of level 0, in multiples of a graded one."""
-FLOOR = 0.5
-"""Severity among abnormal images is at least this, in lowest abnormal levels: a chance times less would turn round."""
-POWER = 2.0
+BEYOND = 0.01
+"""Of the number behind a level, beside the expected level: what lies beyond all cuts still has an order."""
+POWER = 3.0
 """Of the chance that an image is abnormal, in its severity: what surely is comes before what might be and is worse.
 On real pictures 1 ordered abnormal images alike, and put more normals among them."""
 UNLIKE = 1.5
@@ -201,11 +202,11 @@ class Learner:
 
     def _level(self, answers: Answers) -> np.ndarray:
         """How bad each image is if it is abnormal."""
-        lowest = self.levels[self.levels > 0][0]
-        if answers.severity:
-            return np.maximum(answers.severity[0], FLOOR * lowest) if self.presence else answers.severity[0]
+        if self.severity and answers.severity:
+            cuts, number = self.severity.cuts, answers.severity[0]
+            return cuts.expected(cuts.probabilities(*answers.severity)) + BEYOND * number
         assert answers.presence is not None
-        return np.full(len(answers.presence[0]), lowest)
+        return np.full(len(answers.presence[0]), self.levels[-1])
 
     def _slopes(self, answers: Answers) -> list[np.ndarray]:
         """By how much severity rises with each question's number, (m,) each."""
@@ -213,7 +214,9 @@ class Learner:
         if self.presence and answers.presence:
             rise = POWER * chance ** (POWER - 1) * self.presence.cuts.slope(*answers.presence)
             slopes.append(self._level(answers) * rise)
-        return [*slopes, chance**POWER] if self.severity else slopes
+        if self.severity and answers.severity:
+            slopes.append(chance**POWER * (self.severity.cuts.slope(*answers.severity) + BEYOND))
+        return slopes
 
     def _added(self, answers: Answers, parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         slopes = self._slopes(answers)

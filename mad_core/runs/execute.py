@@ -159,9 +159,11 @@ def scorer_context(
     calibration: Sequence[LabelledItem] = ()
     if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
-        facts = rows[["image_id", "path", "level", "content_hash"]].itertuples(index=False, name=None)
         window = dataset.card.subset(subset).window
-        calibration = [LabelledItem(i, p, float(level), digest, window) for i, p, level, digest in facts]
+        calibration = [
+            LabelledItem(row.image_id, row.path, float(row.level), row.content_hash, window, row.group or "")
+            for row in rows[rows["level"].notna()].itertuples()
+        ]
     return Context(
         subset=subset,
         card=dataset.card.subset(subset),

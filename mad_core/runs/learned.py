@@ -31,12 +31,15 @@ class Known:
     scale : NormalScale
     grades : mapping of str to float
         Level of each graded image, by id.
+    groups : tuple of n str
+        What each image belongs to: patient, part, lot; empty where none is known.
     """
 
     image_ids: tuple[str, ...]
     evidence: Evidence
     scale: NormalScale
     grades: Mapping[str, float]
+    groups: tuple[str, ...]
 
     def rows(self, grades: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the graded images, and of the others."""
@@ -53,7 +56,8 @@ class Known:
         """
         grades = self.grades if grades is None else grades
         rows, _ = self.rows(grades)
-        return learn(self.evidence.rows(rows), self._levels(rows, grades), self.scale)
+        together = [self.groups[row] for row in rows]
+        return learn(self.evidence.rows(rows), self._levels(rows, grades), self.scale, together=together)
 
     def next(self, count: int, grades: Mapping[str, float] | None = None) -> list[str]:
         """Ids of the images to grade next, the one that teaches most first."""
@@ -72,9 +76,16 @@ class Known:
     ) -> Curve:
         """The learning curve of the run's grades; see :func:`mad_core.learning.curve.learning_curve`."""
         rows, _ = self.rows(self.grades)
-        levels = self._levels(rows, self.grades)
+        levels, together = self._levels(rows, self.grades), [self.groups[row] for row in rows]
         return learning_curve(
-            self.evidence.rows(rows), levels, self.scale, more=more, draws=draws, seed=seed, step=step
+            self.evidence.rows(rows),
+            levels,
+            self.scale,
+            together=together,
+            more=more,
+            draws=draws,
+            seed=seed,
+            step=step,
         )
 
     def _levels(self, rows: np.ndarray, grades: Mapping[str, float]) -> np.ndarray:
@@ -105,7 +116,8 @@ def known(store: Store, run: Run, subset: str) -> Known:
     if found is None or scale is None:
         raise InputError(f"What run '{run.title}' ({run.id}) knew of its images is no longer kept; score again.")
     there, evidence = found
-    graded = rows[rows["split"] == "calibration"]
+    graded = rows[(rows["split"] == "calibration") & rows["level"].notna()]
     grades = dict(zip(graded["image_id"].tolist(), graded["level"].astype(float).tolist(), strict=True))
     ids = tuple(rows["image_id"].iloc[there].tolist())
-    return Known(ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)})
+    groups = tuple(rows["group"].fillna("").iloc[there].tolist())
+    return Known(ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)}, groups)

@@ -103,13 +103,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class LabelledItem:
-    """A calibration image: the only kind whose severity level a scorer may see."""
+    """A calibration image: the only kind whose severity level a scorer may see.
+
+    ``group`` is what it belongs to (patient, part, lot); empty where none is known.
+    """
 
     image_id: str
     path: str
     level: float
     content_hash: str = ""
     window: Window | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

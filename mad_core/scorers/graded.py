@@ -194,7 +194,7 @@ class Graded(Scorer):
 
     def _graded(self, context: Context) -> tuple[list[LabelledItem], Evidence]:
         """The graded images that can be read and that the detector has scored."""
-        plain = [Item(item.image_id, item.path, item.content_hash) for item in context.calibration]
+        plain = [Item(item.image_id, item.path, item.content_hash, item.window) for item in context.calibration]
         base = {one.image_id: one for one in context.parts["detector"].scored(plain)}
         looks = self._looks(plain, context)
         usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]
@@ -211,7 +211,7 @@ class Graded(Scorer):
         kept = {f"bank.{name}": tensor for name, tensor in bank_state(self.bank).items()}
         for kind, of in self._numbers(self.learner, self.evidence).items():
             kept |= {f"{kind}.{name}": torch.from_numpy(np.ascontiguousarray(values)) for name, values in of.items()}
-        graded = [[item.image_id, item.path, item.level, item.content_hash] for item in self.graded]
+        graded = [[item.image_id, item.path, item.level, item.content_hash, item.group] for item in self.graded]
         normals = [self.learner.scale.middle, self.learner.scale.step]
         facts = {"normals": normals, "normal_scores": list(self.normal_scores), "graded": graded}
         return kept, facts | {"looks": self.kept.folder and self.kept.folder.name}
@@ -224,7 +224,7 @@ class Graded(Scorer):
         numbers = {kind: {name: t.cpu().numpy() for name, t in of.items()} for kind, of in parts.items()}
         self.bank = bank_of(parts["bank"], context.device)
         self.kept = LookFolder(context.looks / facts["looks"] if context.looks and facts["looks"] else None)
-        self.graded = [LabelledItem(*entry) for entry in facts["graded"]]
+        self.graded = [LabelledItem(*of, group=group) for *of, group in facts["graded"]]
         self.evidence = Evidence(numbers["detector"]["score"], {name: numbers["graded"][name] for name in GROUPS})
         self.normal_scores = facts["normal_scores"]
         examples = None
@@ -248,7 +248,8 @@ class Graded(Scorer):
 
     def _learned(self, scale: NormalScale) -> Learner:
         assert self.evidence is not None
-        return learn(self.evidence, np.array([item.level for item in self.graded]), scale)
+        groups = [item.group for item in self.graded]
+        return learn(self.evidence, np.array([item.level for item in self.graded]), scale, together=groups)
 
     def facts(self) -> dict[str, Any]:
         """How many grades went in and of which images, what carries, and how well fits agree with grades unseen."""

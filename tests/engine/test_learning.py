@@ -19,7 +19,7 @@ from mad_core.learning.cuts import fit_cuts
 from mad_core.learning.evidence import Evidence, NormalScale
 from mad_core.learning.gaussian import condition
 from mad_core.learning.importance import shares
-from mad_core.learning.learner import learn
+from mad_core.learning.learner import BEYOND, POWER, learn
 from mad_core.learning.regression import Comparison
 from mad_core.metrics.ranking import c_index, count_pairs
 
@@ -68,7 +68,7 @@ def test_the_evidence_is_the_density_of_the_observations() -> None:
     rng = np.random.default_rng(1)
     root = rng.normal(size=(6, 6))
     covariance, targets = root @ root.T + np.eye(6), rng.normal(size=6)
-    expected = multivariate_normal(np.zeros(6), covariance).logpdf(targets)
+    expected = multivariate_normal.logpdf(targets, np.zeros(6), covariance)
     assert condition(covariance, targets).log_evidence == pytest.approx(expected)
 
 
@@ -188,12 +188,18 @@ def test_what_the_groups_add_to_the_severity_is_what_they_add_to_the_answers_tim
     parts = [regression.parts(learner.departures(rest)) for regression in learner.regressions]
     added = np.sum([slope * of["look"] for slope, of in zip(learner.slopes(rest), parts, strict=True)], axis=0)
     np.testing.assert_allclose(learner.contributions(rest)["look"], added)
-    assert learner.presence and learner.severity
-    number, deviation = learner.presence.regression.predict(learner.departures(rest))
-    level = np.maximum(learner.severity.regression.predict(learner.departures(rest))[0], 0.5)
-    up, down = (learner.presence.cuts.probabilities(number + step, deviation)[:, 1] for step in (1e-6, -1e-6))
-    np.testing.assert_allclose(learner.slopes(rest)[0], (up**2 - down**2) / 2e-6 * level, atol=1e-6)
-    np.testing.assert_allclose(learner.slopes(rest)[1], ((up + down) / 2) ** 2, atol=1e-9)
+    h, answers = 1e-6, [regression.predict(learner.departures(rest)) for regression in learner.regressions]
+
+    def severity(steps: tuple[float, float]) -> np.ndarray:
+        assert learner.presence and learner.severity
+        (first, of_first), (second, of_second) = answers
+        chance = learner.presence.cuts.probabilities(first + steps[0], of_first)[:, 1]
+        level = learner.severity.cuts.probabilities(second + steps[1], of_second) @ learner.severity.cuts.levels
+        return chance**POWER * (level + BEYOND * (second + steps[1]))
+
+    np.testing.assert_allclose(severity((0, 0)), learner.predict(rest).severity)
+    for slope, (up, down) in zip(learner.slopes(rest), [((h, 0), (-h, 0)), ((0, h), (0, -h))], strict=True):
+        np.testing.assert_allclose(slope, (severity(up) - severity(down)) / (2 * h), atol=1e-6)
 
 
 def test_images_of_one_group_are_judged_by_fits_without_it() -> None:
@@ -333,6 +339,15 @@ def test_the_curve_rises_with_the_grades_and_the_forecast_lies_above_its_end() -
     assert curve.forecast is not None
     assert curve.points[-1].c_index - 0.01 <= curve.forecast.c_index <= 1
     assert curve.forecast.low <= curve.forecast.c_index <= curve.forecast.high
+
+
+def test_no_group_is_learned_from_and_judged_in_one_draw_of_the_curve() -> None:
+    evidence, grades, scale = pictures(30, 9, told=0.2)
+    twice = np.repeat(np.arange(30), 2)
+    names = [f"part {number}" for number in twice]
+    copies = learning_curve(evidence.rows(twice), grades[twice], scale, draws=6)
+    apart = learning_curve(evidence.rows(twice), grades[twice], scale, together=names, draws=6)
+    assert apart.points[-1].c_index < copies.points[-1].c_index - 0.05  # a copy gives the grade away
 
 
 def test_errors_that_fall_by_a_known_law_are_forecast() -> None:
