@@ -159,10 +159,12 @@ def scorer_context(
     calibration: Sequence[LabelledItem] = ()
     if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
+        columns = ("image_id", "path", "level", "content_hash", "group")
         window = dataset.card.subset(subset).window
         calibration = [
-            LabelledItem(row.image_id, row.path, float(row.level), row.content_hash, window, row.group or "")
-            for row in rows[rows["level"].notna()].itertuples()
+            LabelledItem(image_id, path, float(level), digest, window, group or "")
+            for image_id, path, level, digest, group in zip(*(rows[name] for name in columns), strict=True)
+            if not pd.isna(level)
         ]
     return Context(
         subset=subset,

@@ -68,7 +68,7 @@ def test_the_evidence_is_the_density_of_the_observations() -> None:
     rng = np.random.default_rng(1)
     root = rng.normal(size=(6, 6))
     covariance, targets = root @ root.T + np.eye(6), rng.normal(size=6)
-    expected = multivariate_normal.logpdf(targets, np.zeros(6), covariance)
+    expected = multivariate_normal.logpdf(targets, np.zeros(6), covariance)  # pyright: ignore[reportArgumentType]
     assert condition(covariance, targets).log_evidence == pytest.approx(expected)
 
 
