@@ -120,10 +120,10 @@ class _Trial:
             self._declaration()
             self._cancel_of_fit()
             first = self._fitted()
-            known = self._scores(first)
+            expected = self._scores(first)
             self._cancel_of_score(first)
-            self._state(first, known)
-            self._again(known)
+            self._state(first, expected)
+            self._again(expected)
         finally:
             for scorer in self.scorers:
                 scorer.close()
@@ -183,37 +183,37 @@ class _Trial:
         raise self.fails(f"does not leave when it is cancelled while {what}: call context.step or check_cancel.")
 
     def results(self, scorer: Scorer, images: Sequence[Item]) -> list[Scored]:
-        found = list(scorer.score(images, self.context))
-        ids = [scored.image_id for scored in found]
+        results = list(scorer.score(images, self.context))
+        ids = [scored.image_id for scored in results]
         self.expect(
             ids == [item.image_id for item in images], f"does not give one result an image, in order: {ids} came back."
         )
-        return found
+        return results
 
     def values(self, scorer: Scorer, images: Sequence[Item]) -> list[float]:
         return self._numbers(self.results(scorer, images))
 
-    def _numbers(self, found: Sequence[Scored]) -> list[float]:
-        failed = next((scored for scored in found if scored.status != OK), None)
+    def _numbers(self, results: Sequence[Scored]) -> list[float]:
+        failed = next((scored for scored in results if scored.status != OK), None)
         self.expect(failed is None, f"gives an image that can be read no score: {failed.reason if failed else ''}")
-        return [float(scored.score) for scored in found if scored.score is not None]
+        return [float(scored.score) for scored in results if scored.score is not None]
 
     def _scores(self, scorer: Scorer) -> list[float]:
         """The scores of the images, found beside a file that is no image."""
         first, *others = self.pictures.labelled
         try:
-            found = self.results(scorer, [first, self.pictures.broken, *others])
+            results = self.results(scorer, [first, self.pictures.broken, *others])
         except (AssertionError, CancelledError):
             raise
         except Exception as error:
             raise self.fails(f"stops at a file that is no image: {type(error).__name__}: {error}") from error
-        failed = found.pop(1)
+        failed = results.pop(1)
         self.expect(failed.score is None, f"gives a file that is no image the score {failed.score}.")
         self.expect(failed.status != OK and failed.reason, "does not say why a file that is no image has no score.")
-        for scored in found:
+        for scored in results:
             self._result(scored)
         self._json("facts()", scorer.facts())
-        return self._numbers(found)
+        return self._numbers(results)
 
     def _result(self, scored: Scored) -> None:
         self.expect(scored.score is None or math.isfinite(scored.score), "gives a score that is not finite.")
@@ -234,7 +234,7 @@ class _Trial:
         except (TypeError, ValueError) as error:
             raise self.fails(f"gives {what} that JSON cannot hold: {error}") from error
 
-    def _state(self, scorer: Scorer, known: Sequence[float]) -> None:
+    def _state(self, scorer: Scorer, expected: Sequence[float]) -> None:
         """A run that is taken up again: another instance, the state from disk, the images in two goes."""
         from mad_core.runs import fitted
 
@@ -250,17 +250,17 @@ class _Trial:
             self.learned(again, self.context)
         half = len(images) // 2
         scores = self.values(again, images[:half]) + self.values(again, images[half:])
-        self._agree(known, scores, "other scores when it is taken up again from its state and scores in two goes")
+        self._agree(expected, scores, "other scores when it is taken up again from its state and scores in two goes")
 
-    def _again(self, known: Sequence[float]) -> None:
+    def _again(self, expected: Sequence[float]) -> None:
         """A second fit by the same seed, and the images nameless and in another order."""
         second, order = self.made(), [3, 0, 5, 1, 4, 2]
         self.learned(second, self.context)
-        if self._same(known, self._turned(second, self.pictures.nameless, order)):
+        if self._same(expected, self._turned(second, self.pictures.nameless, order)):
             return
         labelled = self.pictures.labelled
-        self._agree(known, self.values(second, labelled), "other scores when it is fitted again by the same seed")
-        self._agree(known, self._turned(second, labelled, order), "scores that depend on the order of the images")
+        self._agree(expected, self.values(second, labelled), "other scores when it is fitted again by the same seed")
+        self._agree(expected, self._turned(second, labelled, order), "scores that depend on the order of the images")
         raise self.fails("looks at more than the image: the same pictures under other names get other scores.")
 
     def _turned(self, scorer: Scorer, images: Sequence[Item], order: Sequence[int]) -> list[float]:
@@ -268,11 +268,11 @@ class _Trial:
         scores = dict(zip(order, self.values(scorer, [images[i] for i in order]), strict=True))
         return [scores[i] for i in range(len(images))]
 
-    def _same(self, known: Sequence[float], scores: Sequence[float]) -> bool:
-        return np.allclose(scores, known, rtol=RELATIVE, atol=RELATIVE * float(np.ptp(known)))
+    def _same(self, expected: Sequence[float], scores: Sequence[float]) -> bool:
+        return np.allclose(scores, expected, rtol=RELATIVE, atol=RELATIVE * float(np.ptp(expected)))
 
-    def _agree(self, known: Sequence[float], scores: Sequence[float], what: str) -> None:
-        self.expect(self._same(known, scores), f"gives {what}: {_short(scores)} instead of {_short(known)}.")
+    def _agree(self, expected: Sequence[float], scores: Sequence[float], what: str) -> None:
+        self.expect(self._same(expected, scores), f"gives {what}: {_short(scores)} instead of {_short(expected)}.")
 
 
 def _short(scores: Sequence[float]) -> str:

@@ -101,19 +101,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class BenchRow:
-    """An entry at a place; ``found`` and ``cost`` are None where there is nothing."""
+    """An entry at a place; ``summary`` and ``cost`` are None where there is nothing."""
 
     entry: Entry
     place: Scope
-    found: Macro | None
+    summary: Macro | None
     cost: Cost | None
     remark: str = ""
 
     def value(self, metric: str) -> float | None:
-        return self.found.values.get(metric) if self.found else None
+        return self.summary.values.get(metric) if self.summary else None
 
     def interval(self, metric: str) -> list[float] | None:
-        return self.found.intervals.get(metric) if self.found else None
+        return self.summary.intervals.get(metric) if self.summary else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,8 @@ class BenchTable:
         """One row an entry; figures as published stand at one of the places, the others may have none."""
         rows: dict[int, BenchRow] = {}
         for row in (row for place in places for row in self.at(place)):
-            known = rows.get(id(row.entry))
-            if known is None or known.found is None:
+            merged = rows.get(id(row.entry))
+            if merged is None or merged.summary is None:
                 rows[id(row.entry)] = row
         return [rows[id(entry)] for entry in self.entries if id(entry) in rows]
 
@@ -162,14 +162,14 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, 
     domains: dict[str, list[str]] = {}
     datasets: dict[tuple[str, str, int | None], list[str]] = {}
     for name in names:
-        known = recognise(name, card.subset(name))
-        domains.setdefault(known.benchmark.domain if known else card.subset(name).domain, []).append(name)
-        key = (known.benchmark.key, known.benchmark.title, len(known.benchmark.subsets)) if known else None
+        identity = recognise(name, card.subset(name))
+        domains.setdefault(identity.benchmark.domain if identity else card.subset(name).domain, []).append(name)
+        key = (identity.benchmark.key, identity.benchmark.title, len(identity.benchmark.subsets)) if identity else None
         datasets.setdefault(key or (dataset, dataset, None), []).append(name)
-    found = [Scope("overall", "overall", "Overall", tuple(names))]
-    found += [Scope("domain", d, d.capitalize(), tuple(domains[d])) for d in DOMAINS if d in domains]
-    found += [Scope("dataset", key, title, tuple(of), count) for (key, title, count), of in datasets.items()]
-    return (*found, *(Scope("subset", name, name, (name,)) for name in names))
+    averages = [Scope("overall", "overall", "Overall", tuple(names))]
+    averages += [Scope("domain", d, d.capitalize(), tuple(domains[d])) for d in DOMAINS if d in domains]
+    averages += [Scope("dataset", key, title, tuple(of), count) for (key, title, count), of in datasets.items()]
+    return (*averages, *(Scope("subset", name, name, (name,)) for name in names))
 
 
 def measured_subsets(table: pd.DataFrame, *, draws: int = 1000) -> dict[str, Measured]:
@@ -224,8 +224,8 @@ def to_best(rows: Sequence[BenchRow], metric: str) -> dict[str, Difference]:
     Intervals are paired, and widened for the number of rivals, so that all of them hold together with 95 %. The
     highest itself has a difference of 0 and no interval.
     """
-    found = _to_the_best(_comparable(rows, metric), metric)
-    return {name: gap for name, gap in found.items() if gap is not None} if len(found) > 1 else {}
+    differences = _to_the_best(_comparable(rows, metric), metric)
+    return {name: gap for name, gap in differences.items() if gap is not None} if len(differences) > 1 else {}
 
 
 def _to_the_best(rows: Mapping[str, BenchRow], metric: str) -> dict[str, Difference | None]:
@@ -238,25 +238,25 @@ def _to_the_best(rows: Mapping[str, BenchRow], metric: str) -> dict[str, Differe
 
 def _comparable(rows: Sequence[BenchRow], metric: str) -> dict[str, BenchRow]:
     """Rows with an interval that have every subset and image, all of them as many images; else nothing."""
-    whole = [row for row in rows if row.interval(metric) and row.found and _is_whole(row.found)]
-    alike = len({row.found.n for row in whole if row.found}) == 1
+    whole = [row for row in rows if row.interval(metric) and row.summary and _is_whole(row.summary)]
+    alike = len({row.summary.n for row in whole if row.summary}) == 1
     return {row.entry.name: row for row in whole} if alike else {}
 
 
-def _is_whole(found: Macro) -> bool:
-    return found.complete and found.n_scored == found.n
+def _is_whole(summary: Macro) -> bool:
+    return summary.complete and summary.n_scored == summary.n
 
 
 def total_cost(costs: Iterable[Cost]) -> Cost | None:
     """Times added up, the highest memory; None without any."""
-    known = list(costs)
-    if not known:
+    parts = list(costs)
+    if not parts:
         return None
-    memory = {name: [v for c in known if (v := getattr(c, name)) is not None] for name in ("rss", "cuda")}
+    memory = {name: [v for c in parts if (v := getattr(c, name)) is not None] for name in ("rss", "cuda")}
     return Cost(
-        sum(c.images for c in known),
-        sum(c.seconds_fit for c in known),
-        sum(c.seconds_score for c in known),
+        sum(c.images for c in parts),
+        sum(c.seconds_fit for c in parts),
+        sum(c.seconds_score for c in parts),
         max(memory["rss"], default=None),
         max(memory["cuda"], default=None),
     )
@@ -267,34 +267,40 @@ def _row(entry: Entry, place: Scope) -> BenchRow | None:
         figures = entry.figures.get((place.kind, place.name))
         if figures is None:
             return None
-        found = Macro(0, 0, len(place.subsets), len(place.subsets), dict(figures), {})
-        return BenchRow(entry, place, found, None, "as published")
+        summary = Macro(0, 0, len(place.subsets), len(place.subsets), dict(figures), {})
+        return BenchRow(entry, place, summary, None, "as published")
     if entry.kind == NOT_RUN:
         return BenchRow(entry, place, None, None, "not run")
-    found = macro([entry.measured.get(name) for name in place.subsets])
+    summary = macro([entry.measured.get(name) for name in place.subsets])
     cost = total_cost(entry.costs[name] for name in place.subsets if name in entry.costs)
     failed = [name for name in place.subsets if name in entry.failed]
-    if not found.n_scored:
+    if not summary.n_scored:
         return BenchRow(entry, place, None, cost, f"failed on {', '.join(failed)}" if failed else "no scores")
-    return BenchRow(entry, place, found, cost, "" if found.complete else f"over {found.subsets} of {found.of} subsets")
+    return BenchRow(
+        entry, place, summary, cost, "" if summary.complete else f"over {summary.subsets} of {summary.of} subsets"
+    )
 
 
 def _general(rows: Sequence[BenchRow]) -> list[str]:
-    """What the rows as a whole ask to be said."""
-    said = []
+    """What readers of all the rows should know."""
+    notes = []
     if any(row.interval(metric.id) for row in rows for metric in headline()):
-        said.append(
+        notes.append(
             "In brackets 95 % intervals, for other images of the same levels; of a difference to the best they are "
             "paired and widened for the number of rivals."
         )
     if any(len(row.place.subsets) > 1 for row in rows):
-        said.append("Macro averages give every subset the same weight; raw scores of different subsets are not pooled.")
+        notes.append(
+            "Macro averages give every subset the same weight; raw scores of different subsets are not pooled."
+        )
     lacking = {row.place for row in rows if row.place.published and row.place.published > len(row.place.subsets)}
     for place in sorted(lacking, key=lambda p: p.name):
-        said.append(f"{place.title} has {place.published} subsets as published, {len(place.subsets)} of them are here.")
+        notes.append(
+            f"{place.title} has {place.published} subsets as published, {len(place.subsets)} of them are here."
+        )
     if any(row.entry.kind == PUBLISHED for row in rows):
-        said.append("Figures as published are of the source named, without intervals; they were not computed here.")
-    return said
+        notes.append("Figures as published are of the source named, without intervals; they were not computed here.")
+    return notes
 
 
 # -- long form ------------------------------------------------------------------------------------
@@ -306,12 +312,12 @@ _COUNTS = ("subsets", "subsets_wanted", "n", "n_scored", "peak_rss_bytes", "peak
 
 def long_rows(table: BenchTable) -> list[dict[str, Any]]:
     """A row per scorer and place, fractions and bytes, None where there is nothing; JSON-able."""
-    found = []
+    records = []
     for place in table.places:
         rows = table.at(place)
         gaps = {metric.id: to_best(rows, metric.id) for metric in headline()}
-        found += [_long(row, {metric: own.get(row.entry.name) for metric, own in gaps.items()}) for row in rows]
-    return found
+        records += [_long(row, {metric: own.get(row.entry.name) for metric, own in gaps.items()}) for row in rows]
+    return records
 
 
 def bench_csv(table: BenchTable) -> str:
@@ -327,17 +333,17 @@ def bench_csv(table: BenchTable) -> str:
 
 def _long(row: BenchRow, gaps: Mapping[str, Difference | None]) -> dict[str, Any]:
     cost, entry = row.cost, row.entry
-    found = None if entry.kind == PUBLISHED else row.found
+    summary = None if entry.kind == PUBLISHED else row.summary
     facts: dict[str, Any] = {
         "scorer": entry.name,
         "kind": entry.kind,
         "place": row.place.kind,
         "name": row.place.name,
-        "subsets": found.subsets if found else None,
+        "subsets": summary.subsets if summary else None,
         "subsets_wanted": len(row.place.subsets),
-        "n": found.n if found else None,
-        "n_scored": found.n_scored if found else None,
-        "coverage": found.coverage if found else None,
+        "n": summary.n if summary else None,
+        "n_scored": summary.n_scored if summary else None,
+        "coverage": summary.coverage if summary else None,
     }
     for metric in headline():
         low, high = row.interval(metric.id) or (None, None)
@@ -377,18 +383,18 @@ def hundredfold(value: float | None) -> str:
 
 def coverage_text(row: BenchRow) -> str:
     """The images with a score, and over how many subsets where some are missing."""
-    if row.found is None or row.entry.kind == PUBLISHED:
+    if row.summary is None or row.entry.kind == PUBLISHED:
         return row.remark
-    found = row.found
-    images = f"{found.n_scored:,}" if found.n_scored == found.n else f"{found.n_scored:,} of {found.n:,}"
-    share = f"{100 * (found.coverage or 0):.1f} % ({images})"
+    summary = row.summary
+    images = f"{summary.n_scored:,}" if summary.n_scored == summary.n else f"{summary.n_scored:,} of {summary.n:,}"
+    share = f"{100 * (summary.coverage or 0):.1f} % ({images})"
     return f"{share}, {row.remark}" if row.remark else share
 
 
 def cost_rows(table: BenchTable) -> list[tuple[Entry, Cost]]:
     """Time and memory of each entry that has any, over all its subsets."""
-    found = [(entry, total_cost(entry.costs.values())) for entry in table.entries]
-    return [(entry, cost) for entry, cost in found if cost is not None]
+    costs = [(entry, total_cost(entry.costs.values())) for entry in table.entries]
+    return [(entry, cost) for entry, cost in costs if cost is not None]
 
 
 COSTS = ("Fit s", "Scoring s", "Images/s", "Peak memory", "Peak GPU memory")
@@ -402,11 +408,11 @@ def cost_texts(cost: Cost) -> list[str]:
 
 def entry_notes(table: BenchTable) -> list[str]:
     """Sentences on single entries: why one has no figures, what failed, what it owes its scores to."""
-    said = []
+    notes = []
     for entry in table.entries:
-        said += [f"{entry.name}: {note}" for note in entry.notes]
-        said += [f"{entry.name}: failed on {subset}: {why}" for subset, why in entry.failed.items()]
-    return said
+        notes += [f"{entry.name}: {note}" for note in entry.notes]
+        notes += [f"{entry.name}: failed on {subset}: {why}" for subset, why in entry.failed.items()]
+    return notes
 
 
 def bench_text(table: BenchTable) -> str:

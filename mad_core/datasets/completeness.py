@@ -28,17 +28,17 @@ class Completeness:
         What it is called in the imported dataset; as templates call it where it is absent.
     train : int
         Training normals found. How many were published is not fixed by the test lists.
-    found : mapping
+    test : mapping
         Test images found, by level.
-    there : bool
+    present : bool
         Whether the imported dataset has such a subset.
     """
 
     identity: Identity
     subset: str
     train: int = 0
-    found: Mapping[str, int] = field(default_factory=dict)
-    there: bool = False
+    test: Mapping[str, int] = field(default_factory=dict)
+    present: bool = False
 
     @property
     def published(self) -> dict[str, int]:
@@ -48,21 +48,21 @@ class Completeness:
     @property
     def levels(self) -> list[str]:
         """Levels that were published or found, least severe first."""
-        return sorted({*self.published, *self.found}, key=float)
+        return sorted({*self.published, *self.test}, key=float)
 
     @property
     def state(self) -> str:
         """``complete``, ``incomplete`` (test images or all training normals missing), ``more`` or ``absent``."""
-        if not self.there:
+        if not self.present:
             return ABSENT
-        surplus = [self.found.get(level, 0) - self.published.get(level, 0) for level in self.levels]
+        surplus = [self.test.get(level, 0) - self.published.get(level, 0) for level in self.levels]
         if min(surplus) < 0 or not self.train:
             return INCOMPLETE
         return MORE if max(surplus) > 0 else COMPLETE
 
     def differs(self) -> str:
         """How it differs from what was published: ``3 test images missing, no training normals``."""
-        surplus = [self.found.get(level, 0) - self.published.get(level, 0) for level in self.levels]
+        surplus = [self.test.get(level, 0) - self.published.get(level, 0) for level in self.levels]
         missing, more = -sum(n for n in surplus if n < 0), sum(n for n in surplus if n > 0)
         words = ((missing, "missing"), (more, "more than published"))
         parts = [f"{n} test {'image' if n == 1 else 'images'} {word}" for n, word in words if n]
@@ -76,7 +76,7 @@ class Completeness:
             "state": self.state,
             "train": self.train,
             "test": {
-                level: {"found": self.found.get(level, 0), "published": self.published.get(level, 0)}
+                level: {"found": self.test.get(level, 0), "published": self.published.get(level, 0)}
                 for level in self.levels
             },
         }
@@ -94,14 +94,16 @@ def against_published(dataset: Dataset) -> list[Completeness]:
     list of Completeness
         Empty where nothing of the benchmark was found.
     """
-    found = [one for entry in dataset.counts() if (one := _found(entry, dataset.card.subset(entry["subset"])))]
-    if not found:
+    imported = [one for entry in dataset.counts() if (one := _of_subset(entry, dataset.card.subset(entry["subset"])))]
+    if not imported:
         return []
-    here = {_key(one.identity) for one in found}
-    expected = [] if _is_one_subset(dataset) else _expected(dataset.source, [one.identity.benchmark for one in found])
-    absent = [Completeness(i, i.benchmark.subset_name(i.part)) for i in expected if _key(i) not in here]
+    present = {_key(one.identity) for one in imported}
+    expected = (
+        [] if _is_one_subset(dataset) else _expected(dataset.source, [one.identity.benchmark for one in imported])
+    )
+    absent = [Completeness(i, i.benchmark.subset_name(i.part)) for i in expected if _key(i) not in present]
     order = [b.key for b in BENCHMARKS]
-    both = [*found, *absent]
+    both = [*imported, *absent]
     return sorted(both, key=lambda one: (order.index(one.identity.benchmark.key), plain(one.identity.part)))
 
 
@@ -122,22 +124,22 @@ def in_short(entries: Sequence[Completeness]) -> str:
 
 def table_lines(entries: Sequence[Completeness]) -> list[str]:
     """The subsets that are here as lines of text: state, training normals, found / published by level."""
-    here = [e for e in entries if e.there]
-    if not here:
+    present = [e for e in entries if e.present]
+    if not present:
         return []
-    width = max(len("subset"), *(len(e.subset) for e in here)) + 2
+    width = max(len("subset"), *(len(e.subset) for e in present)) + 2
     lines = [f"{'subset':<{width}}{'state':<12}{'train':<7}test: found/published"]
-    for e in here:
-        cells = (f"L{level}: {e.found.get(level, 0)}/{e.published.get(level, 0)}" for level in e.levels)
+    for e in present:
+        cells = (f"L{level}: {e.test.get(level, 0)}/{e.published.get(level, 0)}" for level in e.levels)
         lines.append(f"{e.subset:<{width}}{e.state:<12}{e.train:<7}{'  '.join(cells)}")
     return lines
 
 
 def with_published_facts(card: Card, subsets: Mapping[str, SubsetCard]) -> Card:
     """A card that says source and licence where every subset is one of the benchmark."""
-    known = [recognise(name, subset) or identify((name,)) for name, subset in subsets.items()]
-    benchmarks = [b for b in BENCHMARKS if any(i and i.benchmark is b for i in known)]
-    if not benchmarks or not all(known):
+    identities = [recognise(name, subset) or identify((name,)) for name, subset in subsets.items()]
+    benchmarks = [b for b in BENCHMARKS if any(i and i.benchmark is b for i in identities)]
+    if not benchmarks or not all(identities):
         return card
     if len(benchmarks) == 1:
         return replace(card, source=benchmarks[0].source, licence=benchmarks[0].licence)
@@ -148,11 +150,11 @@ def with_published_facts(card: Card, subsets: Mapping[str, SubsetCard]) -> Card:
     )
 
 
-def _found(entry: Mapping[str, Any], card: SubsetCard) -> Completeness | None:
+def _of_subset(entry: Mapping[str, Any], card: SubsetCard) -> Completeness | None:
     identity = recognise(entry["subset"], card)
     if identity is None:
         return None
-    return Completeness(identity, entry["subset"], sum(entry["train"].values()), entry["test"], there=True)
+    return Completeness(identity, entry["subset"], sum(entry["train"].values()), entry["test"], present=True)
 
 
 def _is_one_subset(dataset: Dataset) -> bool:
@@ -162,12 +164,14 @@ def _is_one_subset(dataset: Dataset) -> bool:
     return len(dataset.subsets) == 1 and plain(dataset.subsets[0]) in set(map(plain, names))
 
 
-def _expected(source: str, found: Iterable[Benchmark]) -> list[Identity]:
-    found, names = list(found), (Path(source).name, name_of(Path(source)))
-    known = next(filter(None, (identify((name,)) for name in names)), None)
+def _expected(source: str, benchmarks: Iterable[Benchmark]) -> list[Identity]:
+    benchmarks, names = list(benchmarks), (Path(source).name, name_of(Path(source)))
+    named = next(filter(None, (identify((name,)) for name in names)), None)
     domain = DOMAIN_FOLDERS.get(plain(names[0]))
-    wanted = [known.benchmark] if known else [b for b in BENCHMARKS if domain in (None, b.domain)]
-    return [Identity(b, part if b.parts else "") for b in BENCHMARKS if b in [*wanted, *found] for part in b.subsets]
+    wanted = [named.benchmark] if named else [b for b in BENCHMARKS if domain in (None, b.domain)]
+    return [
+        Identity(b, part if b.parts else "") for b in BENCHMARKS if b in [*wanted, *benchmarks] for part in b.subsets
+    ]
 
 
 def _key(identity: Identity) -> tuple[str, str]:
@@ -181,10 +185,10 @@ def _some(words: Sequence[str]) -> str:
 
 def _absent(absent: Sequence[Completeness], entries: Sequence[Completeness]) -> list[str]:
     """Absent subsets by name; a dataset of which nothing is here by its title."""
-    there = {e.identity.benchmark.key for e in entries if e.there}
+    present = {e.identity.benchmark.key for e in entries if e.present}
     words: dict[str, None] = {}
     for e in absent:
         benchmark = e.identity.benchmark
         whole = benchmark.title + (f" ({len(benchmark.subsets)} subsets)" if benchmark.parts else "")
-        words[e.subset if benchmark.key in there else f"all of {whole}"] = None
+        words[e.subset if benchmark.key in present else f"all of {whole}"] = None
     return list(words)

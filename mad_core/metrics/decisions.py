@@ -25,12 +25,12 @@ def checked_cuts(cuts: ArrayLike, scale: ArrayLike) -> np.ndarray:
     InputError
         If there is not one cut between each two levels, or they are not finite and in ascending order.
     """
-    found, count = np.asarray(cuts, dtype=np.float64), len(np.asarray(scale))
-    if found.shape != (max(count - 1, 0),):
-        raise InputError(f"{count} levels need {max(count - 1, 0)} cut-points, not {found.size}.")
-    if not np.isfinite(found).all() or (np.diff(found) < 0).any():
+    checked, count = np.asarray(cuts, dtype=np.float64), len(np.asarray(scale))
+    if checked.shape != (max(count - 1, 0),):
+        raise InputError(f"{count} levels need {max(count - 1, 0)} cut-points, not {checked.size}.")
+    if not np.isfinite(checked).all() or (np.diff(checked) < 0).any():
         raise InputError("Cut-points are finite numbers in ascending order.")
-    return found
+    return checked
 
 
 def call_levels(scores: ArrayLike, cuts: ArrayLike, scale: ArrayLike) -> np.ndarray:
@@ -41,8 +41,8 @@ def call_levels(scores: ArrayLike, cuts: ArrayLike, scale: ArrayLike) -> np.ndar
     InputError
         As :func:`checked_cuts`.
     """
-    values, found = np.asarray(scores, dtype=np.float64), checked_cuts(cuts, scale)
-    called = np.asarray(scale, dtype=np.float64)[np.searchsorted(found, values, side="right")]
+    values, checked = np.asarray(scores, dtype=np.float64), checked_cuts(cuts, scale)
+    called = np.asarray(scale, dtype=np.float64)[np.searchsorted(checked, values, side="right")]
     return np.where(np.isfinite(values), called, np.nan)
 
 
@@ -148,7 +148,7 @@ def between_scores(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Isotonic:
-    """The best level as a function of the score that never falls (squared error), between known scores linear.
+    """The best level as a function of the score that never falls (squared error), between fitted scores linear.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class Isotonic:
     fitted: np.ndarray
 
     def __call__(self, scores: ArrayLike) -> np.ndarray:
-        """The fitted level of each score, flat beyond the known ones."""
+        """The fitted level of each score, flat beyond the ones it was fitted on."""
         return np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.fitted)
 
     def cuts(self, scale: ArrayLike) -> np.ndarray:
@@ -233,8 +233,8 @@ class Conformal:
 
     def _radius_of(self, level: float) -> float:
         """A level without images in the calibration may always be."""
-        known = self.radii[self.scale == level]
-        return float(known[0]) if len(known) else float("inf")
+        radius = self.radii[self.scale == level]
+        return float(radius[0]) if len(radius) else float("inf")
 
     def ends(self, fitted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest level of each set; the fitted level where a set is empty."""
@@ -303,11 +303,11 @@ def redrawn(confusion: ArrayLike, *, draws: int = 1000, seed: int = 0) -> np.nda
     """
     table = np.asarray(confusion, dtype=np.int64)
     rng = np.random.default_rng(seed)
-    found = np.zeros((draws, *table.shape), dtype=np.int64)
+    resampled = np.zeros((draws, *table.shape), dtype=np.int64)
     for k, row in enumerate(table):
         if n := int(row.sum()):
-            found[:, k] = rng.multinomial(n, row / n, size=draws)
-    return found
+            resampled[:, k] = rng.multinomial(n, row / n, size=draws)
+    return resampled
 
 
 def worth(
@@ -318,7 +318,7 @@ def worth(
     The intervals resample the measured images within their levels; the cuts stay.
     """
     tables = redrawn(confusion, draws=draws, seed=seed)
-    found = {}
+    estimates = {}
     for name, of in (
         ("kappa", lambda table: kappa_of(table, scale)),
         ("cost", lambda table: mean_cost(table, cost)),
@@ -326,8 +326,8 @@ def worth(
     ):
         value = float(of(confusion))
         drawn = of(tables)
-        found[name] = (value if np.isfinite(value) else None, percentile_interval(drawn) if draws else None)
-    return found
+        estimates[name] = (value if np.isfinite(value) else None, percentile_interval(drawn) if draws else None)
+    return estimates
 
 
 def crossed_confusion(

@@ -23,7 +23,7 @@ def published(entries: list[Completeness]) -> None:
                 "Subset": e.subset,
                 "State": e.state,
                 "Training": e.train,
-                **{f"L{k}": f"{e.found.get(k, 0)} / {e.published[k]}" if k in e.published else "" for k in levels},
+                **{f"L{k}": f"{e.test.get(k, 0)} / {e.published[k]}" if k in e.published else "" for k in levels},
             }
             for e in entries
         ]

@@ -129,7 +129,7 @@ def test_a_partial_average_says_so_and_is_never_best() -> None:
     assert [row.remark for row in mvtec] == ["over 1 of 2 subsets", "", ""]
     assert best(mvtec, "c_index") is None
     cable = found.at(place(found, "subset", "mvtec_cable"))
-    assert (cable[0].found, cable[0].remark) == (None, "failed on mvtec_cable")
+    assert (cable[0].summary, cable[0].remark) == (None, "failed on mvtec_cable")
     assert (
         best(found.at(place(found, "subset", "covid19")), "c_index") is found.at(place(found, "subset", "covid19"))[0]
     )

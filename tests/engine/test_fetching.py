@@ -89,7 +89,7 @@ def test_the_whole_benchmark_is_written_byte_for_byte(hub: FakeHub, tmp_path: Pa
     assert not list((tmp_path / "data" / fetching.STATE).glob("*.parquet*"))  # shards do not stay on the disk
     imported = import_dataset(tmp_path / "data", settings)
     assert imported.problems == ()
-    assert [e.subset for e in against_published(imported.dataset) if e.there] == [
+    assert [e.subset for e in against_published(imported.dataset) if e.present] == [
         "mvtec_bottle",
         "mvtec_cable",
         "visa_pcb1",
