@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+# Before torch and numpy are: files run side by side, and threads that wait for each other only turn.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from mad_core.datasets.demo.make import make_demo
@@ -15,6 +18,12 @@ from tests import reaper
 
 def pytest_configure() -> None:
     reaper.guard()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that processes side by side end together."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

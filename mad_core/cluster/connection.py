@@ -84,14 +84,15 @@ def as_arrays(state: Any) -> Any:
 
 def as_tensors(state: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The inverse of :func:`as_arrays`."""
+    arrays, facts = state
+    return {name: _tensor(kind, array) for name, (kind, array) in arrays.items()}, facts
+
+
+def _tensor(kind: str, array: Any) -> Any:
     import torch
 
-    arrays, facts = state
-    tensors = {}
-    for name, (kind, array) in arrays.items():
-        tensor = torch.from_numpy(array.copy())  # what is shared cannot be written to
-        tensors[name] = tensor.view(torch.bfloat16) if kind == str(torch.bfloat16) else tensor
-    return tensors, facts
+    tensor = torch.from_numpy(array.copy())  # what is shared cannot be written to
+    return tensor.view(torch.bfloat16) if kind == str(torch.bfloat16) else tensor
 
 
 def _plain(tensor: Any) -> Any:

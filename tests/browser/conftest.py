@@ -176,17 +176,32 @@ def watch() -> Watch:
     return Watch()
 
 
-@pytest.fixture
-def page(browser: sync_api.Browser, watch: Watch) -> Iterator[sync_api.Page]:
-    """A fresh tab of 1440 x 900; console errors and requests to other machines fail the test."""
+@contextlib.contextmanager
+def profile(browser: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
+    """A browser's profile of its own, with tabs of 1440 x 900."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(WAIT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(browser: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
+    """The profile of a test's tab."""
+    with profile(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(context: sync_api.BrowserContext, watch: Watch) -> Iterator[sync_api.Page]:
+    """A fresh tab; console errors and requests to other machines fail the test."""
     page = context.new_page()
     page.on("console", lambda message: watch.errors.append(_said(message)) if _matters(message) else None)
     page.on("pageerror", lambda error: watch.errors.append(str(error)))
     page.on("request", lambda request: None if _is_local(request.url) else watch.foreign.append(request.url))
     yield page
-    context.close()
+    if not page.is_closed():
+        page.close()
     assert watch.foreign == [], "requests left this machine"
     assert watch.errors == [], "the browser's console shows errors"
 

@@ -19,7 +19,7 @@ from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.runs.store import Store
 from tests.browser.auditing import begin, rate, saved
-from tests.browser.conftest import ROOT, WAIT_MS, Server
+from tests.browser.conftest import ROOT, Server, profile
 from tests.browser.scored_demo import scored_demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -47,10 +47,8 @@ def server(serve: Callable[..., Server], demo: tuple[Store, str, dict[str, float
 @pytest.fixture
 def second_page(browser: Browser) -> Iterator[Page]:
     """A tab of another browser profile, which knows nothing of the first."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    yield context.new_page()
-    context.close()
+    with profile(browser) as context:
+        yield context.new_page()
 
 
 def test_fifty_images_are_audited_by_keys_and_the_corrections_count(

@@ -5,6 +5,7 @@ Where a test of Streamlit alone fails, Streamlit has learned it: that row of ``P
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.browser.slow_link import slow_link
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Serve = Callable[..., Server]
+Apps = Callable[[str], Server]
 APPS = Path(__file__).parent
 PATCHED = {"STREAMLIT_PATCHED": "1"}
 PRESSES = 5
@@ -35,14 +37,30 @@ else:
 """
 
 
+@pytest.fixture(scope="module")
+def alone(serve: Serve) -> Apps:
+    """``alone("busy_loop")``: the server of such an app with Streamlit as it is."""
+    return functools.cache(lambda name: serve(APPS / f"{name}_app.py"))
+
+
+@pytest.fixture(scope="module")
+def patched(serve: Serve) -> Apps:
+    """The same with the patches."""
+    return functools.cache(lambda name: serve(APPS / f"{name}_app.py", PATCHED))
+
+
+@pytest.fixture(scope="module")
+def app(serve: Serve) -> Server:
+    return serve(ROOT / "app.py")
+
+
 # -- a folder of pages beside the app -----------------------------------------------------------------
 
 
 def test_a_fresh_server_knows_every_page(
-    serve: Serve, page: Page, watch: Watch, settled: Callable[[Page], None]
+    app: Server, page: Page, watch: Watch, settled: Callable[[Page], None]
 ) -> None:
-    server = serve(ROOT / "app.py")
-    page.goto(f"{server.url}/score")
+    page.goto(f"{app.url}/score")
     expect(page.get_by_role("heading", name="Score", exact=True)).to_be_visible(timeout=OPENING_MS)
     settled(page)
     expect(page.get_by_text("Page not found")).to_be_hidden()
@@ -60,8 +78,8 @@ def test_streamlit_alone_takes_the_folder_for_its_pages(serve: Serve, page: Page
 # -- requests of a page that was left ----------------------------------------------------------------
 
 
-def test_what_a_page_asked_for_before_it_was_left_does_not_come_back(serve: Serve, page: Page) -> None:
-    server, port = serve(APPS / "switching_app.py", PATCHED), free_port()
+def test_what_a_page_asked_for_before_it_was_left_does_not_come_back(patched: Apps, page: Page) -> None:
+    server, port = patched("switching"), free_port()
     with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
         for number in range(ROUNDS):
             go_on(page, port, number)
@@ -69,8 +87,8 @@ def test_what_a_page_asked_for_before_it_was_left_does_not_come_back(serve: Serv
             expect(page.get_by_text("All of it")).to_be_visible(timeout=5000)
 
 
-def test_streamlit_alone_goes_back(serve: Serve, page: Page, watch: Watch) -> None:
-    server, port = serve(APPS / "switching_app.py"), free_port()
+def test_streamlit_alone_goes_back(alone: Apps, page: Page, watch: Watch) -> None:
+    server, port = alone("switching"), free_port()
     with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
         for number in range(4 * ROUNDS):
             go_on(page, port, number % ROUNDS)
@@ -92,30 +110,30 @@ def go_on(page: Page, port: int, number: int) -> None:
 # -- what an ended run drew --------------------------------------------------------------------------
 
 
-def test_what_a_press_drew_is_sent(serve: Serve, page: Page) -> None:
-    page.goto(serve(APPS / "busy_loop_app.py", PATCHED).url)
+def test_what_a_press_drew_is_sent(patched: Apps, page: Page) -> None:
+    page.goto(patched("busy_loop").url)
     for number in range(1, PRESSES + 1):
         page.get_by_role("button", name="Press").click()
         expect(page.get_by_text(f"Pressed {number} times")).to_be_visible(timeout=10_000)
 
 
-def test_streamlit_alone_loses_it(serve: Serve, page: Page) -> None:
-    page.goto(serve(APPS / "busy_loop_app.py").url)
+def test_streamlit_alone_loses_it(alone: Apps, page: Page) -> None:
+    page.goto(alone("busy_loop").url)
     page.get_by_role("button", name="Press").click()
     page.wait_for_timeout(4000)
     expect(page.get_by_text("Pressed 1 times")).to_be_hidden()
 
 
-def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(serve: Serve, page: Page) -> None:
-    press_twice(page, serve(APPS / "busy_loop_app.py", PATCHED))
+def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(patched: Apps, page: Page) -> None:
+    press_twice(page, patched("busy_loop"))
     expect(page.get_by_text("Slowly pressed 1 times")).to_be_visible(timeout=15_000)
     expect(page.get_by_text("Slowly pressed 2 times")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Press slowly")).to_be_visible()
 
 
-def test_streamlit_alone_shows_only_the_last(serve: Serve, page: Page) -> None:
-    press_twice(page, serve(APPS / "busy_loop_app.py"))
-    page.wait_for_timeout(8000)
+def test_streamlit_alone_shows_only_the_last(alone: Apps, page: Page) -> None:
+    press_twice(page, alone("busy_loop"))
+    page.wait_for_timeout(6000)
     expect(page.get_by_text("Slowly pressed 0 times")).to_be_visible()
 
 
@@ -130,15 +148,15 @@ def press_twice(page: Page, server: Server) -> None:
 # -- callbacks ---------------------------------------------------------------------------------------
 
 
-def test_callbacks_run_to_their_end(serve: Serve, page: Page) -> None:
-    page.goto(serve(APPS / "callback_app.py", PATCHED).url)
+def test_callbacks_run_to_their_end(patched: Apps, page: Page) -> None:
+    page.goto(patched("callback").url)
     for number in range(1, 4):
         press_and_go_on(page)
         expect(page.get_by_text(f"Counted {number}, noted {number}")).to_be_visible(timeout=60_000)
 
 
-def test_streamlit_alone_leaves_them(serve: Serve, page: Page) -> None:
-    page.goto(serve(APPS / "callback_app.py").url)
+def test_streamlit_alone_leaves_them(alone: Apps, page: Page) -> None:
+    page.goto(alone("callback").url)
     press_and_go_on(page)
     page.wait_for_timeout(2000)
     expect(page.get_by_text("Counted 0")).to_be_visible()
@@ -156,9 +174,9 @@ def press_and_go_on(page: Page) -> None:
 
 @pytest.mark.parametrize("path", ["", "/mad"])
 def test_the_first_page_has_its_own_address_too(
-    serve: Serve, page: Page, settled: Callable[[Page], None], path: str
+    app: Server, serve: Serve, page: Page, settled: Callable[[Page], None], path: str
 ) -> None:
-    server = serve(ROOT / "app.py", {"STREAMLIT_SERVER_BASE_URL_PATH": path}, path=path)
+    server = serve(ROOT / "app.py", {"STREAMLIT_SERVER_BASE_URL_PATH": path}, path=path) if path else app
     page.goto(f"{server.url}/data?guide=2&dataset=none+such%26")
     expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible(timeout=OPENING_MS)
     settled(page)

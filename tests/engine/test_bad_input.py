@@ -182,6 +182,19 @@ def test_one_text_in_20000_rows_takes_little_memory(tmp_path: Path, column: str,
     assert said in answer and int(megabytes) < 300
 
 
+def test_columns_that_are_not_known_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    notes = [f"note {i}" for i in range(500)]
+    pq.write_table(pa.table({"path": [f"{i}.png" for i in range(500)], "level": [1] * 500, "note": notes}), path)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(2)
+    with path.open("r+b") as file:
+        file.seek(column.dictionary_page_offset)
+        file.write(b"\xff" * column.total_compressed_size)
+    with pytest.raises(OSError):
+        pq.read_table(path)
+    assert len(read_rows(path)) == 500
+
+
 def test_a_parquet_file_of_lists_or_without_known_columns_is_a_sentence(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": [["a.png"]], "level": [1]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"what": ["a.png"], "how": [1]}), tmp_path / "b.parquet")

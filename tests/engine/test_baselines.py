@@ -61,51 +61,60 @@ def _fit(scorer_id: str, pictures: tuple[list[Item], list[Item]], **other: objec
     return scorer, list(scorer.score(pictures[1], context))
 
 
-@pytest.mark.parametrize("scorer_id", SMALL)
-def test_fits_scores_and_comes_back_from_its_state(scorer_id, pictures):
-    scorer, scored = _fit(scorer_id, pictures)
+def _restored(scorer: Scorer, **other: object) -> Scorer:
+    """The same fit in another scorer, by way of its state."""
+    tensors, facts = scorer.state()
+    again = catalog.scorer(scorer.id).create({**SMALL[scorer.id], **other})
+    again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
+    return again
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def fitted(request: pytest.FixtureRequest, pictures) -> tuple[Scorer, list[Scored], list[tuple[int, int]]]:
+    """A scorer, its results, and the progress that its fit reported."""
+    reported: list[tuple[int, int]] = []
+    context = Context(subset="toy", seed=3, progress=lambda done, total: reported.append((done, total)))
+    scorer = catalog.scorer(request.param).create(SMALL[request.param])
+    scorer.fit(pictures[0], context)
+    return scorer, list(scorer.score(pictures[1], Context(subset="toy", seed=3))), reported
+
+
+def test_fits_scores_and_comes_back_from_its_state(fitted, pictures):
+    scorer, scored, _ = fitted
     assert [s.image_id for s in scored] == [i.image_id for i in pictures[1]]
     for one in scored:
         if one.image_id == "broken.png":
             assert one.status == "unreadable" and one.score is None
             continue
         assert one.score is not None and np.isfinite(one.score)
-        if scorer_id in WITHOUT_MAP:
+        if scorer.id in WITHOUT_MAP:
             assert one.map is None
         else:
             shape = SHAPES[one.image_id.removesuffix(".png").partition("-")[2]][1]
             assert one.map is not None and one.map.dtype == np.float32 and one.map.shape == shape
-    tensors, facts = scorer.state()
     json.dumps(scorer.facts())
-    scorer.close()
-
-    again = catalog.scorer(scorer_id).create(SMALL[scorer_id])
-    again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
+    again = _restored(scorer)
     restored = [s.score for s in again.score(pictures[1], Context(seed=3)) if s.score is not None]
     np.testing.assert_allclose(restored, [s.score for s in scored if s.score is not None], rtol=1e-4)
+    again.close()
 
 
-@pytest.mark.parametrize("scorer_id", SMALL)
-def test_same_seed_same_scores_and_other_images_do_not_matter(scorer_id, pictures):
-    scorer, first = _fit(scorer_id, pictures)
-    assert [s.score for s in first] == [s.score for s in _fit(scorer_id, pictures)[1]]
+def test_same_seed_same_scores_and_other_images_do_not_matter(fitted, pictures):
+    scorer, first, _ = fitted
+    assert [s.score for s in first] == [s.score for s in _fit(scorer.id, pictures)[1]]
     alone = [next(iter(scorer.score([item], Context(seed=3)))).score for item in pictures[1]]
     for one, together in zip(alone, first, strict=True):
         assert one == (None if together.score is None else pytest.approx(together.score, rel=1e-4))
 
 
-@pytest.mark.parametrize("scorer_id", sorted(set(SMALL) - WITHOUT_MAP - {"simplenet"}))
-def test_reductions_look_at_the_picture_alone(scorer_id, pictures):
-    scored = _fit(scorer_id, pictures, reduction="mean")[1]
-    for one in scored:
+@pytest.mark.parametrize("fitted", sorted(set(SMALL) - WITHOUT_MAP - {"simplenet"}), indirect=True)
+def test_reductions_look_at_the_picture_alone(fitted, pictures):
+    for one in _restored(fitted[0], reduction="mean").score(pictures[1], Context(seed=3)):
         assert one.map is None or one.score == pytest.approx(float(one.map.mean(dtype=np.float64)))
 
 
-@pytest.mark.parametrize("scorer_id", SMALL)
-def test_fit_reports_progress_and_stops_when_cancelled(scorer_id, pictures):
-    reported: list[tuple[int, int]] = []
-    context = Context(progress=lambda done, total: reported.append((done, total)))
-    catalog.scorer(scorer_id).create(SMALL[scorer_id]).fit(pictures[0], context)
+def test_fit_reports_progress_and_stops_when_cancelled(fitted, pictures):
+    scorer, _, reported = fitted
     done = [one for one, _ in reported]
     assert done == sorted(done) and done[-1] == reported[-1][1] and len({total for _, total in reported}) == 1
 
@@ -116,7 +125,7 @@ def test_fit_reports_progress_and_stops_when_cancelled(scorer_id, pictures):
         return len(calls) > len(pictures[0])  # all is read, learning has begun
 
     with pytest.raises(CancelledError):
-        catalog.scorer(scorer_id).create(SMALL[scorer_id]).fit(pictures[0], Context(cancelled=cancelled))
+        catalog.scorer(scorer.id).create(SMALL[scorer.id]).fit(pictures[0], Context(cancelled=cancelled))
 
 
 @pytest.mark.parametrize("scorer_id", SMALL)

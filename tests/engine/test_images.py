@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mad_core import images
 from mad_core.errors import WorkError
 from mad_core.images import ImageError, ImageInfo, content_hash, inspect, probe, read_image, read_mask, thumbnail
 
@@ -378,6 +379,37 @@ def test_sessions_that_ask_at_once_get_one_whole_thumbnail(tmp_path):
         thread.join()
     assert sizes == [ImageInfo(128, 96, "WEBP")] * 6
     assert len(list((tmp_path / "small").iterdir())) == 1
+
+
+READ = {"picture": images.read_image, "numbers": images.read_pixels}
+
+
+@pytest.mark.parametrize("read", READ.values(), ids=READ)
+def test_a_file_is_read_only_while_it_holds_the_bytes_that_were_imported(tmp_path, read):
+    path = saved(tmp_path / "a.png", picture())
+    digest = content_hash(path)
+    assert read(path, content_hash=digest).shape[:2] == (20, 30)
+    saved(path, picture()[::-1])
+    assert read(path).shape[:2] == (20, 30)
+    with pytest.raises(ImageError, match="not the one that was imported") as raised:
+        read(path, content_hash=digest)
+    assert raised.value.kind == "changed-file"
+
+
+@pytest.mark.parametrize(("read", "decode"), [("picture", "_decoded"), ("numbers", "_loaded")])
+def test_a_file_that_changes_while_it_is_decoded_is_not_the_one_that_was_imported(tmp_path, monkeypatch, read, decode):
+    path = saved(tmp_path / "a.png", picture())
+    decoded = getattr(images, decode)
+
+    def written_to(*given, **named):
+        with path.open("ab") as file:
+            file.write(b"more")
+        return decoded(*given, **named)
+
+    monkeypatch.setattr(images, decode, written_to)
+    with pytest.raises(ImageError, match="not the one that was imported") as raised:
+        READ[read](path, content_hash=content_hash(path))
+    assert raised.value.kind == "changed-file"
 
 
 def test_the_digest_is_of_the_bytes(tmp_path):

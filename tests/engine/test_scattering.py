@@ -66,9 +66,9 @@ def numbers(tmp_path: Path) -> Dataset:
     return Dataset(dataset.name, table, dataset.card, dataset.source)
 
 
-def ask(store: Store, numbers: Dataset, **parameters: float) -> Run:
+def ask(store: Store, numbers: Dataset, scorer: str = "mortal", **parameters: float) -> Run:
     dataset_id = store.add_dataset(Imported(numbers))
-    return store.request_run(RunRequest(dataset_id, "mortal", {"wait": 0.0, "pause": 0.0} | parameters))
+    return store.request_run(RunRequest(dataset_id, scorer, {"wait": 0.0, "pause": 0.0} | parameters))
 
 
 def do(store: Store, run: Run) -> Run:
@@ -79,9 +79,9 @@ def do(store: Store, run: Run) -> Run:
 
 
 def test_scores_maps_and_fit_are_those_of_one_machine(scattered: Store, numbers: Dataset, tmp_path: Path) -> None:
-    run = do(scattered, ask(scattered, numbers))
+    run = do(scattered, ask(scattered, numbers, "toy"))
     local = Store(Settings.from_environment({"MAD_HOME": str(tmp_path / "other")}))
-    alone = do(local, ask(local, numbers))
+    alone = do(local, ask(local, numbers, "toy"))
     here, there = (s.scores(r.id).set_index("image_id")["score"] for s, r in ((scattered, run), (local, alone)))
     assert here.to_dict() == there.to_dict()
     assert len(here) == run.done == run.total == 48

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,9 @@ import pytest
 from PIL import Image
 
 from mad_core.errors import CancelledError, InputError, UnavailableError
+from mad_core.images import content_hash
 from mad_core.scorers import catalog
-from mad_core.scorers.contract import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item, Scored, Scorer
 
 SIZE = 64
 
@@ -58,7 +62,7 @@ SMALL = {
 }
 
 
-def _fit(scorer_id: str, pictures: tuple[list[Item], list[Item]]) -> tuple[object, list[Scored]]:
+def _fit(scorer_id: str, pictures: tuple[list[Item], list[Item]]) -> tuple[Scorer, list[Scored]]:
     normals, tests = pictures
     scorer = catalog.scorer(scorer_id).create(SMALL[scorer_id])
     context = Context(subset="toy", seed=3)
@@ -71,10 +75,16 @@ def test_every_scorer_of_this_file_is_in_the_catalogue():
     assert set(SMALL) <= conventional
 
 
+@pytest.fixture(scope="module")
+def fitted(pictures) -> Callable[[str], tuple[Scorer, list[Scored]]]:
+    """``fitted(scorer_id)``: a scorer and its results, the same ones for every test."""
+    return cache(lambda scorer_id: _fit(scorer_id, pictures))
+
+
 @pytest.mark.usefixtures("narrow_efficientad")
 @pytest.mark.parametrize("scorer_id", sorted(SMALL))
-def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, pictures, tmp_path):
-    scorer, scored = _fit(scorer_id, pictures)
+def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, fitted, pictures):
+    scorer, scored = fitted(scorer_id)
     assert [s.image_id for s in scored] == [i.image_id for i in pictures[1]]
     assert scored[-1].status == "unreadable" and scored[-1].score is None
     for one in scored[:-1]:
@@ -83,12 +93,12 @@ def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, pictures, t
         assert one.map.shape == (205, 256)  # the picture's aspect
     tensors, facts = scorer.state()
     json.dumps(facts), json.dumps(scorer.facts())
-    scorer.close()
 
     again = catalog.scorer(scorer_id).create(SMALL[scorer_id])
     again.restore({k: v.clone() for k, v in tensors.items()}, json.loads(json.dumps(facts)), Context(seed=3))
     restored = [s.score for s in again.score(pictures[1][:-1], Context(seed=3))]
     np.testing.assert_allclose(restored, [s.score for s in scored[:-1]], rtol=1e-4)
+    again.close()
 
 
 @pytest.mark.parametrize("scorer_id", ["patchcore", "padim", "dfm", "reverse-distillation"])
@@ -150,8 +160,8 @@ def test_patchcore_with_the_backbone_that_ships_finds_the_spot(positions, pictur
 
 
 @pytest.mark.parametrize("scorer_id", ["filterbank", "autoencoder", "patchcore", "stfpm"])
-def test_same_seed_same_scores(scorer_id, pictures):
-    first, second = _fit(scorer_id, pictures)[1], _fit(scorer_id, pictures)[1]
+def test_same_seed_same_scores(scorer_id, fitted, pictures):
+    first, second = fitted(scorer_id)[1], _fit(scorer_id, pictures)[1]
     assert [s.score for s in first] == [s.score for s in second]
 
 
@@ -174,6 +184,16 @@ def test_score_does_not_depend_on_the_other_images(pictures):
     together = [s.score for s in scorer.score(tests[:-1], Context())]
     alone = [next(iter(scorer.score([item], Context()))).score for item in tests[:-1]]
     np.testing.assert_allclose(alone, together, rtol=1e-5)
+
+
+def test_an_image_that_changed_since_its_import_fails_by_name(pictures):
+    normals, tests = pictures
+    scorer = catalog.scorer("filterbank").create({"size": SIZE})
+    scorer.fit(normals, Context())
+    same, other = (replace(tests[0], content_hash=content_hash(Path(item.path))) for item in tests[:2])
+    kept, changed = scorer.score([same, other], Context())
+    assert kept.status == "ok" and (changed.status, changed.score) == ("changed-file", None)
+    assert changed.reason and "not the one that was imported" in changed.reason
 
 
 def test_too_few_normals_is_a_sentence(pictures):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Toy(Scorer):
@@ -40,6 +42,8 @@ class Toy(Scorer):
             yield Scored.of(item.image_id, float(values.mean()) - self.mean, np.abs(values - self.mean), 0.001)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        import torch  # here: a process that scores alone starts two seconds sooner without
+
         return {"mean": torch.tensor([self.mean], dtype=torch.float64)}, {"kind": "toy"}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
