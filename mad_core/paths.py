@@ -57,10 +57,19 @@ def keep_private() -> None:
     os.umask(0o077)
 
 
-@contextlib.contextmanager
-def shared_files() -> Iterator[None]:
+def private_files() -> contextlib.AbstractContextManager[None]:
+    """What is made meanwhile is for its owner alone: what a command puts into the store's folder."""
+    return _made_with(0o077)
+
+
+def shared_files() -> contextlib.AbstractContextManager[None]:
     """What is made meanwhile may be read by others of this machine: datasets outside the store's own folder."""
-    before = os.umask(0o022)
+    return _made_with(0o022)
+
+
+@contextlib.contextmanager
+def _made_with(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
     try:
         yield
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from mad_core.datasets.demo.make import make_demo
+from mad_core.datasets.demo import make
 from tests import reaper
 
 
@@ -27,13 +26,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def with_demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """``with_demo(home)`` lays the demo into a ``MAD_HOME``, as if it had been drawn there; gives the home."""
+def with_demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``with_demo(home)`` lays the demo into a ``MAD_HOME``, as if it had been drawn there; gives the home.
+
+    A smaller one has so many training normals, and so many test images of each level, in each subset.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    def laid(home: Path) -> Path:
-        shutil.copytree(make_demo(shared / "drawn" / "demo"), home / "demo", copy_function=os.link)
+    def laid(home: Path, normals: int = make.TRAIN_IMAGES, a_level: int = make.LEVEL_IMAGES) -> Path:
+        drawn = make.make_demo(shared / "drawn" / "demo")
+
+        def link_all(building: Path, plans: list[make._Plan], progress: object) -> None:
+            for name in (name for plan in plans for name in (plan.image, plan.mask) if name):
+                os.link(drawn / name, building / name)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(make, "TRAIN_IMAGES", normals)
+            patch.setattr(make, "LEVEL_IMAGES", a_level)
+            patch.setattr(make, "_draw_all", link_all)
+            make.make_demo(home / "demo")
         return home
 
     return laid

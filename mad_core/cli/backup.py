@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mad_core.cli.terminal import AsJson, counted, open_store, print_answer, working
+from mad_core.cli.terminal import AsJson, counted, open_store, print_answer, storing, working
 from mad_core.errors import InputError
 from mad_core.settings import Settings
 
@@ -61,7 +61,7 @@ def restore(
     from mad_core.backup.restore import restore as put_back
 
     settings = Settings.from_environment()
-    with working() as progress:
+    with storing() as progress:
         done = put_back(settings, file, replace=replace, own=own, progress=progress.counted("files"))
     data = {
         "home": str(settings.home),

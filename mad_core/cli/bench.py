@@ -23,7 +23,7 @@ from mad_core.cli.terminal import (
     open_store,
     print_answer,
     stored_dataset,
-    working,
+    storing,
 )
 from mad_core.errors import InputError, WorkError
 from mad_core.settings import Settings
@@ -91,7 +91,7 @@ def bench_table(
         rows = run_table(store, run.id)
         return rows, measured_subsets(rows, draws=draws)
 
-    with working() as progress:
+    with storing() as progress:
         progress("measuring")
         table = benchmarking.table_of_runs(
             store,

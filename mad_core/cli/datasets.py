@@ -20,7 +20,7 @@ from mad_core.cli.terminal import (
     open_store,
     print_answer,
     read_dataset,
-    working,
+    storing,
 )
 from mad_core.datasets import solar_cells
 from mad_core.datasets.naming import level_key, level_label
@@ -178,7 +178,7 @@ def fetch(
     store = open_store()
     folder = (to or Settings.from_environment().home / "madbench").expanduser().absolute()
     job = queue_fetch(store, wanted, folder)
-    with working() as progress:
+    with storing() as progress:
         data = dict(do_here(store, job, "cpu", progress.job).result or {})
     data.pop("job", None)
     for refused in data["refused"]:

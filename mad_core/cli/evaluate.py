@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, stored_dataset, working
+from mad_core.cli.terminal import AsJson, Draws, Seed, one_of, open_store, print_answer, stored_dataset, storing
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.names import ABNORMAL_C_INDEX, C_INDEX, TAU, Metric
 
@@ -105,7 +105,7 @@ def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool)
     from mad_core.runs.map_reductions import compare_reductions
 
     store, found = open_store(), {}
-    with working() as progress:
+    with storing() as progress:
         for name in files:
             step = progress.counted(f"{name}: reductions")
             found[name] = compare_reductions(store, name.removeprefix("run:"), draws=draws, seed=seed, step=step)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mad_core.cli.terminal import AsJson, RunId, Seed, open_store, print_answer, working
+from mad_core.cli.terminal import AsJson, RunId, Seed, open_store, print_answer, storing
 
 Subset = Annotated[str | None, typer.Option(help="Only this subset.")]
 
@@ -24,7 +24,7 @@ def learning_curve(
     """How well the order agrees with the grades after so many of them, and what more would likely bring."""
     store = open_store()
     subsets = []
-    with working() as progress:
+    with storing() as progress:
         for name, known in _known(store, run, subset):
             curve = known.curve(more=more, draws=draws, seed=seed, step=progress.counted(f"learning {name}"))
             subsets.append({"subset": name, "grades": len(known.grades), **asdict(curve)})

@@ -19,7 +19,7 @@ from mad_core.cli.terminal import (
     open_store,
     print_answer,
     read_dataset,
-    working,
+    storing,
 )
 from mad_core.errors import MadError, UnavailableError
 from mad_core.extras import install, installed
@@ -119,7 +119,7 @@ def warm(
         (info.id, model) for info in infos for model in models.needed(info.id, checked_parameters(info, param or []))
     ]
     folder, fetched = Settings.from_environment().weights, []
-    with working() as progress:
+    with storing() as progress:
         for scorer_id, model in chosen:
             path = models.fetch(model, progress.counted(f"fetching {model}"))
             fetched.append({"scorer": scorer_id, "weights": model, "path": str(path)})

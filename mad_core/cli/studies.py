@@ -20,6 +20,7 @@ from mad_core.cli.terminal import (
     open_store,
     print_answer,
     stored_dataset,
+    storing,
     working,
 )
 from mad_core.errors import CancelledError, MadError, NotFoundError
@@ -101,7 +102,7 @@ def _done(store: Any, request: Any, device: str, force: bool, out: Path | None) 
     if job is not None:
         from mad_core.runs.in_process import do_here
 
-        with working() as progress:
+        with storing() as progress:
             do_here(store, job.id, device, progress.job)
     finding = read_study(store, found.id).finding
     files, missing = _write(finding, out) if out is not None and finding is not None else ([], "")

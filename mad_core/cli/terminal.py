@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from mad_core.errors import InputError, NotFoundError
+from mad_core.paths import private_files
 from mad_core.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -88,6 +89,13 @@ def working() -> Iterator[Progress]:
             progress.end()
 
 
+@contextlib.contextmanager
+def storing() -> Iterator[Progress]:
+    """As :func:`working`, of what goes into the store's folder, where files are for their owner alone."""
+    with private_files(), working() as progress:
+        yield progress
+
+
 class Progress:
     """One line on standard error: rewritten in place on a terminal, now and then elsewhere."""
 
@@ -133,7 +141,7 @@ def read_dataset(
     from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan
 
     what = "making the demo and reading it" if source == "demo" else "reading"
-    with working() as progress:
+    with storing() as progress:
 
         def imported(plan: Any) -> Any:
             return import_dataset(
@@ -224,5 +232,5 @@ def finish_run(store: Any, run: Any) -> None:
     if job is not None:
         from mad_core.runs.in_process import do_here
 
-        with working() as progress:
+        with storing() as progress:
             do_here(store, job.id, run.device, progress.job)

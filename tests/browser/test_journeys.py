@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from mad_core.datasets.demo import make
 from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
 from pages.ui.guide_steps import STEPS
@@ -31,13 +30,10 @@ Settled = Callable[[Page], None]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[..., Path]) -> Path:
     """The folder of the store that all journeys here share; the first one starts it, and finds a smaller demo there."""
     home = tmp_path_factory.mktemp("journeys")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "TRAIN_IMAGES", NORMALS)
-        patch.setattr(make, "LEVEL_IMAGES", A_LEVEL)
-        make.make_demo(home / "store" / "demo")
+    with_demo(home / "store", normals=NORMALS, a_level=A_LEVEL)
     return home
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -677,6 +678,19 @@ def test_a_run_at_work_is_asked_to_stop_and_not_deleted(
     assert answers == ["running"]
     assert "Cancelled" in stopped.err
     assert opened.runs()[0].status == "cancelled"
+
+
+def test_what_goes_into_the_store_is_for_its_owner_alone(mad: Mad, home: Path, parts: Path, out: Path) -> None:
+    archive = shutil.make_archive(str(parts), "zip", parts)
+    before = os.umask(0o022)
+    try:
+        mad("score", archive, "--scorer", "mean", "--out", out)
+        mad("bench-table", archive, "--scorers", "mean", "--draws", 0, "--out", out.parent / "tables")
+    finally:
+        os.umask(before)
+    kept = [path for path in (home, *home.rglob("*")) if path.stat().st_mode & 0o077]
+    assert kept == [] and list(home.rglob("*.png"))
+    assert out.stat().st_mode & 0o777 == (out.parent / "tables" / "bench-table.csv").stat().st_mode & 0o777 == 0o644
 
 
 # -- the machine --------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class Database:
         with self.read() as connection:
             if revision_of(connection) == HEAD:
                 return
-        with FileLock(self.settings.home / "migrate.lock", timeout=120), self.write() as connection:
+        with FileLock(self.settings.home / "migrate.lock", timeout=120, mode=0o600), self.write() as connection:
             if revision_of(connection) not in (None, *revisions()):
                 raise WorkError(f"The store at {self._place()} was written by a newer version; install that one.")
             upgrade(connection)
