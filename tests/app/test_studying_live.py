@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.runs.store.cuts import COST, HAND
 from pages.studies import cut_component
 
-from .conftest import Home
+from .conftest import CARD, Home, scored
 
 
 def mix(dataset: str) -> None:
@@ -90,6 +91,26 @@ def test_a_moved_cut_moves_matrix_and_worth_and_intervals_are_shown(home: Home) 
     assert "±" in text and "too few images" not in text
     test.number_input(key="cuts_overkill").set_value(100.0).run()
     assert "L0.5 0.000" in " ".join(m.value for m in test.markdown).replace("\\", "")
+
+
+def test_a_cut_on_one_days_normals_shows_what_it_catches_of_each_day(home: Home) -> None:
+    table = home.store.dataset(home.dataset).table
+    days = table["level"].map(lambda level: "" if level else "monday")
+    days[table.index[(table["level"] == 0) & (table.groupby(["subset", "split", "level"]).cumcount() >= 3)]] = "tuesday"
+    dataset = Dataset("by day", table.assign(group=days), CARD, "elsewhere")
+    by_day = Home(home.store, home.store.add_dataset(Imported(dataset)))
+    by_day.add_run("Gamma", lambda row: scored(row, row.level + 0.5 * (row.group == "tuesday")))
+    test = opened(by_day)
+    test.number_input(key="cuts_overkill").set_value(25.0).run()
+    assert not test.exception, test.exception
+    caught = next(d.value for d in test.dataframe if "Good parts caught" in d.value)
+    assert caught["Group"].tolist() == ["monday", "tuesday"]
+    assert caught["Good parts caught"].tolist() == ["0 of 3", "3 of 3"]
+    text = " ".join(m.value for m in test.markdown)
+    assert "by at most 25 % of new normals of these groups on average; it is placed on 3" in text
+    test.multiselect[0].set_value(["monday", "tuesday"]).run()
+    caught = next(d.value for d in test.dataframe if "Good parts caught" in d.value)
+    assert caught["Good parts caught"].tolist() == ["0 of 3", "0 of 3"]
 
 
 @pytest.mark.parametrize("given", [None, "x", [1.0], [2.0, 1.0], [float("nan"), 1.0], {"a": 1}])

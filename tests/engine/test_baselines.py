@@ -139,9 +139,9 @@ def test_the_catalogue_says_whose_work_it_is(scorer_id):
 @pytest.mark.parametrize(
     ("scorer_id", "learnt"),
     [
-        ("skip-ganomaly", {"width": 8, "steps": 150}),
-        ("ocr-gan", {"width": 8, "steps": 150}),
-        ("perturbation", {"width": 8, "steps": 150}),
+        ("skip-ganomaly", {"width": 4, "steps": 60}),
+        ("ocr-gan", {"width": 4, "steps": 60}),
+        ("perturbation", {"width": 8, "steps": 60}),
         ("simplenet", {"steps": 60}),
         ("knn", {}),
     ],

@@ -31,7 +31,7 @@ from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, Parameter, Scored, Scorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import ALL
-from mad_core.settings import Settings
+from mad_core.settings import VERSION, Settings
 
 from .fake_hub import FakeHub, pictures
 
@@ -691,6 +691,18 @@ def test_what_goes_into_the_store_is_for_its_owner_alone(mad: Mad, home: Path, p
     kept = [path for path in (home, *home.rglob("*")) if path.stat().st_mode & 0o077]
     assert kept == [] and list(home.rglob("*.png"))
     assert out.stat().st_mode & 0o777 == (out.parent / "tables" / "bench-table.csv").stat().st_mode & 0o777 == 0o644
+
+
+# -- the program --------------------------------------------------------------------------------
+
+
+def test_it_says_its_version_and_completes_what_a_shell_asks_for(mad: Mad, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mad("--version").out == f"MAD Inspector {VERSION}\n"
+    assert "--install-completion" in mad("--help").out
+    monkeypatch.setenv("_MAD_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "mad bench")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert mad().out.split() == ["bench-table"]
 
 
 # -- the machine --------------------------------------------------------------------------------
