@@ -33,7 +33,7 @@ def ray() -> Iterator[Any]:
     """A cluster of two processors that ends with this module."""
     ray = pytest.importorskip("ray", reason=connection.NEEDS)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # other work on this machine is no reason to wait for minutes
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - other work on this machine is no reason to wait for minutes
     before = signal.getsignal(signal.SIGTERM)
     ray.init(
         num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", _node_ip_address="127.0.0.1"
