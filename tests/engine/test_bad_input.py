@@ -153,6 +153,8 @@ from pathlib import Path
 from mad_core.datasets.readers.tables import read_rows
 from mad_core.errors import InputError
 import pyarrow.parquet
+from mad_core import tables
+tables.MAX_BYTES = LIMIT
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     print(len(read_rows(Path(sys.argv[1]))))
@@ -170,16 +172,38 @@ def long_text(path: Path, column: str, rows: int = 20_000, **how: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("column", "said"),
-    [("note", "20000"), ("path", "hold more than 500 MB"), ("defect", "hold more than 500 MB")],
-)
-def test_one_text_in_20000_rows_takes_little_memory(tmp_path: Path, column: str, said: str) -> None:
-    path = long_text(tmp_path / "list.parquet", column)
-    assert path.stat().st_size < 1_000_000
-    done = subprocess.run([sys.executable, "-c", LONG_TEXT, str(path)], capture_output=True, text=True, check=True)
+def asked(path: Path, limit: int = 500) -> tuple[str, int]:
+    """What a process of its own says of a table, and the megabytes that it took; ``limit`` of them are too much."""
+    script = LONG_TEXT.replace("LIMIT", f"{limit}_000_000")
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     answer, megabytes = done.stdout.splitlines()
-    assert said in answer and int(megabytes) < 300
+    return answer, int(megabytes)
+
+
+@pytest.mark.parametrize(
+    ("column", "how", "said"),
+    [
+        ("note", {}, "20000"),
+        ("path", {}, "hold more than 500 MB"),
+        ("defect", {}, "hold more than 500 MB"),
+        ("path", {"store_schema": False}, "hold more than 500 MB"),
+    ],
+)
+def test_one_text_in_20000_rows_takes_little_memory(
+    tmp_path: Path, column: str, how: dict[str, bool], said: str
+) -> None:
+    path = long_text(tmp_path / "list.parquet", column, **how)
+    assert path.stat().st_size < 1_000_000
+    answer, megabytes = asked(path)
+    assert said in answer and megabytes < 300
+
+
+def test_what_is_too_much_is_known_before_all_of_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    texts = [f"{i} {'x' * 20_000}" for i in range(10_000)]
+    pq.write_table(pa.table({"path": texts, "level": [1] * 10_000}), path, compression="zstd", use_dictionary=False)
+    answer, megabytes = asked(path, limit=20)
+    assert "hold more than 20 MB" in answer and megabytes < 150
 
 
 def test_columns_that_are_not_known_are_not_read(tmp_path: Path) -> None:
