@@ -339,3 +339,24 @@ def test_an_upload_that_is_too_large_is_a_sentence(home: Home, monkeypatch) -> N
     with pytest.raises(InputError, match="The upload has more than"):
         uploads.keep_upload(home.store.settings, "big.zip", b"x" * 1001)
     assert [p for p in home.store.settings.imports.rglob("*") if p.is_file()] == []
+
+
+def ask_for_three_jobs() -> None:
+    import streamlit as st
+
+    from mad_core.errors import InputError
+    from pages.ui import engine
+
+    try:
+        for _ in range(3):
+            engine.store().queue.submit("run", {})
+    except InputError as error:
+        st.text(str(error))
+
+
+def test_one_session_cannot_fill_the_queue(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mad_core.runs.queue.MOST_ASKED", 2)
+    page = AppTest.from_function(ask_for_three_jobs).run()
+    assert not page.exception and "2 jobs of this session are waiting already" in page.text[0].value
+    for _ in range(3):  # whoever asks outside of a session is not held back
+        home.store.queue.submit("run", {})
