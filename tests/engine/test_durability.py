@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from mad_core import remote
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.readers import archives
+from mad_core.runs import uploads
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.worker import Worker
 from mad_core.scorers.contract import Scored
+from mad_core.scorers.features import weights
 from mad_core.settings import Settings
 
 from .pictures import industrial
@@ -104,6 +107,44 @@ def test_what_was_unpacked_is_on_the_disk_before_it_counts(tmp_path: Path, monke
     )
     archives.extract(path, tmp_path / "into")
     assert synced == [(".part", False), ("", True)]
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes, bool]]:
+    """What was brought to the disk: its suffix, its bytes, and whether the file that it becomes was there already."""
+    seen: list[tuple[str, bytes, bool]] = []
+
+    def note(path: Path) -> None:
+        others = [other for other in path.parent.rglob("*") if other.is_file() and other != path]
+        seen.append((path.suffix, path.read_bytes(), bool(others)))
+
+    for module in (remote, uploads, weights):
+        monkeypatch.setattr(module, "sync", note)
+    return seen
+
+
+BROUGHT = [(".part", b"bytes", False)]
+
+
+def test_what_came_from_a_storage_is_on_the_disk_before_it_counts(tmp_path: Path, synced: list) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe("/durable/a.bin", b"bytes")
+    remote.fetch("memory://durable/a.bin", tmp_path / "new" / "a.bin")
+    memory.rm("/durable", recursive=True)
+    assert synced == BROUGHT and (tmp_path / "new" / "a.bin").read_bytes() == b"bytes"
+
+
+def test_an_upload_is_on_the_disk_before_it_counts(settings: Settings, synced: list) -> None:
+    path = uploads.keep_upload(settings, "a.zip", b"bytes")
+    assert synced == BROUGHT and path.read_bytes() == b"bytes"
+
+
+def test_fetched_weights_are_on_the_disk_before_they_count(tmp_path: Path, synced: list, monkeypatch) -> None:
+    (tmp_path / "cache").write_bytes(b"bytes")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(tmp_path / "cache"))
+    (tmp_path / "weights").mkdir()
+    path = weights._from_hub(next(iter(weights.KNOWN.values())), tmp_path / "weights")
+    assert synced == BROUGHT and path.read_bytes() == b"bytes"
 
 
 def test_a_full_disk_is_a_sentence_of_the_job(settings: Settings, store: Store, monkeypatch) -> None:

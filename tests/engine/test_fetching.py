@@ -77,6 +77,14 @@ def written(folder: Path) -> list[str]:
     return sorted(p for p in paths if not p.startswith(fetching.STATE))
 
 
+def test_images_are_on_the_disk_before_a_note_says_so(hub: FakeHub, tmp_path: Path, monkeypatch) -> None:
+    seen: list[tuple[Path, int]] = []
+    notes = tmp_path / "data" / fetching.STATE
+    monkeypatch.setattr(fetching, "sync", lambda folder: seen.append((folder, len(list(notes.glob("*.json"))))))
+    fetch(hub, tmp_path / "data")
+    assert seen == [(tmp_path / "data", count) for count in range(3)]
+
+
 def test_the_whole_benchmark_is_written_byte_for_byte(hub: FakeHub, tmp_path: Path, settings: Settings) -> None:
     seen: list[tuple[int, int]] = []
     fetched = fetch(hub, tmp_path / "data", progress=lambda done, total: seen.append((done, total)))
