@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import plotly.graph_objects as go
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from mad_core.errors import WorkError
 from mad_core.machine import browser, child_environment
 from mad_core.machine.python_process import start_python
+from mad_core.runs import supervisor
+from mad_core.runs.store import Store
 from mad_core.scorers.multimodal import models
 from mad_core.scorers.multimodal.endpoint.address import read_address
 from mad_core.scorers.multimodal.endpoint.client import Client
@@ -85,6 +88,21 @@ def test_a_process_of_ours_is_told_nothing_unless_it_is_named(tmp_path: Path, mo
     assert told["MAD_ENDPOINT_KEY"] == "given" and "GITHUB_TOKEN" not in told
 
 
+def test_a_worker_is_told_what_the_store_needs_and_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ALL.items():
+        monkeypatch.setenv(name, value)
+    given: list[dict[str, str]] = []
+
+    def start(*_: object, environment: dict[str, str], **how: object) -> SimpleNamespace:
+        given.append(environment)
+        return SimpleNamespace(poll=lambda: None)
+
+    monkeypatch.setattr(supervisor, "start_python", start)
+    supervisor.Supervisor(store).look()
+    planted = {name for name, value in given[0].items() if "planted" in value}
+    assert planted == {"MAD_ENDPOINT_KEY", "MAD_DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "PGPASSWORD"}
+
+
 @pytest.mark.parametrize(("host", "sent"), [("models.example", False), ("api.openai.com", True)])
 def test_organisation_and_project_go_to_their_own_host(monkeypatch: pytest.MonkeyPatch, host: str, sent: bool) -> None:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
@@ -96,13 +114,13 @@ def test_organisation_and_project_go_to_their_own_host(monkeypatch: pytest.Monke
 
 
 KERNELS = """
-import sys
+import os
 import mad_core.scorers.multimodal.loading
 from transformers.integrations import hub_kernels
 try:
     import kernels
 except ImportError:
-    print(hub_kernels._kernels_enabled)
+    print(hub_kernels._kernels_enabled, os.environ["USE_HUB_KERNELS"])
 """
 
 
@@ -112,7 +130,7 @@ def test_hub_kernels_never_run(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(tmp_path), str(Path(models.__file__).parents[3])])
     environment = {**os.environ, "PYTHONPATH": paths, "USE_HUB_KERNELS": "YES"}
     done = subprocess.run([sys.executable, "-c", KERNELS], env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == ["False"], done.stderr[-1500:]
+    assert done.stdout.split() == ["False", "0"], done.stderr[-1500:]
 
 
 @pytest.mark.parametrize(

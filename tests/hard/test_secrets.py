@@ -19,6 +19,7 @@ import pytest
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 
+from mad_core.machine.child_environment import of_worker
 from mad_core.machine.python_process import start_python
 from mad_core.runs.parts import resolve_parts
 from mad_core.runs.store import RunRequest
@@ -85,7 +86,7 @@ def test_planted_secrets_come_out_nowhere(home: Home, open_page, tmp_path: Path,
     logs = store.settings.logs
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / "worker-cpu.log").open("ab") as out:
-        worker = start_python("mad_core", "worker", "--device", "cpu", stdout=out, stderr=out)
+        worker = start_python("mad_core", "worker", "--device", "cpu", environment=of_worker(), stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 240
         while store.run(run.id).active and time.monotonic() < deadline:
