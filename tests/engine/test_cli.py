@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image
+from typer.testing import CliRunner
 
 from mad_core.cli import main
 from mad_core.datasets.gathering import LISTED
@@ -696,13 +697,11 @@ def test_what_goes_into_the_store_is_for_its_owner_alone(mad: Mad, home: Path, p
 # -- the program --------------------------------------------------------------------------------
 
 
-def test_it_says_its_version_and_completes_what_a_shell_asks_for(mad: Mad, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_its_version_and_completes_what_a_shell_asks_for(mad: Mad) -> None:
     assert mad("--version").out == f"MAD Inspector {VERSION}\n"
     assert "--install-completion" in mad("--help").out
-    monkeypatch.setenv("_MAD_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "mad bench")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert mad().out.split() == ["bench-table"]
+    asked = {"_MAD_COMPLETE": "complete_bash", "COMP_WORDS": "mad bench", "COMP_CWORD": "1"}
+    assert CliRunner().invoke(main.app, [], prog_name="mad", env=asked).stdout.split() == ["bench-table"]
 
 
 # -- the machine --------------------------------------------------------------------------------
