@@ -142,7 +142,7 @@ def test_the_catalogue_says_whose_work_it_is(scorer_id):
         ("skip-ganomaly", {"width": 4, "steps": 60}),
         ("ocr-gan", {"width": 4, "steps": 60}),
         ("perturbation", {"width": 8, "steps": 60}),
-        ("simplenet", {"steps": 60}),
+        ("simplenet", {"steps": 20}),
         ("knn", {}),
     ],
 )
