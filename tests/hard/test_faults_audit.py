@@ -6,7 +6,7 @@ import contextlib
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,8 +81,8 @@ def test_ratings_outlive_a_busy_database(audited: Audited) -> None:
 
 
 @pytest.fixture
-def audited(tmp_path: Path) -> Iterator[Audited]:
-    store, dataset_id, truth = scored_demo(tmp_path / "home")
+def audited(tmp_path: Path, with_demo: Callable[..., Path]) -> Iterator[Audited]:
+    store, dataset_id, truth = scored_demo(with_demo(tmp_path / "home"))
     app = App(store.settings, tmp_path / "app.log")
     expect.set_options(timeout=120_000)
     try:
