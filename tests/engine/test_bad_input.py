@@ -148,13 +148,14 @@ def test_a_small_parquet_file_of_many_rows_is_refused(tmp_path: Path) -> None:
 
 
 LONG_TEXT = """
-import sys
+import resource, sys
 from pathlib import Path
+resource.setrlimit(resource.RLIMIT_AS, (8_000_000_000, 8_000_000_000))  # a mistake ends this process, not the machine
 from mad_core.datasets.readers.tables import read_rows
 from mad_core.errors import InputError
 import pyarrow.parquet
 from mad_core import tables
-tables.MAX_BYTES = LIMIT
+tables.MAX_BYTES = MEGABYTES * 1_000_000
 def peak():  # of this program alone: what getrusage says begins with what the one before it took
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
 before = peak()
@@ -176,7 +177,7 @@ def long_text(path: Path, column: str, rows: int = 20_000, **how: Any) -> Path:
 
 def asked(path: Path, limit: int = 500) -> tuple[str, int]:
     """What a process of its own says of a table, and the megabytes that it took; ``limit`` of them are too much."""
-    script = LONG_TEXT.replace("LIMIT", f"{limit}_000_000")
+    script = LONG_TEXT.replace("MEGABYTES", str(limit))
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     answer, megabytes = done.stdout.splitlines()
     return answer, int(megabytes)
