@@ -91,7 +91,9 @@ def doctor(as_json: AsJson = False) -> None:
         for model in report["models"]:
             fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
             here = "on disk" if model["on_disk"] else "to be fetched"
-            yield f"  model {model['id']:<16}{fits:<26}{here:<15}{model['licence']}"
+            card = f"card of {model['card_gb']} GB" if model["card_gb"] else "no single card"
+            known = f"{fits:<26}{card:<16}{here:<15}{model['licence']}"
+            yield f"  model {model['id']:<18}{known}; for {model['use']}"
         yield from (f"missing: {sentence}" for sentence in report["missing"])
 
     print_answer(report, as_json, lines)

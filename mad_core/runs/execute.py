@@ -26,7 +26,7 @@ from mad_core.machine.memory import PEAK, PeakMemory
 from mad_core.map_files import MapRef, pack, shrink
 from mad_core.runs import consent, fitted, map_thresholds
 from mad_core.runs.job_control import Control
-from mad_core.runs.jobs import MapJob, RunJob, SingleJob
+from mad_core.runs.jobs import MapJob, ReasonJob, RunJob, SingleJob
 from mad_core.runs.parts import RunResults, StoredPart, part_run
 from mad_core.runs.store import FAILED_SUBSETS, SAMPLING, Run, RunSubset, Store
 from mad_core.runs.store.usage import carried
@@ -531,15 +531,35 @@ def make_map(control: Control) -> dict[str, Any]:
     run = store.run(payload.run)
     row = store.image(run.dataset_id, payload.image)
     dataset = store.dataset(run.dataset_id)
-    window = dataset.card.subset(row["subset"]).window
-    item = Item(row["image_id"], row["path"], row["content_hash"], window)
-    scored = _score_items(control, run, row["subset"], [item])[0]
+    scored = _score_items(control, run, row["subset"], [_item_of(row, dataset)])[0]
     if scored.map is None:
         raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")
     rows = store.test_images(dataset, [row["subset"]], run.image_limit, run.seed, run.sampling)
     slot = rows["image_id"].tolist().index(row["image_id"])
     store.set_map(run.id, row["image_id"], store.maps.write(run.id, row["subset"], slot, scored.map, run.map_side))
     return {"run": run.id, "image": row["image_id"]}
+
+
+def write_reason(control: Control) -> dict[str, Any]:
+    """Do the job of kind ``reason``: have a run's model say why one image is scored as it is; its score stays."""
+    payload, store = ReasonJob.from_json(control.job.payload), control.store
+    run = store.run(payload.run)
+    if "reasons" not in run.parameters:
+        raise InputError(f"Scorer '{run.scorer}' gives no reasons.")
+    row = store.image(run.dataset_id, payload.image)
+    asked = replace(run, parameters={**run.parameters, "reasons": "all"})
+    item = _item_of(row, store.dataset(run.dataset_id))
+    scored = _score_items(control, asked, row["subset"], [item])[0]
+    if scored.score is None or not scored.reason:
+        raise NotFoundError(scored.reason or "The model gave no reason.")
+    store.set_reason(run.id, payload.image, scored.reason)
+    return {"run": run.id, "image": payload.image, "reason": scored.reason}
+
+
+def _item_of(row: Mapping[str, Any], dataset: Dataset) -> Item:
+    """An image of a dataset as a scorer sees it."""
+    window = dataset.card.subset(row["subset"]).window
+    return Item(row["image_id"], row["path"], row["content_hash"], window)
 
 
 def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]) -> list[Scored]:

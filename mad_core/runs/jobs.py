@@ -134,6 +134,25 @@ class MapJob(JobPayload):
 
 
 @dataclass(frozen=True)
+class ReasonJob(JobPayload):
+    """Have the model of a run say why one image is scored as it is."""
+
+    kind = "reason"
+    title = "Reason"
+    handler = "mad_core.runs.execute:write_reason"
+    quick = True
+    run: str
+    image: str
+
+    @property
+    def key(self) -> str:
+        return f"reason:{self.run}:{self.image}"
+
+    def about(self, store: Store) -> str:
+        return MapJob(self.run, self.image).about(store)
+
+
+@dataclass(frozen=True)
 class ImportJob(JobPayload):
     """Import a dataset: ``source`` is a path or the word ``demo``, ``then`` are scorers to run on it by default.
 
@@ -239,7 +258,8 @@ class ReportRequest(JobPayload):
 
 
 KINDS: dict[str, type[JobPayload]] = {
-    payload.kind: payload for payload in (RunJob, SingleJob, MapJob, ImportJob, FetchJob, StudyJob, ReportRequest)
+    payload.kind: payload
+    for payload in (RunJob, SingleJob, MapJob, ReasonJob, ImportJob, FetchJob, StudyJob, ReportRequest)
 }
 
 

@@ -315,7 +315,7 @@ class Parameter:
 
     ``kind`` is ``"int"``, ``"float"``, ``"bool"``, ``"choice"`` or ``"text"``; ``low`` and ``high``
     are inclusive. ``default`` may be ``None``, which means "the best for this machine" and is
-    resolved by the scorer.
+    resolved by the scorer. ``synonyms`` are other words for choices, in small letters.
     """
 
     name: str
@@ -326,6 +326,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     advanced: bool = False
+    synonyms: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, value: Any) -> Any:
         """The value in its declared type.
@@ -344,15 +345,21 @@ class Parameter:
             typed = readers[self.kind](value)
         except (TypeError, ValueError, OverflowError):
             raise InputError(f"Parameter '{self.name}' is '{str(value)[:80]}', but a {self.kind} is needed.") from None
-        if self.kind == "choice" and typed not in self.choices:
-            known = ", ".join(self.choices)
-            raise InputError(f"Parameter '{self.name}' is '{typed[:80]}', but must be one of {known}.")
+        if self.kind == "choice":
+            return self._chosen(typed)
         if self.kind in ("int", "float"):
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
             if not (math.isfinite(typed) and low <= typed <= high):
                 raise InputError(f"Parameter '{self.name}' is {value}, but must lie in [{low:g}, {high:g}].")
         return typed
+
+    def _chosen(self, word: str) -> str:
+        chosen = self.synonyms.get(word.lower(), word)
+        if chosen not in self.choices:
+            known = ", ".join(self.choices)
+            raise InputError(f"Parameter '{self.name}' is '{word[:80]}', but must be one of {known}.")
+        return chosen
 
     def to_json(self) -> dict[str, Any]:
         facts = {"name": self.name, "type": self.kind, "default": self.default, "help": self.help}

@@ -11,7 +11,7 @@ from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
 from mad_core.figures import READ_SCORE_STRIP
 from mad_core.images import ImageInfo, probe, read_mask
-from mad_core.runs.jobs import MapJob, submit
+from mad_core.runs.jobs import MapJob, ReasonJob, submit
 from mad_core.runs.store import Run, StoredScore
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
@@ -229,9 +229,35 @@ def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore
         st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
     else:
         reason(stored)
+        _ask_for_reason(run, stored)
         place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
         _ask_for_map(run, stored)
     answer(run, view.card, stored, f"distribution_{run.id}")
+
+
+def _ask_for_reason(run: Run, stored: StoredScore) -> None:
+    """A button that has the model say why, where it was asked for scores alone."""
+    if stored.reason or "reasons" not in run.parameters:
+        return
+    queue, payload = engine.store().queue, ReasonJob(run.id, stored.image_id)
+    job = queue.latest_for(payload.key)
+    if job is not None and job.error:
+        st.caption(plain(str(job.error)))
+
+    def ask() -> None:
+        submit(queue, payload, device=run.device)
+
+    active = job is not None and job.active
+    st.button("Have the model say why", key=payload.key, on_click=ask, disabled=active)
+    if active:
+        _await_reason(run.id, stored.image_id, payload.key)
+
+
+@st.fragment(run_every=LOOK_SECONDS)
+def _await_reason(run_id: str, image_id: str, key: str) -> None:
+    st.caption("The model is asked why.")
+    if engine.store().queue.active_for(key) is None:
+        st.rerun()
 
 
 def _ask_for_map(run: Run, stored: StoredScore) -> None:

@@ -43,6 +43,7 @@ def _catalogue() -> None:
         {
             "Model": entry["title"],
             "Name": entry["id"],
+            "Made for": entry["use"],
             "On disk": "yes" if entry["on_disk"] else "no",
             "Fits here": entry["fits"] or "no",
             "Needs in 4-bit, GB": entry["need_gb"]["4bit"],

@@ -11,6 +11,7 @@ from mad_core.runs.store import DatasetInfo
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
+from mad_core.scorers.multimodal.parameters import asking, looks
 from mad_core.scorers.named_paths import closed
 from pages.score.model import chosen_model
 from pages.score.prompt import prompt_preview
@@ -26,6 +27,7 @@ PROTOCOLS = {
     "madbench-zero-shot": "MAD-Bench, zero-shot",
 }
 WAYS = {"first": "the first by name", "nearest": "nearest to each image", "named": "picked by hand"}
+REASONS = {"all": "of all images", "worst": "of the worst images", "none": "none: only scores"}
 VIEWS = {"auto": "as the model recommends", "yes": "shown", "no": "not shown"}
 
 
@@ -106,10 +108,12 @@ _SEPARATE = frozenset(
         "view",
         "crop_run",
         "reasons",
+        "worst",
     }
 )
 """Parameters that have a place of their own in the form."""
-_FIXED = _SEPARATE | {"height", "tokens"}
+_FIXED = _SEPARATE | {parameter.name for parameter in (*asking(), *looks())}
+"""Those, and what the benchmark's protocols leave no choice of."""
 
 
 def _others(scorer: ScorerInfo, *, skip: frozenset[str]) -> list[Parameter]:
@@ -118,9 +122,9 @@ def _others(scorer: ScorerInfo, *, skip: frozenset[str]) -> list[Parameter]:
 
 def _choice(scorer: ScorerInfo, parameter: Parameter, words: Mapping[str, str]) -> str:
     index = parameter.choices.index(parameter.default)
-    label = {"protocol": "Protocol", "choose": "Which references", "view": "Difference view"}[parameter.name]
+    labels = {"protocol": "Protocol", "choose": "Which references", "view": "Difference view", "reasons": "Reasons"}
     return st.selectbox(
-        label,
+        labels[parameter.name],
         parameter.choices,
         index=index,
         format_func=lambda choice: words.get(choice, choice),
@@ -144,7 +148,9 @@ def _references(
         else:
             values["references"] = field(known["references"], key_of(scorer.id, "references"))
         values["anchors"] = field(known["anchors"], key_of(scorer.id, "anchors"))
-        values["reasons"] = field(known["reasons"], key_of(scorer.id, "reasons"))
+        values["reasons"] = _choice(scorer, known["reasons"], REASONS)
+        if values["reasons"] == "worst":
+            values["worst"] = field(known["worst"], key_of(scorer.id, "worst"))
     if values["choose"] != "named":
         return None
     names = picked_references(info, scorer, subset)

@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
+from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.multimodal import models
-from mad_core.scorers.multimodal.prompts import Conversation, Piece, ask
+from mad_core.scorers.multimodal.prompts import Conversation, Piece, ask, repeated
 from mad_core.scorers.multimodal.rubrics import Rubric
 from pages.score.model import is_local
 from pages.ui import engine, urls
@@ -40,7 +41,7 @@ def outline(
     folder : Path or None
         The model's, where it is a local one: it may recommend what to show.
     """
-    from mad_core.scorers.multimodal.showing import Recommended, level_name, settle
+    from mad_core.scorers.multimodal.showing import Recommended, anchor_names, settle
 
     wishes = settle(parameters, Recommended.of(folder) if folder else None)
     dataset, card = engine.store().dataset(info.id), info.card.subset(subset)
@@ -52,16 +53,30 @@ def outline(
         shown = normals[: wishes.references]
     nearest = len(shown) if wishes.choose == "nearest" else 0
     levels = sorted(dataset.select(split="calibration", subset=subset)["level"].unique()) if wishes.anchors else []
+    wanted = [level for level in levels if level > 0 or not wishes.references]
+    wording = rubric.wording(subset, card.product)
     conversation = ask(
-        rubric.wording(subset, card.product),
+        wording,
         expert=rubric.expert,
         references=0 if nearest else len(shown),
-        anchors=[level_name(card, level) for level in levels if level > 0 or not wishes.references],
+        anchors=list(anchor_names(card, levels, wanted, wishes.places).values()),
         nearest=nearest,
         view=wishes.view and bool(normals),
         crop=wishes.crop,
+        policy=_policy(wishes.policy, subset),
+        closing=repeated(wording) if wishes.repeat else "",
     )
     return Outline(conversation, () if nearest else tuple(shown))
+
+
+def _policy(text: str, subset: str) -> str:
+    """A severity policy as the model is told it; what is wrong with one is said by the run."""
+    from mad_core.scorers.multimodal.showing import levels_of_policy, policy_in_words
+
+    try:
+        return policy_in_words(levels_of_policy(text, subset)) if text else ""
+    except MadError:
+        return ""
 
 
 def prompt_preview(

@@ -67,10 +67,22 @@ def answer(run: Run, card: SubsetCard, stored: StoredScore, key: str) -> None:
     if raw := facts.get("raw"):
         with st.expander("Raw answer"):
             st.code(str(raw), language=None, wrap_lines=True)
+    if run.parameters.get("policy"):
+        _policy(run, stored.subset)
     rest = {k: v for k, v in facts.items() if k != "raw"}
     if rest:
         with st.expander("Details of the answer"):
             st.json(rest)
+
+
+def _policy(run: Run, subset: str) -> None:
+    """The severity policy that the model could look up, as the run recorded it."""
+    recorded = (entry.facts.get("policy") for entry in engine.store().run_subsets(run.id) if entry.subset == subset)
+    levels = next(recorded, None)
+    if levels:
+        with st.expander("Severity policy that the model was shown"):
+            rows = [{"Kind of fault": kind, "Level": level} for kind, level in levels.items()]
+            st.dataframe(rows, hide_index=True, width="stretch", alt="Kinds of faults and their levels")
 
 
 def _two_scores(stored: StoredScore) -> None:

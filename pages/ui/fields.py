@@ -20,7 +20,8 @@ LABELS = {
     "price_out": "Price of a million tokens written",
     "plain_http": "Allow http:// to another machine",
     "named": "Named references",
-    "reasons": "Write reasons",
+    "reasons": "Reasons",
+    "worst": "How many of the worst",
     "tokens": "Most tokens of an answer",
     "view": "Difference view",
 }

@@ -69,9 +69,11 @@ class Home:
         maps: str = "all",
         subsets: tuple[str, ...] = (),
         status: str = "done",
+        **parameters: Any,
     ) -> Run:
         """A run with the results that ``score(row)`` gives; images for which it gives None wait."""
-        request = RunRequest(self.dataset, "filterbank", {"title": title}, subsets, map_policy=maps, map_side=MAP_SIDE)
+        given = {"title": title, **parameters}
+        request = RunRequest(self.dataset, "filterbank", given, subsets, map_policy=maps, map_side=MAP_SIDE)
         run = self.store.request_run(request)
         self.store.rename_run(run.id, title)
         for subset in run.subsets:

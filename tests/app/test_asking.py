@@ -125,6 +125,7 @@ def test_references_are_picked_by_their_pictures(home: Home, monkeypatch: pytest
         {"references": 2, "choose": "nearest"},
         {"choose": "named", "named": "02.png, 00.png"},
         {"references": 8, "reasons": False},
+        {"references": 1, "repeat": True, "policy": "scratch: 1\ncrack: 2"},
         {"protocol": "madbench"},
         {"protocol": "madbench-zero-shot"},
     ],

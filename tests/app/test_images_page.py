@@ -293,6 +293,19 @@ def test_runs_without_a_map_say_why(home: Home, open_page: Open) -> None:
     assert "Failed: The file is cut off." in written(test)
 
 
+def test_a_reason_is_asked_for_on_the_images_page(home: Home, open_page: Open) -> None:
+    image = home.images("plate")["image_id"].iloc[9]
+    run = home.add_run("Silent", lambda row: scored(row, row.level), reasons="none")
+    test = press(open_page("images", image=image, maps=run.id), "Have the model say why")
+    (job,) = home.store.queue.active()
+    assert (job.kind, dict(job.payload)) == ("reason", {"run": run.id, "image": image})
+    assert next(b for b in test.button if b.label == "Have the model say why").disabled
+    home.store.set_reason(run.id, image, "A *dark* line.")
+    home.store.queue.request_cancel(job.id)
+    test.run()
+    assert "A *dark* line." in written(test) and "Have the model say why" not in [b.label for b in test.button]
+
+
 def test_a_map_on_demand_is_asked_for_once(home: Home, open_page: Open) -> None:
     image = home.images("plate")["image_id"].iloc[9]
     run = home.add_run("Later", lambda row: scored(row, row.level), maps="on demand")

@@ -9,7 +9,11 @@ one factor, 336 px an image, four images a prompt (three references and the one 
 
 plain   transformers' generate, the whole prompt for every image; 40 tokens of answer
 reuse   system line, rubric and references computed once; expected score, written score and reason, 40 tokens too
+worst   the same, text for the worst image alone
 score   the same without text
+
+Beside the times stand passes, tokens and copied bytes a picture, which hold on any machine; those of models shaped as
+Qwen3-VL, Gemma 3 and Qwen3.5 are printed below.
 
 Plain generation writes freely, so its text is not ours. What is checked before any speed is printed is what the
 reuse must not change: the expected score of every image, against the same score from the whole prompt computed anew.
@@ -22,6 +26,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -31,11 +36,13 @@ from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, Resources
-from mad_core.scorers.multimodal import models
+from mad_core.scorers.multimodal import local, models
+from mad_core.scorers.multimodal.asking import SUREST
 from mad_core.scorers.multimodal.loading import LoadedModel, load
 from mad_core.scorers.multimodal.local import Mllm
 from mad_core.scorers.multimodal.showing import Question
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired
+from tests.engine import tiny_models
 from tests.engine.tiny_models import make_tokenizer, qwen_processor, qwen_tokens
 
 SIDE, TOKENS, REFERENCES = 336, 40, 3
@@ -54,40 +61,63 @@ PUBLISHED_TEXT = {
 PUBLISHED_TOWER = {"hidden_size": 1024, "intermediate_size": 4096, "depth": 24, "num_heads": 16}
 
 
-def proportional(factor: int, folder: Path) -> Path:
-    """Qwen3-VL-4B-Instruct divided by ``factor`` in width, depth, heads and vocabulary, random weights, on disk."""
+def shaped(width: float, folder: Path, device: str, side: int = SIDE) -> LoadedModel:
+    """Qwen3-VL-4B-Instruct times ``width`` (1/4: a quarter), random weights in 16 bits, made on the device.
+
+    Width, heads and vocabulary are multiplied, and below 1 the depth, too; only the processor is written to ``folder``.
+    """
     tokenizer = make_tokenizer("<|vision_start|><|image_pad|><|vision_end|>")
-    text = {name: max(1, value // factor) for name, value in PUBLISHED_TEXT.items()}
+    deep, published = min(1.0, width), width >= 1
+    text = {name: max(1, round(value * width)) for name, value in PUBLISHED_TEXT.items()}
+    head = 128 if published else 64
+    keys = max(1, round(8 * deep))
     text |= {
-        "head_dim": 128 if factor == 1 else 64,
-        "num_key_value_heads": max(1, 8 // factor),
-        "num_attention_heads": max(1, 8 // factor) * 4,
+        "hidden_size": 64 * max(1, round(PUBLISHED_TEXT["hidden_size"] * width / 64)),
+        "intermediate_size": 64 * max(1, round(PUBLISHED_TEXT["intermediate_size"] * width / 64)),
+        "num_hidden_layers": max(3, round(PUBLISHED_TEXT["num_hidden_layers"] * deep)),
+        "vocab_size": max(1024, round(PUBLISHED_TEXT["vocab_size"] * deep)),
+        "head_dim": head,
+        "num_key_value_heads": keys,
+        "num_attention_heads": 4 * keys,
         "tie_word_embeddings": True,
         "pad_token_id": tokenizer.pad_token_id,
         "eos_token_id": tokenizer.eos_token_id,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5e6,
+            "mrope_section": [24, 20, 20] if published else [12, 10, 10],
+            "mrope_interleaved": True,
+        },
     }
-    sections = [24, 20, 20] if factor == 1 else [12, 10, 10]
-    text["rope_parameters"] = {
-        "rope_type": "default",
-        "rope_theta": 5e6,
-        "mrope_section": sections,
-        "mrope_interleaved": True,
-    }
-    depth = max(3, PUBLISHED_TOWER["depth"] // factor)
+    depth = max(3, round(PUBLISHED_TOWER["depth"] * deep))
+    heads = max(1, round(PUBLISHED_TOWER["num_heads"] * deep))
     tower = {
         "depth": depth,
-        "hidden_size": PUBLISHED_TOWER["hidden_size"] // factor,
-        "intermediate_size": PUBLISHED_TOWER["intermediate_size"] // factor,
-        "num_heads": max(1, PUBLISHED_TOWER["num_heads"] // factor),
+        "hidden_size": 64 * heads,
+        "intermediate_size": 256 * heads,
+        "num_heads": heads,
         "out_hidden_size": text["hidden_size"],
         "deepstack_visual_indexes": [depth // 4, depth // 2, depth - 1],
     }
     config = Qwen3VLConfig(text_config=text, vision_config=tower, **qwen_tokens(tokenizer))
     torch.manual_seed(0)
-    with torch.device("cuda" if factor == 1 and torch.cuda.is_available() else "cpu"):
-        model = Qwen3VLForConditionalGeneration(config).to(torch.bfloat16)
-    model.save_pretrained(folder)
-    qwen_processor(tokenizer, patch=16, pixels=(SIDE * SIDE, SIDE * SIDE)).save_pretrained(folder)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16 if device.startswith("cuda") else torch.float32)
+    try:
+        with torch.device(device):
+            model = Qwen3VLForConditionalGeneration(config).eval()
+    finally:
+        torch.set_default_dtype(before)
+    processor = qwen_processor(tokenizer, patch=16, pixels=(side * side, side * side))
+    processor.save_pretrained(folder)
+    return LoadedModel(model, processor, device, "bf16", folder)
+
+
+def proportional(factor: int, folder: Path) -> Path:
+    """As :func:`shaped`, the published model divided by ``factor``, on disk."""
+    device = "cuda" if factor == 1 and torch.cuda.is_available() else "cpu"
+    made = shaped(1 / factor, folder, device)
+    made.model.to(torch.bfloat16).save_pretrained(folder)
     return folder
 
 
@@ -145,12 +175,12 @@ def apart(scorer: Mllm, asked: Sequence[Question]) -> float:
         If the shared part is not reused, so that there is nothing to compare.
     """
     asker = scorer._asker
-    if asker is None or asker.way != "reuse":
+    if asker is None or asker.way is None or not asker.way.reuse:
         raise SystemExit("The shared part of the prompt is not reused: there is nothing to compare.")
-    reused = scorer.answers(asked)
-    asker.way = "plain"
+    way, reused = asker.way, scorer.answers(asked)
+    asker.way = SUREST
     whole = scorer.answers(asked)
-    asker.way = "reuse"
+    asker.way = way
     means = [[answer.expected.mean for answer in answers if answer.expected] for answers in (reused, whole)]
     return float(np.abs(np.subtract(*means)).max())
 
@@ -164,9 +194,10 @@ def measure(
         resources.hold(("mllm", str(loaded.folder), quantisation, context.device), lambda: loaded)
     shared = Context(**{**context.__dict__, "resources": resources})
     asking = fitted(loaded, shared, **parameters)
-    scoring = fitted(loaded, shared, reasons=False, **parameters)
+    worst = fitted(loaded, shared, reasons="worst", worst=1, **parameters)
+    scoring = fitted(loaded, shared, reasons="none", **parameters)
     asked = [asking.showing.question(item) for item in items]
-    for scorer in (asking, scoring):  # the first question also decides how the shared part is reused
+    for scorer in (asking, worst, scoring):  # the first question also decides how the shared part is reused
         scorer.answers(asked[:1])
     plain(loaded, asked[:1])
     gap = apart(scoring, asked[: scoring.batch])
@@ -175,25 +206,56 @@ def measure(
     same = f"expected scores to {gap:.1g} of 100 points"
     theirs = synchronised(lambda: plain(loaded, asked), context.device)
     what = f"{len(asked)} images, MLLM, {name}, {loaded.quantisation} on {context.device}"
-    against = "transformers generate"
+    titles = {"shared part once, with reason": asking, "reason of the worst": worst, "score only": scoring}
     return [
         paired(
-            f"{what}: shared part once, with reason",
-            against,
-            same,
+            f"{what}: {title}",
+            "transformers generate",
+            f"{same}; {effort(scorer, asked)}",
             theirs,
-            synchronised(lambda: asking.answers(asked), context.device),
+            synchronised(lambda one=scorer: one.answers(asked), context.device),
             rounds,
-        ),
-        paired(
-            f"{what}: score only",
-            against,
-            same,
-            theirs,
-            synchronised(lambda: scoring.answers(asked), context.device),
-            rounds,
-        ),
+        )
+        for title, scorer in titles.items()
     ]
+
+
+def effort(scorer: Mllm, asked: Sequence[Question]) -> str:
+    """What the model is given to compute for a picture, ours and by plain generation, in words."""
+    asker = scorer._asker
+    assert asker is not None
+    before = asker.effort.to_json()
+    scorer.answers(asked)
+    ours = {key: (value - before[key]) / len(asked) for key, value in asker.effort.to_json().items()}
+    whole = asker._inputs(asker.render(asked[0].conversation), [(*asked[0].shared, *asked[0].own)], first=True)
+    prompt = whole["input_ids"].shape[1]
+    a_token = asker.row_bytes / max(1, asker.row_tokens)
+    copied = a_token * sum(prompt + step for step in range(TOKENS - 1))  # all that was read, at every token
+    return (
+        f"a picture {_counts(ours['passes'], ours['tokens'], ours['copied_bytes'])}, plain "
+        f"{_counts(TOKENS, prompt + TOKENS - 1, copied)}"
+    )
+
+
+def _counts(passes: float, tokens: float, copied: float) -> str:
+    return f"{passes:.3g} passes, {tokens:.0f} tokens, {copied / 1e6:.2f} MB copied"
+
+
+def counted(family: str, folder: Path, context: Context, items: Sequence[Item]) -> str:
+    """A line about a tiny model of a family: what is computed depends on its kind, not on its size."""
+    loaded = load(str(tiny_models.make(family, folder)), "fp32", "cpu")
+    resources = Resources()
+    resources.hold(("mllm", str(loaded.folder), "fp32", "cpu"), lambda: loaded)
+    shared = Context(**{**context.__dict__, "device": "cpu", "resources": resources})
+    lines = []
+    for reasons in ("all", "none"):
+        scorer = fitted(loaded, shared, references=REFERENCES, view="no", reasons=reasons)
+        asked = [scorer.showing.question(item) for item in items]
+        with patch.object(local, "LEAST_MASS", 0.0):  # random ones name no number
+            scorer.answers(asked[:1])
+            lines.append(f"reasons={reasons}: {effort(scorer, asked)}")
+    resources.close()
+    return f"{family}-shaped, {'; '.join(lines)}"
 
 
 def main() -> None:
@@ -219,6 +281,8 @@ def main() -> None:
         size = f"Qwen3-VL-4B / {given.scale}, random weights, {SIDE} px, {REFERENCES + 1} images a prompt"
         loaded = load(str(folder), given.quantisation, given.device)
         rows += measure(size, loaded, context, tests, given.rounds, references=REFERENCES, view="no")
+        for family in ("qwen3_vl", "gemma3", "qwen3_5"):
+            print(counted(family, folder.parent / family, context, tests), file=sys.stderr)
     hand_over(rows, given.rows)
 
 

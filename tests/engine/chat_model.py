@@ -31,6 +31,9 @@ class ModelBehind:
 
     def __call__(self, request: dict[str, Any], number: int) -> Answer:
         question = Question(conversation(request), (), tuple(images_of(request)), None, {})
+        if request.get("continue_final_message"):
+            with self.one_at_a_time:
+                return self._next(question, str(request["messages"][-1]["content"]), request["top_logprobs"])
         with self.one_at_a_time:
             (found,) = self.scorer.answers([question])
         logprobs = None
@@ -38,10 +41,18 @@ class ModelBehind:
             logprobs = tokens(found.raw, found.expected, request["top_logprobs"])
         return Answer(found.raw, finish=found.finish or "stop", logprobs=logprobs)
 
+    def _next(self, question: Question, begun: str, most: int) -> Answer:
+        """The most probable token behind an answer that is begun."""
+        asker = self.scorer._asker
+        ((_, state),) = asker.begin([question], asker.tokenizer(begun, add_special_tokens=False)["input_ids"])
+        shares, ids = state.logits[0].float().softmax(-1).topk(most)
+        named = [(asker.tokenizer.decode([i]), p) for i, p in zip(ids.tolist(), shares.tolist(), strict=True)]
+        return Answer(named[0][0], finish="length", logprobs=[_entry(named[0][0], named)])
+
 
 def conversation(request: dict[str, Any]) -> Conversation:
     """The question that a request puts."""
-    system, user = request["messages"]
+    system, user, *_ = request["messages"]
     parts = [Piece("text", p["text"]) if p["type"] == "text" else Piece("image") for p in user["content"]]
     return Conversation(system["content"], (), tuple(parts))
 

@@ -33,7 +33,7 @@ SMALL = {
     "coreset": 0.02,
     "patches": 1000,
     "references": 0,
-    "reasons": False,
+    "reasons": "none",
     "quantisation": "fp32",
 }
 """What makes a scorer small, by the name of the parameter; those it does not declare are left out."""
@@ -88,8 +88,8 @@ def graded(folder: Path) -> list[LabelledItem]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny multimodal model with random weights."""
-    return tiny_models.make("llava", tmp_path_factory.mktemp("model") / "llava")
+    """A tiny multimodal model that answers with scores."""
+    return tiny_models.teach(tiny_models.make("llava", tmp_path_factory.mktemp("model") / "llava"))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Iterat
     monkeypatch.setenv("MAD_HOME", str(tmp_path))
     with serving(judge) as server:
         monkeypatch.setenv("MAD_ENDPOINT_URL", server.url)
-        yield {"mllm": {"model": str(model)}}
+        yield {"mllm": {"model": str(model), "rubric": "title: As taught\ntext: '0: normal.'\n"}}
 
 
 @pytest.mark.usefixtures("narrow_efficientad")

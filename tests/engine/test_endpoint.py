@@ -499,6 +499,30 @@ def test_score_only_asks_for_little_text(serve, pictures) -> None:
     assert {r["max_tokens"] for r in server.requests} == {16}
 
 
+def test_longer_answers_are_asked_for_the_worst_alone(serve, pictures) -> None:
+    server = serve()
+    brightest_last = pictures[0], pictures[1][::-1]
+    scored, _ = run(brightest_last, reasons="worst", worst=1, concurrency=1)
+    lengths = [request["max_tokens"] for request in server.requests]
+    scores = [one.score for one in scored]
+    rising = sum(score > max(scores[:k], default=-1) for k, score in enumerate(scores))
+    assert lengths.count(16) == len(scored) and lengths.count(300) == rising < len(scored)
+    assert scored[int(np.argmax(scores))].reason
+
+
+def test_a_server_that_does_not_go_on_with_an_answer_is_asked_as_usual(serve, pictures) -> None:
+    def behave(request: dict[str, Any], number: int) -> Answer:
+        if "continue_final_message" in request:
+            return Answer(status=400, body='{"error": {"message": "unknown field continue_final_message"}}')
+        return judge(request, number)
+
+    server = serve(behave)
+    scored, facts = run(pictures, exact=True, concurrency=1)
+    assert {one.status for one in scored} == {"ok"} and "approximate" in facts["expectation"]
+    asked = [request for request in server.requests if "continue_final_message" not in request]
+    assert len(asked) == len(scored) and all("seed" in request for request in asked)  # the usual form stays
+
+
 def test_anchors_come_from_calibration(serve, pictures) -> None:
     server = serve()
     calibration = [LabelledItem("c", pictures[1][4].path, 2.0)]
@@ -544,6 +568,34 @@ def test_addresses_that_will_not_do(url, sentence, monkeypatch) -> None:
 
 def test_plain_http_to_another_machine_can_be_wanted() -> None:
     assert read_address("http://host:8000/v1", plain_http=True) == Address("http://host:8000/v1", "host:8000", False)
+
+
+AZURE = "https://our.openai.azure.com"
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "version"),
+    [
+        (AZURE, f"{AZURE}/openai/v1", ""),
+        (f"{AZURE}/openai/v1/", f"{AZURE}/openai/v1", ""),
+        (
+            f"{AZURE}/openai/deployments/eyes/chat/completions?api-version=2024-10-21",
+            f"{AZURE}/openai/deployments/eyes",
+            "2024-10-21",
+        ),
+    ],
+)
+def test_azures_addresses_are_taken_as_its_portal_shows_them(given, url, version) -> None:
+    address = read_address(given)
+    assert (address.url, address.version) == (url, version) and address.headers("secret") == {"api-key": "secret"}
+    assert address.query == ({"api-version": version} if version else {})
+    with pytest.raises(InputError, match="bare address"):
+        read_address(f"{AZURE}/openai/v1?code=secret")
+    assert not read_address("https://api.example.com/v1").headers("secret")
+
+
+def test_an_address_that_was_copied_whole_is_cut() -> None:
+    assert read_address("https://api.example.com/v1/chat/completions/").url == "https://api.example.com/v1"
 
 
 def test_no_server_is_a_sentence_before_work(monkeypatch) -> None:
@@ -779,6 +831,14 @@ def test_a_model_over_http_scores_as_it_does_here(serve, tmp_path) -> None:
     asked = {"references": 0, "rubric": "title: As taught\ntext: '0: normal.'\n"}
     scored = _same_as_local(serve, folder, "fp32", asked, files)
     assert [s.detail["written"] for s in scored] == [12, 80, 12, 80]
+    exact, facts = run(files, timeout=100.0, concurrency=2, exact=True, **asked)
+    assert facts["expectation"].startswith("of one token at each place")
+    local = catalog.scorer("mllm").create({"model": str(folder), "quantisation": "fp32", **asked})
+    local.fit([], Context(subset="plate", card=SubsetCard(domain="industrial"), normals=files[0]))
+    for far, near in zip(exact, local.score(files[1], Context()), strict=True):
+        assert far.score == pytest.approx(near.score, abs=0.3) and far.detail["expected_from"].startswith("one token")
+        assert far.detail["mass"] == pytest.approx(near.detail["mass"], abs=0.03)
+    local.close()
 
 
 @pytest.mark.slow

@@ -18,13 +18,15 @@ from torch import nn
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, InputError, UnavailableError, WorkError
 from mad_core.runs.in_process import do_here
+from mad_core.runs.jobs import ReasonJob, submit
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
-from mad_core.scorers.contract import Context, Item, Resources, Scored
+from mad_core.scorers.contract import Context, Item, LabelledItem, Resources, Scored
 from mad_core.scorers.multimodal import loading, local
-from mad_core.scorers.multimodal.asking import Asker, Strategy
+from mad_core.scorers.multimodal.asking import Asker, Batch, Strategy
 from mad_core.scorers.multimodal.loading import load
 from mad_core.scorers.multimodal.local import Mllm
+from mad_core.scorers.multimodal.models import Memory
 from mad_core.scorers.multimodal.prompts import ask
 from mad_core.scorers.multimodal.readout import expected_score
 from mad_core.scorers.multimodal.showing import Question
@@ -106,6 +108,7 @@ def test_reuse_gives_the_same_scores_and_text_as_the_plain_way(family, models):
     asked = questions(3, own_sizes=((40, 48), (40, 48), (56, 24)))
     state_of = {row: (state, at) for rows, state in asker.begin(asked) for at, row in enumerate(rows)}
     assert asker.way == Strategy(reuse=True, together=True, tree=family != "qwen3_5")
+    assert asker.mixed is (True if family == "qwen3_vl" else None)  # the others' prompts have one length
     assert [prefix.images for prefix in asker.prefixes.values() if prefix] == [2]
     cued = {}
     for rows, state in asker.begin(asked, asker.cues.score):
@@ -184,6 +187,50 @@ def test_scores_read_from_paths_equal_those_from_the_tree(models):
     np.testing.assert_allclose(asker.score_log_probabilities(state), tree, atol=1e-4)
 
 
+def test_a_model_that_cannot_branch_reads_all_scores_in_one_pass(models):
+    asker = Asker(load(str(models["gemma3"]), "fp32", "cpu"))
+    ((_, state),) = asker.begin(questions(2), asker.cues.score)
+    before = asker.effort.passes
+    asker.score_log_probabilities(state)
+    assert asker.way is not None and not asker.way.tree and asker.effort.passes == before + 1
+
+
+def test_a_picture_among_larger_ones_has_the_score_that_it_has_alone(models):
+    asker = Asker(load(str(models["qwen3_vl"]), "fp32", "cpu"))
+    asked = questions(4, own_sizes=((40, 48), (56, 24), (20, 64), (64, 64)))
+    ((rows, state),) = asker.begin(asked, asker.cues.score)
+    assert rows == [0, 1, 2, 3] and state.mask is not None and int((state.mask == 0).sum()) > 0
+    together = asker.score_log_probabilities(state)
+    chosen = [7, 42, 100, 0]
+    texts = [text.text for text in asker.reasons(state, chosen, 6)]
+    for row, question in enumerate(asked):
+        ((_, alone),) = asker.begin([question], asker.cues.score)
+        np.testing.assert_allclose(together[row], asker.score_log_probabilities(alone)[0], atol=2e-3)
+        assert texts[row] == asker.reasons(alone, chosen[row : row + 1], 6)[0].text
+    asker.mixed = False
+    assert len(asker.begin(asked)) > 1
+
+
+def test_reasons_of_scores_of_any_length_are_written_together(models):
+    asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
+    ((_, state),) = asker.begin(questions(3), asker.cues.score)
+    chosen = [7, 42, 100]
+    before = asker.effort.passes
+    texts = asker.reasons(state, chosen, 5)
+    assert asker.effort.passes - before <= 1 + 2 + 5  # what they share, two more digits, five tokens
+    for row in range(3):
+        alone = asker.reasons(asker.some(state, [row]), chosen[row : row + 1], 5)
+        assert texts[row] == alone[0]
+
+
+def test_what_was_read_is_not_copied_for_every_token(models):
+    asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
+    ((_, state),) = asker.begin(questions(2), asker.cues.score)
+    written = asker.effort.copies.bytes
+    texts = asker.write(state, 20)
+    assert max(text.tokens for text in texts) > 5 and asker.effort.copies.bytes == written
+
+
 def test_reading_leaves_the_state_where_it_was(models):
     asker = Asker(load(str(models["llava"]), "fp32", "cpu"))
     ((_, state),) = asker.begin(questions(2), asker.cues.score)
@@ -201,8 +248,8 @@ def test_a_family_whose_two_ways_disagree_is_computed_the_plain_way_and_says_why
     plain = Asker(reusing.loaded)
     places = plain._media_positions
 
-    def displaced(whole: Any, start: int) -> Any:
-        positions, following = places(whole, start)
+    def displaced(whole: Any, start: int, mask: Any = None) -> Any:
+        positions, following = places(whole, start, mask)
         return (positions * (1 if start == 0 else 3), following)  # wrong behind a prefix, as in a family not known
 
     monkeypatch.setattr(plain, "_media_positions", displaced)
@@ -280,6 +327,12 @@ def make(folder: Path, **parameters: Any) -> Mllm:
     return scorer
 
 
+def labelled(files: tuple[list[Item], list[Item]]) -> Context:
+    """A context with a calibration image of each of two levels."""
+    calibration = [LabelledItem(f"c{k}", files[1][k].path, float(k)) for k in (0, 1)]
+    return Context(subset="toy", normals=files[0], calibration=calibration)
+
+
 def run(folder: Path, files: tuple[list[Item], list[Item]], **parameters: Any) -> tuple[Mllm, list[Scored]]:
     scorer, context = make(folder, **parameters), Context(subset="toy", normals=files[0])
     scorer.fit([], context)
@@ -304,9 +357,80 @@ def test_scores_reasons_and_failures_come_in_order(taught, files):
 
 
 def test_only_scores_are_the_same_scores_without_text(taught, files):
-    texts, scores = run(taught, files)[1], run(taught, files, reasons=False, batch=1)[1]
+    texts, scores = run(taught, files)[1], run(taught, files, reasons="no", batch=1)[1]
     np.testing.assert_allclose([s.score for s in scores[:-1]], [s.score for s in texts[:-1]], atol=1e-3)
     assert all(s.reason is None and s.detail["raw"] == "" for s in scores[:-1])
+
+
+def test_only_the_worst_images_are_explained(taught, files):
+    scored = run(taught, files, reasons="worst", worst=2, batch=2)[1][:-1]
+    whole = run(taught, files)[1][:-1]
+    assert [one.reason for one in scored] == [DARK, BRIGHT, None, BRIGHT]  # the dark one was among the first two
+    np.testing.assert_allclose([one.score for one in scored], [one.score for one in whole], atol=1e-3)
+
+
+LOOKS = {"wordings": 2, "second_look": True, "looks_first": 2, "level_words": True, "habits": 3}
+LEVELS = """title: As taught
+bands:
+  - {from: 0, to: 39, name: dark, meaning: dark}
+  - {from: 40, to: 100, name: bright, meaning: bright}
+"""
+
+
+def test_every_look_is_a_distribution_and_their_mean_counts(taught, files, monkeypatch):
+    scorer, context = make(taught, rubric=LEVELS, batch=4, pairs=True, **LOOKS), labelled(files)
+    scorer.fit([], context)
+    assert scorer._habit.shape == (101,) and scorer._habit.std() > 0
+    given: list[int] = []
+    others = scorer._other_looks
+    monkeypatch.setattr(
+        scorer, "_other_looks", lambda *asked: [given.append(len(looks)) or looks for looks in others(*asked)]
+    )
+    scored = list(scorer.score(files[1], context))[:-1]
+    assert set(given) == {1 + 1 + 2 + 1 + 1}  # a wording, a second look, two looks first, words, pairs
+    assert {one.status for one in scored} == {"ok"} and all(one.distribution is not None for one in scored)
+    assert scorer.facts()["looks"]["first"] == 2 and all(one.reason for one in scored)
+
+
+def test_looks_that_need_levels_say_what_lacks(taught, files):
+    with pytest.raises(InputError, match="calibration images"):
+        run(taught, files, pairs=True)
+    with pytest.raises(InputError, match="level_words=no"):
+        run(taught, files, level_words=True)
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen3_5"])
+def test_the_probability_of_a_word_is_that_of_its_tokens(family, models):
+    asker = Asker(load(str(models[family]), "fp32", "cpu"))
+    (question,) = questions(1)
+    words = ["normal", "a crack", "cracked"]
+    found = asker.choose([question], "Severity: ", words)[0]
+    whole = whole_inputs(asker, question)
+    whole.pop("attention_mask")
+    for word, value in zip(words, found, strict=True):
+        ends = torch.tensor([asker.tokenizer(f"Severity: {word}", add_special_tokens=False)["input_ids"]])
+        inputs = {**whole, "input_ids": torch.cat([whole["input_ids"], ends], dim=1)}
+        if "mm_token_type_ids" in inputs:
+            types = inputs["mm_token_type_ids"]
+            inputs["mm_token_type_ids"] = torch.cat([types, torch.zeros_like(ends, dtype=types.dtype)], dim=1)
+        with torch.inference_mode():
+            logits = asker.model(**inputs, use_cache=False).logits[0].double().log_softmax(-1)
+        head = len(asker._word_tokens("Severity: ", words)[0])
+        places = range(len(logits) - ends.shape[1] + head - 1, len(logits) - 1)
+        right = sum(float(logits[place, token]) for place, token in zip(places, ends[0, head:], strict=True))
+        assert value == pytest.approx(right, abs=2e-3)
+
+
+def test_a_batch_is_as_large_as_memory_allows(taught, files, monkeypatch):
+    scorer, context = make(taught), Context(normals=files[0])
+    scorer.fit([], context)
+    asker = run(taught, files)[0]._asker
+    assert asker is not None
+    monkeypatch.setattr(
+        local.models, "memory", lambda device: Memory(4 * 3.5 * asker.row_bytes / 1e9, "a small machine")
+    )
+    assert [one.status for one in scorer.score(files[1], context)] == ["ok"] * 4 + ["unreadable"]
+    assert scorer.facts()["batch"] == 3
 
 
 def test_the_benchmarks_protocol_is_fixed_and_stands_by_what_is_written(taught, files):
@@ -338,7 +462,7 @@ def test_a_model_that_gives_no_score_fails_by_name_and_keeps_its_words(models, f
     assert scored[0].detail["raw"].startswith("Anomaly Score: ") and scored[0].detail["mass"] < 0.5
 
 
-@pytest.mark.parametrize("reasons", [True, False])
+@pytest.mark.parametrize("reasons", ["all", "none"])
 def test_a_score_of_less_than_half_of_the_probability_gives_way_to_the_written_one(taught, files, monkeypatch, reasons):
     scorer, context = make(taught, reasons=reasons), Context(normals=files[0])
     scorer.fit([], context)
@@ -349,7 +473,7 @@ def test_a_score_of_less_than_half_of_the_probability_gives_way_to_the_written_o
     assert [one.score for one in scored] == [12, 80, 12, 80] and {one.status for one in scored} == {"ok"}
     assert {one.detail["score_from"] for one in scored} == {"written"} and scored[0].distribution is None
     assert scorer.facts()["written_scores"] == 4 and "4 of 4 images" in scorer.facts()["score_note"]
-    if reasons:
+    if reasons == "all":
         assert [one.reason for one in scored] == [DARK, BRIGHT, DARK, BRIGHT]
 
 
@@ -357,14 +481,14 @@ def test_memory_that_runs_out_halves_the_batch_then_stops_with_advice(taught, fi
     scorer, context = make(taught, batch=4), Context(normals=files[0])
     scorer.fit([], context)
     assert scorer._asker is not None
-    begin, most = scorer._asker.begin, 2
+    start, most = scorer._asker.start, 2
 
-    def begin_small(asked: Sequence[Question], forced: Sequence[int] = ()) -> Any:
-        if len(asked) > most:
+    def start_small(made: Sequence[Batch], forced: Sequence[int] = ()) -> Any:
+        if sum(len(one.rows) for one in made) > most:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return begin(asked, forced)
+        return start(made, forced)
 
-    monkeypatch.setattr(scorer._asker, "begin", begin_small)
+    monkeypatch.setattr(scorer._asker, "start", start_small)
     scored = list(scorer.score(files[1], context))
     assert [s.status for s in scored] == ["ok"] * 4 + ["unreadable"]
     assert scorer.facts()["batch"] == 2 and scorer.facts()["batch_halved"] == 1
@@ -377,14 +501,14 @@ def test_an_image_that_the_model_cannot_take_fails_alone_with_a_sentence(taught,
     scorer, context = make(taught, batch=4), Context(normals=files[0])
     scorer.fit([], context)
     assert scorer._asker is not None
-    begin, bad = scorer._asker.begin, np.asarray(Image.open(files[1][2].path))
+    prepare, bad = scorer._asker.prepare, np.asarray(Image.open(files[1][2].path))
 
-    def begin_others(asked: Sequence[Question], forced: Sequence[int] = ()) -> Any:
+    def prepare_others(asked: Sequence[Question]) -> Any:
         if any(np.array_equal(question.own[-1], bad) for question in asked):
             raise RuntimeError("shapes (3) and (4) do not match\n  at some line of C++")
-        return begin(asked, forced)
+        return prepare(asked)
 
-    monkeypatch.setattr(scorer._asker, "begin", begin_others)
+    monkeypatch.setattr(scorer._asker, "prepare", prepare_others)
     scored = list(scorer.score(files[1], context))
     assert [one.status for one in scored] == ["ok", "ok", "model-error", "ok", "unreadable"]
     assert str(scored[2].reason).endswith("shapes (3) and (4) do not match.") and scored[2].score is None
@@ -467,6 +591,20 @@ def test_failed_images_of_a_run_are_scored_again_on_demand(store: Store, picture
     assert after.loc[unchanged, "created"].equals(table.loc[unchanged, "created"])
     facts = store.run_subsets(wanted.id)[0].facts
     assert facts["prompt_digest"] and facts["model"] == str(taught)
+
+
+def test_a_reason_is_written_when_it_is_asked_for(store: Store, pictured: Dataset, taught: Path) -> None:
+    given = {"model": str(taught), "quantisation": "fp32", "references": 0, "rubric": RUBRIC, "reasons": "none"}
+    parameters = catalog.scorer("mllm").check(given)
+    wanted = store.request_run(RunRequest(store.add_dataset(Imported(pictured)), "mllm", parameters))
+    do(store, wanted.id)
+    image = pictured.select(split="test").iloc[0]["image_id"]
+    before = store.score(wanted.id, image)
+    assert before is not None and before.reason is None
+    job = submit(store.queue, ReasonJob(wanted.id, image))
+    do_here(store, job, "cpu", lambda progress: None)
+    after = store.score(wanted.id, image)
+    assert after is not None and after.reason == DARK and after.score == before.score
 
 
 def test_a_run_can_crop_at_another_runs_peak(store: Store, pictured: Dataset, taught: Path) -> None:

@@ -217,6 +217,38 @@ def test_warm_fetches_a_model_and_doctor_lists_what_fits(monkeypatch, tmp_path):
     assert "qwen3-vl-4b" in text and "to be fetched" in text and "Apache-2.0" in text
 
 
+@pytest.mark.parametrize(("gigabytes", "chosen"), [(80.0, "bf16"), (0.0, "8bit"), (0.001, "4bit")])
+def test_auto_is_the_best_precision_that_fits_a_card_and_4bit_without_one(tmp_path, monkeypatch, gigabytes, chosen):
+    folder = model_folder(tmp_path / "m", text_config={"vocab_size": 10, "hidden_size": 10})
+    needs = {q: models.folder_need(folder, q) for q in models.BEST_FIRST}
+    if chosen == "8bit":
+        gigabytes = (needs["bf16"] + needs["8bit"]) / 2
+    monkeypatch.setattr(models, "memory", lambda device="": models.Memory(gigabytes, "the GPU"))
+    assert models.chosen_quantisation(folder, "cuda:0") == chosen
+    assert models.chosen_quantisation(folder, "cpu") == "4bit"
+
+
+def test_the_commit_of_the_first_fetch_is_kept(tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cache = tmp_path / "hub" / "models--some--model"
+    folder = model_folder(cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    calls = fake_hub(monkeypatch, folder)
+    models.fetch("some/model", lambda done, total: None)
+    assert [call["revision"] for call in calls] == [commit, commit]
+
+
+def test_the_catalogue_says_what_a_model_was_made_for_and_what_is_not_sure_of_its_licence():
+    entries = {entry["id"]: entry for entry in models.overview()}
+    medical = {name for name, entry in entries.items() if entry["use"].startswith("medicine")}
+    assert medical == {"medgemma-1.5-4b", "medgemma-27b"} and entries["medgemma-27b"]["gated"]
+    unverified = {name for name, entry in entries.items() if entry["licence"].endswith("unverified")}
+    assert unverified == {name for name, model in models.KNOWN.items() if not model.checked}
+    assert {model.family for model in models.KNOWN.values()} <= models.FAMILIES
+
+
 def test_only_models_of_the_hub_are_fetched(tmp_path):
     assert models.needed("mllm", {"model": "shipped"}) == []
     assert models.needed("mllm", {"model": str(tmp_path)}) == []

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mad_core.scorers.multimodal.prompts import answer
 from mad_core.scorers.multimodal.readout import (
     CUT_OFF,
+    NODES,
     OUT_OF_RANGE,
     REFUSED,
     UNPARSED,
     ScoreTrie,
+    expected_from_nodes,
     expected_from_top_logprobs,
     expected_score,
     read_answer,
@@ -271,3 +273,30 @@ def test_no_expectation_without_alternatives_or_score():
     assert expected_from_top_logprobs([*HEAD, entry("72")]) is None
     assert expected_from_top_logprobs([entry("Sorry", Sorry=1.0)]) is None
     assert expected_from_top_logprobs([*HEAD, entry("70", **{"70": 1.0}), entry("-80", **{"-80": 1.0})]) is None
+
+
+def named(shares: dict[str, float]) -> list[dict[str, object]]:
+    """``logprobs.content`` of one token, with these probabilities."""
+    return [{"token": "", "top_logprobs": [{"token": t, "logprob": math.log(p)} for t, p in shares.items() if p > 0]}]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_token_at_each_place_gives_the_distribution_itself(seed):
+    rng = np.random.default_rng(seed)
+    symbols = [*"0123456789", "\n"]
+    places = {node: dict(zip(symbols, rng.dirichlet(np.full(11, 0.5)), strict=True)) for node in NODES}
+    right = np.zeros(101)
+    for number in range(101):
+        text = str(number)
+        value = float(np.prod([places[text[:k]][digit] for k, digit in enumerate(text)]))
+        right[number] = value * (places[text]["\n"] if len(text) == 1 or text == "10" else 1.0)
+    found = expected_from_nodes({node: named(shares) for node, shares in places.items()})
+    assert found is not None and found.mass == pytest.approx(right.sum())
+    np.testing.assert_allclose(found.distribution, right / right.sum(), atol=1e-12)
+
+
+def test_where_a_token_holds_a_number_its_place_says_it_all():
+    found = expected_from_nodes({"": named({" 7": 0.2, "72": 0.4, "100": 0.2, "none": 0.2}), "7": named({"2": 1.0})})
+    assert found is not None and found.mass == pytest.approx(0.8)
+    assert found.mean == pytest.approx((7 * 0.2 + 72 * 0.4 + 100 * 0.2) / 0.8)
+    assert expected_from_nodes({"": named({"none": 1.0})}) is None and expected_from_nodes({"": []}) is None

@@ -21,7 +21,7 @@ from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Scored
 from mad_core.scorers.multimodal.rubrics import find_rubric, parse_rubric
-from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, changes, turned_round
+from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, OFF, REVERSED, STRANGE, WAYS, changes, turned_round
 from mad_core.studies.ablation.figures import draw
 from mad_core.studies.ablation.run import ablation, run
 from mad_core.studies.study import Work
@@ -131,6 +131,17 @@ def test_each_way_changes_its_part_alone() -> None:
     turned = parse_rubric(changed(REVERSED)["rubric"])
     assert [(band.low, band.name) for band in turned.bands] == [(0, "normal"), (1, "deep"), (51, "slight")]
     assert parse_rubric(changed("rubric")["rubric"]).wording() == "Scale: 0 is normal, 100 is the most severe."
+
+
+def test_further_parts_of_a_question_are_left_out_where_they_were_chosen() -> None:
+    info, card = catalog.scorer("mllm"), SubsetCard()
+    assert {name: info.defaults()[name] for name in OFF} == dict(OFF) and set(OFF) <= set(WAYS)
+    chosen = {"wordings": 3, "policy": "scratch: 1", "repeat": True, "anchors": True, "places": True}
+    for name in OFF:
+        changed = changes(name, info.check(chosen), card, frozenset({"anchors"}))
+        assert changed == ({name: OFF[name]} if name in chosen else None)
+    assert changes("places", info.check(chosen), card, frozenset()) is None
+    assert changes("wordings", info.check({**chosen, "protocol": "madbench"}), card, frozenset()) is None
 
 
 def test_a_rubric_without_two_abnormal_bands_cannot_be_reversed() -> None:

@@ -88,6 +88,7 @@ class Store:
         self.scored_ids = scores.scored_ids
         self.count_done = scores.count_done
         self.set_map = scores.set_map
+        self.set_reason = scores.set_reason
         self.read_map = scores.read_map
         self.map_refs = scores.map_refs
         self.test_images = sample_test_images

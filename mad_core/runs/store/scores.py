@@ -56,6 +56,11 @@ class ScoreStore:
         with self._database.write_work() as connection:
             connection.execute(scores.update().where(*_of(run_id, image_id)).values(_map_values(ref)))
 
+    def set_reason(self, run_id: str, image_id: str, reason: str) -> None:
+        """Record why an image was scored as it was (reasons written on demand)."""
+        with self._database.write_work() as connection:
+            connection.execute(scores.update().where(*_of(run_id, image_id)).values(reason=reason))
+
     def table(self, run_id: str) -> pd.DataFrame:
         """Scores of a run so far.
 

@@ -56,6 +56,14 @@ CARD = ScorerInfo(
             choices=("png", "jpeg"),
             advanced=True,
         ),
+        Parameter(
+            "exact",
+            "bool",
+            False,
+            "Ask for one token at each place where a score goes on, in 13 more requests an image on its cached prompt: "
+            "the distribution is then the model's own. For servers that go on with a begun answer (vLLM, SGLang).",
+            advanced=True,
+        ),
         Parameter("price_in", "float", None, "Price of a million tokens sent; empty: unknown.", 0, 1e6),
         Parameter(
             "scale",

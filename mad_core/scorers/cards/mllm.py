@@ -3,7 +3,7 @@
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.multimodal import models
-from mad_core.scorers.multimodal.parameters import asking, crop_base, shows_anchors
+from mad_core.scorers.multimodal.parameters import asking, crop_base, looks, shows_anchors
 
 CARD = ScorerInfo(
     id="mllm",
@@ -26,15 +26,25 @@ CARD = ScorerInfo(
             "shipped, a model of the catalogue (" + ", ".join(models.KNOWN) + "), owner/name on the Hub, or a folder.",
         ),
         *asking(),
+        *looks(),
         Parameter(
             "quantisation",
             "choice",
             "auto",
-            "Precision of the language model's weights; auto is 4bit (NF4, double quantisation).",
+            "Precision of the language model's weights; auto is the best of bf16, 8bit and 4bit (NF4, double "
+            "quantisation) that fits the graphics card, and 4bit without one.",
             choices=models.QUANTISATIONS,
             advanced=True,
         ),
-        Parameter("batch", "int", None, "Images at once; empty: what suits the device.", 1, 256, advanced=True),
+        Parameter(
+            "engine",
+            "choice",
+            "transformers",
+            "What computes the model: transformers, or vLLM's offline engine (requirements-vllm.txt).",
+            choices=("transformers", "vllm"),
+            advanced=True,
+        ),
+        Parameter("batch", "int", None, "Images at once; empty: what free memory lasts for.", 1, 256, advanced=True),
     ),
     why_not=models.why_not,
     shows_labels=shows_anchors,

@@ -15,6 +15,8 @@ from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.scorers.multimodal import models
 from mad_core.scorers.out_of_memory import is_out_of_memory
 
+_OTHERS = (RuntimeError, ImportError, AssertionError, ArithmeticError, SafetensorError)
+"""What the library raises besides at files that do not fit together."""
 _OUTPUTS, _INPUTS = 32, 64
 """Quantised layers need outputs and inputs in multiples of these on CPUs with bfloat16 instructions."""
 
@@ -70,7 +72,8 @@ def load(model: str, quantisation: str, device: str) -> LoadedModel:
     model : str
         As :func:`mad_core.scorers.multimodal.models.locate` takes it.
     quantisation : {"auto", "4bit", "8bit", "bf16", "fp32"}
-        ``auto`` is 4-bit: NF4 with double quantisation.
+        ``auto`` is the best of bf16, 8-bit and 4-bit (NF4 with double quantisation) that fits a graphics card, and
+        4-bit on the CPU.
     device : str
 
     Raises
@@ -84,7 +87,7 @@ def load(model: str, quantisation: str, device: str) -> LoadedModel:
     folder = models.locate(model)
     if reason or folder is None:
         raise UnavailableError(reason or f"The model {model} is not on this machine.")
-    chosen = "4bit" if quantisation == "auto" else quantisation
+    chosen = models.chosen_quantisation(folder, device) if quantisation == "auto" else quantisation
     logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_WITHOUT_FASTER_KERNEL)
     failure = None
     try:
@@ -97,7 +100,7 @@ def load(model: str, quantisation: str, device: str) -> LoadedModel:
             local_files_only=True,
         )
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *_OTHERS) as error:
         failure = None if is_out_of_memory(error) else error
     else:
         return LoadedModel(network.eval(), processor, device, chosen, folder)
@@ -112,10 +115,10 @@ def load(model: str, quantisation: str, device: str) -> LoadedModel:
 
 
 def _how(folder: Path, quantisation: str, device: str) -> dict[str, Any]:
-    """What from_pretrained is told of precision. CPUs compute in float32, GPUs in bfloat16."""
-    plain = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    """What from_pretrained is told of precision; CPUs compute in float32."""
+    plain = _half(device) if device.startswith("cuda") else torch.float32
     if quantisation in ("bf16", "fp32"):
-        return {"dtype": torch.bfloat16 if quantisation == "bf16" else torch.float32}
+        return {"dtype": _half(device) if quantisation == "bf16" else torch.float32}
     if models.is_quantised(folder):
         return {"dtype": plain}
     kept = kept_modules(folder)
@@ -130,6 +133,12 @@ def _how(folder: Path, quantisation: str, device: str) -> dict[str, Any]:
             llm_int8_skip_modules=kept,
         )
     return {"dtype": plain, "quantization_config": config}
+
+
+def _half(device: str) -> torch.dtype:
+    """bfloat16; float16 on cards that only imitate it (T4, V100, RTX 20)."""
+    old = device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] < 8
+    return torch.float16 if old else torch.bfloat16
 
 
 def kept_modules(folder: Path) -> list[str]:

@@ -5,9 +5,11 @@ read before it reasons. What it writes by itself is kept beside it.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,31 @@ from mad_core.scorers.contract import Context, Item, Resources, Scored, Scorer
 from mad_core.scorers.image_loading import LoadedImage, batches, work_ahead
 from mad_core.scorers.image_scorer import single_threaded
 from mad_core.scorers.multimodal import models
-from mad_core.scorers.multimodal.asking import Asker, State, Text
+from mad_core.scorers.multimodal.asking import MODEL_ERRORS, Asker, Batch, State, Text
+from mad_core.scorers.multimodal.engine import VLLM, EngineAsker, load_engine
 from mad_core.scorers.multimodal.loading import LoadedModel, free_memory, load
-from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE
+from mad_core.scorers.multimodal.looks import (
+    FIRST,
+    LEVEL_CUE,
+    SECOND,
+    WORSE_CUE,
+    Looks,
+    against,
+    averaged,
+    closed_with,
+    for_level,
+    habit_of,
+    looking,
+    of_pairs,
+    of_words,
+    places_of_words,
+    without_habit,
+    worded,
+)
+from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE, doubted, looked
 from mad_core.scorers.multimodal.readout import UNPARSED, ExpectedScore, Written, expected_score, read_answer
 from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, settle
+from mad_core.scorers.multimodal.worst import Worst
 from mad_core.scorers.out_of_memory import is_out_of_memory
 
 SMALL = 30_000_000
@@ -32,7 +54,11 @@ LEAST_MASS = 0.5
 """Probability of all scores together below which they say little of what the model would answer: the written score
 stands then."""
 MODEL_ERROR = "model-error"
-BATCH_GPU, BATCH_CPU = 8, 8
+_LOOK_TOKENS = 60
+BATCH, MOST_BATCH = 8, 64
+"""Images at once: where nothing is known of memory, and the most on a GPU, which computes no faster with more."""
+_SHARE = 0.5
+"""Of the free memory that a batch's keys and values may take; what is computed from them takes about as much."""
 _SENTENCES = {
     "unparsed": "The model's answer holds no score that can be read.",
     "refused": "The model refused to judge this image.",
@@ -87,7 +113,7 @@ class Mllm(Scorer):
     """Scores by a local image-text-to-text model."""
 
     _loaded: LoadedModel | None = None
-    _asker: Asker | None = None
+    _asker: Any = None
     _owned = True
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
@@ -103,32 +129,97 @@ class Mllm(Scorer):
         started = time.perf_counter()
         model, quantisation = self.parameters["model"], self.parameters["quantisation"]
         resources, self._owned = context.resources or Resources(), context.resources is None
-        key = ("mllm", model, quantisation, context.device)
-        self._loaded = resources.hold(key, lambda: load(model, quantisation, context.device))
+        on_engine = self.parameters["engine"] == VLLM
+        key = (VLLM if on_engine else "mllm", model, quantisation, context.device)
+        opened = load_engine if on_engine else load
+        self._loaded = resources.hold(key, lambda: opened(model, quantisation, context.device))
         self.wishes = settle(self.parameters, Recommended.of(self._loaded.folder))
         self.showing = Showing(self.wishes, context)
-        self._asker = Asker(self._loaded, context.check_cancel)
-        self.batch = self.parameters["batch"] or (BATCH_GPU if context.device.startswith("cuda") else BATCH_CPU)
-        self._small = context.device == "cpu" and self._loaded.model.num_parameters() <= SMALL
+        self._asker = (EngineAsker if on_engine else Asker)(self._loaded, context.check_cancel)
+        self.batch, self._batch_chosen = self.parameters["batch"] or BATCH, self.parameters["batch"] is not None
+        self._worst = Worst(self.wishes.worst)
+        self.looks = Looks.of(self.parameters)
+        self._words = places_of_words(self.showing.rubric) if self.looks.words else {}
+        self._anchors = self.showing.levels_shown() if self.looks.pairs else []
+        self._habit = habit_of([])
+        if on_engine and not self._batch_chosen:
+            self.batch, self._batch_chosen = MOST_BATCH, True  # the engine makes batches of its own
+        in_torch = context.device == "cpu" and not on_engine
+        self._small = in_torch and self._loaded.model.num_parameters() <= SMALL
         self._identity = models.identity(self._loaded.folder)
         self._counts = {"images": 0, "written_tokens": 0, "batch_halved": 0, "written_scores": 0}
         self._seconds_load = time.perf_counter() - started
+        if self.looks.habits:
+            self._learn_habit(context)
+
+    def _learn_habit(self, context: Context) -> None:
+        """Score normals that are not shown, to see which numbers the model likes whatever it sees."""
+        shown = {item.path for item in self.showing.references}
+        unseen = [item for item in sorted(context.normals, key=lambda item: item.path) if item.path not in shown]
+        seen: list[np.ndarray] = []
+        for batch in batches(work_ahead(unseen[-self.looks.habits :], self.showing.question), self.batch):
+            context.check_cancel()
+            questions = [one.value for one in batch if one.value is not None]
+            seen += [one.distribution for one in self._read(questions) if one is not None]
+        self._habit = habit_of(seen)
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
+        images = list(images)
+        first = images[:1] if not self._batch_chosen else []  # tells what one image takes
+        yield from self._score(first, context)
+        if first:
+            self._choose_batch()
+        yield from self._score(images[len(first) :], context)
+
+    def _score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
         ahead = work_ahead(images, self.showing.question, ahead=2 * self.batch)
-        for batch in batches(ahead, self.batch):
-            context.check_cancel()
-            started = time.perf_counter()
-            questions = [one.value for one in batch if one.value is not None]
-            answers = iter(self.answers(questions))
-            seconds = (time.perf_counter() - started) / len(batch)
-            for one in batch:
-                yield one.failed() if one.value is None else self._scored(one, next(answers), seconds)
+        with ThreadPoolExecutor(1, thread_name_prefix="processor") as pool:
+            waiting: deque[tuple[list[LoadedImage[Question]], Future[list[Batch] | None]]] = deque()
+            for batch in batches(ahead, self.batch):
+                waiting.append((batch, pool.submit(self._prepared, batch)))
+                if len(waiting) > 1:
+                    yield from self._answered(*waiting.popleft(), context)
+            while waiting:
+                yield from self._answered(*waiting.popleft(), context)
+
+    def _prepared(self, batch: Sequence[LoadedImage[Question]]) -> list[Batch] | None:
+        """What the processor makes of a batch, while the model computes the one before; None where it cannot yet."""
+        questions = [one.value for one in batch if one.value is not None]
+        if not questions or self._asker is None or not self._asker.ready(questions):
+            return None
+        try:
+            return self._asker.prepare(questions)
+        except Exception:  # whatever it is, it comes again where it is caught
+            return None
+
+    def _answered(
+        self, batch: Sequence[LoadedImage[Question]], prepared: Future[list[Batch] | None], context: Context
+    ) -> Iterator[Scored]:
+        context.check_cancel()
+        made = prepared.result()
+        started = time.perf_counter()
+        answers = iter(self.answers([one.value for one in batch if one.value is not None], made))
+        seconds = (time.perf_counter() - started) / len(batch)
+        for one in batch:
+            yield one.failed() if one.value is None else self._scored(one, next(answers), seconds)
+
+    def _choose_batch(self) -> None:
+        """As many images at once as free memory lasts for, by what one image took."""
+        if self._asker is None or self._loaded is None or not self._asker.row_bytes:
+            return
+        on_card = self._loaded.device.startswith("cuda")
+        rows = int(_SHARE * 1e9 * models.memory(self._loaded.device).gigabytes / (2 * self._asker.row_bytes))
+        self.batch = max(1, min(MOST_BATCH if on_card else BATCH, rows))
 
     # -- asking ---------------------------------------------------------------------------------
 
-    def answers(self, questions: Sequence[Question]) -> list[Answer]:
+    def answers(self, questions: Sequence[Question], prepared: Sequence[Batch] | None = None) -> list[Answer]:
         """Ask; where memory runs out, in batches half as big.
+
+        Parameters
+        ----------
+        prepared : sequence of Batch or None
+            What the processor made of all these questions, where it has done so already.
 
         Raises
         ------
@@ -138,7 +229,8 @@ class Mllm(Scorer):
         found: list[Answer] = []
         while len(found) < len(questions):
             chunk = questions[len(found) : len(found) + self.batch]
-            answers = self._within_memory(chunk)
+            answers = self._within_memory(chunk, prepared if len(chunk) == len(questions) else None)
+            prepared = None
             if answers is None:
                 free_memory()
                 self._halve()
@@ -146,12 +238,14 @@ class Mllm(Scorer):
                 found += answers
         return found
 
-    def _within_memory(self, questions: Sequence[Question]) -> list[Answer] | None:
+    def _within_memory(
+        self, questions: Sequence[Question], prepared: Sequence[Batch] | None = None
+    ) -> list[Answer] | None:
         """The answers, or None where memory ran out; the error is left behind, for it holds on to memory."""
         try:
             with single_threaded() if self._small else nullcontext():
-                return self._ask(questions)
-        except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+                return self._ask(questions, prepared)
+        except (*MODEL_ERRORS, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
             failure = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
@@ -176,36 +270,98 @@ class Mllm(Scorer):
         self.batch = max(1, self.batch // 2)
         self._counts["batch_halved"] += 1
 
-    def _ask(self, questions: Sequence[Question]) -> list[Answer]:
+    def _ask(self, questions: Sequence[Question], prepared: Sequence[Batch] | None) -> list[Answer]:
         asker = self._asker
         if asker is None:
             raise InputError("The model is not loaded.")
         found: dict[int, Answer] = {}
-        for rows, state in asker.begin(questions, () if self.wishes.plain else asker.cues.score):
-            answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state)
+        others = self._other_looks(asker, questions) if self.looks.more else [[] for _ in questions]
+        forced = () if self.wishes.plain else asker.cues.score
+        begun = asker.begin(questions, forced) if prepared is None else asker.start(prepared, forced)
+        for rows, state in begun:
+            looks = [others[row] for row in rows]
+            answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state, looks)
             found |= dict(zip(rows, answers, strict=True))
         return [found[row] for row in range(len(questions))]
 
-    def _cued(self, asker: Asker, state: State) -> list[Answer]:
+    def _other_looks(self, asker: Asker, questions: Sequence[Question]) -> list[list[ExpectedScore | None]]:
+        """What each question's further looks say; see :class:`Looks`."""
+        looks = self.looks
+        found: list[list[ExpectedScore | None]] = [[] for _ in questions]
+
+        def add(scores: Sequence[ExpectedScore | None]) -> None:
+            for own, score in zip(found, scores, strict=True):
+                own.append(score)
+
+        for number in range(looks.wordings - 1):
+            add(self._read([worded(question, looks.wordings)[number] for question in questions]))
+        for sample in range(looks.first):
+            seen = asker.say([looking(question) for question in questions], _LOOK_TOKENS, sample)
+            add(self._read([closed_with(q, looked(text)) for q, text in zip(questions, seen, strict=True)]))
+        if looks.second:
+            add(self._read([_second(*pair) for pair in zip(questions, self._read(questions), strict=True)]))
+        if looks.words:
+            words = list(self._words)
+            read = asker.choose([for_level(question, words) for question in questions], LEVEL_CUE, words)
+            add([of_words(self._words, np.exp(row)) for row in read])
+        if looks.pairs:
+            add(self._compared(asker, questions))
+        return found
+
+    def _compared(self, asker: Asker, questions: Sequence[Question]) -> list[ExpectedScore | None]:
+        """What comparing each image with one of each level says, in both orders."""
+        worse = np.zeros((len(self._anchors), 2, len(questions)))
+        for level, (_, anchor) in enumerate(self._anchors):
+            for order in (0, 1):
+                asked = [against(question, anchor, anchor_first=bool(order)) for question in questions]
+                read = np.exp(asker.choose(asked, WORSE_CUE, (FIRST, SECOND)))
+                worse[level, order] = read[:, order] / read.sum(1)
+        places = [place for place, _ in self._anchors]
+        return [of_pairs(places, column) for column in worse.mean(1).T]
+
+    def _read(self, questions: Sequence[Question]) -> list[ExpectedScore | None]:
+        """What each question's scores are expected to be, before any reason."""
+        asker = self._asker
+        if asker is None:
+            raise InputError("The model is not loaded.")
+        found: dict[int, ExpectedScore | None] = {}
+        for rows, state in asker.begin(questions, asker.cues.score):
+            found |= dict(zip(rows, map(_expected, asker.score_log_probabilities(state)), strict=True))
+        return [without_habit(found[row], self._habit) for row in range(len(questions))]
+
+    def _cued(self, asker: Asker, state: State, looks: Sequence[Sequence[ExpectedScore | None]]) -> list[Answer]:
         """The cue is written for the model; it goes on with the score, then with a reason for the chosen one."""
-        expected = [_expected(row) for row in asker.score_log_probabilities(state)]
-        if not self.wishes.reasons and all(map(_likely, expected)):
+        direct = [without_habit(_expected(row), self._habit) for row in asker.score_log_probabilities(state)]
+        expected = [
+            averaged([one, *others], LEAST_MASS) if others else one for one, others in zip(direct, looks, strict=True)
+        ]
+        wanted = [self._wants_reason(one) for one in expected]
+        told = [row for row, one in enumerate(expected) if wanted[row] or not _likely(one)]
+        if not told:
             return [Answer(one) for one in expected]
-        lines = asker.written_lines(state)
-        if not self.wishes.reasons:
-            return [
-                Answer(one) if _likely(one) else _written_answer(one, line)
-                for one, line in zip(expected, lines, strict=True)
-            ]
-        chosen = [_chosen(one, line) for one, line in zip(expected, lines, strict=True)]
-        reasons = asker.reasons(state, chosen, self.wishes.tokens)
-        return [_cued_answer(*parts) for parts in zip(expected, lines, reasons, strict=True)]
+        state = state if len(told) == state.rows else asker.some(state, told)
+        lines = dict(zip(told, asker.written_lines(state), strict=True))
+        answers = [
+            _written_answer(one, lines[row]) if row in lines and not wanted[row] else Answer(one)
+            for row, one in enumerate(expected)
+        ]
+        asked = [row for row in told if wanted[row]]
+        if asked:
+            state = state if len(asked) == state.rows else asker.some(state, [told.index(row) for row in asked])
+            chosen = [_chosen(expected[row], lines[row]) for row in asked]
+            for row, reason in zip(asked, asker.reasons(state, chosen, self.wishes.tokens), strict=True):
+                answers[row] = _cued_answer(expected[row], lines[row], reason)
+        return answers
+
+    def _wants_reason(self, expected: ExpectedScore | None) -> bool:
+        """Whether the model is asked why; of the worst ones only where the scores say which these are."""
+        if self.wishes.reasons == "worst":
+            return expected is not None and _likely(expected) and self._worst.takes(expected.mean)
+        return self.wishes.reasons == "all"
 
     def _plain(self, asker: Asker, state: State) -> list[Answer]:
         """The model writes its whole answer, as the benchmark has it; the expectation is read before."""
-        cue = torch.tensor([asker.cues.score] * state.rows, device=state.logits.device)
-        with asker.branch(state) as apart:
-            expected = [_expected(row) for row in asker.score_log_probabilities(asker.step(apart, cue))]
+        expected = [_expected(row) for row in asker.score_behind_cue(state)]
         texts = asker.write(state, self.wishes.tokens)
         return [_plain_answer(one, text) for one, text in zip(expected, texts, strict=True)]
 
@@ -253,12 +409,14 @@ class Mllm(Scorer):
             "quantisation": self._loaded.quantisation,
             "protocol": self.parameters["protocol"],
             **self.showing.facts(),
+            "looks": asdict(self.looks),
             "preprocessing": _preprocessing(self._loaded.processor),
             "shared_tokens": sum(prefix.tokens for prefix in prefixes),
             "computed": _computed(self._asker),
             "computed_why": list(self._asker.refused),
             "prompt_changes": list(self._asker.template.changes),
             "batch": self.batch,
+            "effort": self._asker.effort.to_json(),
             "seconds_load": round(self._seconds_load, 3),
             **self._counts,
         }
@@ -296,13 +454,20 @@ def _chosen(expected: ExpectedScore | None, line: Text) -> int:
     return round(expected.mean)
 
 
+def _second(question: Question, first: ExpectedScore | None) -> Question:
+    """The question that doubts a first score."""
+    return closed_with(question, doubted(round(first.mean) if first else 50))
+
+
 def _written_answer(expected: ExpectedScore | None, line: Text) -> Answer:
     first = SCORE_CUE + line.text.rstrip()
     return Answer(expected, read_answer(first), None, first, line.tokens, line.finish)
 
 
-def _computed(asker: Asker) -> str:
+def _computed(asker: Any) -> str:
     """How prompts were computed, in words."""
+    if isinstance(asker, EngineAsker):
+        return asker.way
     return "shared part once" if asker.way is None or asker.way.reuse else "whole prompt for every image"
 
 

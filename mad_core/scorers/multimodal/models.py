@@ -29,6 +29,8 @@ from mad_core.paths import folder_named
 SHIPPED = "shipped"
 SHIPPED_FOLDER = asset("mllm")
 QUANTISATIONS = ("auto", "4bit", "8bit", "bf16", "fp32")
+BEST_FIRST = ("bf16", "8bit", "4bit")
+"""Precisions for a graphics card."""
 CARDS = (8, 16, 24, 80)
 """Memory of common graphics cards, GB."""
 PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*")
@@ -45,28 +47,18 @@ _TRAINED = "trained with severity labels on generated images"
 
 FAMILIES = frozenset(
     {
-        "aria",
         "aya_vision",
         "cohere2_vision",
-        "cosmos3_edge",
-        "deepseek_vl",
-        "deepseek_vl_hybrid",
-        "exaone4_5",
         "fast_vlm",
         "gemma3",
-        "gemma3n",
         "gemma4",
         "gemma4_unified",
         "glm46v",
         "glm4v",
-        "granite4_vision",
-        "hunyuan_vl",
         "idefics2",
         "idefics3",
         "internvl",
-        "kimi_k25",
         "lfm2_vl",
-        "lfm3_vl",
         "llava",
         "llava_next",
         "llava_onevision",
@@ -87,7 +79,23 @@ FAMILIES = frozenset(
         "vipllava",
     }
 )
-"""``model_type`` of the families that transformers loads without remote code, takes images and text, and talk."""
+"""``model_type`` of the families that transformers loads without remote code, take images and text, and talk; a tiny
+model of each is tried by the tests."""
+UNTRIED = frozenset(
+    {
+        "aria",
+        "cosmos3_edge",
+        "deepseek_vl",
+        "deepseek_vl_hybrid",
+        "exaone4_5",
+        "gemma3n",
+        "granite4_vision",
+        "hunyuan_vl",
+        "kimi_k25",
+        "lfm3_vl",
+    }
+)
+"""Families that should run too, of which no tiny model is tried; what is asked before a run judges them."""
 
 
 _BROKEN = {
@@ -97,6 +105,9 @@ _BROKEN = {
 """Families that would load and then fail, and why."""
 _PACKAGES = {"smolvlm": "num2words"}
 """Packages that the processors of families need besides."""
+
+
+ANYTHING, MEDICINE = "anything", "medicine: for the medical rubrics"
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,11 @@ class KnownModel:
     gated : bool
         Whether the Hub asks for an account that has accepted the licence.
     revision : str or None
-        Commit to fetch; None: the newest, whose commit is then recorded.
+        Commit to fetch; None: the newest at the first fetch, which is kept from then on.
+    use : str
+        What it was made for.
+    checked : bool
+        Whether its name and licence were seen in its maker's own words; else they are what its family has.
     """
 
     id: str
@@ -130,6 +145,13 @@ class KnownModel:
     licence: str
     gated: bool = False
     revision: str | None = None
+    use: str = ANYTHING
+    checked: bool = True
+
+    @property
+    def licence_text(self) -> str:
+        """The licence, and whether that is sure."""
+        return self.licence if self.checked else f"{self.licence}, unverified"
 
     def need(self, quantisation: str) -> float:
         """Memory that loading and scoring take, GB, estimated."""
@@ -139,8 +161,33 @@ class KnownModel:
 KNOWN: Mapping[str, KnownModel] = {
     model.id: model
     for model in (
+        KnownModel(
+            "lfm2.5-vl-1.6b", "LFM2.5-VL 1.6B", "LiquidAI/LFM2.5-VL-1.6B", "lfm2_vl", 1.6, 0.6, "LFM Open License v1.0"
+        ),
+        KnownModel(
+            "minicpm-v-4.7",
+            "MiniCPM-V 4.7 1B",
+            "openbmb/MiniCPM-V-4.7-1B",
+            "minicpmv4_7",
+            1.3,
+            0.7,
+            "Apache-2.0",
+            checked=False,
+        ),
         KnownModel("qwen3-vl-2b", "Qwen3-VL 2B", "Qwen/Qwen3-VL-2B-Instruct", "qwen3_vl", 2.1, 0.7, "Apache-2.0"),
         KnownModel("qwen3-vl-4b", "Qwen3-VL 4B", "Qwen/Qwen3-VL-4B-Instruct", "qwen3_vl", 4.4, 0.8, "Apache-2.0"),
+        KnownModel(
+            "medgemma-1.5-4b",
+            "MedGemma 1.5 4B",
+            "google/medgemma-1.5-4b-it",
+            "gemma3",
+            4.3,
+            1.1,
+            "Health AI Developer Foundations terms",
+            gated=True,
+            use=MEDICINE,
+        ),
+        KnownModel("qwen3.5-4b", "Qwen3.5 4B", "Qwen/Qwen3.5-4B", "qwen3_5", 4.7, 1.0, "Apache-2.0"),
         KnownModel(
             "internvl3.5-4b", "InternVL3.5 4B", "OpenGVLab/InternVL3_5-4B-HF", "internvl", 4.7, 0.7, "Apache-2.0"
         ),
@@ -148,10 +195,27 @@ KNOWN: Mapping[str, KnownModel] = {
         KnownModel(
             "internvl3.5-8b", "InternVL3.5 8B", "OpenGVLab/InternVL3_5-8B-HF", "internvl", 8.5, 1.6, "Apache-2.0"
         ),
-        KnownModel("qwen3.5-9b", "Qwen3.5 9B", "Qwen/Qwen3.5-9B", "qwen3_5", 9.7, 2.5, "Apache-2.0"),
+        KnownModel("molmo2-8b", "Molmo2 8B", "allenai/Molmo2-8B", "molmo2", 8.7, 1.6, "Apache-2.0"),
         KnownModel("gemma-4-e4b", "Gemma 4 E4B", "google/gemma-4-E4B-it", "gemma4", 8.0, 3.8, "Apache-2.0"),
-        KnownModel("gemma-3-12b", "Gemma 3 12B", "google/gemma-3-12b-it", "gemma3", 12.2, 1.5, "Gemma terms", True),
+        KnownModel("qwen3.5-9b", "Qwen3.5 9B", "Qwen/Qwen3.5-9B", "qwen3_5", 9.7, 2.5, "Apache-2.0"),
+        KnownModel("glm-4.6v-flash", "GLM-4.6V Flash", "zai-org/GLM-4.6V-Flash", "glm46v", 10.3, 2.1, "MIT"),
+        KnownModel("gemma-4-12b", "Gemma 4 12B", "google/gemma-4-12B-it", "gemma4_unified", 12.0, 1.1, "Apache-2.0"),
+        KnownModel(
+            "gemma-3-12b", "Gemma 3 12B", "google/gemma-3-12b-it", "gemma3", 12.2, 1.5, "Gemma terms", gated=True
+        ),
+        KnownModel(
+            "medgemma-27b",
+            "MedGemma 27B",
+            "google/medgemma-27b-it",
+            "gemma3",
+            27.4,
+            1.9,
+            "Health AI Developer Foundations terms",
+            gated=True,
+            use=MEDICINE,
+        ),
         KnownModel("qwen3.6-27b", "Qwen3.6 27B", "Qwen/Qwen3.6-27B", "qwen3_5", 27.8, 3.0, "Apache-2.0"),
+        KnownModel("qwen3.8-27b", "Qwen3.8 27B", "Qwen/Qwen3.8-27B", "qwen3_5", 27.8, 3.0, "Apache-2.0", checked=False),
         KnownModel("gemma-4-31b", "Gemma 4 31B", "google/gemma-4-31B-it", "gemma4", 31.0, 2.0, "Apache-2.0"),
         KnownModel("qwen3-vl-32b", "Qwen3-VL 32B", "Qwen/Qwen3-VL-32B-Instruct", "qwen3_vl", 33.4, 2.2, "Apache-2.0"),
     )
@@ -189,7 +253,8 @@ def locate(model: str) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(_source(model), "config.json", revision=_revision(model))
+    pinned = KNOWN[model].revision if model in KNOWN else None
+    found = try_to_load_from_cache(_source(model), "config.json", revision=pinned)
     return Path(found).parent if isinstance(found, str) else None
 
 
@@ -202,7 +267,11 @@ def _source(model: str) -> str:
 
 
 def _revision(model: str) -> str | None:
-    return KNOWN[model].revision if model in KNOWN else None
+    """The commit that is used of a model, None where it was never fetched: the one of the catalogue, else the first."""
+    if model in KNOWN and KNOWN[model].revision:
+        return KNOWN[model].revision
+    folder = locate(model)
+    return _commit(folder) if folder else None
 
 
 def why_not(parameters: Mapping[str, Any]) -> str | None:
@@ -211,6 +280,8 @@ def why_not(parameters: Mapping[str, Any]) -> str | None:
     Nothing is loaded: the folder's JSON files and the sizes of its weights say enough.
     """
     model = str(parameters["model"])
+    if parameters.get("engine") == "vllm" and not installed("vllm"):
+        return "engine=vllm needs vLLM: pip install -r requirements-vllm.txt, best in an environment of its own."
     folder = locate(model)
     if folder is None:
         return _missing(model)
@@ -264,7 +335,7 @@ def _wrong_family(folder: Path, config: Mapping[str, Any]) -> str | None:
         return f"The model in {folder} is of the type '{family}' and cannot run: {_BROKEN[family]}; take another model."
     if family in _PACKAGES and not installed(_PACKAGES[family]):
         return f"The model in {folder} needs the package {_PACKAGES[family]}: pip install {_PACKAGES[family]}."
-    if family in FAMILIES:
+    if family in FAMILIES | UNTRIED:
         return None
     if config.get("auto_map"):
         return f"The model in {folder} runs only with code of its own, which is never executed; take another model."
@@ -374,7 +445,7 @@ def _too_big(folder: Path, quantisation: str) -> str | None:
     need, free = folder_need(folder, quantisation), memory()
     if need <= free.gigabytes:
         return None
-    smaller = next((q for q in ("bf16", "8bit", "4bit") if folder_need(folder, q) <= free.gigabytes), None)
+    smaller = next((q for q in BEST_FIRST if folder_need(folder, q) <= free.gigabytes), None)
     cure = (
         f"set quantisation={smaller}" if smaller else "take a smaller model (python -m mad_core doctor lists what fits)"
     )
@@ -382,6 +453,14 @@ def _too_big(folder: Path, quantisation: str) -> str | None:
         f"The model in {folder} needs about {need:.1f} GB in {'4bit' if quantisation == 'auto' else quantisation}, "
         f"and {free.where} has {free.gigabytes:.1f} GB free; {cure}."
     )
+
+
+def chosen_quantisation(folder: Path, device: str) -> str:
+    """What ``auto`` is: the best precision that fits a graphics card; 4-bit on the CPU, which waits for memory."""
+    if not device.startswith("cuda"):
+        return "4bit"
+    free = memory(device).gigabytes
+    return next((q for q in BEST_FIRST if folder_need(folder, q) <= free), "4bit")
 
 
 def folder_need(folder: Path, quantisation: str) -> float:
@@ -420,11 +499,11 @@ class Memory:
     where: str
 
 
-def memory() -> Memory:
-    """The free memory of the device that work runs on; a GPU is asked through its driver, not through torch."""
+def memory(device: str = "") -> Memory:
+    """The free memory of a device, or of the one that work runs on; a GPU is asked through its driver, not by torch."""
     from mad_core.settings import Settings
 
-    device = Settings.from_environment().device
+    device = device or Settings.from_environment().device
     free = None if device == "cpu" else _gpu_memory(device)
     if free is not None:
         return Memory(free, "the GPU")
@@ -468,7 +547,7 @@ def overview() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``id``, ``title``, ``source``, ``licence``, ``gated``, ``need_gb`` (by quantisation), ``card_gb``
+        ``id``, ``title``, ``source``, ``licence``, ``use``, ``gated``, ``need_gb`` (by quantisation), ``card_gb``
         (the smallest common card that holds it in 4-bit, or None), ``fits`` (the best quantisation that
         fits this machine, or None), ``on_disk``, ``supervision``.
     """
@@ -483,6 +562,7 @@ def overview() -> list[dict[str, Any]]:
         "title": "The model that ships",
         "source": "assets/mllm",
         "licence": "Apache-2.0",
+        "use": "the first look, on any machine",
         "gated": False,
         "on_disk": True,
         "supervision": _TRAINED,
@@ -495,7 +575,8 @@ def _entry(model: KnownModel, free: float) -> dict[str, Any]:
         "id": model.id,
         "title": model.title,
         "source": model.source,
-        "licence": model.licence,
+        "licence": model.licence_text,
+        "use": model.use,
         "gated": model.gated,
         "on_disk": locate(model.id) is not None,
         "supervision": supervision(model.id),
@@ -507,7 +588,7 @@ def _fit(needs: Mapping[str, float], free: float) -> dict[str, Any]:
     return {
         "need_gb": dict(needs),
         "card_gb": next((card for card in CARDS if needs["4bit"] <= 1.02 * card), None),
-        "fits": next((q for q in ("bf16", "8bit", "4bit") if needs[q] <= free), None),
+        "fits": next((q for q in BEST_FIRST if needs[q] <= free), None),
     }
 
 
@@ -570,20 +651,18 @@ def fetch(model: str, progress: Callable[[int, int], None]) -> Path:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
     from huggingface_hub.utils import httpx
 
-    source = _source(model)
+    source, revision = _source(model), _revision(model)
     gigabytes = round(2 * KNOWN[model].billions) if model in KNOWN else 1
     progress(0, gigabytes)
     try:
-        first = huggingface_hub.snapshot_download(
-            source, revision=_revision(model), allow_patterns=list(FIRST_PATTERNS)
-        )
+        first = huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(FIRST_PATTERNS))
         wrong = _wrong_kind(Path(first)) or _speechless(Path(first))
         path = (
             first
             if wrong
             else huggingface_hub.snapshot_download(
                 source,
-                revision=_commit(Path(first)) or _revision(model),
+                revision=_commit(Path(first)) or revision,
                 allow_patterns=list(PATTERNS),
                 ignore_patterns=list(LEFT_PATTERNS),
             )

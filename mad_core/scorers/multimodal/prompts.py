@@ -37,7 +37,7 @@ class Conversation:
     shared : tuple of Piece
         The same for every image.
     own : tuple of Piece
-        What one image adds; its last piece is the image to judge.
+        What one image adds; its last image is the one to judge.
     """
 
     system: str
@@ -62,6 +62,8 @@ def ask(
     nearest: int = 0,
     view: bool = False,
     crop: bool = False,
+    policy: str = "",
+    closing: str = "",
 ) -> Conversation:
     """Put the question together.
 
@@ -81,8 +83,13 @@ def ask(
         Whether each image comes with its difference view.
     crop : bool
         Whether each image comes with a crop of where a detector found most.
+    policy : str
+        What is known of kinds of faults, as a table in words.
+    closing : str
+        What is said behind the image to judge.
     """
-    shared = [_text(f"{wording}\n{_FORM}")]
+    table = f"\n{policy}" if policy else ""
+    shared = [_text(f"{wording}{table}\n{_FORM}")]
     for number in range(references):
         shared += [_text(f"\nNormal reference {number + 1}:"), _IMAGE]
     for name in anchors:
@@ -95,8 +102,35 @@ def ask(
     if crop:
         own += [_text("\nEnlarged, where a detector found most:"), _IMAGE]
     own += [_text("\nImage to judge:"), _IMAGE]
+    own += [_text(f"\n{closing}")] if closing else []
     system = f"You are {expert.strip() or 'an experienced inspector'} and judge how severe an anomaly is."
     return Conversation(system, tuple(shared), tuple(own))
+
+
+def repeated(wording: str) -> str:
+    """The question once more, as it stands behind the image."""
+    return f"That was the image to judge. {wording}\n{_FORM}"
+
+
+WORDINGS = (
+    f"Judge the image above. {_FORM}",
+    f"How severe is what the last image shows, compared with a normal one? {_FORM}",
+    f"Look closely at the last image and at what differs from normal. {_FORM}",
+    f"Think of the person who has to decide about the last image: how bad is it? {_FORM}",
+)
+"""Ways to put the question behind the image."""
+LOOK = "First say in one sentence what in the last image differs from normal, and give no number yet."
+"""What is asked before the score where a model looks first."""
+
+
+def looked(text: str) -> str:
+    """The question behind the image, after a first look."""
+    return f"A first look says: {text.strip()}\n{WORDINGS[0]}"
+
+
+def doubted(score: int) -> str:
+    """The question behind the image, after a first score."""
+    return f"A first look judged the last image at {score}. What speaks against it? Look again and judge anew. {_FORM}"
 
 
 def _text(text: str) -> Piece:

@@ -84,10 +84,11 @@ def expected_score(log_probabilities: np.ndarray) -> ExpectedScore:
     shares = np.exp(logs - peak)
     distribution = shares / shares.sum()
     mass = math.exp(min(peak, 0.0)) * float(shares.sum())
-    return _expected(distribution, min(1.0, mass))
+    return of_distribution(distribution, min(1.0, mass))
 
 
-def _expected(distribution: np.ndarray, mass: float) -> ExpectedScore:
+def of_distribution(distribution: np.ndarray, mass: float) -> ExpectedScore:
+    """The expectation of a distribution over the 101 scores that sums to 1; ``mass`` as in :class:`ExpectedScore`."""
     values = np.arange(SCORES)
     mean = float(distribution @ values)
     return ExpectedScore(mean, math.sqrt(float(distribution @ (values - mean) ** 2)), mass, distribution)
@@ -139,6 +140,14 @@ class ScoreTrie:
         self.parents = np.array([nodes[key[:-1]] for key in keys], np.int64)
         self.depths = np.array([len(key) for key in keys], np.int64)
         self.edge_nodes, self.edge_tokens = np.array(list(edges), np.int64).T
+
+    @property
+    def paths(self) -> list[tuple[int, ...]]:
+        """The tokens that lead to each node."""
+        paths: list[tuple[int, ...]] = []
+        for token, parent in zip(self.tokens.tolist(), self.parents.tolist(), strict=True):
+            paths.append((*(paths[parent] if parent >= 0 else ()), token))
+        return paths
 
     def ancestry(self) -> np.ndarray:
         """Which node may look at which: bool of shape (N, N), True on itself and on what leads to it."""
@@ -429,7 +438,51 @@ def expected_from_top_logprobs(content: Sequence[Mapping[str, Any]]) -> Expected
     distribution = np.zeros(SCORES)
     _follow(content, position, "", 1.0, distribution)
     mass = float(distribution.sum())
-    return _expected(distribution / mass, min(1.0, mass)) if mass > 0 else None
+    return of_distribution(distribution / mass, min(1.0, mass)) if mass > 0 else None
+
+
+NODES = ("", *"0123456789", "10")
+"""What is written of a score where the next token is asked for: nothing, a digit, and the beginning of 100."""
+
+
+def expected_from_nodes(named: Mapping[str, Sequence[Mapping[str, Any]]]) -> ExpectedScore | None:
+    """The expectation from the most probable next tokens at every place where a score can go on.
+
+    As :class:`ScoreTrie` reads it, so it is the model's own as far as the named tokens reach.
+
+    Parameters
+    ----------
+    named : mapping of str to sequence of mapping
+        By what is written already (``NODES``): ``choices[0].logprobs.content`` of one token.
+
+    Returns
+    -------
+    Expected or None
+        None where no number is named at the beginning.
+    """
+    places = {written: _alternatives(content[0]) if content else {} for written, content in named.items()}
+    first = {token: p for token, p in places[""].items() if _is_number(token)}
+    distribution = np.zeros(SCORES)
+    for token, p in first.items():
+        if any(len(other) > 1 for other in first):  # one token holds a number
+            _add(distribution, token, p)
+        else:
+            _add_digits(distribution, token, p, places)
+    mass = float(distribution.sum())
+    return of_distribution(distribution / mass, min(1.0, mass)) if mass > 0 else None
+
+
+def _add_digits(distribution: np.ndarray, digit: str, reach: float, places: Mapping[str, Mapping[str, float]]) -> None:
+    """Add the numbers that begin with a digit, where each token holds one."""
+    further = {token: p for token, p in places.get(digit, {}).items() if _is_number(token)}
+    _add(distribution, digit, reach * max(0.0, 1 - sum(further.values())))
+    for second, p in further.items():
+        if digit + second != "10":
+            _add(distribution, digit + second, reach * p)
+            continue
+        third = {token: q for token, q in places.get("10", {}).items() if _is_number(token)}
+        _add(distribution, "10", reach * p * max(0.0, 1 - sum(third.values())))
+        _add(distribution, "100", reach * p * third.get("0", 0.0))
 
 
 def _token_at(tokens: Sequence[str], offset: int) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mad_core.datasets import plain_yaml
 from mad_core.datasets.dataset import SubsetCard, level_key
+from mad_core.datasets.naming import plain
+from mad_core.datasets.policies import mapping_of, policy_of, read_policy
 from mad_core.errors import InputError, MadError
+from mad_core.paths import file_named
 from mad_core.scorers.contract import Context, Item, LabelledItem
 from mad_core.scorers.image_loading import image_of, load
 from mad_core.scorers.multimodal.difference import GREY, DifferenceView
-from mad_core.scorers.multimodal.prompts import Conversation, ask
+from mad_core.scorers.multimodal.prompts import Conversation, ask, repeated
 from mad_core.scorers.multimodal.rubrics import find_rubric
 
 REFERENCES = 3
@@ -66,6 +71,10 @@ class Wishes:
     ----------
     plain : bool
         Whether the model answers as the benchmark has it answer, without a cue.
+    reasons : {"all", "worst", "none"}
+        Of which images the model says why.
+    worst : int
+        Of how many at ``"worst"``.
     view_required : bool
         Whether a person asked for the view, so that it cannot be left out for want of normals.
     """
@@ -80,8 +89,12 @@ class Wishes:
     view_required: bool
     crop: bool
     height: int
-    reasons: bool
+    reasons: str
+    worst: int
     tokens: int
+    places: bool = False
+    policy: str = ""
+    repeat: bool = False
 
 
 def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None) -> Wishes:
@@ -98,7 +111,7 @@ def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None
     protocol, rubric = parameters["protocol"], parameters["rubric"]
     if protocol in (MADBENCH, ZERO_SHOT):
         shots = REFERENCES if protocol == MADBENCH else 0
-        return Wishes(rubric, True, shots, "first", (), False, False, False, False, HEIGHT, True, 300)
+        return Wishes(rubric, True, shots, "first", (), False, False, False, False, HEIGHT, "all", 0, 300)
     asked = parameters["references"]
     references = next(n for n in (asked, recommended.references, REFERENCES) if n is not None)
     named = tuple(name.strip() for name in parameters["named"].split(",") if name.strip())
@@ -116,7 +129,11 @@ def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None
         crop=bool(parameters["crop_run"]),
         height=parameters["height"] or recommended.height or HEIGHT,
         reasons=parameters["reasons"],
+        worst=parameters["worst"],
         tokens=parameters["tokens"],
+        places=parameters["places"],
+        policy=parameters["policy"],
+        repeat=parameters["repeat"],
     )
 
 
@@ -162,7 +179,7 @@ class Showing:
     """
 
     def __init__(self, wishes: Wishes, context: Context) -> None:
-        self.wishes, self._results = wishes, context.results
+        self.wishes, self._results, self._context = wishes, context.results, context
         self.rubric = find_rubric(wishes.rubric, context.card)
         if wishes.crop and context.results is None:
             raise InputError("A crop at a detector's peak needs a run of a detector on this dataset: give its id.")
@@ -171,7 +188,7 @@ class Showing:
         self._read = lru_cache(maxsize=16)(self._read_scaled)
         chosen = self._choose(normals, context)
         shown = self._readable(chosen, wishes.references) if wishes.choose != "nearest" else {}
-        anchors = _anchors(context, with_normal=not wishes.references) if wishes.anchors else {}
+        anchors = _anchors(context, not wishes.references, wishes.places) if wishes.anchors else {}
         examples = self._readable(list(anchors.values()), len(anchors))
         self.anchors = {name: item for name, item in anchors.items() if item in examples}
         self.references = list(shown)
@@ -179,7 +196,9 @@ class Showing:
         self._candidates = self._describe(normals, context) if wishes.choose == "nearest" else {}
         self._view = self._make_view(list(shown), normals) if wishes.view else None
         wording = self.rubric.wording(context.subset, context.card.product)
-        self._asked = {"wording": wording, "expert": self.rubric.expert}
+        self.policy = levels_of_policy(wishes.policy, context.subset) if wishes.policy else {}
+        self._asked = {"wording": wording, "expert": self.rubric.expert, "policy": policy_in_words(self.policy)}
+        self._closing = repeated(wording) if wishes.repeat else ""
 
     def question(self, item: Item) -> Question:
         """Put the question for one image.
@@ -210,14 +229,27 @@ class Showing:
     def conversation(self, *, nearest: int = 0, crop: bool = False) -> Conversation:
         """The conversation of an image that comes with so many nearest references, and with a crop or not."""
         return ask(
-            self._asked["wording"],
-            expert=self._asked["expert"],
+            **self._asked,
+            closing=self._closing,
             references=len(self.references),
             anchors=list(self.anchors),
             nearest=nearest,
             view=self._view is not None,
             crop=crop,
         )
+
+    def levels_shown(self) -> list[tuple[int, np.ndarray]]:
+        """Where on 0-100 each level of the calibration images lies, rising, and the picture of one of its images.
+
+        Raises
+        ------
+        InputError
+            If there are no calibration images.
+        """
+        anchors = _anchors(self._context, True, False)
+        levels = sorted({item.level for item in self._context.calibration})
+        found = self._readable(list(anchors.values()), len(anchors))
+        return sorted(((place_of(item.level, levels), pixels) for item, pixels in found.items()), key=lambda p: p[0])
 
     def facts(self) -> dict[str, Any]:
         """What a run's record needs to say of this, JSON-able."""
@@ -230,6 +262,7 @@ class Showing:
             "references": [_name(item) for item in self.references],
             "references_nearest": self.wishes.references if self._candidates else 0,
             "anchors": {name: _name(item) for name, item in self.anchors.items()},
+            "policy": dict(self.policy),
             "view": self._view is not None,
             "height": self.wishes.height,
             "unreadable": self._unreadable,
@@ -337,8 +370,8 @@ def peak_box(anomaly_map: np.ndarray, size: tuple[int, int]) -> tuple[int, int, 
     return top, left, top + side, left + side
 
 
-def _anchors(context: Context, *, with_normal: bool) -> dict[str, LabelledItem]:
-    """One calibration image a level, the first by path, under the level's name."""
+def _anchors(context: Context, with_normal: bool, with_place: bool) -> dict[str, LabelledItem]:
+    """One calibration image a level, the first by path, under the level's name, and where on the scale that lies."""
     by_level: dict[float, list[LabelledItem]] = defaultdict(list)
     for item in context.calibration:
         by_level[item.level].append(item)
@@ -348,7 +381,61 @@ def _anchors(context: Context, *, with_normal: bool) -> dict[str, LabelledItem]:
             "Set some images of each level aside for calibration, or switch anchors off."
         )
     wanted = [level for level in sorted(by_level) if level > 0 or with_normal]
-    return {level_name(context.card, level): min(by_level[level], key=lambda item: item.path) for level in wanted}
+    names = anchor_names(context.card, sorted(by_level), wanted, with_place)
+    return {names[level]: min(by_level[level], key=lambda item: item.path) for level in wanted}
+
+
+def anchor_names(
+    card: SubsetCard, levels: Sequence[float], wanted: Sequence[float], with_place: bool
+) -> dict[float, str]:
+    """What the anchors of the wanted levels are called, and where on the scale they lie among all ``levels``."""
+    every = sorted({*levels, *map(float, card.levels)})
+    place = {level: f", about {place_of(level, every)} of 100" if with_place else "" for level in wanted}
+    return {level: level_name(card, level) + place[level] for level in wanted}
+
+
+def place_of(level: float, levels: Sequence[float]) -> int:
+    """Where on 0-100 a level lies: normal at 0, the others in the middles of bands of equal width.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        All levels.
+    """
+    abnormal = sorted({one for one in levels if one > 0})
+    return round(100 * (abnormal.index(level) + 0.5) / len(abnormal)) if level > 0 else 0
+
+
+def levels_of_policy(text: str, subset: str) -> dict[str, float]:
+    """Level of each kind of fault on a subset, by the words of a severity policy or of the file that holds it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it cannot be read, or it says nothing of the subset.
+    """
+    path = None if "\n" in text or ": " in text else file_named(text)
+    if path is None and ":" not in text:
+        raise InputError(
+            f"There is no severity policy '{text[:200]}'. Give lines 'kind: level' or a YAML file of them."
+        )
+    policy = read_policy(path) if path else policy_of(mapping_of(text, "policy", plain_yaml.parse_words), "policy")
+    levels = {**policy.anywhere, **policy.by_subset.get(plain(subset), {})}
+    known = {kind.replace("_", " "): level for kind, level in levels.items() if math.isfinite(level)}
+    if not known:
+        raise InputError(f"The severity policy says nothing of subset '{subset}'.")
+    return dict(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
+
+
+def policy_in_words(levels: Mapping[str, float]) -> str:
+    """What a model is told of a policy; empty where there is none."""
+    if not levels:
+        return ""
+    kinds = "; ".join(
+        f"{kind}: level {level_key(level)}, about {place_of(level, list(levels.values()))} of 100"
+        for kind, level in levels.items()
+    )
+    return f"Levels of known kinds of faults, to look up: {kinds}."
 
 
 def level_name(card: SubsetCard, level: float) -> str:

@@ -63,12 +63,33 @@ WAYS: Mapping[str, Way] = {
     "view": Way("without difference view", "the difference view"),
     "anchors": Way("without anchors", "the anchors"),
     "crop": Way("without crop", "the crop"),
+    "places": Way("without the anchors' places", "the anchors' places on the scale"),
+    "policy": Way("without severity policy", "the severity policy"),
+    "repeat": Way("question put once", "the question behind the image"),
+    "wordings": Way("in one wording", "further wordings"),
+    "second_look": Way("without second look", "the second look"),
+    "looks_first": Way("without looking first", "looking first"),
+    "level_words": Way("without words of levels", "the words of levels"),
+    "pairs": Way("without pairs", "the pairs"),
+    "habits": Way("with habits for numbers", "taking out habits"),
     "rubric": Way("without rubric", "the rubric"),
     REVERSED: Way("rubric reversed", "the rubric", removed=False, metric="abnormal_c_index"),
     STRANGE: Way("references of another subset", "the references", removed=False),
     BLANK: Way("without image", "the image", removed=False),
 }
 """By id, in the order in which they are shown. ``BLANK`` gives all images of a subset one score: the model's prior."""
+OFF: Mapping[str, Any] = {
+    "places": False,
+    "policy": "",
+    "repeat": False,
+    "wordings": 1,
+    "second_look": False,
+    "looks_first": 0,
+    "level_words": False,
+    "pairs": False,
+    "habits": 0,
+}
+"""What a parameter of that name is where its part of the question is left out."""
 
 
 def asks(run: Run) -> bool:
@@ -113,6 +134,9 @@ def changes(way: str, parameters: Mapping[str, Any], card: SubsetCard, parts: fr
         return None
     if way in ("view", "anchors", "crop") and way not in parts:
         return None
+    if way in OFF:
+        chosen = not fixed and parameters.get(way, OFF[way]) != OFF[way]
+        return {way: OFF[way]} if chosen and (way != "places" or "anchors" in parts) else None
     match way:
         case "references":
             return {"protocol": "madbench-zero-shot"} if fixed else {"references": 0, "choose": "first", "view": "no"}
@@ -224,7 +248,7 @@ class Asking:
         """The run's parameters, without the writing, and with this study's own word on sending images."""
         parameters = catalog.scorer(one.scorer).check(one.parameters)
         agreed = {"consent": bool(self.work.parameters.get("consent"))} if "consent" in parameters else {}
-        return parameters | {"reasons": False} | agreed
+        return parameters | {"reasons": "none"} | agreed
 
     def _scores(
         self, one: Run, subset: str, rows: Any, way: str, parameters: Mapping[str, Any], resources: Resources

@@ -10,12 +10,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 from mad_core.errors import InputError, MadError, UnavailableError
 from mad_core.settings import Settings
 
 _EXAMPLE = "http://127.0.0.1:8000/v1"
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_QUESTION = "/chat/completions"
+"""What is put behind a base URL; it may stand in an address that was copied whole."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,26 @@ class Address:
         Host and port, as it is shown, recorded and agreed to.
     loopback : bool
         Whether it is this machine.
+    azure : bool
+        Whether it is Azure's, which wants the key under a name of its own.
+    version : str
+        What Azure calls ``api-version``; empty where the address names none.
     """
 
     url: str
     host: str
     loopback: bool
+    azure: bool = False
+    version: str = ""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """What goes with every request besides the usual key."""
+        return {"api-key": key} if self.azure and key else {}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What stands behind the question mark of every request."""
+        return {"api-version": self.version} if self.version else {}
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,9 @@ def read_address(url: str, *, plain_http: bool = False) -> Address:
     name = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not name:
         raise InputError(f"MAD_ENDPOINT_URL must begin with http:// or https:// and name a host, as {_EXAMPLE} does.")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    azure = name.endswith(_AZURE)
+    version = _api_version(parts.query) if azure else ""
+    if parts.username or parts.password or (parts.query and not version) or parts.fragment:
         raise InputError(
             "MAD_ENDPOINT_URL holds a user, a password or a query; give the bare address there and the key in "
             "MAD_ENDPOINT_KEY."
@@ -111,7 +131,14 @@ def read_address(url: str, *, plain_http: bool = False) -> Address:
             f"{host} is another machine and its address begins with http://, so images and key would travel "
             "unencrypted. Use https://, or set plain_http=yes on a network that you trust."
         )
-    return Address(url.strip().rstrip("/"), host, loopback)
+    path = parts.path.rstrip("/").removesuffix(_QUESTION) or ("/openai/v1" if azure else "")
+    return Address(urlunsplit((parts.scheme, parts.netloc, path, "", "")), host, loopback, azure, version)
+
+
+def _api_version(query: str) -> str:
+    """The version that a query asks for, where it asks for nothing else."""
+    asked = parse_qs(query)
+    return asked["api-version"][0] if set(asked) == {"api-version"} else ""
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

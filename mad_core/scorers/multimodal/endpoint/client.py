@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -33,6 +34,9 @@ RAW_CHARACTERS = 4000
 """Of an answer that is kept, at most."""
 GRACE_SECONDS = 60.0
 """For the pauses between the attempts of one request, beyond the attempts themselves."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+GOES_ON = MappingProxyType({"add_generation_prompt": False, "continue_final_message": True})
+"""What tells a server (vLLM, SGLang) to go on with an answer that is begun."""
 UNSAID = 3
 """Errors of a server in a row, of which it does not say why, after which one request is put without all extras."""
 TIMEOUT, SERVER_ERROR = "timeout", "server-error"
@@ -73,7 +77,8 @@ class Form:
     detail: bool = True
     system: bool = True
 
-    def options(self, tokens: int) -> dict[str, Any]:
+    def options(self, tokens: int, body: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+        """What a request says besides model and messages; ``body`` is further content of its own."""
         options: dict[str, Any] = {self.limit_name: tokens}
         if self.greedy:
             options["temperature"] = 0
@@ -83,19 +88,18 @@ class Form:
             options["seed"] = 0
         if self.effort:
             options["reasoning_effort"] = "low"
-        if self.switch:
-            options["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
-        return options
+        more = {"chat_template_kwargs": {"enable_thinking": False}} if self.switch else {}
+        return options | ({"extra_body": {**more, **body}} if more or body else {})
 
     def put(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The messages as this form has them."""
-        put = [dict(message) for message in messages]
+        system, user, *begun = [dict(message) for message in messages]
         if self.detail:
-            put[-1]["content"] = [_detailed(part) for part in put[-1]["content"]]
+            user["content"] = [_detailed(part) for part in user["content"]]
         if not self.system:
-            line = {"type": "text", "text": f"{put[0]['content']}\n"}
-            put = [{**put[-1], "content": [line, *put[-1]["content"]]}]
-        return put
+            line = {"type": "text", "text": f"{system['content']}\n"}
+            return [{**user, "content": [line, *user["content"]]}, *begun]
+        return [system, user, *begun]
 
     def bare(self) -> Form:
         """The form without anything that a server may not know."""
@@ -209,7 +213,13 @@ class Client:
         )
         try:
             self._openai = AsyncOpenAI(
-                api_key=key or "none", base_url=address.url, timeout=timeout, max_retries=retries, http_client=http
+                api_key=key or "none",
+                base_url=address.url,
+                timeout=timeout,
+                max_retries=retries,
+                http_client=http,
+                default_headers=address.headers(key),
+                default_query=address.query,
             )
             if address.host.partition(":")[0] != _OPENAI:  # its library takes these from the environment
                 self._openai.organization = self._openai.project = None
@@ -237,8 +247,15 @@ class Client:
         except _NO_DOCUMENT:
             raise WorkError(f"{self.address.host} lists no model. {advice}") from None
 
-    async def ask(self, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
+    async def ask(
+        self, model: str, messages: Sequence[Mapping[str, Any]], tokens: int, body: Mapping[str, Any] = NOTHING
+    ) -> Reply:
         """Ask once; retried and, where the server does not take its form, put another way.
+
+        Parameters
+        ----------
+        body : mapping
+            Further content of the request. One that has any is put as it is: the server takes it or not.
 
         Raises
         ------
@@ -249,6 +266,8 @@ class Client:
         """
         try:
             async with asyncio.timeout(self._total):
+                if body:
+                    return await self._ask_once(self.form, model, messages, tokens, body)
                 return await self._ask_adapting(model, messages, tokens)
         except (openai.APITimeoutError, TimeoutError):
             raise NoAnswerError(TIMEOUT, f"{self.address.host} did not answer in time.") from None
@@ -284,15 +303,22 @@ class Client:
         self._failing += 1
         return form.bare() if self._failing == UNSAID and form != form.bare() else None
 
-    async def _ask_once(self, form: Form, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
+    async def _ask_once(
+        self,
+        form: Form,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        tokens: int,
+        body: Mapping[str, Any] = NOTHING,
+    ) -> Reply:
         create: Any = self._openai.chat.completions.with_raw_response.create
-        raw = await create(model=model, messages=form.put(messages), **form.options(tokens))
-        body = raw.http_response.content
+        raw = await create(model=model, messages=form.put(messages), **form.options(tokens, body))
+        came = raw.http_response.content
         try:
-            return replace(read_reply(json.loads(body)), retries=raw.retries_taken, host=self.address.host)
+            return replace(read_reply(json.loads(came)), retries=raw.retries_taken, host=self.address.host)
         except _NO_DOCUMENT:
             sentence = f"{self.address.host} answered with something that is no chat completion."
-            came = self.hidden(body.decode(errors="replace"))[:RAW_CHARACTERS]
+            came = self.hidden(came.decode(errors="replace"))[:RAW_CHARACTERS]
             raise NoAnswerError(SERVER_ERROR, sentence, came) from None
 
     def _of_status(self, error: openai.APIStatusError) -> MadError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mad_core.errors import WorkError
-from mad_core.scorers.multimodal.endpoint.client import Client, NoAnswerError, Reply
+from mad_core.scorers.multimodal.endpoint.client import NOTHING, Client, NoAnswerError, Reply
 
 REST_SECONDS = 30.0
 """A server that failed is asked again after these, or where no other is left."""
@@ -45,7 +45,9 @@ class Fleet:
                 continue
         return await self.clients[-1].first_model()
 
-    async def ask(self, model: str, messages: Sequence[Mapping[str, Any]], tokens: int) -> Reply:
+    async def ask(
+        self, model: str, messages: Sequence[Mapping[str, Any]], tokens: int, body: Mapping[str, Any] = NOTHING
+    ) -> Reply:
         """Ask one server after the other until one answers; see :meth:`Client.ask`.
 
         Raises
@@ -61,7 +63,7 @@ class Fleet:
             left.remove(client)
             self._under_way[client] += 1
             try:
-                reply = await client.ask(model, messages, tokens)
+                reply = await client.ask(model, messages, tokens, body)
             except NoAnswerError as error:
                 if error.of_image:
                     raise

@@ -22,6 +22,7 @@ from mad_core.scorers.contract import Context, Item, Scored, Scorer
 from mad_core.scorers.image_loading import failure_of
 from mad_core.scorers.multimodal.endpoint.address import check_consent, notice, servers_of
 from mad_core.scorers.multimodal.endpoint.client import (
+    GOES_ON,
     RAW_CHARACTERS,
     SERVER_ERROR,
     TIMEOUT,
@@ -32,17 +33,21 @@ from mad_core.scorers.multimodal.endpoint.client import (
     messages,
 )
 from mad_core.scorers.multimodal.endpoint.fleet import Fleet
+from mad_core.scorers.multimodal.prompts import SCORE_CUE
 from mad_core.scorers.multimodal.readout import (
     CUT_OFF,
+    NODES,
     OUT_OF_RANGE,
     REFUSED,
     UNPARSED,
     ExpectedScore,
     Written,
+    expected_from_nodes,
     expected_from_top_logprobs,
     read_answer,
 )
 from mad_core.scorers.multimodal.showing import Question, Showing, settle
+from mad_core.scorers.multimodal.worst import Worst
 from mad_core.settings import Settings
 
 LEAST_MASS = 0.5
@@ -104,6 +109,7 @@ class Endpoint(Scorer):
     _loop: _Loop | None = None
     _fleet: Fleet | None = None
     _longer = False
+    _goes_on = True
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         """See that images may be sent, choose what is shown, and find the model.
@@ -122,6 +128,7 @@ class Endpoint(Scorer):
         self.showing = Showing(self.wishes, context)
         self._shared = [self._packed(image) for image in self.showing.shared]
         self._counts, self._served = _Counts(), ""
+        self._worst = Worst(self.wishes.worst)
         self._loop = _Loop()
         timeout, retries = self.parameters["timeout"], self.parameters["retries"]
         self._fleet = Fleet([Client(one, settings.endpoint_key, timeout, retries) for one in self.servers.each])
@@ -159,7 +166,9 @@ class Endpoint(Scorer):
             "encoding": "PNG" if self.parameters["encoding"] == "png" else "JPEG, quality 95",
             "concurrency": self.parameters["concurrency"],
             "request": fleet.clients[0].form.options(self._tokens()),
-            "expectation": "approximate, of the most probable tokens that the server names"
+            "expectation": "of one token at each place where a score goes on"
+            if self.parameters["exact"] and self._goes_on
+            else "approximate, of the most probable tokens that the server names"
             if counts.expected
             else "none: the server named no tokens, so the written score stands",
             "written_scores": counts.scored - counts.expected,
@@ -202,12 +211,45 @@ class Endpoint(Scorer):
             except (MadError, OSError, ValueError, MemoryError) as error:
                 status = failure_of(error) if isinstance(error, ImageError) else "not-shown"
                 return Scored.failed(item.image_id, status, str(error) or type(error).__name__)
+            asked = messages(question.conversation, urls)
             try:
-                reply = await self._answer(fleet, messages(question.conversation, urls))
+                reply = await self._answer(fleet, asked)
             except NoAnswerError as error:
                 seconds = time.perf_counter() - started
                 return Scored.failed(item.image_id, error.status, str(error), seconds, raw=error.raw)
-            return self._scored(fleet.clients[0], item, question, reply, time.perf_counter() - started)
+            exact = await self._exact(fleet, asked) if self.parameters["exact"] else None
+            scored = self._scored(fleet.clients[0], item, question, reply, exact, time.perf_counter() - started)
+            if self.wishes.reasons == "worst" and scored.score is not None and self._worst.takes(scored.score):
+                return await self._explained(fleet, asked, scored)
+            return scored
+
+    async def _exact(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]]) -> ExpectedScore | None:
+        """The distribution by one token at every place where a score goes on; None where the server cannot say it."""
+        if not self._goes_on:
+            return None
+        cues = (SCORE_CUE.rstrip(), SCORE_CUE, *(SCORE_CUE + digits for digits in NODES[1:]))
+        begun = [[*asked, {"role": "assistant", "content": cue}] for cue in cues]
+        try:
+            replies = await asyncio.gather(*(fleet.ask(self.model, one, 1, GOES_ON) for one in begun))
+        except NoAnswerError:
+            self._goes_on = False
+            return None
+        bare, spaced, *others = [reply.content for reply in replies]
+        found = [
+            expected_from_nodes(dict(zip(NODES, (first, *others), strict=True))) for first in (bare, spaced)
+        ]  # some tokenisers write the blank with the number, some before it
+        return max((one for one in found if one is not None), key=lambda one: one.mass, default=None)
+
+    async def _explained(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]], scored: Scored) -> Scored:
+        """A scored image with the reason that a longer answer gives; its score stays."""
+        try:
+            reply = await fleet.ask(self.model, asked, self.wishes.tokens)
+        except NoAnswerError:
+            return scored
+        reason = fleet.clients[0].hidden(read_answer(reply.text, reply.finish or "stop").reason)
+        tokens = {"tokens_in": reply.tokens_in, "tokens": reply.tokens_out}
+        detail = {**scored.detail, **{name: scored.detail.get(name, 0) + value for name, value in tokens.items()}}
+        return replace(scored, reason=reason or None, detail=detail)
 
     async def _answer(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]]) -> Reply:
         """The answer; one that was cut off before its score is asked for once more, and may be longer then."""
@@ -235,13 +277,23 @@ class Endpoint(Scorer):
     def _packed(self, image: Any) -> str:
         return data_url(image, self.parameters["encoding"])
 
-    def _scored(self, client: Client, item: Item, question: Question, reply: Reply, seconds: float) -> Scored:
+    def _scored(
+        self,
+        client: Client,
+        item: Item,
+        question: Question,
+        reply: Reply,
+        exact: ExpectedScore | None,
+        seconds: float,
+    ) -> Scored:
         self._served = reply.model or self._served
         written = Written(None, "", REFUSED) if reply.refused else read_answer(reply.text, reply.finish or "stop")
         written = self._on_scale(written)
-        named = self._named(reply, written)
+        named = exact or self._named(reply, written)
         expected = named if named is not None and named.mass >= LEAST_MASS else None
-        detail = _detail(reply, written, expected) | {
+        detail = _detail(
+            reply, written, expected, "one token at each place" if exact else "top tokens, approximate"
+        ) | {
             "raw": client.hidden(reply.text)[:RAW_CHARACTERS],
             "cost": self._cost(reply.tokens_in, reply.tokens_out),
             **question.notes,
@@ -262,7 +314,9 @@ class Endpoint(Scorer):
         )
 
     def _tokens(self) -> int:
-        return (self.wishes.tokens if self.wishes.reasons else SHORT_TOKENS) * (MORE_TOKENS if self._longer else 1)
+        return (self.wishes.tokens if self.wishes.reasons == "all" else SHORT_TOKENS) * (
+            MORE_TOKENS if self._longer else 1
+        )
 
     def _on_scale(self, written: Written) -> Written:
         """The written score on the scale of 0 to 100."""
@@ -318,11 +372,11 @@ class Endpoint(Scorer):
         return scored
 
 
-def _detail(reply: Reply, written: Written, expected: ExpectedScore | None) -> dict[str, Any]:
+def _detail(reply: Reply, written: Written, expected: ExpectedScore | None, how: str) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "score_from": "expected" if expected else "written",
         "expected": expected.mean if expected else None,
-        "expected_from": "top tokens, approximate" if expected else None,
+        "expected_from": how if expected else None,
         "spread": expected.spread if expected else None,
         "mass": expected.mass if expected else None,
         "written": written.score,

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from mad_core.errors import UnavailableError
@@ -58,8 +59,9 @@ def first_listed(address: Address, key: str | None) -> str:
     """
     advice = f"Name one with --param model=…, and see that {address.host} runs."
     opener = build_opener(_NoRedirect, *([ProxyHandler({})] if address.loopback else []))
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = Request(f"{address.url}/models", headers=headers)  # noqa: S310 - the address is checked to be http(s)
+    headers = {"Authorization": f"Bearer {key}", **address.headers(key)} if key else {}
+    query = f"?{urlencode(address.query)}" if address.query else ""
+    request = Request(f"{address.url}/models{query}", headers=headers)  # noqa: S310 - the address is checked to be http(s)
     try:
         with opener.open(request, timeout=SECONDS) as answer:
             return str(json.loads(answer.read(MOST_BYTES))["data"][0]["id"])
