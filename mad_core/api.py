@@ -40,6 +40,7 @@ __all__ = [
     "Parameter",
     "ScoredRun",
     "Scorer",
+    "add_normals",
     "datasets",
     "evaluate",
     "from_onnx",
@@ -65,6 +66,7 @@ def load(
     policy: Path | None = None,
     plan: Path | ImportPlan | None = None,
     window: str | Sequence[str] = (),
+    ignore: str | Path | Sequence[str | Path] = (),
     pages: str = "first",
     unlabelled: bool = False,
 ) -> Imported:
@@ -77,6 +79,8 @@ def load(
     window : str or sequence of str
         Through which pictures deeper than 8 bits are seen, where not through what is found by itself: ``"low:high"``,
         ``"low:high:gamma"``, a preset of CT such as ``"lung"``, ``"used"``, ``"full"``; ``"subset=…"`` for one subset.
+    ignore : str, path, or sequence of them
+        A mask of what counts for nothing, left out of fits, scores, maps and areas; of one ``"subset=mask.png"``.
     pages : str
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1.
     unlabelled : bool
@@ -96,8 +100,9 @@ def load(
 
     windows = [window] if isinstance(window, str) else window
     settings = Settings.from_environment()
+    masks = [str(mask) for mask in ([ignore] if isinstance(ignore, str | Path) else ignore)]
     told = {"policy": policy, "plan": plan, "unlabelled": unlabelled}
-    return import_dataset(source, settings, windows=windows, pages=pages, **told)
+    return import_dataset(source, settings, windows=windows, ignore=masks, pages=pages, **told)
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,27 @@ class ScoredRun:
 
         ``levels`` is ``"as-is"`` or ``"rounded-up"``, by default rounded up where the subset is the benchmark's.
         """
+        from mad_core.runs.results import ignored_notes
+
         known = labelled(self.table)
         of_images, notes = ordered(known, levels)
         found = evaluate(of_images, known["score"], known["subset"], draws=draws, seed=seed)
-        found["notes"] = list(dict.fromkeys([*unlabelled_notes(self.table), *notes, *found["notes"]]))
+        own = [*ignored_notes(self.store.run(self.id)), *unlabelled_notes(self.table)]
+        found["notes"] = list(dict.fromkeys([*own, *notes, *found["notes"]]))
         return found
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What further normals changed against the parent, as :func:`mad_core.runs.growing.changes` gives it.
+
+        Raises
+        ------
+        InputError
+            If no normals joined it.
+        """
+        from mad_core.runs.growing import changes
+
+        return changes(self.store, self.store.run(self.id))
 
     def plot(
         self,
@@ -285,6 +306,38 @@ def learn(
         aside = dataset.with_calibration(grades, seed) if isinstance(grades, int) else dataset.with_grades(grades)
         request = replace(request, dataset_id=store.add_dataset(Imported(aside)))
     return _scored(store, request, progress)
+
+
+@explained()
+def add_normals(
+    run: str | ScoredRun,
+    folder: str | Path,
+    *,
+    subset: str = "",
+    device: str = "auto",
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> ScoredRun:
+    """Let the normals of a folder join what a run has fitted: a run of its own, whose ``changes`` say what came of it.
+
+    Parameters
+    ----------
+    run : str or ScoredRun
+        A finished run of a scorer with a memory (``patchcore``, ``knn``, ``subspace``, ``filterbank``, ``probe``).
+    folder : path
+        Its images are all normal.
+    subset : str
+        Which subset they belong to; may be left out of a run of one.
+
+    Raises
+    ------
+    InputError, NotFoundError, WorkError, CancelledError
+    """
+    from mad_core.runs.growing import add_normals as join
+
+    store = _store()
+    joined = join(store, _run_id(run), Path(folder), subset)
+    _finish(store, joined.run, device, progress)
+    return ScoredRun(joined.run.id, store)
 
 
 def scorers() -> pd.DataFrame:

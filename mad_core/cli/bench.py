@@ -10,6 +10,7 @@ from mad_core.cli.terminal import (
     AsJson,
     Device,
     Draws,
+    Ignore,
     Pages,
     PlanFile,
     Policy,
@@ -60,6 +61,7 @@ def bench_table(
     policy: Policy = None,
     plan: PlanFile = None,
     window: Windows = None,
+    ignore: Ignore = None,
     pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +83,7 @@ def bench_table(
         read_published(path, ())  # a file that cannot be read is said before the work
     if out is not None:
         _make_folder(out)
-    store, dataset_id = stored_dataset(root, policy, plan, windows=window or (), pages=pages)
+    store, dataset_id = stored_dataset(root, policy, plan, windows=window or (), ignore=ignore or (), pages=pages)
     beside = [_run_on(store, run_id, dataset_id) for run_id in asked]
     matrix = benchmarking.Matrix(dataset_id, wanted, tuple(subset or ()), limit, seed, device, maps)
     outcomes = benchmarking.run_matrix(store, matrix, lambda run: finish_run(store, run))
@@ -152,13 +154,14 @@ def import_results(
     policy: Policy = None,
     plan: PlanFile = None,
     window: Windows = None,
+    ignore: Ignore = None,
     pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
     """Keep scores made elsewhere as runs, matched by path and marked as imported; what does not fit is listed."""
     from mad_core.runs.imported_scores import import_results as keep
 
-    store, dataset_id = stored_dataset(dataset, policy, plan, windows=window or (), pages=pages)
+    store, dataset_id = stored_dataset(dataset, policy, plan, windows=window or (), ignore=ignore or (), pages=pages)
     kept = keep(store, dataset_id, places, title=title, note=note)
     data = [_imported_json(store, one) for one in kept]
     print_answer(data if len(data) > 1 else data[0], as_json, lambda: [line for d in data for line in _import_lines(d)])

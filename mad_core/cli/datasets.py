@@ -10,6 +10,7 @@ import typer
 
 from mad_core.cli.terminal import (
     AsJson,
+    Ignore,
     Pages,
     PlanFile,
     Policy,
@@ -51,6 +52,7 @@ def check(
     policy: Policy = None,
     plan: PlanFile = None,
     window: Windows = None,
+    ignore: Ignore = None,
     pages: Pages = "first",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
     unlabelled: Unlabelled = False,
@@ -64,7 +66,8 @@ def check(
     from mad_core.datasets.plan import LevelsUnknownError
 
     try:
-        imported = read_dataset(source, policy, plan, accept, windows=window or (), pages=pages, unlabelled=unlabelled)
+        seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
+        imported = read_dataset(source, policy, plan, accept, **seen)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)
         for line in () if as_json else _plan_lines(error.plan):

@@ -78,14 +78,15 @@ def _evaluate_one(
     from mad_core.metrics.summary import ordered
     from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
-    from mad_core.runs.results import run_table
+    from mad_core.runs.results import ignored_notes, run_table
     from mad_core.scorefiles import read_scores
 
     if reduction is not None:
         table, said = reduced_table(open_store(), name.removeprefix("run:"), reduction)
         notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *said)
     elif name.startswith("run:"):
-        table, notes = run_table(open_store(), name.removeprefix("run:")), ()
+        store, run_id = open_store(), name.removeprefix("run:")
+        table, notes = run_table(store, run_id), ignored_notes(store.run(run_id))
     else:
         file = joined_scores(Path(name), dataset) if dataset else read_scores(Path(name))
         table, notes = file.table, file.notes

@@ -1,6 +1,7 @@
 """Commands of the runs in the store."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -77,11 +78,41 @@ def delete(run: RunId, as_json: AsJson = False) -> None:
     print_answer({"deleted": run}, as_json, lambda: [f"{run} is deleted."])
 
 
+def add_normals(
+    run: RunId,
+    folder: Annotated[Path, typer.Argument(help="A folder of images, all of them normal.")],
+    subset: Annotated[str, typer.Option(help="Which subset they belong to; needed for a run of several.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let normals join what a run has fitted, as a run of its own, and show what that changes."""
+    from mad_core.runs import growing
+
+    store = open_store()
+    joined = growing.add_normals(store, run.removeprefix("run:"), folder, subset)
+    finish_run(store, joined.run)
+    found = growing.changes(store, store.run(joined.run.id))
+    data = {"added": joined.added, "left_out": list(joined.left_out)} | found
+
+    def lines() -> Iterable[str]:
+        yield f"{joined.added} normals joined the fit of {data['parent']}: run {data['run']}"
+        yield from (f"  left out: {sentence}" for sentence in joined.left_out)
+        if data["median_change"] is not None:
+            largest = f"largest {data['largest_change']:+.4g}"
+            yield f"  scores of {data['n']} labelled images: median change {data['median_change']:+.4g}, {largest}"
+        for name, gap in data["differences"].items():
+            if gap["value"] is not None:
+                between = f" [{gap['interval'][0]:+.3f}, {gap['interval'][1]:+.3f}]" if gap["interval"] else ""
+                yield f"  {name}: {gap['value']:+.3f}{between}"
+
+    print_answer(data, as_json, lines)
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "runs": runs,
     "show": show,
     "cancel": cancel,
     "resume": resume,
     "delete": delete,
+    "add-normals": add_normals,
 }
 """What the command line calls these."""

@@ -12,6 +12,7 @@ from mad_core.cli.terminal import (
     AsJson,
     Calibrate,
     Device,
+    Ignore,
     Pages,
     Parameters,
     PlanFile,
@@ -75,6 +76,7 @@ def score(
     policy: Policy = None,
     plan: PlanFile = None,
     window: Windows = None,
+    ignore: Ignore = None,
     pages: Pages = "first",
     unlabelled: Unlabelled = False,
     calibrate: Calibrate = None,
@@ -94,7 +96,8 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    imported = usable_dataset(source, policy, plan, windows=window or (), pages=pages, unlabelled=unlabelled)
+    seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
+    imported = usable_dataset(source, policy, plan, **seen)
     store = open_store()
     first = {}
     if info.starts_with:  # on the dataset as it is, so that its scores serve whatever is set aside

@@ -9,6 +9,7 @@ import typer
 from mad_core.cli.terminal import (
     AsJson,
     Device,
+    Ignore,
     Pages,
     Parameters,
     PlanFile,
@@ -48,6 +49,7 @@ def study(
     policy: Policy = None,
     plan: PlanFile = None,
     window: Windows = None,
+    ignore: Ignore = None,
     pages: Pages = "first",
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +63,13 @@ def study(
     parameters = checked_parameters(info, param or []) if info else {}
     device = named_device(device or Settings.from_environment().device)
     store, dataset_id, runs = _asked(
-        source, [text.removeprefix("run:") for text in run or []], policy, plan, windows=window or (), pages=pages
+        source,
+        [text.removeprefix("run:") for text in run or []],
+        policy,
+        plan,
+        windows=window or (),
+        ignore=ignore or (),
+        pages=pages,
     )
     from mad_core.studies.record import StudyRequest
     from mad_core.studies.study import studies

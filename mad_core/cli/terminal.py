@@ -39,6 +39,14 @@ Windows = Annotated[
         "one subset NAME=low:high. May be given again.",
     ),
 ]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        help="A mask of what counts for nothing (a clamp, a date stamp), left out of fits, scores, maps and areas; of "
+        "one subset NAME=mask.png. May be given again.",
+    ),
+]
 Pages = Annotated[
     str, typer.Option("--pages", help="Of files with several pages or frames: first, each, or a page's number.")
 ]
@@ -135,7 +143,8 @@ def read_dataset(
 ) -> Any:
     """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken.
 
-    ``seen`` are the ``windows``, ``pages`` and ``unlabelled`` of :func:`~mad_core.datasets.importing.import_dataset`.
+    ``seen`` are the ``windows``, ``ignore``, ``pages`` and ``unlabelled`` of
+    :func:`~mad_core.datasets.importing.import_dataset`.
     """
     from mad_core.datasets.importing import import_dataset
     from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan

@@ -18,6 +18,7 @@ import pandas as pd
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
 from mad_core.datasets.plan import ImportPlan
 from mad_core.errors import InputError, NotFoundError
+from mad_core.ignored import IgnoredRegion
 from mad_core.labelled import labelled
 from mad_core.pixels import Depth, PixelRange, Window
 
@@ -96,7 +97,7 @@ class SubsetCard:
 
     ``levels`` is keyed by the level written as short as it goes (``"1"``, ``"0.5"``);
     ``rubric`` is the id of a rubric file or its text. ``window`` is the one through which its pictures are seen, none
-    where all of them are of 8 bits; ``pixels`` what a sample of them spans.
+    where all of them are of 8 bits; ``pixels`` what a sample of them spans; ``ignored`` what of them does not count.
     """
 
     domain: Domain = "other"
@@ -105,9 +106,11 @@ class SubsetCard:
     product: str = ""
     window: Window | None = None
     pixels: PixelRange | None = None
+    ignored: IgnoredRegion | None = None
 
     def to_json(self) -> dict[str, Any]:
-        seldom = {name: value.to_json() for name in ("window", "pixels") if (value := getattr(self, name)) is not None}
+        names = ("window", "pixels", "ignored")
+        seldom = {name: value.to_json() for name in names if (value := getattr(self, name)) is not None}
         levels = {k: {"name": m.name, "meaning": m.meaning} for k, m in self.levels.items()}
         return {"domain": self.domain, "rubric": self.rubric, "product": self.product, "levels": levels} | seldom
 
@@ -179,6 +182,7 @@ class Card:
                 },
                 window=Window.from_json(card.get("window")),
                 pixels=PixelRange.from_json(card.get("pixels")),
+                ignored=IgnoredRegion.from_json(card.get("ignored")),
             )
             for name, card in data.get("subsets", {}).items()
         }
@@ -330,9 +334,27 @@ class Dataset:
         changed = {name: self.card.subset(name).seen_through(window) for name, window in windows.items()}
         return replace(self, card=replace(self.card, subsets={**self.card.subsets, **changed}))
 
+    @property
+    def ignored(self) -> dict[str, IgnoredRegion]:
+        """What of the pictures of each subset counts for nothing; subsets of which all counts have no entry."""
+        return {name: region for name in self.subsets if (region := self.card.subset(name).ignored) is not None}
+
+    def with_ignored(self, regions: Mapping[str, IgnoredRegion | None]) -> Dataset:
+        """A copy, a version of its own, with other regions left out of its subsets.
+
+        Raises
+        ------
+        NotFoundError
+            If a subset is not in the dataset.
+        """
+        for name in regions:
+            self._check(name)
+        changed = {name: replace(self.card.subset(name), ignored=region) for name, region in regions.items()}
+        return replace(self, card=replace(self.card, subsets={**self.card.subsets, **changed}))
+
     @cached_property
     def version(self) -> str:
-        """Digest of what scorers and metrics see: ids, content, splits, subsets, levels and windows."""
+        """Digest of what scorers and metrics see: ids, content, splits, subsets, levels, windows, ignored regions."""
         digest = hashlib.blake2b(digest_size=12)
         t: Any = self.table
         columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))
@@ -340,6 +362,8 @@ class Dataset:
             digest.update("\0".join(row).encode() + b"\n")
         for name, window in sorted(self.windows.items()):
             digest.update(f"window\0{name}\0{window.key}\n".encode())
+        for name, region in sorted(self.ignored.items()):
+            digest.update(f"ignored\0{name}\0{region.key}\n".encode())
         return digest.hexdigest()
 
     def select(self, *, split: str | None = None, subset: str | None = None) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, SubsetCa
 from mad_core.datasets.demo.make import demo_card, make_demo
 from mad_core.datasets.depths import WindowChoice, with_windows
 from mad_core.datasets.gathering import Gathered, summed
+from mad_core.datasets.ignoring import with_ignored
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
@@ -81,6 +82,7 @@ def import_dataset(
     policy: Path | None = None,
     plan: Path | ImportPlan | None = None,
     windows: Iterable[str] = (),
+    ignore: Iterable[str] = (),
     pages: str = FIRST,
     unlabelled: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -104,6 +106,8 @@ def import_dataset(
     windows : sequence of str
         Through which pictures are seen, as :meth:`~mad_core.datasets.depths.WindowChoice.parse` reads them; by
         default those that are found, of subsets with pictures deeper than 8 bits.
+    ignore : sequence of str
+        Masks of what counts for nothing, as :func:`~mad_core.datasets.ignoring.with_ignored` reads them.
     pages : str
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number.
     unlabelled : bool
@@ -128,14 +132,13 @@ def import_dataset(
     if str(source) == "demo":
         folder = make_demo(settings.home / "demo", heard)
         imported = _import_folder(folder, "demo", _Told(), settings, heard)
-        return replace(
-            imported, dataset=replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
-        )
+        named = replace(imported.dataset, name=name or "Demo", card=demo_card(), source="demo")
+        return with_ignored(replace(imported, dataset=named), ignore)
     if str(source) == solar_cells.SOURCE:
         folder = solar_cells.make_solar_cells(settings.home / solar_cells.SOURCE, heard)
         imported = _import_folder(folder, solar_cells.SOURCE, _Told(), settings, heard)
         named = replace(imported.dataset, name=name or solar_cells.TITLE, card=solar_cells.card(), source=str(source))
-        return replace(imported, dataset=named)
+        return with_ignored(replace(imported, dataset=named), ignore)
     given = Path(policy).expanduser().absolute() if policy else None
     decided = plan if isinstance(plan, ImportPlan) else read_plan(Path(plan).expanduser()) if plan else ImportPlan()
     decided = replace(decided, unlabelled=decided.unlabelled or unlabelled)
@@ -150,7 +153,7 @@ def import_dataset(
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     paged = with_pages(replace(imported, dataset=dataset), pages)
-    return with_windows(paged, WindowChoice.parse(windows), heard.again)
+    return with_ignored(with_windows(paged, WindowChoice.parse(windows), heard.again), ignore)
 
 
 def check_report(imported: Imported) -> dict[str, Any]:
@@ -161,6 +164,8 @@ def check_report(imported: Imported) -> dict[str, Any]:
     published = against_published(imported.dataset)
     dataset = imported.dataset
     seen = {name: window_report(dataset.card.subset(name)) for name in dataset.windows}
+    for name, region in dataset.ignored.items():
+        seen[name] = seen.get(name, {}) | {"ignored": round(region.share, 6)}
     return {
         "name": imported.dataset.name,
         "subsets": [entry | seen.get(entry["subset"], {}) for entry in dataset.counts()],

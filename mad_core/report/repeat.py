@@ -10,6 +10,7 @@ from mad_core.pixels import Window
 from mad_core.report.contents import ReportPart, ReportRequest
 from mad_core.report.html import facts, folded
 from mad_core.runs.commands import repeat_run
+from mad_core.runs.results import ignored_notes
 from mad_core.runs.store import Run, Store
 from mad_core.studies.record import StudyRecord
 
@@ -65,7 +66,15 @@ def _facts(run: Run) -> dict[str, str]:
         "Code digest": str(run.record.get("code", "")),
         "Device": f"{device.get('id', run.device)}, {device['name']}" if device.get("name") else run.device,
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    } | ({"Seen through": "; ".join(seen)} if seen else {})
+    } | {
+        name: text
+        for name, text in (
+            ("Seen through", "; ".join(seen)),
+            ("Left out", " ".join(ignored_notes(run))),
+            ("Normals joined the fit of", run.parent),
+        )
+        if text
+    }
 
 
 def _record(store: Store, run: Run) -> dict[str, str]:

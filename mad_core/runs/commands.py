@@ -1,8 +1,10 @@
 """The commands that make stored runs anew, as one would type them."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -79,6 +81,8 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         return Repeat(
             (), ("Its scores were made elsewhere and imported; `import-results` takes the same files again.",)
         )
+    if run.parent:
+        return _repeat_joined(store, run)
     info = store.dataset_info(run.dataset_id)
     commands: dict[str, None] = {}
     notes: dict[str, None] = {}
@@ -99,7 +103,13 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         ] = None
     if run.map_side != MAP_SIDE:
         notes[f"Its maps have a longest side of {run.map_side} pixels, which no option asks for."] = None
-    windows = store.dataset(info.id).windows
+    dataset = store.dataset(info.id)
+    windows = dataset.windows
+    if dataset.ignored:
+        of = ", ".join(dataset.ignored)
+        notes[
+            f"A region is left out of subsets {of}: give its mask with --ignore, or use the dataset in this store."
+        ] = None
     asked = {
         "policy": info.card.policy,
         "windows": windows,
@@ -108,6 +118,17 @@ def repeat_run(store: Store, run: Run) -> Repeat:
     }
     commands[score_command(info.source, request_of(run), **asked)] = None
     return Repeat(tuple(commands), tuple(notes))
+
+
+def _repeat_joined(store: Store, run: Run) -> Repeat:
+    """How a run is made anew whose normals joined the fit of another one."""
+    known = set(store.dataset(store.run(run.parent).dataset_id).table["image_id"])
+    table = store.dataset(run.dataset_id).table
+    paths = [path for i, path in zip(table["image_id"], table["path"], strict=True) if i not in known]
+    folder = os.path.commonpath([Path(path).parent for path in paths]) if paths else "FOLDER"
+    words = ["python", "-m", "mad_core", "add-normals", run.parent, folder, "--subset", run.subsets[0]]
+    before = repeat_run(store, store.run(run.parent))
+    return Repeat((*before.commands, shlex.join(words)), before.notes)
 
 
 def request_of(run: Run) -> RunRequest:

@@ -37,6 +37,8 @@ from mad_core.scorers.out_of_memory import is_out_of_memory
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
+IGNORED = "ignored"
+"""Entry of a run's record: which share of the pictures of a subset was left out."""
 WINDOWS = "windows"
 """Entry of a run's record: through which windows its scorer saw the pictures, by subset."""
 RATE_FROM = 5
@@ -77,11 +79,13 @@ def execute_run(control: Control) -> dict[str, Any]:
     parameters = info.check(run.parameters)
     info.check_available(parameters)
     dataset = store.dataset(run.dataset_id)
-    scattered = control.settings.executor == "ray" and scatters(info, parameters)
+    scattered = control.settings.executor == "ray" and scatters(info, parameters) and not run.parent
     facts = {**record(control.device), "code": info.code, **carried(run.record)}
     facts |= {SAMPLING: run.sampling} if run.image_limit else {}
     windows = {name: window.to_json() for name, window in dataset.windows.items() if name in run.subsets}
     facts |= {WINDOWS: windows} if windows else {}
+    ignored = {name: region.share for name, region in dataset.ignored.items() if name in run.subsets}
+    facts |= {IGNORED: ignored} if ignored else {}
     if scattered:
         facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
@@ -159,10 +163,9 @@ def scorer_context(
     calibration: Sequence[LabelledItem] = ()
     if info.uses_labels(parameters):
         rows = dataset.select(split="calibration", subset=subset)
-        columns = ("image_id", "path", "level", "content_hash", "group")
-        window = dataset.card.subset(subset).window
+        columns, card = ("image_id", "path", "level", "content_hash", "group"), dataset.card.subset(subset)
         calibration = [
-            LabelledItem(image_id, path, float(level), digest, window, group or "")
+            LabelledItem(image_id, path, float(level), digest, card.window, group or "", card.ignored)
             for image_id, path, level, digest, group in zip(*(rows[name] for name in columns), strict=True)
             if not pd.isna(level)
         ]
@@ -202,9 +205,9 @@ def _parts(
 
 def items(rows: pd.DataFrame, dataset: Dataset) -> list[Item]:
     """Images of a dataset as scorers see them, from rows of its table."""
-    windows = dataset.windows
+    windows, ignored = dataset.windows, dataset.ignored
     facts = zip(rows["image_id"], rows["path"], rows["content_hash"], rows["subset"], strict=True)
-    return [Item(i, path, digest, windows.get(subset)) for i, path, digest, subset in facts]
+    return [Item(i, path, digest, windows.get(subset), ignored.get(subset)) for i, path, digest, subset in facts]
 
 
 @contextlib.contextmanager
@@ -332,6 +335,7 @@ class _SubsetRun:
             self.run.seed,
             progress,
             self.resources,
+            self.run.parent,
         )
         seconds = time.perf_counter() - started - quick.seconds
         entry = RunSubset(
@@ -453,8 +457,11 @@ def fit_or_load(
     seed: int,
     progress: Callable[[int, int], None],
     resources: Resources | None = None,
+    parent: str = "",
 ) -> str | None:
     """Give the scorer its fitted state: the kept one where it agrees, else a new fit that is then kept.
+
+    With a ``parent``, the id of a run, the normals that it has not learned from join its fit.
 
     Returns
     -------
@@ -479,15 +486,66 @@ def fit_or_load(
     further = [part.digest for part in base.parts.values()]
     if info.uses_labels(parameters):
         further += [f"{item.image_id}:{item.level}" for item in base.calibration]
-    if (window := dataset.card.subset(subset).window) is not None:
-        further.append(f"window {window.key}")
+    card = dataset.card.subset(subset)
+    further += [f"window {card.window.key}"] if card.window is not None else []
+    further += [f"ignored {card.ignored.key}"] if card.ignored is not None else []
+    earlier = _fit_of(control, parent, subset) if parent else ""
+    further += [f"joined {earlier}"] if earlier else []
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)
     folder = control.settings.fits / digest
     if not fitted.load_fit(folder, scorer, context):
-        scorer.fit(items(normals, dataset), context)
+        if earlier:
+            _join(scorer, items(normals, dataset), control, parent, subset, earlier, context)
+        else:
+            scorer.fit(items(normals, dataset), context)
         manifest = {"scorer": info.id, "parameters": dict(parameters), "subset": subset, "seed": seed}
         fitted.save_fit(folder, scorer, manifest)
     return digest
+
+
+def _fit_of(control: Control, run_id: str, subset: str) -> str:
+    """Digest of the fit of a run on a subset.
+
+    Raises
+    ------
+    NotFoundError
+        If the run was deleted or has none.
+    """
+    for entry in control.store.run_subsets(run_id):
+        if entry.subset == subset and entry.fit:
+            return entry.fit
+    raise NotFoundError(f"The run {run_id}, whose normals others were to join, has no fit on subset '{subset}'.")
+
+
+def _join(
+    scorer: Scorer,
+    normals: Sequence[Item],
+    control: Control,
+    parent: str,
+    subset: str,
+    earlier: str,
+    context: Context,
+) -> None:
+    """Give a scorer the fit of its parent, made anew where it is not kept any more, and let new normals join it."""
+    run = control.store.run(parent)
+    dataset = control.store.dataset(run.dataset_id)
+    known = items(dataset.select(split="train", subset=subset), dataset)
+    if not fitted.load_fit(control.settings.fits / earlier, scorer, context):
+        info = catalog.scorer(run.scorer)
+        fit_or_load(
+            scorer,
+            info,
+            info.check(run.parameters),
+            dataset,
+            subset,
+            control,
+            run.seed,
+            context.progress,
+            None,
+            run.parent,
+        )
+    there = {item.image_id for item in known}
+    scorer.add_normals([item for item in normals if item.image_id not in there], context)
 
 
 def score_one(control: Control) -> dict[str, Any]:
@@ -506,8 +564,8 @@ def score_one(control: Control) -> dict[str, Any]:
     run = control.store.run(payload.run)
     if payload.subset not in run.subsets:
         raise NotFoundError(f"Run '{run.title}' has no subset '{payload.subset}'.")
-    window = control.store.dataset(run.dataset_id).card.subset(payload.subset).window
-    item = Item(Path(payload.path).stem, payload.path, window=window)
+    card = control.store.dataset(run.dataset_id).card.subset(payload.subset)
+    item = Item(Path(payload.path).stem, payload.path, window=card.window, ignored=card.ignored)
     scored = _score_items(control, run, payload.subset, [item])[0]
     if scored.map is not None:
         target = Path(payload.map)
@@ -558,8 +616,8 @@ def write_reason(control: Control) -> dict[str, Any]:
 
 def _item_of(row: Mapping[str, Any], dataset: Dataset) -> Item:
     """An image of a dataset as a scorer sees it."""
-    window = dataset.card.subset(row["subset"]).window
-    return Item(row["image_id"], row["path"], row["content_hash"], window)
+    card = dataset.card.subset(row["subset"])
+    return Item(row["image_id"], row["path"], row["content_hash"], card.window, card.ignored)
 
 
 def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]) -> list[Scored]:
@@ -568,7 +626,8 @@ def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]
     parameters = info.check(run.parameters)
     scorer = info.create(parameters)
     try:
-        fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, lambda done, total: None)
+        silent: Callable[[int, int], None] = lambda done, total: None  # noqa: E731
+        fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, silent, None, run.parent)
         context = scorer_context(dataset, subset, info, parameters, control, run.seed)
         return list(scorer.score(chosen, context))
     finally:

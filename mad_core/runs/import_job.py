@@ -33,7 +33,8 @@ def import_job(control: Control) -> dict[str, Any]:
         control.check_cancel()
 
     if payload.guarded:
-        ask_again(control.settings, payload.source, payload.policy)
+        masks = (mask.rpartition("=")[2] for mask in payload.ignore)
+        ask_again(control.settings, payload.source, payload.policy, *masks)
     try:
         imported = import_dataset(
             payload.source,
@@ -42,6 +43,7 @@ def import_job(control: Control) -> dict[str, Any]:
             policy=Path(payload.policy) if payload.policy else None,
             plan=parse_plan(payload.plan) if payload.plan else None,
             windows=payload.windows,
+            ignore=payload.ignore,
             pages=payload.pages,
             progress=progress,
         )

@@ -158,7 +158,7 @@ class ImportJob(JobPayload):
 
     ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too. ``plan`` is
     the YAML text of a plan; with ``look`` nothing is stored, and the result holds the plan to be shown.
-    ``windows`` and ``pages`` as :func:`~mad_core.datasets.importing.import_dataset` takes them.
+    ``windows``, ``ignore`` and ``pages`` as :func:`~mad_core.datasets.importing.import_dataset` takes them.
     """
 
     kind = "import"
@@ -168,6 +168,7 @@ class ImportJob(JobPayload):
     name: str | None = None
     policy: str | None = None
     windows: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     pages: str = "first"
     then: tuple[str, ...] = ()
     guarded: bool = False

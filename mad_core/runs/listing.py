@@ -46,4 +46,4 @@ def run_entry(store: Store, run: Run) -> dict[str, Any]:
         "total": run.total,
         "error": run.error,
         "map_bytes": store.maps.disk_use(run.id),
-    }
+    } | ({"parent": run.parent} if run.parent else {})

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError, MadError, NotFoundError
+from mad_core.ignored import IgnoredRegion
 from mad_core.images import read_mask
 from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.association import in_words, severity_and_area
@@ -39,7 +40,9 @@ _SIGN = np.uint16(0x8000)
 # -- one map ------------------------------------------------------------------------------------
 
 
-def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> dict[str, float]:
+def reduce_stored(
+    stored: np.ndarray, scale: float, threshold: float | None, ignored: IgnoredRegion | None = None
+) -> dict[str, float]:
     """Every reduction of one stored map.
 
     Parameters
@@ -49,6 +52,8 @@ def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> 
         Positive; the map in raw units is ``stored * scale``.
     threshold : float or None
         In raw units.
+    ignored : IgnoredRegion, optional
+        Whose pixels do not count.
 
     Returns
     -------
@@ -57,12 +62,14 @@ def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> 
         map; NaN for those that need a threshold where there is none, and for all where the map is not finite.
     """
     keys = _keys(stored)
-    counts = np.bincount(keys.ravel(), minlength=_KEYS)
+    counting = np.ones(keys.shape, bool) if ignored is None else ~ignored.on(keys.shape)
+    counting = counting if counting.any() else ~counting
+    counts = np.bincount(keys[counting], minlength=_KEYS)
     there = np.flatnonzero(counts)[::-1]  # highest value first
     n, values = counts[there], _values()[there] * scale
     if not np.isfinite(values).all():
         return dict.fromkeys(ALL, np.nan)
-    size = keys.size
+    size = int(counting.sum())
     reached, sums = np.cumsum(n), np.cumsum(n * values)
     reduced = {
         "max": float(values[0]),
@@ -78,7 +85,7 @@ def reduce_stored(stored: np.ndarray, scale: float, threshold: float | None) -> 
     return reduced | {
         "area": float(n[:above].sum() / size),
         "mass": float((n[:above] * (values[:above] - threshold)).sum() / size),
-        "regions": float(count_regions(keys >= there[above - 1])) if above else 0.0,
+        "regions": float(count_regions((keys >= there[above - 1]) & counting)) if above else 0.0,
     }
 
 
@@ -205,11 +212,13 @@ def reduce_run(store: Store, run_id: str, subsets: Sequence[str] = ()) -> Reduce
     chosen = [name for name in run.subsets if not subsets or name in subsets]
     thresholds = {name: found for name in chosen if (found := threshold_of(store, run, name))}
     reduced: dict[str, dict[str, float]] = {}
+    ignored = store.dataset(run.dataset_id).ignored
     for name in chosen:
         threshold = thresholds[name].threshold if name in thresholds else None
         refs = store.map_refs(run_id, name)
+        region = ignored.get(name)
         for image_id, stored, scale in store.maps.stored(run_id, name, refs, run.map_side):
-            reduced[image_id] = reduce_stored(stored, scale, threshold)
+            reduced[image_id] = reduce_stored(stored, scale, threshold, region)
     if not reduced:
         raise InputError(
             f"Run '{run.title}' has no stored anomaly maps to reduce; score again with maps kept (--maps all --force)."
@@ -301,25 +310,30 @@ def mask_areas(store: Store, run: Run, subsets: Sequence[str]) -> MaskAreas:
 
     A mask of another shape than its image, and one that marks nothing, say nothing about the defect.
     """
-    rows = store.dataset(run.dataset_id).table
+    dataset = store.dataset(run.dataset_id)
+    rows, ignored = dataset.table, dataset.ignored
     chosen: Any = rows[(rows["split"] == "test") & rows["subset"].isin(subsets) & (rows["level"] > 0)]
     with_mask = chosen[chosen["mask_path"].notna()]
-    facts = zip(with_mask["mask_path"], with_mask["width"], with_mask["height"], strict=True)
+    regions = [ignored.get(subset) for subset in with_mask["subset"]]
+    facts = zip(with_mask["mask_path"], with_mask["width"], with_mask["height"], regions, strict=True)
     with ThreadPoolExecutor(READERS) as pool:
         shares = dict(zip(with_mask["image_id"], pool.map(lambda one: _share(*one), facts), strict=True))
     why = Counter([NO_MASK] * (len(chosen) - len(with_mask)) + [v for v in shares.values() if isinstance(v, str)])
     return MaskAreas({k: v for k, v in shares.items() if isinstance(v, float)}, len(chosen), dict(why))
 
 
-def _share(path: str, width: int, height: int) -> float | str:
-    """The share, or why there is none."""
+def _share(path: str, width: int, height: int, ignored: IgnoredRegion | None) -> float | str:
+    """The share of what counts of the image, or why there is none."""
     try:
         mask = read_mask(Path(path))
     except (MadError, OSError):
         return "with a mask that cannot be read"
     if width and height and abs(mask.shape[1] / mask.shape[0] * height / width - 1) >= _SAME_ASPECT:
         return "with a mask of another shape"
-    return float(mask.mean()) if mask.any() else "with a mask that marks nothing"
+    counting = mask[~ignored.on(mask.shape)] if ignored is not None and mask.any() else mask
+    if mask.any() and not counting.any():
+        return "with a mask that marks only what is left out"
+    return float(counting.mean()) if mask.any() else "with a mask that marks nothing"
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mad_core.datasets.dataset import Dataset
+from mad_core.datasets.dataset import Dataset, SubsetCard
 from mad_core.errors import InputError
 from mad_core.map_files import shrink
-from mad_core.pixels import Window
 from mad_core.scorers.contract import Item, Scored
 
 if TYPE_CHECKING:
@@ -124,11 +123,11 @@ def find(
         If there are no normals, or none of them got a map.
     """
     rows = dataset.select(split="calibration", subset=subset)
-    window = dataset.card.subset(subset).window
-    aside = _drawn(rows[rows["level"] == 0], seed, window)
+    card = dataset.card.subset(subset)
+    aside = _drawn(rows[rows["level"] == 0], seed, card)
     if calibration and len(aside) >= FEWEST:
         return _of(fitted(aside[:MOST]), side, "calibration normals")
-    normals = _drawn(dataset.select(split="train", subset=subset), seed, window)
+    normals = _drawn(dataset.select(split="train", subset=subset), seed, card)
     judged = normals[: min(MOST, len(normals) // 3)]
     learned = normals[len(judged) :][:LEARNED]
     if held_out is not None and len(judged) >= FEWEST:
@@ -141,11 +140,11 @@ def find(
     return _of(fitted(normals[:MOST]), side, "training normals that it was fitted on, which look too normal to it")
 
 
-def _drawn(rows: Any, seed: int, window: Window | None) -> list[Item]:
+def _drawn(rows: Any, seed: int, card: SubsetCard) -> list[Item]:
     """The images of a part of the dataset's table, in a seeded order."""
     order = np.random.default_rng(seed).permutation(len(rows))
     facts = zip(rows["image_id"], rows["path"], rows["content_hash"], strict=True)
-    items = [Item(i, path, digest, window) for i, path, digest in facts]
+    items = [Item(i, path, digest, card.window, card.ignored) for i, path, digest in facts]
     return [items[place] for place in order]
 
 

@@ -64,7 +64,14 @@ def judges_the_same(store: Store, run: Run, dataset: Dataset) -> bool:
     if info.uses_labels(info.check(run.parameters)):
         return False
     other = store.dataset(run.dataset_id)
-    return _contents(dataset) <= _contents(other) and _contents(dataset, "train") == _contents(other, "train")
+    alike = all(_sight(dataset, name) == _sight(other, name) for name in dataset.subsets)
+    return alike and _contents(dataset) <= _contents(other) and _contents(dataset, "train") == _contents(other, "train")
+
+
+def _sight(dataset: Dataset, subset: str) -> tuple[Any, Any]:
+    """How the pictures of a subset are seen: through which window, and what of them is left out."""
+    card = dataset.card.subset(subset)
+    return card.window, card.ignored
 
 
 def _contents(dataset: Dataset, split: str | None = None) -> set[tuple[str, str]]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mad_core.datasets.madbench import rounds_up
 from mad_core.map_files import shared_range
-from mad_core.runs.store import Store
+from mad_core.runs.store import Run, Store
 from mad_core.scorefiles import scores_csv, write_scores
 
 
@@ -38,6 +38,15 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     joined["rounded_up"] = [rounded[subset] for subset in joined["subset"]]
     joined["status"] = joined["status"].astype(object).where(joined["status"].notna(), "waiting")
     return joined
+
+
+def ignored_notes(run: Run) -> tuple[str, ...]:
+    """What of a run's pictures was left out, a sentence; none where all counts."""
+    shares = {name: share for name, share in run.record.get("ignored", {}).items() if name in run.subsets}
+    if not shares:
+        return ()
+    told = ", ".join(f"{100 * share:.2g} % of each picture of subset '{name}'" for name, share in shares.items())
+    return (f"A region to ignore is left out of fits, scores, maps and areas: {told}.",)
 
 
 def run_scores_csv(store: Store, run_id: str) -> str:

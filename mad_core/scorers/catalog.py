@@ -18,6 +18,7 @@ from mad_core.errors import InputError, NotFoundError, UnavailableError
 from mad_core.scorers import cards
 from mad_core.scorers.contract import Parameter, Scorer, checked_values
 from mad_core.scorers.object_digest import OMITTED, code_digest
+from mad_core.scorers.parameters import TILES, checked_tiles
 from mad_core.source_digest import source_digest
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class ScorerInfo:
         The scorer that is run first, with its defaults, where such a parameter is empty and it has no run.
     scatters : bool
         Whether a cluster may share its images; not where the work lies with a server.
+    grows : bool
+        Whether further normals can join a fit of it (:meth:`~mad_core.scorers.contract.Scorer.add_normals`).
     made : object
         The class or function itself, where it was declared in this process; else ``entry`` is imported.
     package : str
@@ -111,6 +114,7 @@ class ScorerInfo:
     pixels: str = "uint8"
     starts_with: Mapping[str, str] = field(default_factory=dict)
     scatters: bool = True
+    grows: bool = False
     made: Any = field(default=None, repr=False, compare=False)
     package: str = ""
     local: str = ""
@@ -137,7 +141,13 @@ class ScorerInfo:
         """Digest of what makes its scores: its module's source and what that imports, or the function itself."""
         if self.local:
             return f"{self.local}-{code_digest(self.made)}"
-        return source_digest(self.entry.partition(":")[0])
+        tiled = ("mad_core.scorers.tiled",) if self.tiles else ()
+        return source_digest(self.entry.partition(":")[0], *tiled)
+
+    @property
+    def tiles(self) -> bool:
+        """Whether it looks at large pictures piece by piece, by a parameter of :func:`parameters.tiles`."""
+        return any(parameter.check_text is checked_tiles for parameter in self.parameters)
 
     def check_available(self, parameters: Mapping[str, Any]) -> None:
         """See that it can run on this machine with these parameters.
@@ -156,7 +166,12 @@ class ScorerInfo:
         checked = self.check(parameters)
         if self.local:
             checked.pop("code")
-        return build(self.entry if self.made is None else self.made, checked, self.pixels)
+        made = self.entry if self.made is None else self.made
+        if not self.tiles:
+            return build(made, checked, self.pixels)
+        from mad_core.scorers.tiled import TiledScorer  # with torch, which only a worker imports
+
+        return TiledScorer(build(made, {k: v for k, v in checked.items() if k != TILES}), checked)
 
     def to_json(self) -> dict[str, Any]:
         """The entry in the form of ``scorers --json``."""

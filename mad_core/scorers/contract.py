@@ -17,6 +17,7 @@ import numpy as np
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.errors import CancelledError, InputError
+from mad_core.ignored import IgnoredRegion
 from mad_core.pixels import Window
 
 if TYPE_CHECKING:
@@ -92,13 +93,25 @@ class Item:
     """One image as a scorer may see it: no level, no defect, no mask.
 
     ``content_hash`` is the digest of the bytes that were imported; empty where none were. ``window`` is the one of its
-    subset, through which pictures deeper than 8 bits are seen.
+    subset, through which pictures deeper than 8 bits are seen; ``ignored`` what of its pictures counts for nothing,
+    which is replaced before a scorer sees them. ``crop`` is the part of the picture that it stands for; all of it where
+    there is none.
     """
 
     image_id: str
     path: str
     content_hash: str = ""
     window: Window | None = None
+    ignored: IgnoredRegion | None = None
+    crop: Crop | None = field(default=None, compare=False)
+
+
+class Crop(Protocol):
+    """A part of a picture, which many such parts share."""
+
+    def of(self, item: Item, decode: Callable[[], np.ndarray]) -> np.ndarray:
+        """The part's pixels (h, w, 3); ``decode`` gives those of the whole picture."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class LabelledItem:
     content_hash: str = ""
     window: Window | None = None
     group: str = ""
+    ignored: IgnoredRegion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +305,18 @@ class Scorer(ABC):
         The score of an image depends on that image and the fitted state alone.
         """
 
+    def add_normals(self, normals: Sequence[Item], context: Context) -> None:
+        """Let further normals join what was fitted, without the ones that it was fitted on.
+
+        Raises
+        ------
+        InputError
+            If it keeps no memory that normals can join (:attr:`mad_core.scorers.catalog.ScorerInfo.grows`), or none
+            of them can be read.
+        CancelledError
+        """
+        raise InputError("This scorer keeps no memory that normals can join; run it anew on all of them.")
+
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Fitted state: named tensors (kept as safetensors) and a JSON-able dictionary.
 
@@ -327,6 +353,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     advanced: bool = False
     synonyms: Mapping[str, str] = field(default_factory=dict)
+    check_text: Callable[[str], str] | None = None
+    """Of a text: gives it in its one form, or raises :class:`~mad_core.errors.InputError`."""
 
     def check(self, value: Any) -> Any:
         """The value in its declared type.
@@ -352,7 +380,7 @@ class Parameter:
             high = math.inf if self.high is None else self.high
             if not (math.isfinite(typed) and low <= typed <= high):
                 raise InputError(f"Parameter '{self.name}' is {value}, but must lie in [{low:g}, {high:g}].")
-        return typed
+        return typed if self.check_text is None else self.check_text(typed)
 
     def _chosen(self, word: str) -> str:
         chosen = self.synonyms.get(word.lower(), word)

@@ -12,6 +12,7 @@ from mad_core.scorers.contract import Context, Item, Scored, Scorer
 from mad_core.scorers.exported import ExportedModel
 from mad_core.scorers.image_loading import deepest_of, image_of, load, pixels_of
 from mad_core.scorers.image_scorer import map_shape, on_aspect, read_normals, sample
+from mad_core.scorers.reductions import left_out
 
 MOST_NORMALS = 1000
 """Normals handed over at most, drawn by the seed: they lie in memory whole."""
@@ -70,6 +71,8 @@ class FunctionScorer(Scorer):
                 yield Scored.failed(image_id, "model-failed", sentence, time.perf_counter() - started)
                 continue
             scored += 1
+            if anomaly_map is not None and loaded.item.ignored is not None:
+                anomaly_map = left_out(anomaly_map, loaded.item.ignored.on(anomaly_map.shape))
             yield Scored.of(image_id, score, anomaly_map, time.perf_counter() - started)
 
     def restore(self, tensors: Mapping[str, Any], facts: Mapping[str, Any], context: Context) -> None:

@@ -98,6 +98,8 @@ class Graded(Scorer):
             return None
         facts = [source_digest("mad_core.scorers.features.described"), self.parameters["backbone"]]
         facts += [str(self.parameters["size"]), str(context.seed), context.device.partition(":")[0]]
+        seen = [normals[0].window, normals[0].ignored] if normals else []
+        facts += [one.key for one in seen if one is not None]
         digest = hashlib.blake2b("\0".join([*facts, *(item.content_hash for item in normals)]).encode(), digest_size=12)
         return context.looks / digest.hexdigest()
 
@@ -194,7 +196,9 @@ class Graded(Scorer):
 
     def _graded(self, context: Context) -> tuple[list[LabelledItem], Evidence]:
         """The graded images that can be read and that the detector has scored."""
-        plain = [Item(item.image_id, item.path, item.content_hash, item.window) for item in context.calibration]
+        plain = [
+            Item(item.image_id, item.path, item.content_hash, item.window, item.ignored) for item in context.calibration
+        ]
         base = {one.image_id: one for one in context.parts["detector"].scored(plain)}
         looks = self._looks(plain, context)
         usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]

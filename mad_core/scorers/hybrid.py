@@ -208,7 +208,7 @@ def _calm(normals: Sequence[Item], context: Context) -> tuple[Sequence[Item | La
 
 
 def _judged(part: Part, items: Sequence[Item | LabelledItem], context: Context) -> Sequence[Scored]:
-    plain = [Item(item.image_id, item.path, item.content_hash, item.window) for item in items]
+    plain = [Item(item.image_id, item.path, item.content_hash, item.window, item.ignored) for item in items]
     return part.scored(plain) if isinstance(items[0], LabelledItem) else part.unseen(plain)
 
 
@@ -251,7 +251,7 @@ def _learn(
     detector: Part, mllm: Part, scale: ScoreScale, other: ScoreScale, calibration: Sequence[LabelledItem]
 ) -> tuple[float, dict[str, Any]]:
     """The detector's weight with the highest C-index on the calibration images; 0.5 where these are too few."""
-    plain = [Item(item.image_id, item.path, item.content_hash, item.window) for item in calibration]
+    plain = [Item(item.image_id, item.path, item.content_hash, item.window, item.ignored) for item in calibration]
     both = list(zip(calibration, detector.scored(plain), mllm.scored(plain), strict=True)) if plain else []
     rows = [
         (item.level, scale.standard(one.score), other.standard(two.score))

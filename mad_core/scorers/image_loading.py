@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -43,12 +43,27 @@ def image_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
     ImageError
         If it cannot be read, or has other bytes by now.
     """
-    return with_image(Path(item.path), use, content_hash=item.content_hash, window=item.window)
+    return _opened(with_image, item, use)
 
 
 def pixels_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
     """As :func:`image_of`, with the full depth of the file: float32 (H, W, 3) in 0-1, RGB."""
-    return with_pixels(Path(item.path), use, content_hash=item.content_hash, window=item.window)
+    return _opened(with_pixels, item, use)
+
+
+def _opened(opener: Callable[..., Any], item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:
+    def whole(then: Callable[[np.ndarray], Any]) -> Any:
+        seen = then if item.ignored is None else _after(item.ignored.left_out_of, then)
+        return opener(Path(item.path), seen, content_hash=item.content_hash, window=item.window)
+
+    crop = getattr(item, "crop", None)
+    if crop is None:
+        return whole(use)
+    return use(crop.of(item, lambda: whole(np.ascontiguousarray)))
+
+
+def _after(first: Callable[[np.ndarray], np.ndarray], then: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T]:
+    return lambda image: then(first(image))
 
 
 def deepest_of(item: Item | LabelledItem, use: Callable[[np.ndarray], T]) -> T:

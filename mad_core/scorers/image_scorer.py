@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -31,6 +31,12 @@ class ImageScorer(Scorer):
 
     batch = 16
     read = staticmethod(image_of)
+    positionless: Mapping[str, Any] = {}
+    """Parameters with which it compares without regard to positions, as in tiles of a picture."""
+
+    def view(self, context: Context) -> int:
+        """Side in pixels of the square, or of a picture of as many pixels, that it sees at once."""
+        return int(self.parameters["size"])
 
     @abstractmethod
     def prepare(self, image: np.ndarray) -> Any:
@@ -70,33 +76,67 @@ def read_normals(
     total: int,
     read: Callable[[Item, Callable[[np.ndarray], T]], T] = image_of,
 ) -> list[T]:
-    """Every readable training normal, prepared.
+    """Every readable training normal, prepared, as :func:`readable_normals` gives them."""
+    step = lambda done: context.step(done, total)  # noqa: E731
+    return list(readable_normals(normals, prepare, context, fewest=fewest, step=step, read=read))
+
+
+def readable_normals(
+    normals: Sequence[Item],
+    prepare: Callable[[np.ndarray], T],
+    context: Context,
+    *,
+    fewest: int,
+    step: Callable[[int], None],
+    read: Callable[[Item, Callable[[np.ndarray], T]], T] = image_of,
+) -> Iterator[T]:
+    """Every readable training normal, prepared, one after the other: only a few are in memory.
 
     Parameters
     ----------
+    step : callable(done)
+        Called after each image with how many were read, good or bad.
     fewest : int
         How many a fit needs at least.
-    total : int
-        Steps of the whole fit, for the progress; reading takes the first ``len(normals)`` of them.
 
     Raises
     ------
     InputError
-        If fewer than ``fewest`` are readable.
+        At the end, if fewer than ``fewest`` are readable.
     """
-    found, failures = [], []
+    count, failures = 0, []
     for done, loaded in enumerate(load(normals, prepare, read=read)):
         if loaded.value is None:
             failures.append(loaded.error)
         else:
-            found.append(loaded.value)
-        context.step(done + 1, total)
-    if len(found) < fewest:
+            count += 1
+            yield loaded.value
+        step(done + 1)
+    if count < fewest:
         why = f" First failure: {failures[0]}" if failures else ""
         raise InputError(
-            f"At least {fewest} readable training normals are needed; subset '{context.subset}' has {len(found)}.{why}"
+            f"At least {fewest} readable training normals are needed; subset '{context.subset}' has {count}.{why}"
         )
-    return found
+
+
+def joined_samples(old: int, new: int, seen: int, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which of ``old`` kept and ``new`` normals make a sample of at most ``most``, each as likely to be in it.
+
+    Parameters
+    ----------
+    old : int
+        Normals kept so far, of ``seen``.
+
+    Returns
+    -------
+    kept, taken : ndarray of int
+        Ascending numbers of the old and of the new ones.
+    """
+    room = min(most, old + new)
+    taken = min(new, max(room - old, round(room * new / (seen + new))))
+    chosen = (np.sort(rng.choice(count, of, replace=False)) for count, of in ((old, room - taken), (new, taken)))
+    kept, drawn = chosen
+    return kept, drawn
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from mad_core.errors import InputError
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
 from mad_core.scorers.reductions import REDUCTIONS
 
 BACKBONES = ("resnet18.tv_in1k", "wide_resnet50_2.tv_in1k")
+DINOV2 = ("vit_small_patch14_reg4_dinov2.lvd142m", "vit_base_patch14_reg4_dinov2.lvd142m")
+DINOV3 = ("vit_small_patch16_dinov3.lvd1689m", "vit_base_patch16_dinov3.lvd1689m")
 ALL_BACKBONES = (*weights.ANY_SHAPE, *BACKBONES)
 
 
@@ -21,6 +24,39 @@ def reduction(default: str, *others: str) -> Parameter:
 
 def square(default: int, low: int = 64) -> Parameter:
     return Parameter("size", "int", default, "Side of the square the image is squeezed to, pixels.", low, 1024)
+
+
+TILES = "tiles"
+"""The parameter of :func:`tiles`, which :class:`mad_core.scorers.tiled.TiledScorer` takes."""
+AUTO, OFF = "auto", "off"
+
+
+def tiles() -> Parameter:
+    """Of every scorer with a map: pictures larger than what its network sees are looked at piece by piece."""
+    text = (
+        "Look at large pictures in overlapping tiles at their own scale: off, the side of a tile in pixels, or auto: "
+        "tiles where a typical normal has more than 8 times the side that the scorer sees."
+    )
+    return Parameter(TILES, "text", AUTO, text, advanced=True, check_text=checked_tiles)
+
+
+def checked_tiles(text: str) -> str:
+    """``auto``, ``off``, or the side of a tile in pixels.
+
+    Raises
+    ------
+    InputError
+    """
+    text = text.strip().lower()
+    if text in (AUTO, OFF) or (text.isascii() and text.isdigit() and LEAST_TILE <= int(text[:6]) <= MOST_TILE):
+        return text
+    raise InputError(
+        f"Parameter '{TILES}' is '{text[:80]}', but must be {AUTO}, {OFF}, or the side of a tile in pixels, "
+        f"{LEAST_TILE} to {MOST_TILE}."
+    )
+
+
+LEAST_TILE, MOST_TILE = 32, 8192
 
 
 def steps() -> Parameter:

@@ -11,13 +11,18 @@ import numpy as np
 
 from mad_core.errors import InputError
 
+SHARES: Mapping[str, float] = {"top1": 0.01, "top5": 0.05, "top10": 0.10, "top25": 0.25}
+"""Reductions that take the mean of the highest cells, and how many of them."""
+
+
+def mean_of_highest(values: np.ndarray, count: int) -> float:
+    """Mean of the ``count`` highest values, at least one and at most all of them."""
+    count = min(max(1, count), values.size)
+    return float(np.partition(values, values.size - count)[-count:].mean(dtype=np.float64))
+
 
 def _highest(share: float) -> Callable[[np.ndarray], float]:
-    def mean_of_highest(values: np.ndarray) -> float:
-        count = max(1, round(values.size * share))
-        return float(np.partition(values, values.size - count)[-count:].mean(dtype=np.float64))
-
-    return mean_of_highest
+    return lambda values: mean_of_highest(values, round(values.size * share))
 
 
 def _rms(values: np.ndarray) -> float:
@@ -26,10 +31,7 @@ def _rms(values: np.ndarray) -> float:
 
 REDUCTIONS: Mapping[str, Callable[[np.ndarray], float]] = {
     "max": lambda values: float(values.max()),
-    "top1": _highest(0.01),
-    "top5": _highest(0.05),
-    "top10": _highest(0.10),
-    "top25": _highest(0.25),
+    **{name: _highest(share) for name, share in SHARES.items()},
     "mean": lambda values: float(values.mean(dtype=np.float64)),
     "rms": _rms,
 }
@@ -78,6 +80,13 @@ TITLES: Mapping[str, str] = {
     "regions": "regions above threshold",
 }
 """What each is called where people read it."""
+
+
+def left_out(anomaly_map: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """A map (H, W) whose ignored cells, bool (H, W), hold the least of the others: nothing stands out there."""
+    if not there.any() or there.all():
+        return anomaly_map
+    return np.where(there, anomaly_map[~there].min(), anomaly_map)
 
 
 def reduce_map(anomaly_map: np.ndarray, reduction: str, threshold: float | None = None) -> float:

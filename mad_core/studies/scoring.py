@@ -70,7 +70,9 @@ def fitted_scorer(work: Work, run: Run, subset: str) -> Iterator[FittedScorer]:
     parameters = info.check(run.parameters)
     scorer = info.create(parameters)
     try:
-        fit_or_load(scorer, info, parameters, work.dataset, subset, control, run.seed, lambda done, total: None)
+        fit_or_load(
+            scorer, info, parameters, work.dataset, subset, control, run.seed, lambda *_: None, None, run.parent
+        )
         yield FittedScorer(work, scorer, scorer_context(work.dataset, subset, info, parameters, control, run.seed))
     finally:
         scorer.close()

@@ -5,7 +5,7 @@
 import { button, element, setText } from "../ui/js/dom.js";
 import { clamp } from "../ui/js/numbers.js";
 import { Keys } from "./keys.js";
-import { boxBetween, movedBox, WAYS } from "./region.js";
+import { boxBetween, movedBox, WAYS } from "../ui/js/region.js";
 import { Sender } from "./sending.js";
 import { hints, mount, picture, prefetch, whenPainted } from "./shared.js";
 

@@ -8,6 +8,7 @@ from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
 from mad_core.runs.store import DatasetInfo
 from pages.data.add import add_dataset, add_dataset_dialog
 from pages.data.calibration import calibrating
+from pages.data.ignored import ignored_section
 from pages.data.manage import level_meanings, manage
 from pages.data.plan import show_plan
 from pages.data.published import published
@@ -36,6 +37,7 @@ def page() -> None:
     subset = _subset(dataset)
     _counts(dataset, subset)
     window_section(info, dataset, subset)
+    ignored_section(info, dataset, subset)
     _preview(info, dataset, subset)
     _problems(info)
     left, right = st.columns([3, 2], gap="large")

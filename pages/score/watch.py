@@ -14,11 +14,12 @@ from mad_core.metrics.names import headline
 from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
-from mad_core.runs.results import run_scores_csv
+from mad_core.runs.results import ignored_notes, run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.latest import LatestAnswer
 from mad_core.runs.store.usage import Usage
 from mad_core.scorers.contract import OK
+from pages.score.joined import joined_section
 from pages.score.multimodal import asks_a_model
 from pages.ui import charts, engine, header, session
 from pages.ui.answers import latest
@@ -74,6 +75,7 @@ def _panel(info: DatasetInfo, run_id: str) -> None:
     _state(run)
     if run.done:
         _numbers(run)
+        joined_section(run)
         _answers(info, run)
         _cloud(info, run)
     _notes(run)
@@ -253,6 +255,8 @@ def _cloud_of(
 
 def _notes(run: Run) -> None:
     """What a person should know of a run's scores and of how they were computed."""
+    for note in ignored_notes(run):
+        st.caption(plain(note))
     for entry in engine.store().run_subsets(run.id):
         note, why = entry.facts.get("score_note"), entry.facts.get("computed_why")
         if note:

@@ -27,7 +27,7 @@ FLOORS = (
     {"errors"},
     {"extras", "labelled", "palette", "assets", "source_digest", "paths", "secret_key", "filekinds"},
     {"settings", "metrics", "tables", "machine"},
-    {"figures", "remote", "mask_pixels", "pixels"},
+    {"figures", "remote", "mask_pixels", "pixels", "ignored"},
     {"dicom", "wide_tiff"},
     {"image_formats"},
     {"images", "map_files", "learning"},

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { boxBetween, movedBox } from "../../pages/audit/region.js";
+import { boxBetween, movedBox } from "../../pages/ui/js/region.js";
 import { Sender } from "../../pages/audit/sending.js";
 import { calledAt, limits, stepped } from "../../pages/studies/cuts.js";
 import { neighbour } from "../../pages/ui/js/grid.js";

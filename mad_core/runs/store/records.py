@@ -19,6 +19,8 @@ FAILED_SUBSETS = "failed_subsets"
 """Where a run's record keeps the subsets that failed, with a sentence each."""
 
 
+PARENT = "parent"
+"""Entry of a run's record: the run whose fit its further normals joined."""
 SAMPLING = "sampling"
 """Where a run's record says how a limit chose its images."""
 PROPORTIONAL, EVEN = "proportional", "even"
@@ -56,6 +58,8 @@ class RunRequest:
     map_policy : {"all", "none", "on demand"}
     map_side : int
         Longest side of stored maps, pixels.
+    parent : str
+        The run whose fit further normals join; empty for a fit of its own.
     """
 
     dataset_id: str
@@ -68,10 +72,12 @@ class RunRequest:
     map_policy: str = "all"
     map_side: int = 256
     title: str = ""
+    parent: str = ""
 
     def digest(self, dataset_version: str) -> str:
         """The same for the same request; the title does not enter."""
-        facts = {k: v for k, v in asdict(self).items() if k != "title"} | {"version": dataset_version}
+        left_out = ("title",) if self.parent else ("title", "parent")
+        facts = {k: v for k, v in asdict(self).items() if k not in left_out} | {"version": dataset_version}
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -113,6 +119,11 @@ class Run:
     @property
     def job_key(self) -> str:
         return RunJob(self.id).key
+
+    @property
+    def parent(self) -> str:
+        """The run whose fit this one's normals joined; empty where it has a fit of its own."""
+        return str(self.record.get(PARENT, ""))
 
     @property
     def sampling(self) -> str:

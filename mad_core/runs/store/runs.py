@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import run_subsets, runs
-from mad_core.runs.store.records import ACTIVE, PROPORTIONAL, SAMPLING, Run, RunRequest, RunSubset
+from mad_core.runs.store.records import ACTIVE, PARENT, PROPORTIONAL, SAMPLING, Run, RunRequest, RunSubset
 
 
 class RunStore:
@@ -154,7 +154,8 @@ def _insert(connection: Connection, request: RunRequest, version: str, digest: s
             done=0,
             total=total,
             created=time.time(),
-            record={SAMPLING: PROPORTIONAL} if request.limit else {},
+            record=({SAMPLING: PROPORTIONAL} if request.limit else {})
+            | ({PARENT: request.parent} if request.parent else {}),
         )
     )
     return run_id

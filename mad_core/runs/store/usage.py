@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import scores
-from mad_core.runs.store.records import Run
+from mad_core.runs.store.records import PARENT, Run
 from mad_core.runs.store.runs import record_of, update_run
 from mad_core.scorers.contract import OK
 
@@ -80,7 +80,7 @@ def keep_dropped(connection: Connection, run_id: str) -> None:
 
 def carried(record: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's record outlives a new session."""
-    return {DROPPED: record[DROPPED]} if DROPPED in record else {}
+    return {name: record[name] for name in (DROPPED, PARENT) if name in record}
 
 
 def _read(facts: Mapping[str, Any] | None) -> Usage:

@@ -1,7 +1,7 @@
 """Autoencoder."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import reduction, square, steps
+from mad_core.scorers.parameters import reduction, square, steps, tiles
 
 CARD = ScorerInfo(
     id="autoencoder",
@@ -13,5 +13,5 @@ CARD = ScorerInfo(
     "The plainest baseline that learns, and needs nothing from the network.",
     needs="Nothing: it trains on the normals alone.",
     cost="About half a minute on two cores; 1 GB.",
-    parameters=(square(128), steps(), reduction("top5", "model")),
+    parameters=(square(128), steps(), reduction("top5", "model"), tiles()),
 )

@@ -2,7 +2,7 @@
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import BACKBONES, backbone, missing, reduction, square, steps, weights_file
+from mad_core.scorers.parameters import BACKBONES, backbone, missing, reduction, square, steps, tiles, weights_file
 
 CARD = ScorerInfo(
     id="cflow",
@@ -20,6 +20,7 @@ CARD = ScorerInfo(
         square(256),
         steps(),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("cflow"),
 )

@@ -4,7 +4,7 @@ from functools import partial
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, open_backbone, reduction, square, weights_file
+from mad_core.scorers.parameters import missing, open_backbone, reduction, square, tiles, weights_file
 
 CARD = ScorerInfo(
     id="dfm",
@@ -21,6 +21,7 @@ CARD = ScorerInfo(
         weights_file(),
         square(256),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("dfm"),
     settle=partial(weights.settled, "dfm"),

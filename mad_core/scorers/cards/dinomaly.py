@@ -1,7 +1,7 @@
 """Dinomaly."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import backbone, missing, reduction, square, steps, weights_file
+from mad_core.scorers.parameters import DINOV2, backbone, missing, reduction, square, steps, tiles, weights_file
 
 CARD = ScorerInfo(
     id="dinomaly",
@@ -15,14 +15,12 @@ CARD = ScorerInfo(
     cost="Minutes on a GPU; 6 GB.",
     needs_weights=True,
     parameters=(
-        backbone(
-            "vit_small_patch14_reg4_dinov2.lvd142m",
-            ("vit_small_patch14_reg4_dinov2.lvd142m", "vit_base_patch14_reg4_dinov2.lvd142m"),
-        ),
+        backbone(DINOV2[0], DINOV2),
         weights_file(),
         square(392),
         steps(),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("dinomaly"),
 )

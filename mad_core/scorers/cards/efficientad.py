@@ -1,7 +1,7 @@
 """EfficientAd-S."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import missing, reduction, square, steps, weights_file
+from mad_core.scorers.parameters import missing, reduction, square, steps, tiles, weights_file
 
 CARD = ScorerInfo(
     id="efficientad",
@@ -14,6 +14,6 @@ CARD = ScorerInfo(
     needs="The published teacher's weights (11 MB, once); better on a GPU.",
     cost="Minutes on a GPU; 4 GB.",
     needs_weights=True,
-    parameters=(weights_file(), square(256, 256), steps(), reduction("model", "model")),
+    parameters=(weights_file(), square(256, 256), steps(), reduction("model", "model"), tiles()),
     why_not=missing("efficientad"),
 )

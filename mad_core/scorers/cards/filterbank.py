@@ -1,7 +1,7 @@
 """Filter bank."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import filter_bank, reduction
+from mad_core.scorers.parameters import filter_bank, reduction, tiles
 
 CARD = ScorerInfo(
     id="filterbank",
@@ -13,5 +13,6 @@ CARD = ScorerInfo(
     "It sees structure, not meaning: its scores follow how much is wrong rather than how bad it is.",
     needs="Nothing: no weights, no network, no GPU.",
     cost="About 0.03 s an image on two cores; 1 GB.",
-    parameters=(*filter_bank(), reduction("top5")),
+    parameters=(*filter_bank(), reduction("top5"), tiles()),
+    grows=True,
 )

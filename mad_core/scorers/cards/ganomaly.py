@@ -2,7 +2,7 @@
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
-from mad_core.scorers.parameters import reduction, steps
+from mad_core.scorers.parameters import reduction, steps, tiles
 
 CARD = ScorerInfo(
     id="ganomaly",
@@ -17,5 +17,6 @@ CARD = ScorerInfo(
         Parameter("size", "choice", "128", "Side of the square image, pixels.", choices=("64", "128", "256")),
         steps(),
         reduction("model", "model"),
+        tiles(),
     ),
 )

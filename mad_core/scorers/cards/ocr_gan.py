@@ -1,7 +1,7 @@
 """OCR-GAN."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps
+from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps, tiles
 
 CARD = ScorerInfo(
     id="ocr-gan",
@@ -14,5 +14,5 @@ CARD = ScorerInfo(
     "Our re-implementation: the fine band keeps its sign, the selection is trained, pictures keep their aspect.",
     needs="Nothing: it trains on the normals alone; better on a GPU.",
     cost="Three minutes to fit on two cores; minutes on a GPU; 3 GB.",
-    parameters=(framed_side("64", "128", "256", "512"), framed_width(), steps(), reduction("model", "model")),
+    parameters=(framed_side("64", "128", "256", "512"), framed_width(), steps(), reduction("model", "model"), tiles()),
 )

@@ -5,7 +5,7 @@ from functools import partial
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, open_backbone, reduction, square, weights_file
+from mad_core.scorers.parameters import missing, open_backbone, reduction, square, tiles, weights_file
 
 CARD = ScorerInfo(
     id="padim",
@@ -23,6 +23,7 @@ CARD = ScorerInfo(
         square(256),
         Parameter("features", "int", 100, "Feature channels kept, drawn at random.", 1, 448),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("padim"),
     settle=partial(weights.settled, "padim"),

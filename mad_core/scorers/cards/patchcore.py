@@ -3,7 +3,7 @@
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, open_backbone, reduction, square, weights_file
+from mad_core.scorers.parameters import missing, open_backbone, reduction, square, tiles, weights_file
 
 CARD = ScorerInfo(
     id="patchcore",
@@ -33,7 +33,9 @@ CARD = ScorerInfo(
         Parameter("pictures", "int", 64, "Normals kept whole with positions nearby.", 4, 512, advanced=True),
         Parameter("neighbours", "int", 9, "Bank entries that re-weight the score.", 1, 50, advanced=True),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("patchcore"),
     settle=weights.settled_positions,
+    grows=True,
 )

@@ -2,7 +2,7 @@
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
-from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps
+from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps, tiles
 
 CARD = ScorerInfo(
     id="perturbation",
@@ -29,5 +29,6 @@ CARD = ScorerInfo(
             advanced=True,
         ),
         reduction("max"),
+        tiles(),
     ),
 )

@@ -1,7 +1,7 @@
 """Severity probe."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import filter_bank
+from mad_core.scorers.parameters import filter_bank, tiles
 
 CARD = ScorerInfo(
     id="probe",
@@ -14,5 +14,6 @@ CARD = ScorerInfo(
     "with severity labels. It shows how far such labels go without a rubric and without a language model.",
     needs="Nothing: its weights ship with this software.",
     cost="About 0.03 s an image on two cores; 1 GB.",
-    parameters=filter_bank(),
+    parameters=(*filter_bank(), tiles()),
+    grows=True,
 )

@@ -4,7 +4,7 @@ from functools import partial
 
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, open_backbone, reduction, square, steps, weights_file
+from mad_core.scorers.parameters import missing, open_backbone, reduction, square, steps, tiles, weights_file
 
 CARD = ScorerInfo(
     id="reverse-distillation",
@@ -23,6 +23,7 @@ CARD = ScorerInfo(
         square(256),
         steps(),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("reverse-distillation"),
     settle=partial(weights.settled, "reverse-distillation"),

@@ -5,7 +5,7 @@ from functools import partial
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, open_backbone, reduction, steps, weights_file, working_side
+from mad_core.scorers.parameters import missing, open_backbone, reduction, steps, tiles, weights_file, working_side
 
 CARD = ScorerInfo(
     id="simplenet",
@@ -35,6 +35,7 @@ CARD = ScorerInfo(
             advanced=True,
         ),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("simplenet"),
     settle=partial(weights.settled, "simplenet"),

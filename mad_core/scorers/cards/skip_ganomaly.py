@@ -1,7 +1,7 @@
 """Skip-GANomaly."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps
+from mad_core.scorers.parameters import framed_side, framed_width, reduction, steps, tiles
 
 CARD = ScorerInfo(
     id="skip-ganomaly",
@@ -14,5 +14,5 @@ CARD = ScorerInfo(
     "reconstruction error is the map.",
     needs="Nothing: it trains on the normals alone; better on a GPU.",
     cost="Two minutes to fit on two cores; minutes on a GPU; 2 GB.",
-    parameters=(framed_side("64", "128", "256", "512"), framed_width(), steps(), reduction("model", "model")),
+    parameters=(framed_side("64", "128", "256", "512"), framed_width(), steps(), reduction("model", "model"), tiles()),
 )

@@ -1,7 +1,7 @@
 """STFPM."""
 
 from mad_core.scorers.catalog import ScorerInfo
-from mad_core.scorers.parameters import backbone, missing, reduction, square, steps, weights_file
+from mad_core.scorers.parameters import backbone, missing, reduction, square, steps, tiles, weights_file
 
 CARD = ScorerInfo(
     id="stfpm",
@@ -19,6 +19,7 @@ CARD = ScorerInfo(
         square(256),
         steps(),
         reduction("model", "model"),
+        tiles(),
     ),
     why_not=missing("stfpm"),
 )

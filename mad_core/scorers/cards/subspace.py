@@ -3,7 +3,7 @@
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Parameter
 from mad_core.scorers.features import weights
-from mad_core.scorers.parameters import missing, own_backbone, reduction, weights_file, working_side
+from mad_core.scorers.parameters import missing, own_backbone, reduction, tiles, weights_file, working_side
 
 VARIANCE = Parameter(
     "variance", "float", 0.99, "Share of the normals' variance that the subspace holds.", 0.5, 0.9999, advanced=True
@@ -19,7 +19,8 @@ CARD = ScorerInfo(
     needs="Nothing from the network: the backbone is installed with this software.",
     cost="About 0.05 s an image on two cores; 1 GB.",
     needs_weights=True,
-    parameters=(own_backbone(), weights_file(), working_side(), VARIANCE, reduction("model", "model")),
+    parameters=(own_backbone(), weights_file(), working_side(), VARIANCE, reduction("model", "model"), tiles()),
     why_not=missing("subspace"),
     settle=weights.settled_own,
+    grows=True,
 )

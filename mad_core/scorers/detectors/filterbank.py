@@ -14,10 +14,11 @@ import torch
 
 from mad_core.scorers.contract import Context, Item, Scored
 from mad_core.scorers.features.filters import blur, responses
-from mad_core.scorers.features.neighbours import NearbyBank, nearest_anywhere
+from mad_core.scorers.features.neighbours import NearbyBank, RowBank
 from mad_core.scorers.image_scorer import (
     DeepScorer,
     in_unit,
+    joined_samples,
     map_shape,
     on_aspect,
     read_normals,
@@ -37,15 +38,26 @@ class FilterBank(DeepScorer):
 
     scale: float = 1.0
     device: str = "cpu"
+    positionless: Mapping[str, Any] = {"positions": "all"}
+    seen: int = 0
+    """Normals that the bank is a sample of."""
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         self.device = context.device
-        chosen = sample(normals, self.parameters["bank"], context)
+        chosen, self.seen = sample(normals, self.parameters["bank"], context), len(normals)
         with single_threaded():
             self.scale = working_scale(chosen, self.parameters["size"])
             total = len(chosen)
             found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
         self.learn(torch.stack([features.cpu() for features, _ in found]), context)
+
+    def add_normals(self, normals: Sequence[Item], context: Context) -> None:
+        with single_threaded():
+            read = read_normals(normals, self.prepare, context, fewest=1, total=len(normals), read=self.read)
+        new, most = torch.stack([features.cpu() for features, _ in read]), self.parameters["bank"]
+        kept, taken = joined_samples(len(self.features), len(new), self.seen, most, context.rng())
+        self.seen += len(new)
+        self.learn(torch.cat([self.features[kept], new[taken]]), context)
 
     def score(self, images: Sequence[Item], context: Context) -> Iterator[Scored]:
         with single_threaded():
@@ -84,7 +96,7 @@ class FilterBank(DeepScorer):
         else:
             rows = bank.flatten(0, 1) * weight[0].sqrt()
             keep = np.sort(context.rng().choice(len(rows), min(len(rows), 20_000), replace=False))
-            self.nearby, self.anywhere = None, (rows[torch.from_numpy(keep).to(rows.device)], weight[0].sqrt())
+            self.nearby, self.anywhere = None, (RowBank(rows[torch.from_numpy(keep).to(rows.device)]), weight[0].sqrt())
 
     @torch.inference_mode()
     def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
@@ -96,7 +108,8 @@ class FilterBank(DeepScorer):
         else:
             assert self.anywhere is not None
             bank, weight = self.anywhere
-            distance = nearest_anywhere((query * weight).flatten(0, 1), bank).view(len(prepared), -1)
+            rows = (query * weight).flatten(0, 1)
+            distance = (bank.nearest(rows) / rows.shape[1] ** 0.5).view(len(prepared), -1)
         grids = distance.view(-1, GRID, GRID)
         return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
 
@@ -104,10 +117,14 @@ class FilterBank(DeepScorer):
         return [(reduce_map(found, self.parameters["reduction"]), found) for found in self.mapped(prepared)]
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        return {"features": self.features, "centre": self.centre, "spread": self.spread}, {"scale": self.scale}
+        return {"features": self.features, "centre": self.centre, "spread": self.spread}, {
+            "scale": self.scale,
+            "seen": self.seen,
+        }
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
         self.scale, self.device = float(facts["scale"]), context.device
+        self.seen = int(facts.get("seen", len(tensors["features"])))
         self._use(tensors["features"], tensors["centre"], tensors["spread"], context)
 
     def facts(self) -> dict[str, Any]:

@@ -84,6 +84,9 @@ class FramedScorer(TrainedScorer):
     def training_steps(self, context: Context) -> int:
         return self.scale(context).steps
 
+    def view(self, context: Context) -> int:
+        return self.scale(context).size
+
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         scale = self.scale(context)
         self.size, self.width = scale.size, scale.width

@@ -11,7 +11,7 @@ import torch
 from anomalib.models.components import TimmFeatureExtractor
 from torch import nn
 
-from mad_core.scorers.contract import Context
+from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.detectors.aspect_features import AspectScorer
 from mad_core.scorers.features import weights
 
@@ -49,6 +49,10 @@ class Knn(AspectScorer):
 
     def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
         self.model.bank = torch.cat(self.gathered(images, context, self.steps(len(images), context)))
+
+    def add_normals(self, normals: Sequence[Item], context: Context) -> None:
+        images = self.read_further(normals, context, 2 * len(normals))
+        self.model.bank = torch.cat([self.model.bank, *self.gathered(images, context, 2 * len(normals))])
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, None]:
         return self.model(images), None

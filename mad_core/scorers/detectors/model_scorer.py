@@ -6,7 +6,7 @@ labelled test images, and clamps scores to 0-1, which ties the most severe image
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class ModelScorer(DeepScorer):
 
     id = ""
     frozen: tuple[str, ...] = ("feature_extractor.",)
+    most_normals = MOST_NORMALS
     normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET
 
     def __init__(self, **parameters: Any) -> None:
@@ -58,13 +59,18 @@ class ModelScorer(DeepScorer):
         return 2 * normals
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
-        chosen = sample(normals, MOST_NORMALS, context)
+        chosen = sample(normals, self.most_normals, context)
         total = self.steps(len(chosen), context)
         prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
         context.seed_libraries()
         self._create(context)
         self.learn(self.collected([image for image, _ in prepared]), context)
         self.model.eval()
+
+    def read_further(self, normals: Sequence[Item], context: Context, total: int) -> list[torch.Tensor]:
+        """Further normals, prepared as a fit's are."""
+        prepared = read_normals(normals, self.prepare, context, fewest=1, total=total, read=self.read)
+        return [image for image, _ in prepared]
 
     def collected(self, images: list[torch.Tensor]) -> Any:
         """Prepared normals in the form :meth:`learn` takes."""
@@ -82,12 +88,11 @@ class ModelScorer(DeepScorer):
         square = resized(image, (self.size, self.size))
         return torch.from_numpy(square.transpose(2, 0, 1).copy()), map_shape(image)
 
-    def batches(self, images: Sequence[torch.Tensor] | torch.Tensor) -> Iterator[torch.Tensor]:
+    def batches(self, images: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         """Neighbours of one shape together, at most ``batch`` of them, in their order."""
         for _, group in itertools.groupby(images, lambda image: image.shape):
-            alike = list(group)
-            for start in range(0, len(alike), self.batch):
-                yield torch.stack(alike[start : start + self.batch])
+            while alike := list(itertools.islice(group, self.batch)):
+                yield torch.stack(alike)
 
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
         """Images (N, 3, S, S), uint8 or in 0-1, as float32 in the range the model was trained on."""
@@ -149,7 +154,8 @@ class ModelScorer(DeepScorer):
     def gather(self, images: Sequence[torch.Tensor] | torch.Tensor, context: Context, total: int) -> None:
         """Run all normals through the model in training mode, in which it collects what it needs."""
         self.model.train()
-        self.model.feature_extractor.eval()
+        for name in self.frozen:
+            self.model.get_submodule(name.rstrip(".")).eval()
         with torch.no_grad():
             done = len(images)
             for batch in self.batches(images):

@@ -14,7 +14,7 @@ import timm
 import torch
 from torch import nn
 
-from mad_core.scorers.contract import Context
+from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.detectors.aspect_features import AspectScorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.filters import blur
@@ -41,6 +41,8 @@ class SubspaceModel(nn.Module):
         )
         self.register_buffer("mean", torch.zeros(0))
         self.register_buffer("beside", torch.zeros(0))
+        for name in ("count", "moment_mean", "moment_covariance"):  # with them further normals can join
+            self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Patch features (N, C, H, W) of normalised images, on the grid of the finer layer."""
@@ -62,15 +64,29 @@ class Subspace(AspectScorer):
 
     @torch.no_grad()
     def learn(self, images: Sequence[torch.Tensor], context: Context) -> None:
-        moments, total, done = Moments(), self.steps(len(images), context), len(images)
+        self._gather(images, Moments(), context, self.steps(len(images), context))
+
+    def _gather(self, images: Sequence[torch.Tensor], moments: Moments, context: Context, total: int) -> None:
+        """Take the patches of normals in, and find the subspace of all that were taken in."""
+        done = len(images)
         self.model.eval()
         for batch in self.batches(images):
             features = self.model.embed(self.normalised(batch, context))
             moments.add(features.permute(0, 2, 3, 1).flatten(0, 2))
             done += len(batch)
             context.step(done, total)
-        self.model.mean = moments.mean().float()
-        self.model.beside = directions_beside(moments.covariance(), self.parameters["variance"]).float()
+        model = self.model
+        model.count, model.moment_mean = torch.tensor(moments.count), moments.mean()
+        model.moment_covariance = moments.covariance()
+        model.mean = model.moment_mean.float()
+        model.beside = directions_beside(model.moment_covariance, self.parameters["variance"]).float()
+
+    @torch.no_grad()
+    def add_normals(self, normals: Sequence[Item], context: Context) -> None:
+        total = 2 * len(normals)
+        images = self.read_further(normals, context, total)
+        moments = Moments.of(self.model.count, self.model.moment_mean, self.model.moment_covariance)
+        self._gather(images, moments, context, total)
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         maps = blur(self.model(images)[:, None], BLUR)[:, 0]
@@ -88,6 +104,17 @@ class Moments:
     def __init__(self) -> None:
         self.count = 0
         self.origin, self.sum, self.products = (torch.zeros(0),) * 3
+
+    @classmethod
+    def of(cls, count: torch.Tensor, mean: torch.Tensor, covariance: torch.Tensor) -> Moments:
+        """Those of rows that were taken in before, from what is known of them."""
+        moments = cls()
+        moments.count = int(count)
+        moments.origin = mean.float()
+        shift = mean - moments.origin
+        moments.sum = moments.count * shift
+        moments.products = moments.count * (covariance + shift[:, None] * shift)
+        return moments
 
     def add(self, rows: torch.Tensor) -> None:
         """Take rows (M, C) in."""

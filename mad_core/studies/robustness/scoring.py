@@ -87,7 +87,7 @@ class SpoiltScores:
         table = work.dataset.table
         self._digests = dict(zip(table["image_id"], table["content_hash"], strict=True))
         self._subsets = dict(zip(table["image_id"], table["subset"], strict=True))
-        self._windows = work.dataset.windows
+        self._windows, self._ignored = work.dataset.windows, work.dataset.ignored
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -198,7 +198,8 @@ class SpoiltScores:
             target = folder / f"{number:05d}.png"
             Image.fromarray(pixels).save(target, compress_level=1)
             own = f"{image_id}-{condition[0]}-{condition[1]}"
-            made.append(Item(own, str(target), window=EIGHT_BIT if window is not None else None))
+            region = self._ignored.get(self._subsets[image_id])
+            made.append(Item(own, str(target), window=EIGHT_BIT if window is not None else None, ignored=region))
             ids[own] = image_id
         return made, ids
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mad_core.ignored import IgnoredRegion
 from mad_core.pixels import Window
 from mad_core.studies.study import Work
 
@@ -51,9 +52,11 @@ def features(
     kept = _FeatureCache(work.store.settings.studies / dataset_id / "separability", _digest(work, space))
     names = images["content_hash"].tolist()
     vectors = {name: vector for name in set(names) if (vector := kept.read(name)) is not None}
-    windows = work.dataset.windows
+    windows, ignored = work.dataset.windows, work.dataset.ignored
     facts = zip(names, images["path"].tolist(), images["subset"].tolist(), strict=True)
-    missing = {name: (path, windows.get(subset)) for name, path, subset in facts if name not in vectors}
+    missing = {
+        name: (path, windows.get(subset), ignored.get(subset)) for name, path, subset in facts if name not in vectors
+    }
     progress(len(names) - len(missing))
     if missing:
         _encode(work, space, missing, vectors, kept, lambda done: progress(len(names) - len(missing) + done))
@@ -65,7 +68,7 @@ def features(
 def _encode(
     work: Work,
     space: str,
-    missing: Mapping[str, tuple[str, Window | None]],
+    missing: Mapping[str, tuple[str, Window | None, IgnoredRegion | None]],
     vectors: dict[str, np.ndarray],
     kept: _FeatureCache,
     progress: Progress,
@@ -75,7 +78,7 @@ def _encode(
     from mad_core.scorers.image_loading import deepest_of, load
     from mad_core.scorers.image_scorer import single_threaded
 
-    items = [Item(digest, path, digest, window) for digest, (path, window) in missing.items()]
+    items = [Item(digest, path, digest, window, region) for digest, (path, window, region) in missing.items()]
     with single_threaded():
         for done, one in enumerate(load(items, _ENCODERS[space](work), read=deepest_of)):
             work.check_cancel()

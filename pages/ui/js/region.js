@@ -1,6 +1,6 @@
 // Boxes of evidence: two opposite corners, as fractions of the image.
 
-import { clamp } from "../ui/js/numbers.js";
+import { clamp } from "./numbers.js";
 
 export const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.02; // of the image, that a key moves a box by
