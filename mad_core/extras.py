@@ -28,6 +28,7 @@ EXTRAS = {
     "pydicom": "dicom",
     "pillow_heif": "formats",
     "pillow_jxl": "formats",
+    "open_clip": "clip",
 }
 """The extra of ``pyproject.toml`` that installs what is imported by this name."""
 
@@ -48,6 +49,11 @@ def install(extra: str) -> str:
 def installed(module: str) -> bool:
     """Whether a package can be imported; it is not imported for that."""
     return importlib.util.find_spec(module) is not None
+
+
+def lacking(module: str, extra: str) -> str | None:
+    """A sentence where a package that an extra installs is not there."""
+    return None if installed(module) else f"It needs {module}, which is not installed: {install(extra)}."
 
 
 def missing(extra: str) -> str | None:

@@ -35,6 +35,12 @@ PUBLISHED: Mapping[str, str] = {
     "simplenet": "wide_resnet50_2.tv_in1k",
 }
 """Scorers that choose a backbone by what is on this machine, and the one of their paper."""
+OWN_NETWORK: Mapping[str, str] = {
+    "efficientad": "efficientad_teacher_small",
+    "winclip": "vit_base_patch16_plus_clip_240.laion400m_e31",
+    "anomalyvfm": "anomalyvfm_radio",
+}
+"""Scorers that know one network alone, and its weights."""
 WITHOUT_DOWNLOAD = frozenset({"subspace"})
 """Scorers that choose among the backbones that need no download."""
 
@@ -47,6 +53,8 @@ class Weights:
     source: str
     megabytes: int
     licence: str
+    remote: str = "model.safetensors"
+    """What the file is called in its Hub repository."""
 
     @property
     def file(self) -> str:
@@ -67,6 +75,16 @@ KNOWN: Mapping[str, Weights] = {
             "vit_small_patch14_reg4_dinov2.lvd142m", "timm/vit_small_patch14_reg4_dinov2.lvd142m", 88, "Apache-2.0"
         ),
         Weights("vit_base_patch14_reg4_dinov2.lvd142m", "timm/vit_base_patch14_reg4_dinov2.lvd142m", 346, "Apache-2.0"),
+        Weights("vit_small_patch16_dinov3.lvd1689m", "timm/vit_small_patch16_dinov3.lvd1689m", 87, "DINOv3 (Meta)"),
+        Weights("vit_base_patch16_dinov3.lvd1689m", "timm/vit_base_patch16_dinov3.lvd1689m", 343, "DINOv3 (Meta)"),
+        Weights(
+            "vit_base_patch16_plus_clip_240.laion400m_e31",
+            "timm/vit_base_patch16_plus_clip_240.laion400m_e31",
+            833,
+            "MIT",
+            "open_clip_model.safetensors",
+        ),
+        Weights("anomalyvfm_radio", "MaticFuc/anomalyvfm_radio", 1400, "MIT; its network as NVIDIA says"),
         Weights("efficientad_teacher_small", _TEACHER, 11, "Apache-2.0"),
         Weights(LITE, PACKAGED[LITE].package, 19, "Apache-2.0"),
     )
@@ -104,7 +122,7 @@ def needed(scorer_id: str, parameters: Mapping[str, Any]) -> list[str]:
     """Names of the weights that a scorer with these parameters takes from the network."""
     if parameters.get("weights") != PRETRAINED or parameters.get("backbone") == FORMULA:
         return []
-    return ["efficientad_teacher_small"] if scorer_id == "efficientad" else [str(parameters["backbone"])]
+    return [OWN_NETWORK.get(scorer_id) or str(parameters["backbone"])]
 
 
 def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collection[str]) -> list[str]:
@@ -125,7 +143,7 @@ def find(name: str, folder: Path) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(known.source, "model.safetensors")
+    cached = try_to_load_from_cache(known.source, known.remote)
     return Path(cached) if isinstance(cached, str) else None
 
 
@@ -231,7 +249,7 @@ def _from_hub(known: Weights, folder: Path) -> Path:
 
     target = folder / known.file
     building = target.with_suffix(".part")
-    shutil.copyfile(hf_hub_download(known.source, "model.safetensors"), building)
+    shutil.copyfile(hf_hub_download(known.source, known.remote), building)
     sync(building)
     return building.replace(target)
 
