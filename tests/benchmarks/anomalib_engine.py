@@ -115,7 +115,8 @@ def draw(folder: Path, count: int, seed: int, scratched: bool) -> list[Item]:
 
 
 def fit_and_score(case: Case, normals: Sequence[Item], tests: Sequence[Item]) -> tuple[ModelScorer, np.ndarray]:
-    scorer = catalog.scorer(case.scorer).create(case.parameters())
+    tiled: Any = catalog.scorer(case.scorer).create(case.parameters())
+    scorer = tiled.inner  # pictures of this size are seen whole
     assert isinstance(scorer, ModelScorer)
     scorer.fit(normals, Context(subset="plates"))
     return scorer, raw(scorer, tests)
@@ -213,8 +214,9 @@ def difference(case: Case, normals: Sequence[Item], tests: Sequence[Item], setti
     scorer, found = fit_and_score(case, normals, tests)
     peer, wanted = engine_fit_and_score(case, folder_of(normals), folder_of(tests), settings)
     if case.scorer == "patchcore":
-        assert abs(len(scorer.model.memory_bank) - len(peer.memory_bank)) <= 1, "the banks differ in size"
-        scorer.model.memory_bank = peer.memory_bank
+        bank: Any = peer.memory_bank
+        assert abs(len(scorer.model.memory_bank) - len(bank)) <= 1, "the banks differ in size"
+        scorer.model.memory_bank = bank
         found = raw(scorer, tests)
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 

@@ -92,6 +92,20 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([*HEAD, *(row.markdown() for row in rows)])
 
 
+def joined(runs: Sequence[Sequence[Row]]) -> list[Row]:
+    """The rows of several processes that did the same, their pairs together; what was said of the first one stays."""
+    return [
+        Row(
+            rows[0].what,
+            rows[0].against,
+            rows[0].same,
+            [cost for row in rows for cost in row.theirs],
+            [cost for row in rows for cost in row.ours],
+        )
+        for rows in zip(*runs, strict=True)
+    ]
+
+
 def hand_over(rows: Sequence[Row], file: Path | None) -> None:
     """Print the rows, or keep them in ``file`` for the runner, which prints those of all benchmarks."""
     if file is None:

@@ -1,14 +1,19 @@
 """Every scorer on real pictures and on the demo, in one table.
 
-``python -m tools.eyes.figures --data FOLDER [--scorers a,b] [--sets x,y] [--write]``: of each set the half that was
-looked at while the default detector was chosen, and the half that was not (:mod:`tools.eyes.halves`); of the demo all.
-``FOLDER`` holds ``coffee_leaves`` and ``magnetic_tile``; the solar cells are those of the package. Each scorer runs on
-each set in a process and a store of its own, so seconds are from cold, reading of the data set left out.
+``python -m tools.eyes.figures --data FOLDER --kept FOLDER [--scorers a,b] [--sets x,y] [--minutes 60] [--write]``: all
+scorers that run without the network unless some are named. Of each set the half that was looked at while the default
+detector was chosen, and the half that was not (:mod:`tools.eyes.halves`); of the demo all. ``FOLDER`` holds
+``coffee_leaves`` and ``magnetic_tile``; the solar cells are those of the package. Each scorer runs on each set in a
+process and a store of its own, so seconds are from cold, reading of the data set left out.
+
+What was measured is kept in ``--kept``, a file for each scorer and set, until the scorer's code changes: a command that
+was stopped, or that ``--minutes`` ended, goes on where it was, and prints what there is.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -24,6 +29,7 @@ import pandas as pd
 
 import mad_core as mad
 from mad_core.datasets import solar_cells
+from mad_core.scorers import catalog
 from tools.eyes.halves import HELD_OUT, TUNING, half_of
 
 DEMO = "demo"
@@ -37,9 +43,16 @@ SETS: Mapping[str, tuple[str, str]] = {
     "novelty": (DEMO, "novelty"),
 }
 """Of each set the folder or word it is read from, and its subset."""
-SCORERS = ("subspace", "patchcore", "filterbank")
+NOT_ALONE = frozenset({"endpoint", "probe"})
+"""Scorers that are no detectors of these pictures: a server's, and one taught on the demo's kind."""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scorers.md"
 OPEN, CLOSE = "<!-- eyes -->", "<!-- /eyes -->"
+
+
+def offline() -> list[str]:
+    """Every scorer that runs on this machine as it is, by itself."""
+    alone = (info for info in catalog.scorers() if not info.parts and info.id not in NOT_ALONE and not info.package)
+    return [info.id for info in alone if info.why_not(info.defaults()) is None]
 
 
 def measured(scorer: str, name: str, data: Path) -> dict[str, Any]:
@@ -73,13 +86,34 @@ def _figures(part: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def kept_file(kept: Path, scorer: str, name: str) -> Path:
+    """Where the figures of a scorer and set are kept; another one when the scorer's code or parameters change."""
+    code = catalog.scorer(scorer.partition(":")[0]).code
+    digest = hashlib.blake2b(f"{scorer}\0{name}\0{code}".encode(), digest_size=6).hexdigest()
+    return kept / f"{scorer.partition(':')[0]} {name} {digest}.json"
+
+
+def cell(scorer: str, name: str, data: Path, kept: Path, *, may_measure: bool = True) -> dict[str, Any] | None:
+    """The figures of a scorer and set, those that are kept if there are any; None where there are none."""
+    file = kept_file(kept, scorer, name)
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    found = in_own_process(scorer, name, data) if may_measure else None
+    if found is not None:
+        building = file.with_suffix(".part")
+        building.write_text(json.dumps(found), encoding="utf-8")
+        building.replace(file)
+    return found
+
+
 def in_own_process(scorer: str, name: str, data: Path) -> dict[str, Any] | None:
     """What :func:`measured` gives, from a process with an empty store; None where it failed."""
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", __spec__.name, "--data", str(data), "--one", scorer, name]
         done = subprocess.run(command, env={**os.environ, "MAD_HOME": home}, capture_output=True, text=True)
     if done.returncode:
-        sys.stderr.write(f"{scorer} on {name}: {done.stderr.strip().splitlines()[-1]}\n")
+        last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        sys.stderr.write(f"{scorer} on {name}: {last}\n")
         return None
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -107,16 +141,27 @@ def _text(estimate: tuple[float | None, list[float] | None]) -> str:
 
 
 def _write(rows: list[str]) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.partition(OPEN)[0], text.partition(CLOSE)[2]
+    """Put the table between the marks.
+
+    Raises
+    ------
+    SystemExit
+        If the marks are not there.
+    """
+    before, opened, rest = PAGE.read_text(encoding="utf-8").partition(OPEN)
+    _, closed, after = rest.partition(CLOSE)
+    if not opened or not closed:
+        raise SystemExit(f"docs/scorers.md lacks the marks {OPEN} and {CLOSE}.")
     PAGE.write_text(f"{before}{OPEN}\n" + "\n".join(rows) + f"\n{CLOSE}{after}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with coffee_leaves and magnetic_tile")
-    parser.add_argument("--scorers", default=",".join(SCORERS), help="ids, with :name=value for parameters")
+    parser.add_argument("--kept", type=Path, help="folder in which what was measured is kept")
+    parser.add_argument("--scorers", help="ids, with :name=value for parameters; all that run offline by default")
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="nothing new is begun after so long")
     parser.add_argument("--write", action="store_true", help="into docs/scorers.md")
     parser.add_argument("--one", nargs=2, metavar=("SCORER", "SET"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -124,10 +169,16 @@ def main() -> None:
         scorer, name = chosen.one
         sys.stdout.write(json.dumps(measured(scorer, name, chosen.data)) + "\n")
         return
-    pairs = [(scorer, name) for name in chosen.sets.split(",") for scorer in chosen.scorers.split(",")]
-    found = [one for pair in pairs if (one := in_own_process(*pair, chosen.data))]
+    ends = time.monotonic() + 60 * chosen.minutes
+    scorers = chosen.scorers.split(",") if chosen.scorers else offline()
+    with tempfile.TemporaryDirectory() as nowhere:
+        kept = chosen.kept or Path(nowhere)
+        kept.mkdir(parents=True, exist_ok=True)
+        pairs = [(scorer, name) for name in chosen.sets.split(",") for scorer in scorers]
+        cells = [cell(*pair, chosen.data, kept, may_measure=time.monotonic() < ends) for pair in pairs]
+    found = [one for one in cells if one is not None]
     rows = lines(found)
-    sys.stdout.write("\n".join(rows) + "\n")
+    sys.stdout.write("\n".join(rows) + f"\n{len(found)} of {len(pairs)} measured\n")
     if chosen.write:
         _write(rows)
 
