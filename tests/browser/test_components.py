@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 from scipy import ndimage
 from skimage import measure
 
 from pages.ui.component import bundled
 from pages.ui.viewer import MapLayer, map_viewer
 from tests.browser import component_app as demo
-from tests.browser.conftest import profile
 
 pytestmark = pytest.mark.browser
 MODULES = Path(demo.__file__).parents[2] / "pages" / "ui" / "js"
@@ -29,13 +28,6 @@ DIGEST = """async c => {
   const hash = await crypto.subtle.digest('SHA-256', data);
   return Array.from(new Uint8Array(hash)).join(' ');
 }"""
-
-
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One profile for all tabs here, so that Streamlit's own scripts are read once."""
-    with profile(browser) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
