@@ -89,7 +89,7 @@ class StudyInfo:
     least_runs : int
         How many runs of the dataset it needs; with 0 it looks at images alone, and is given no run.
     kinds : tuple of str
-        Of each of these kinds it needs a run: ``detector``, ``mllm``, or ``made here`` (not imported).
+        Of each of these kinds it needs a run: ``detector``, ``mllm``, ``made here`` (not imported), or ``graded``.
     package : str
         The name of its folder as a package; the catalogue fills it in.
     """
@@ -151,11 +151,14 @@ _KINDS = {
     "detector": "a run of a conventional detector",
     "mllm": "a run of a multimodal model",
     "made here": "a run that was made here, not imported",
+    "graded": "a run of the scorer that learns from grades",
 }
 
 
 def _is(run: Run, kind: str) -> bool:
-    return not run.imported if kind == "made here" else kind_of(run.scorer) == kind
+    if kind == "made here":
+        return not run.imported
+    return run.scorer == kind or kind_of(run.scorer) == kind
 
 
 _PLACES: tuple[str, ...] = ("mad_core.studies",)

@@ -17,6 +17,7 @@ from mad_core.studies.area.run import area_and_severity
 from mad_core.studies.correspondence.run import correspondence
 from mad_core.studies.decisions.run import decisions
 from mad_core.studies.finding import Finding
+from mad_core.studies.grades.run import grades
 from mad_core.studies.hybrid.run import hybrid
 from mad_core.studies.level_mix.run import level_mix
 from mad_core.studies.robustness.run import robustness
@@ -28,6 +29,7 @@ from . import test_study_area as area
 from . import test_study_correspondence as correspondences
 from . import test_study_cost as costs
 from . import test_study_decisions as cuts
+from . import test_study_grades as graded
 from . import test_study_hybrid as blends
 from . import test_study_level_mix as mixes
 from . import test_study_robustness as spoilt
@@ -106,6 +108,7 @@ FINDINGS: dict[str, Callable[[], Finding]] = {
     "level-mix": lambda: level_mix(mixes.sample(*mixes.data(2, 1)), mixes.PARAMETERS),
     "decisions": lambda: decisions(cuts.sample(A=0.5), cuts.PARAMETERS),
     "hybrid": lambda: hybrid({("d", "m"): blends.table(1.0, 1.0, 20)}, draws=5),
+    "grades": lambda: grades({"r": {"s": graded.pool(0, told=1.0, detected=1.0, per_level=6)}}, draws=2),
     "ablation": lambda: ablation(parts.cells({"chosen": 1.0, "rubric": 2.0}), draws=10),
     "separability": lambda: features.found(a=features.place(1, 1), b=features.place(3, 2)),
     "cost": lambda: costs.found_for({"slow": (2.0, 2.0), "fast": (0.2, 50.0)}, per_level=20),

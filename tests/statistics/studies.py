@@ -1,4 +1,4 @@
-"""The nine studies on data without effect, and with one of a stated size: does their sentence claim something?"""
+"""The studies on data without effect, and with one of a stated size: does their sentence claim something?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mad_core.learning.evidence import Evidence, NormalScale
 from mad_core.metrics.macro import measure
 from mad_core.runs.map_reductions import MASK_AREA
 from mad_core.studies.ablation.run import ablation
@@ -16,6 +17,7 @@ from mad_core.studies.area.run import Areas, area_and_severity
 from mad_core.studies.correspondence.run import correspondence
 from mad_core.studies.cost.run import Spent, cost
 from mad_core.studies.decisions.run import decisions
+from mad_core.studies.grades.run import LabelledPool, grades
 from mad_core.studies.hybrid.run import hybrid
 from mad_core.studies.level_mix.run import level_mix
 from mad_core.studies.robustness.run import robustness
@@ -169,6 +171,17 @@ def _robustness(rng: np.random.Generator, lost: float, per_level: int = 8) -> st
     return robustness(cells, {"r0": "one"}, draws=DRAWS, seed=int(rng.integers(1 << 30))).sentence
 
 
+def _grades(rng: np.random.Generator, told: float, per_level: int = 14) -> str:
+    """Features that tell levels apart by so many spreads in one of six directions; a detector that knows nothing."""
+    levels = np.repeat(np.arange(3.0), per_level)
+    look = rng.normal(size=(len(levels), 6))
+    look[:, 0] += told * levels
+    scale = NormalScale.of({"look": rng.normal(size=(30, 6))}, rng.normal(size=30))
+    evidence = Evidence(rng.normal(size=len(levels)), {"look": look})
+    pool = LabelledPool(evidence, levels, scale, [""] * len(levels), {"other": rng.normal(size=len(levels))})
+    return grades({"learned": {"s": pool}}, draws=10, seed=int(rng.integers(1 << 30))).sentence
+
+
 def _separability(rng: np.random.Generator, gap: float, subsets: int) -> str:
     """Features of the same spread in every subset; with ``gap`` the first one's levels lie further apart."""
     levels = np.repeat(np.arange(3.0), 10)
@@ -227,6 +240,12 @@ NULLS = (
         r"Most comes|Something comes|Less comes|Harm comes|suffers|is better,|orders worse,|orders better,",
         lambda rng: _ablation(rng, 0.0),
     ),
+    Trial(
+        "grades",
+        "features, detector and another run at random",
+        r"better than|worse than",
+        lambda rng: _grades(rng, 0.0),
+    ),
     Trial("separability", "3 subsets alike", r"are harder", lambda rng: _separability(rng, 0.0, 3)),
     Trial(
         "separability", "one subset, no order", r"(?:better|worse) than chance", lambda rng: _separability(rng, 0.0, 1)
@@ -254,6 +273,7 @@ EFFECTS = (
         r"of s0 cost less than",
         lambda rng: _decisions(rng, 2.0, 100),
     ),
+    Trial("grades", "features tell levels apart by two spreads", r"better than", lambda rng: _grades(rng, 2.0)),
     Trial(
         "hybrid",
         "both parts know as much, of their own, 60 a level",

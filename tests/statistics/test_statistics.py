@@ -14,7 +14,7 @@ from tests.statistics.designs import Design, truths
 from tests.statistics.studies import EFFECTS, NULLS, Trial
 
 TRIALS = 300
-SLOW = {"robustness": 3, "correspondence": 4, "hybrid": 4, "area": 6, "decisions": 8, "ablation": 5}
+SLOW = {"robustness": 3, "correspondence": 4, "hybrid": 4, "area": 6, "decisions": 8, "ablation": 5, "grades": 5}
 
 
 DESIGNS = (
