@@ -19,6 +19,8 @@ MAP_SIDE = 256
 """Longest side of an anomaly map, pixels."""
 
 LEAST_SIDE, MOST_STRETCH = 48, 2.0
+LONGEST = 8.0
+"""Side of a strip at its own scale, in working sides."""
 
 T = TypeVar("T")
 
@@ -166,6 +168,12 @@ def working_scale(normals: Sequence[Item], side: float) -> float:
     areas = [loaded.value for loaded in load(normals[:32], lambda image: image.shape[0] * image.shape[1])]
     known = [area for area in areas if area]
     return side / float(np.median(np.sqrt(known))) if known else 1.0
+
+
+def own_scale(image: np.ndarray, side: float) -> float:
+    """The scale at which an image (H, W, 3) gets ``side`` squared pixels; a strip gets fewer."""
+    height, width = image.shape[:2]
+    return min(side / (height * width) ** 0.5, LONGEST * side / max(height, width))
 
 
 def scaled(image: np.ndarray, scale: float, side: float, step: int = 1) -> np.ndarray:

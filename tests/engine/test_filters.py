@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mad_core.scorers.detectors.filterbank import in_windows
 from mad_core.scorers.features import filters, neighbours
 from mad_core.scorers.features.filters import blur, gaussian, responses, separable
+from mad_core.scorers.features.windows import in_windows
 
 
 def drawn(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

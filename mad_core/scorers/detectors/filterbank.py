@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from mad_core.scorers.contract import Context, Item, Scored
-from mad_core.scorers.features.filters import blur, responses
-from mad_core.scorers.features.neighbours import NearbyBank, RowBank
+from mad_core.scorers.features.filters import responses
+from mad_core.scorers.features.neighbours import RowBank
+from mad_core.scorers.features.positions import GRID, cells
+from mad_core.scorers.features.windows import WindowBank, centre_and_spread, in_windows, spread_of_strongest
 from mad_core.scorers.image_scorer import (
     DeepScorer,
     in_unit,
@@ -29,8 +31,9 @@ from mad_core.scorers.image_scorer import (
 )
 from mad_core.scorers.reductions import reduce_map
 
-GRID = 32  # windows a side, each as wide as two steps of the grid
 FEWEST_NORMALS = 4
+MOST_ROWS = 20_000
+"""Windows of normals that are compared with where positions tell nothing."""
 
 
 class FilterBank(DeepScorer):
@@ -76,41 +79,43 @@ class FilterBank(DeepScorer):
     @torch.inference_mode()
     def learn(self, features: torch.Tensor, context: Context) -> None:
         """Centre and scale of every filter at every position, then the bank."""
-        strongest = features.flatten(2).amax(2).std(0) + 0.02
         if self.parameters["positions"] == "nearby":
-            centre = blur(features.median(0).values[None], 1.0)[0]
-            scale = blur(features.std(0)[None], 1.5)[0] + 0.5 * strongest[:, None, None]
+            centre, spread = centre_and_spread(features)
         else:
-            centre = features.mean((0, 2, 3), keepdim=True)[0].expand(features.shape[1:])
-            scale = (features.std((0, 2, 3)) + 0.5 * strongest)[:, None, None].expand(features.shape[1:])
-        self._use(features, centre.contiguous(), scale.contiguous(), context)
+            shape = features.shape[1:]
+            centre = features.mean((0, 2, 3), keepdim=True)[0].expand(shape).contiguous()
+            within = features.std((0, 2, 3)) + 0.5 * spread_of_strongest(features)
+            spread = within[:, None, None].expand(shape).contiguous()
+        self._use(features, centre, spread, context)
 
-    def _use(self, features: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor, context: Context) -> None:
-        self.features, self.centre, self.spread = features, centre, scale
-        middle = centre.mean((1, 2))
-        self.middle = middle.to(context.device)
-        bank = (features - middle[:, None, None]).flatten(2).permute(2, 0, 1).contiguous().to(context.device)
-        weight = (1 / scale**2).flatten(1).T.contiguous().to(context.device)
+    def _use(self, features: torch.Tensor, centre: torch.Tensor, spread: torch.Tensor, context: Context) -> None:
+        self.features, self.centre, self.spread = features, centre, spread
+        known = [tensor.to(context.device) for tensor in (features, centre, spread)]
         if self.parameters["positions"] == "nearby":
-            self.nearby, self.anywhere = NearbyBank(bank, weight, self.parameters["reach"]), None
+            self.nearby, self.anywhere = WindowBank(*known, self.parameters["reach"]), None
         else:
-            rows = bank.flatten(0, 1) * weight[0].sqrt()
-            keep = np.sort(context.rng().choice(len(rows), min(len(rows), 20_000), replace=False))
-            self.nearby, self.anywhere = None, (RowBank(rows[torch.from_numpy(keep).to(rows.device)]), weight[0].sqrt())
+            self.nearby, self.anywhere = None, self._rows(*known, context)
+
+    def _rows(
+        self, features: torch.Tensor, centre: torch.Tensor, spread: torch.Tensor, context: Context
+    ) -> tuple[RowBank, torch.Tensor, torch.Tensor]:
+        """Windows of normals without their places, at most ``MOST_ROWS``; their middle and weight (C,)."""
+        middle, weight = centre.mean((1, 2)), 1 / spread[:, 0, 0]
+        rows = (cells(features) - middle).flatten(0, 1) * weight
+        keep = np.sort(context.rng().choice(len(rows), min(len(rows), MOST_ROWS), replace=False))
+        return RowBank(rows[torch.from_numpy(keep).to(rows.device)]), middle, weight
 
     @torch.inference_mode()
     def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
         """The anomaly map of each prepared image."""
         found = torch.stack([features for features, _ in prepared])
-        query = found.flatten(2).transpose(1, 2) - self.middle  # N, P, C
         if self.nearby is not None:
-            distance = self.nearby.nearest(query)
+            grids = self.nearby.distance(found)
         else:
             assert self.anywhere is not None
-            bank, weight = self.anywhere
-            rows = (query * weight).flatten(0, 1)
-            distance = (bank.nearest(rows) / rows.shape[1] ** 0.5).view(len(prepared), -1)
-        grids = distance.view(-1, GRID, GRID)
+            bank, middle, weight = self.anywhere
+            rows = ((found.flatten(2).transpose(1, 2) - middle) * weight).flatten(0, 1)
+            grids = (bank.nearest(rows) / rows.shape[1] ** 0.5).view(-1, GRID, GRID)
         return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
 
     def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
@@ -134,14 +139,3 @@ class FilterBank(DeepScorer):
             "working_scale": round(self.scale, 4),
             "grid": GRID,
         }
-
-
-def in_windows(cells: torch.Tensor) -> torch.Tensor:
-    """The largest of windows four cells wide, two apart and one beyond each border: (C, 2n, 2n) to (C, n, n)."""
-    for dim in (1, 2):
-        first, second = cells.unflatten(dim, (-1, 2)).unbind(dim + 1)
-        cells, inner = torch.maximum(first, second), first.shape[dim] - 1
-        for place, beside in ((1, second.narrow(dim, 0, inner)), (0, first.narrow(dim, 1, inner))):
-            held = cells.narrow(dim, place, inner)
-            torch.maximum(held, beside, out=held)
-    return cells

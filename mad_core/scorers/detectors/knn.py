@@ -12,7 +12,7 @@ from anomalib.models.components import TimmFeatureExtractor
 from torch import nn
 
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.aspect_features import AspectScorer
+from mad_core.scorers.detectors.aspect_features import OneScaleScorer
 from mad_core.scorers.features import weights
 
 
@@ -38,7 +38,7 @@ class PooledFeatures(nn.Module):
         return squares.topk(min(self.neighbours, len(self.bank)), largest=False).values.mean(1)
 
 
-class Knn(AspectScorer):
+class Knn(OneScaleScorer):
     """Mean squared distance of a picture's features to those of the nearest normals."""
 
     id = "knn"

@@ -16,7 +16,7 @@ from anomalib.models.components import TimmFeatureExtractor
 from torch import nn
 
 from mad_core.scorers.contract import Context
-from mad_core.scorers.detectors.aspect_features import AspectScorer
+from mad_core.scorers.detectors.aspect_features import OneScaleScorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.filters import blur
 
@@ -70,7 +70,7 @@ class NoiseDiscriminator(nn.Module):
         return -self.normality(self.adaptor(self.embed(images)))
 
 
-class SimpleNet(AspectScorer):
+class SimpleNet(OneScaleScorer):
     """The least normal patch of a picture, as the discriminator sees it."""
 
     id = "simplenet"
