@@ -4,7 +4,7 @@
 >>> round(mad.evaluate([0, 0, 1, 2], [0.1, 0.3, 0.2, 0.9], draws=0)["kendall_tau_b"], 3)
 0.548
 
-``mad.score("demo", "filterbank", subsets=["plate"], limit=40).metrics()`` fits, scores and measures.
+``mad.score("demo", subsets=["plate"], limit=40).metrics()`` fits, scores and measures.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mad_core.errors import InputError, WorkError
 from mad_core.extras import explained
 from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.summary import evaluate, ordered
+from mad_core.scorers.catalog import DEFAULT
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
 from mad_core.scorers.own import scorer
@@ -195,7 +196,7 @@ class ScoredRun:
 @explained()
 def score(
     source: str | Path | Imported,
-    scorer: str | Any = "filterbank",
+    scorer: str | Any = DEFAULT,
     *,
     subsets: Sequence[str] = (),
     limit: int | None = None,
@@ -213,8 +214,8 @@ def score(
     ----------
     source : path, "demo", or what :func:`load` gave
     scorer : str, or what is one
-        An id of the catalogue (``python -m mad_core scorers``); a function or class under :func:`scorer`; what
-        :func:`from_torch` or :func:`from_onnx` gave.
+        An id of the catalogue (``python -m mad_core scorers``), without which it is the default detector; a function
+        or class under :func:`scorer`; what :func:`from_torch` or :func:`from_onnx` gave.
     subsets : sequence of str
         All if empty.
     limit : int or None

@@ -30,6 +30,7 @@ from mad_core.cli.terminal import (
     usable_dataset,
 )
 from mad_core.errors import InputError
+from mad_core.scorers.catalog import DEFAULT
 from mad_core.settings import Settings
 
 
@@ -65,7 +66,7 @@ def _check_out(out: Path) -> None:
 
 def score(
     source: Source,
-    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = "filterbank",
+    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = DEFAULT,
     out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
     param: Parameters = None,

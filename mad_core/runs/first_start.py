@@ -5,7 +5,7 @@ from mad_core.runs.request import request_run
 from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import catalog
 
-FIRST_SCORERS = ("filterbank", "mllm")
+FIRST_SCORERS = (catalog.DEFAULT, "mllm")
 """Scorers that need nothing from the network and little time; queued on the demo at the first start where they run."""
 
 

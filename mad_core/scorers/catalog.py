@@ -42,6 +42,8 @@ FAMILIES = (
     "learned severity",
 )
 """Families of scorers that ship, in the order in which they are listed; others follow."""
+DEFAULT = "subspace"
+"""The scorer where none is named, and the first in lists: chosen on real pictures, see docs/scorers.md."""
 
 
 @dataclass(frozen=True)
@@ -263,10 +265,14 @@ def register_unless_known(info: ScorerInfo) -> None:
 
 
 def scorers() -> list[ScorerInfo]:
-    """Every scorer: by family, those that ship first, then by title."""
+    """Every scorer: the default, then by family, those that ship first, then by title."""
     _load()
     order = {family: place for place, family in enumerate(FAMILIES)}
-    return sorted(_CATALOG.values(), key=lambda i: (order.get(i.family, len(order)), i.family, i.title.lower()))
+
+    def place(info: ScorerInfo) -> tuple[bool, int, str, str]:
+        return info.id != DEFAULT, order.get(info.family, len(order)), info.family, info.title.lower()
+
+    return sorted(_CATALOG.values(), key=place)
 
 
 def scorer(scorer_id: str) -> ScorerInfo:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mad_core.runs.browsing import with_scores
+from mad_core.runs.first_start import FIRST_SCORERS
 from mad_core.runs.misordered import most_overrated, most_underrated, shares_around
 from mad_core.runs.parts import kind_of
 from mad_core.runs.store import DatasetInfo, Run
@@ -50,7 +51,7 @@ def tour() -> Tour | None:
     if info is None:
         return None
     found = [run for run in engine.store().runs(info.id) if SUBSET in run.subsets and (run.active or run.done)]
-    found.sort(key=lambda run: (run.scorer in ("filterbank", "mllm"), run.status == "done", run.done))
+    found.sort(key=lambda run: (run.scorer in FIRST_SCORERS, run.status == "done", run.done))
     of_kind = {kind_of(run.scorer): run for run in found}  # the last of each kind stays
     return Tour(info, of_kind.get("detector"), of_kind.get("mllm"))
 

@@ -28,7 +28,7 @@ from tests.benchmarks.pairs import Row, handed_over, joined, processor_seconds, 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 OPEN, CLOSE = "<!-- speed -->", "<!-- /speed -->"
-NAMES = ("anomalib_engine", "neighbours", "coreset", "metrics", "mllm", "gallery", "web")
+NAMES = ("anomalib_engine", "default_detector", "neighbours", "coreset", "metrics", "mllm", "gallery", "web")
 SEVERAL = ("anomalib_engine", "neighbours", "coreset")
 """Run in several processes: how memory lies in one of them, and which kernels it settled on, differs from the next."""
 PROCESSES, ROUNDS = 3, 2

@@ -21,9 +21,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, **sentences: str | None) -> None:
         monkeypatch.setitem(catalog._CATALOG, name, info)
 
 
-@pytest.mark.parametrize(
-    ("why", "expected"), [(None, ["filterbank", "mllm"]), ("The model is not there.", ["filterbank"])]
-)
+@pytest.mark.parametrize(("why", "expected"), [(None, ["subspace", "mllm"]), ("The model is not there.", ["subspace"])])
 def test_the_first_start_queues_what_can_run(
     store: Store, monkeypatch: pytest.MonkeyPatch, why: str | None, expected: list[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from filelock import FileLock
 from PIL import Image
 from typer.testing import CliRunner
 
-from mad_core.cli import main
+from mad_core.cli import main, scoring
 from mad_core.datasets.gathering import LISTED
 from mad_core.errors import MadError
 from mad_core.images import read_image
@@ -267,6 +268,7 @@ def test_scorers_are_listed(mad: Mad) -> None:
     keys = {"id", "family", "title", "paper", "needs_fit", "needs_weights", "supervision", "available", "why_not"}
     assert all(keys | {"parameters"} <= set(e) for e in entries)
     assert {e["id"]: e["available"] for e in entries}["filterbank"] is True
+    assert entries[0]["id"] == inspect.signature(scoring.score).parameters["scorer"].default == "subspace"
     text = mad("scorers").out
     assert all(e["id"] in text and e["title"] in text for e in entries)
 
@@ -393,7 +395,7 @@ def test_what_was_stopped_goes_on_with_the_same_command(
         (("score", "PARTS", "--param", "size=abc"), "'size' is 'abc', but a int is needed"),
         (("score", "PARTS", "--param", "size=99999"), "must lie in [64, 1024]"),
         (("score", "PARTS", "--param", "size=nan"), "'size' is 'nan'"),
-        (("score", "PARTS", "--param", "positions=there"), "must be one of nearby, all"),
+        (("score", "PARTS", "--scorer", "filterbank", "--param", "positions=there"), "must be one of nearby, all"),
         (("score", "PARTS", "--limit", "0"), "--limit"),
         (("score", "PARTS", "--limit", "many"), "--limit"),
         (("score", "PARTS", "--seed", "-1"), "--seed"),
@@ -809,7 +811,8 @@ def real(home: Path, *command: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_whole_session_in_processes_of_their_own(home: Path, parts: Path, out: Path) -> None:
-    command = ("-m", "mad_core", "score", parts, "--param", "size=64", "--subset", "nut", "--out", out)
+    command = ("-m", "mad_core", "score", parts, "--scorer", "filterbank", "--param", "size=64")
+    command += ("--subset", "nut", "--out", out)
     first = real(home, *command, "--json")
     assert first.returncode == 0, first.stderr
     summary = json.loads(first.stdout)

@@ -190,7 +190,7 @@ def test_a_run_scores_them_and_measures_the_others(tmp_path: Path, settings: Set
     root = tree(
         tmp_path / "parts", [*NORMALS, "test/good/0.png", "test/level_1/1.png", "test/level_2/2.png", "new/3.png"]
     )
-    run = mad.score(root)
+    run = mad.score(root, "filterbank")
     table = run.table
     assert bool(table["score"].notna().all()) and len(table) - len(labelled(table)) == 1
     known = labelled(table)
