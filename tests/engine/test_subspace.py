@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from mad_core.scorers import catalog
-from mad_core.scorers.contract import Context, Item, Scored
+from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.detectors.subspace import (
     SHARE,
     Described,
@@ -64,7 +64,7 @@ def fitted(normals: list[Item], folder: Path, **parameters: object) -> Any:
     return scorer
 
 
-def scored(scorer: Any, items: list[Item]) -> list[Scored]:
+def scored(scorer: Any, items: list[Item]) -> list[Any]:
     return list(scorer.score(items, Context()))
 
 
@@ -162,6 +162,31 @@ def test_the_fine_part_adds_what_the_coarse_layers_do_not_know(
     assert set(zip(*np.nonzero((spiked_cells > cells + 0.5)[0].numpy()), strict=True)) == {
         (row, column) for row in range(10, 14) for column in range(20, 24)
     }
+
+
+def clouds(rng: np.random.Generator, side: int = 192) -> np.ndarray:
+    """Coarse and fine clouds that lie elsewhere in each picture, with some grain, 0-255."""
+    parts = [blur(torch.from_numpy(rng.normal(size=(1, 1, side, side))).float(), scale)[0, 0] for scale in (12.0, 3.0)]
+    coarse, fine = ((part / part.std()).numpy() for part in parts)
+    return 120 + 25 * coarse + 20 * fine + rng.normal(0, 4, (side, side))
+
+
+def test_a_hairline_that_the_residual_misses_is_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    normals = [saved(tmp_path / f"{number}.png", clouds(rng)) for number in range(16)]
+    sound = [clouds(rng) for _ in range(4)]
+    scratched = sound[3].copy()
+    for step in range(12):
+        scratched[90 + step // 2, 80 + step] += 100
+    items = [saved(tmp_path / f"test{number}.png", pixels) for number, pixels in enumerate([*sound, scratched])]
+    both, residual = (
+        scored(fitted(normals, tmp_path, backbone="efficientnet-lite0", size=192, fine=fine), items)
+        for fine in (0.5, 0.0)
+    )
+    assert both[4].score > max(one.score for one in both[:4]) + 0.5
+    row, column = np.array(np.unravel_index(int(both[4].map.argmax()), both[4].map.shape)) * 192 / 256
+    assert 84 <= row <= 102 and 74 <= column <= 98
+    assert residual[4].score < max(one.score for one in residual[:4])
 
 
 def test_normals_without_any_difference_still_give_finite_scores(tmp_path: Path) -> None:

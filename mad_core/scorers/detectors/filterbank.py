@@ -90,11 +90,11 @@ class FilterBank(DeepScorer):
 
     def _use(self, features: torch.Tensor, centre: torch.Tensor, spread: torch.Tensor, context: Context) -> None:
         self.features, self.centre, self.spread = features, centre, spread
-        known = [tensor.to(context.device) for tensor in (features, centre, spread)]
+        features, centre, spread = (tensor.to(context.device) for tensor in (features, centre, spread))
         if self.parameters["positions"] == "nearby":
-            self.nearby, self.anywhere = WindowBank(*known, self.parameters["reach"]), None
+            self.nearby, self.anywhere = WindowBank(features, centre, spread, self.parameters["reach"]), None
         else:
-            self.nearby, self.anywhere = None, self._rows(*known, context)
+            self.nearby, self.anywhere = None, self._rows(features, centre, spread, context)
 
     def _rows(
         self, features: torch.Tensor, centre: torch.Tensor, spread: torch.Tensor, context: Context
