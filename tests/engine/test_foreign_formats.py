@@ -341,6 +341,35 @@ def test_mvtec_3d(tmp_path: Path, settings: Settings) -> None:
     assert str(root / "test/crack/gt/000.png") in imported.dataset.table["mask_path"].tolist()
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        [
+            "train/good/rgb/0.png",
+            *(f"test/{k}/{p}/0.png" for k in ("good", "dent_level_1", "level_2") for p in ("rgb", "xyz")),
+        ],
+        ["train/good/0.png", *(f"test_public/{k}/0.png" for k in ("good", "dent_level_1", "bad_level_2"))],
+        ["OK/S0001/0.jpg", "OK/S0002/1.jpg", "NG/dent_level_1/S0003/2.jpg", "NG/cut_level_2/S0004/3.jpg"],
+    ],
+    ids=["mvtec-3d", "mvtec-ad-2", "real-iad"],
+)
+def test_a_level_in_the_name_of_a_published_folder_counts(tmp_path: Path, settings: Settings, names: list[str]) -> None:
+    imported = import_dataset(tree(tmp_path / "set", names), settings)
+    assert sorted(imported.dataset.table["level"])[-2:] == [1, 2]
+    assert set(imported.dataset.table["defect"].dropna()) <= {"dent", "bad", "cut"} and not imported.problems
+
+
+def test_what_a_plan_says_of_a_published_folder_counts(tmp_path: Path, settings: Settings) -> None:
+    names = [f"{k}/rgb/0.png" for k in ("train/good", "test/good", "test/dent", "test/old")] + ["test/dent/xyz/0.png"]
+    root = tree(tmp_path / "bagel", names)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("folders:\n  test/dent: {role: images, level: 3}\nlevels:\n  old: left out\n")
+    imported = import_dataset(root, settings, plan=plan)
+    assert counts(imported) == {"0": 1, "3": 1} and kinds(imported) == []
+    again = import_dataset(root, settings, plan=imported.plan)
+    assert again.dataset.card.version == imported.dataset.card.version
+
+
 def test_real_iad(tmp_path: Path, settings: Settings) -> None:
     ok = [f"OK/S000{i}/audiojack_000{i}_OK_C1_1.jpg" for i in (1, 2)]
     ng = "NG/BX/S0009/audiojack_0009_NG_BX_C1_1.jpg"

@@ -89,6 +89,7 @@ def test_files_beside_their_picture_are_masks_and_no_pictures(tmp_path: Path, se
         ("test/dent_level_1/0.png", "test/ground_truth/dent/0_mask.png"),
         ("test/dent_level_1/0.png", "ground_truth/dent/0.png"),
         ("test/dent_level_1/images/0.png", "test/dent_level_1/gt/0.png"),
+        ("test/dent_level_1/rgb/0.png", "test/dent_level_1/gt/0.png"),
         ("test/dent_level_1/0.png", "test_masks/dent_level_1/0.png"),
         ("test/level_1/images/0.png", "test/level_1/labels/0.png"),
     ],

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, split_of, stem
-from mad_core.datasets.naming import NORMAL, SPLITS, UNLABELLED
+from mad_core.datasets.naming import NORMAL, SPLITS, UNLABELLED, Meaning, meanings
 from mad_core.datasets.policies import Policy
 from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.subset_folder import Class, SubsetFolder, unmatched
@@ -31,12 +31,12 @@ _PRIVATE = ("test_private", "test_private_mixed")
 
 @dataclass(frozen=True, slots=True)
 class PublishedImage:
-    """One image of a layout: its split, what it shows, its path from the subset's folder, its path, its mask."""
+    """One image of a layout: its split, what it shows, its path, the folder that says so, its mask."""
 
     split: str | None
     kind: str
-    relative: str
     path: str
+    folder: Path
     mask: str | None = None
 
 
@@ -88,7 +88,7 @@ class PublishedFolder(SubsetFolder):
     @cached_property
     def images(self) -> list[Found]:
         """Every image; the level is NaN where no policy says that of its defect type."""
-        return [self._found(item) for item in sorted(self._items, key=lambda i: i.relative)]
+        return sorted(map(self._found, self._items), key=lambda f: f.relative)
 
     def leftovers(self) -> list[Problem]:
         """Masks without an image, and parts of the layout that hold no labels."""
@@ -101,25 +101,47 @@ class PublishedFolder(SubsetFolder):
         ]
 
     def _found(self, item: PublishedImage) -> Found:
-        level = self._level_of(item.kind)
+        relative = item.path[len(str(self.folder)) + 1 :].replace("\\", "/")
+        origin = self.walker.relative(item.folder)
+        told = self.walker.plan.folder(origin)
+        planned = told.level if told else None
+        level = self._level_of(item.kind) if planned is None else planned
         return Found(
             self.name,
-            item.relative,
+            relative,
             item.path,
-            item.relative.removeprefix("test/"),
+            relative.removeprefix("test/"),
             split_of(item.split, level),
             level,
             self._defect(item.kind),
             item.mask,
             str(self.folder / (item.split or "") / item.kind),
+            origin=origin,
+            word=item.kind if planned is None and self._by_policy(item.kind) is not None else "",
         )
 
     def _level_of(self, kind: str) -> float:
-        level = 0.0 if kind.lower() in NORMAL else self._level(kind)
-        return UNLABELLED if math.isnan(level) and kind == NOTHING_SAID else level
+        """The level that a policy says, else the one in the folder's name; NaN where there is none."""
+        told, said = self._by_policy(kind), self._said.get(kind)
+        if told is None and kind == NOTHING_SAID:
+            return UNLABELLED
+        if told is None:
+            return said.level if said else math.nan
+        return told
+
+    def _by_policy(self, kind: str) -> float | None:
+        if kind.lower() in NORMAL or self.policy is None:
+            return None
+        return self.policy.level(kind, self.own, self.name)
 
     def _defect(self, kind: str) -> str | None:
-        return None if kind.lower() in NORMAL else kind
+        said = self._said.get(kind)
+        return said.defect if said else kind
+
+    @cached_property
+    def _said(self) -> Mapping[str, Meaning | None]:
+        """What the names of the kinds say, beside each other."""
+        return meanings(dict.fromkeys(i.kind for i in self._items))
 
     @cached_property
     def _items(self) -> list[PublishedImage]:
@@ -133,17 +155,11 @@ class PublishedFolder(SubsetFolder):
         }
         return list(readers[self.layout]())
 
-    def _relative(self, path: str) -> str:
-        return path[len(str(self.folder)) + 1 :].replace("\\", "/")
-
     def _splits(self) -> Iterator[tuple[str, Path]]:
         for folder in self.walker.folders(self.folder):
             split = "test" if folder.name.lower() == "test_public" else SPLITS.get(folder.name.lower())
             if split:
                 yield split, folder
-
-    def _item(self, split: str | None, kind: str, path: str, mask: str | None = None) -> PublishedImage:
-        return PublishedImage(split, kind, self._relative(path), path, mask)
 
     def _ad_2(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
@@ -153,16 +169,17 @@ class PublishedFolder(SubsetFolder):
                 if kind != truth:
                     for relative, path in _every(self.walker, kind):
                         mask = masks.get(f"{kind.name}/{stem(relative)}_mask".lower())
-                        yield self._item(split, kind.name, path, mask)
+                        yield PublishedImage(split, kind.name, path, kind, mask)
 
     def _mvtec_3d(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
             for kind in self.walker.folders(folder):
                 pictures, truth = _inner(kind, self.walker, "rgb"), _inner(kind, self.walker, "gt")
                 masks = _by_stem(_every(self.walker, truth)) if truth else {}
-                for relative, path in _every(self.walker, pictures) if pictures else ():
+                alone = ((name, str(kind / name)) for name in _loose(kind, self.walker))
+                for relative, path in _every(self.walker, pictures) if pictures else alone:
                     mask = None if kind.name.lower() in NORMAL else masks.get(stem(relative).lower())
-                    yield self._item(split, kind.name, path, mask)
+                    yield PublishedImage(split, kind.name, path, kind, mask)
 
     def _dagm(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
@@ -170,7 +187,7 @@ class PublishedFolder(SubsetFolder):
             masks = _by_stem(_every(self.walker, label)) if label else {}
             for name in _loose(folder, self.walker):
                 mask = masks.get(f"{stem(name)}_label".lower())
-                yield self._item(split, DEFECT if mask else GOOD, str(folder / name), mask)
+                yield PublishedImage(split, DEFECT if mask else GOOD, str(folder / name), folder, mask)
 
     def _ksdd2(self) -> Iterator[PublishedImage]:
         for split, folder in self._splits():
@@ -190,11 +207,11 @@ class PublishedFolder(SubsetFolder):
             mask = names.get(key + ending)
             path = str(folder / name)
             if mask is None:
-                yield self._item(split, NOTHING_SAID, path)
+                yield PublishedImage(split, NOTHING_SAID, path, folder)
                 continue
             marked = _marks(folder / mask)
             kind = "unreadable mask" if marked is None else DEFECT if marked else GOOD
-            yield self._item(split, kind, path, str(folder / mask) if marked else None)
+            yield PublishedImage(split, kind, path, folder, str(folder / mask) if marked else None)
 
     def _real_iad(self) -> Iterator[PublishedImage]:
         listed = self._listed
@@ -206,10 +223,11 @@ class PublishedFolder(SubsetFolder):
             for relative, path in files.items():
                 if stem(relative) in masks and not relative.lower().endswith((".jpg", ".jpeg")):
                     continue
-                kind = GOOD if side.name.lower() == "ok" else relative.partition("/")[0]
+                sound = side.name.lower() == "ok"
+                kind = GOOD if sound else relative.partition("/")[0]
                 split = listed.get(posixpath.basename(relative)) if listed else None
                 mask = masks.get(stem(relative)) if masks.get(stem(relative)) != path else None
-                yield self._item(split, kind, path, mask)
+                yield PublishedImage(split, kind, path, side if sound else side / kind, mask)
 
     @cached_property
     def _listed(self) -> Mapping[str, str]:
