@@ -59,6 +59,7 @@ PROBLEM_KINDS = (
     "mask-empty",  # of an abnormal image
     "mask-full",  # marks nearly everything
     "mask-of-normal",
+    "mask-partial",  # outlines beside boxes, points or lines, or outlines that cannot be drawn
     "near-duplicate",
     "group-leak",  # one group in training and test
     "mixed-depth",

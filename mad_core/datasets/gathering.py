@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from mad_core.datasets.dataset import Problem, SubsetCard
 from mad_core.datasets.naming import UNLABELLED
 from mad_core.datasets.plan import PlanRow, TablePlan
+from mad_core.datasets.polygons import Outlines
 
 LISTED = 20
 """Problems of one sort and place that are listed one by one; a last one counts the rest."""
@@ -21,7 +22,8 @@ class Found:
     ``promise`` is the :class:`PromisedLevel` it helps to fill, ``group`` what it shares with
     others that belong together (patient, part, lot, camera); empty where nothing says it. ``origin`` is the folder or
     table that named it, relative to the source, and ``word`` what there stands for its level; empty for a number.
-    ``mask`` is the mask that a table names; ``masks`` are all of its masks, which count together.
+    ``mask`` is the mask that a table names; ``masks`` are all of its masks, which count together, and with them what
+    ``outlines`` draw.
     """
 
     subset: str
@@ -37,6 +39,7 @@ class Found:
     origin: str = ""
     word: str = ""
     masks: tuple[str, ...] = ()
+    outlines: Outlines | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Gathered:
     """Images found, levels promised, problems met, and facts known of the subsets.
 
     ``named`` are the files that tables name, usable or not; ``tables`` what was decided of tables, ``rows`` what the
-    plan says of them and of words whose level nobody has said.
+    plan says of them and of words whose level nobody has said. ``outlines`` are those that tables draw, by the path of
+    the image.
     """
 
     found: tuple[Found, ...] = ()
@@ -64,6 +68,7 @@ class Gathered:
     named: frozenset[str] = frozenset()
     tables: Mapping[str, TablePlan] = field(default_factory=dict)
     rows: tuple[PlanRow, ...] = ()
+    outlines: Mapping[str, Outlines] = field(default_factory=dict)
 
 
 def together(parts: Iterable[Gathered]) -> Gathered:
@@ -77,6 +82,7 @@ def together(parts: Iterable[Gathered]) -> Gathered:
         frozenset(path for p in parts for path in p.named),
         {name: table for p in parts for name, table in p.tables.items()},
         tuple(row for p in parts for row in p.rows),
+        {path: drawn for p in parts for path, drawn in p.outlines.items()},
     )
 
 

@@ -59,7 +59,7 @@ def rows_of(
         Called as ``progress(images and masks done, all of them)``; what it raises ends the reading.
     """
     unique, problems = _once(sorted(gathered.found, key=_labels_first))
-    images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks})
+    images, masked = len({f.path for f in unique}), len({f.path for f in unique if f.masks or f.outlines})
     files = read_files({f.path for f in unique}, lambda done, total: progress(done, total + masked))
     problems += summed(r.problem for _, r in sorted(files.items()) if r.problem)
     usable = [f for f in unique if not files[f.path].problem]

@@ -18,7 +18,8 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, listed
-from mad_core.errors import WorkError
+from mad_core.datasets.polygons import Outlines
+from mad_core.errors import InputError, WorkError
 from mad_core.images import ImageError, orientation_of, read_mask, turned
 
 NEARLY_ALL, MORE_THAN_HALF = 0.9, 0.5
@@ -48,7 +49,7 @@ def read_masks(
     Parameters
     ----------
     images : sequence of Found
-        With ``masks``.
+        With ``masks`` and ``outlines``.
     sizes : mapping of path to (width, height)
         Of the images, as shown.
     folder : Path
@@ -61,7 +62,7 @@ def read_masks(
     WorkError
         If a mask cannot be written.
     """
-    todo = list({f.path: f for f in images if f.masks}.values())
+    todo = list({f.path: f for f in images if f.masks or f.outlines}.values())
     found: dict[str, str] = {}
     doubts: list[Problem] = []
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "masks") as pool:
@@ -97,6 +98,11 @@ def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -
         fitting = _upright(mask, image.path, size)
         doubts += _size_doubt(path, fitting, size)
         parts.append((path, fitting, fitting is not mask))
+    if image.outlines:
+        place = f"{image.outlines.source} of {Path(image.path).name}"
+        drawn, said = _drawn(image.outlines, place, image.path, size)
+        doubts += said
+        parts += [] if drawn is None else [(place, drawn, True)]
     if not parts:
         return MaskOf(None, tuple(doubts))
     joined = parts[0][1] if len(parts) == 1 else _together([mask for _, mask, _ in parts], size)
@@ -104,6 +110,32 @@ def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -
     if len(parts) == 1 and not parts[0][2]:
         return MaskOf(parts[0][0], tuple(doubts))
     return MaskOf(keep_mask(joined, folder), tuple(doubts))
+
+
+def _drawn(
+    outlines: Outlines, place: str, image: str, size: tuple[int, int]
+) -> tuple[np.ndarray | None, list[Problem]]:
+    """The mask that outlines make, on the image as it is shown; None where they cannot be drawn on it."""
+    stated = outlines.size or size
+    fits = _alike(stated, size)
+    turn = 1 if fits else orientation_of(Path(image))
+    if not fits and not (turn >= _SIDEWAYS and _alike(stated[::-1], size)):
+        words = (
+            f"These outlines are of a picture of {stated[0]} x {stated[1]} pixels, it has {size[0]} x {size[1]}, which "
+            "is another shape: they do not fit, and no study uses them."
+        )
+        return None, [Problem("mask-size", place, words)]
+    try:
+        mask = outlines.drawn(size) if fits else turned(outlines.drawn(size[::-1]), turn)
+    except InputError as error:
+        return None, [Problem("mask-partial", place, f"{error} No mask is made of them.")]
+    words = "Boxes, points or lines stand beside these outlines: the mask marks the outlines alone."
+    return mask, [Problem("mask-partial", place, words)] if outlines.others else []
+
+
+def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes have the same shape; that of outlines may be rounded to whole pixels."""
+    return abs(size[0] / size[1] * other[1] / other[0] - 1) < _SAME_ASPECT
 
 
 def _upright(mask: np.ndarray, image: str, size: tuple[int, int]) -> np.ndarray:

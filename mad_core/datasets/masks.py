@@ -10,6 +10,7 @@ from mad_core.datasets import mask_names
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, listed, stem
 from mad_core.datasets.naming import SPLITS, meaning, plain
+from mad_core.datasets.readers.outlines import outlines_beside
 from mad_core.datasets.walking import Walker
 
 GENERIC = frozenset(
@@ -61,7 +62,8 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
     """Give every picture its masks; masks that belong to none, and files that may be masks, are problems.
 
     A mask that a table names counts alone. Else a picture has every mask that is called as it is, in a folder of
-    masks beside it or beside a folder above it, or right beside it; several count together.
+    masks beside it or beside a folder above it, or right beside it, and the outlines that an export or a file beside it
+    draws; several count together.
     """
     named = {f.mask for f in gathered.found if f.mask}
     files = [m for m in mask_files(walker, {f.path for f in gathered.found}) if m.path not in named]
@@ -75,6 +77,8 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
         elif found or not _pictures_of(mask, left_out):
             problems[_SEVERAL if found else _NO_IMAGE].append(mask.path)
     images = [replace(f, masks=(f.mask,) if f.mask else tuple(sorted(of.get(f.path, ())))) for f in gathered.found]
+    outlines = outlines_beside({f.path for f in images if not f.mask}, walker) | gathered.outlines
+    images = [f if f.mask else replace(f, outlines=outlines.get(f.path)) for f in images]
     unread = [p for words, paths in problems.items() for p in listed(Problem("unmatched", x, words) for x in paths)]
     return replace(gathered, found=tuple(images), problems=(*gathered.problems, *unread, *_questions(walker)))
 

@@ -62,9 +62,9 @@ class PlanRow:
 
     Parameters
     ----------
-    kind : {"folder", "table", "column", "level"}
+    kind : {"folder", "table", "column", "level", "outlines", "question"}
     name : str
-        The folder or table relative to the source (``.`` is the source itself), the column, the word.
+        The folder, table or file relative to the source (``.`` is the source itself), the column, the word.
     role : str
         ``images``, ``masks``, ``labels``, ``left out``, or what a column is (``path``, ``level`` …); ``asked`` of a
         word whose level nothing says.
@@ -82,7 +82,7 @@ class PlanRow:
         The level that is proposed for a word; nothing is read by it until a person takes it.
     """
 
-    kind: Literal["folder", "table", "column", "level"]
+    kind: Literal["folder", "table", "column", "level", "outlines", "question"]
     name: str
     role: str
     split: str = ""
@@ -131,7 +131,15 @@ class ImportPlan:
     unlabelled: bool = False
 
     def corrected(self, row: PlanRow, *, role: str, split: str, subset: str, level: float | None) -> ImportPlan:
-        """A copy in which a person says something else of one of its rows."""
+        """A copy in which a person says something else of one of its rows.
+
+        Raises
+        ------
+        InputError
+            If it is one of those that say what was done, and are not corrected here.
+        """
+        if row.kind in ("outlines", "question"):
+            raise InputError(f"'{row.name[:200]}' is not corrected here; leave its folder out, or rename the file.")
         if row.kind == "folder":
             return self.with_folder(row.name, role=role, split=split, subset=subset, level=level)
         if row.kind == "table":

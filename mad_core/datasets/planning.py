@@ -1,12 +1,13 @@
 """What an import made of its source, as a plan: every image file is accounted for."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, split_of
 from mad_core.datasets.image_headers import id_of
 from mad_core.datasets.naming import NO_LEVEL, UNLABELLED, level_key
@@ -32,7 +33,9 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
     words = [row.name for row in gathered.rows if row.kind == "level" and row.role == LEFT_OUT]
     masks = [mask for f, row in pairs if row["mask_path"] for mask in f.masks]
     left = _left_over({f.path for f, _ in pairs} | set(masks), walker)
-    rows_now = (*_image_rows(pairs, tables), *_mask_rows(masks, walker), *left, *_passed_over(walker), *gathered.rows)
+    drawn = _outline_rows([f for f, row in pairs if f.outlines and row["mask_path"]], walker)
+    marked = (*_mask_rows(masks, walker), *drawn, *_question_rows(gathered.problems, set(masks), walker))
+    rows_now = (*_image_rows(pairs, tables), *marked, *left, *_passed_over(walker), *gathered.rows)
     return ImportPlan(
         {**_folders(gathered.found, tables), **_as_told(walker)},
         gathered.tables,
@@ -79,6 +82,25 @@ def _mask_rows(masks: Iterable[str], walker: Walker) -> Iterator[PlanRow]:
         folders[walker.relative(Path(mask).parent)].append(Path(mask).name)
     for folder, names in sorted(folders.items()):
         yield PlanRow("folder", folder, MASKS, images=len(names), example=names[0])
+
+
+def _outline_rows(images: Iterable[Found], walker: Walker) -> Iterator[PlanRow]:
+    """Files that draw outlines on several images, and folders of files that do so on one each."""
+    sources = Counter(f.outlines.source for f in images if f.outlines)
+    places: dict[str, list[str]] = defaultdict(list)
+    for source, count in sources.items():
+        places[source if count > 1 else str(Path(source).parent)] += [Path(source).name] * count
+    for place, names in sorted(places.items()):
+        note = "outlines are drawn as masks"
+        yield PlanRow("outlines", walker.relative(place), MASKS, images=len(names), example=names[0], note=note)
+
+
+def _question_rows(problems: Iterable[Problem], masks: set[str], walker: Walker) -> Iterator[PlanRow]:
+    """What was made of files that may be one thing or another."""
+    for problem in problems:
+        if problem.kind == "question":
+            role = MASKS if problem.path in masks else LEFT_OUT
+            yield PlanRow("question", walker.relative(problem.path), role, images=1, note=problem.message)
 
 
 def _left_over(used: set[str], walker: Walker) -> Iterator[PlanRow]:

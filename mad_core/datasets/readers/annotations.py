@@ -15,20 +15,24 @@ from typing import Any
 
 import pandas as pd
 
+from mad_core.datasets.polygons import Outlines, together
+from mad_core.datasets.readers.outlines import MOST_BYTES, of_coco, of_label_studio
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.tables import SPELLINGS, cell_text, plain_name, read_json, read_table, table_of_records
 
 NOTHING_SAID = "no annotation"
 SIDECARS = (".cls", ".json")
-MOST_SIDECAR_BYTES = 5_000_000
 _LEVELS = frozenset(SPELLINGS["level"]) - {"label", "labels", "class", "classlabel", "area"}
+_OUTLINES = "outlines"
 _JSON = (".json", ".jsonl", ".ndjson")
 _CHOICES = re.compile(r'\s*\{\s*"choices"\s*:')
 
 
-def read_label_table(path: Path) -> pd.DataFrame:
+def read_label_table(path: Path) -> tuple[pd.DataFrame, dict[str, Outlines]]:
     """A table of images as :func:`mad_core.tables.read_table` gives it; of an annotation tool's export one made of it.
+
+    Also the outlines that an export draws, by the image's path as it is written there.
 
     Raises
     ------
@@ -36,15 +40,18 @@ def read_label_table(path: Path) -> pd.DataFrame:
         If it cannot be read, or is an export that names no image.
     """
     if path.suffix.lower() not in _JSON:
-        return _with_plain_choices(read_table(path))
-    data = read_json(path)
-    records = _of_coco(data) or _of_real_iad(data) or _of_label_studio(data)
+        return _with_plain_choices(read_table(path)), {}
+    data, source = read_json(path), str(path)
+    records = _of_coco(data, source) or _of_real_iad(data) or _of_label_studio(data, source)
     if records is None:
-        return _with_plain_choices(table_of_records(path, data))
+        return _with_plain_choices(table_of_records(path, data)), {}
     if not records:
         raise InputError(f"{path} is an export of annotations, but names no image.")
-    table = table_of_records(path, records)
-    return table
+    drawn: dict[str, list[Outlines]] = defaultdict(list)
+    for record in records:
+        if outlines := record.pop(_OUTLINES, None):
+            drawn[record["path"]].append(outlines)
+    return table_of_records(path, records), {name: together(parts) for name, parts in drawn.items()}
 
 
 def _with_plain_choices(table: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +72,7 @@ def _chosen(cell: str) -> str:
         return cell
 
 
-def _of_coco(data: Any) -> list[dict[str, Any]] | None:
+def _of_coco(data: Any, source: str) -> list[dict[str, Any]] | None:
     """A COCO file: of each image the highest severity that it or its annotations carry, else their categories."""
     if not isinstance(data, dict) or not isinstance(data.get("images"), list) or "annotations" not in data:
         return None
@@ -83,6 +90,7 @@ def _of_coco(data: Any) -> list[dict[str, Any]] | None:
                 "path": cell_text(image.get("file_name")),
                 "level": _highest(levels),
                 "defect": ",".join(defects) or (NOTHING_SAID if not own else ""),
+                _OUTLINES: of_coco(source, image, own),
             }
         )
     return records
@@ -136,12 +144,33 @@ def _of_real_iad(data: Any) -> list[dict[str, Any]] | None:
     ]
 
 
-def _of_label_studio(data: Any) -> list[dict[str, Any]] | None:
-    """Label Studio's full export: a list of tasks with ``data`` and ``annotations``, each with a ``result``."""
+def _of_label_studio(data: Any, source: str) -> list[dict[str, Any]] | None:
+    """Label Studio's full export: a list of tasks with ``data`` and ``annotations``, each with a ``result``.
+
+    In the short one (JSON-MIN) shapes stand in a column of their own.
+    """
     tasks = _objects(data) if isinstance(data, list) else []
-    if not tasks or not all(isinstance(t.get("data"), dict) and _answers(t) is not None for t in tasks):
-        return None
-    return [_task(task) for task in tasks]
+    if tasks and all(isinstance(t.get("data"), dict) and _answers(t) is not None for t in tasks):
+        return [_task(task, source) for task in tasks]
+    if any(_shapes_of(value) for task in tasks for value in task.values()):
+        return [_short_task(task, source) for task in tasks]
+    return None
+
+
+def _short_task(task: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """One task of the short export: its plain values, and its shapes as labels and outlines."""
+    shapes = [shape for value in task.values() for shape in _shapes_of(value)]
+    words = {cell_text(w) for s in shapes for kind in _SHAPES for w in s.get(kind) or () if kind in s}
+    facts = {name: value for name, value in task.items() if not _shapes_of(value)}
+    path = next((cell_text(v) for name, v in facts.items() if plain_name(name) in SPELLINGS["path"]), "")
+    outlines = of_label_studio(source, ({"value": shape, **shape} for shape in shapes))
+    return {**facts, "path": path, "defect": ",".join(sorted(words)) or NOTHING_SAID, _OUTLINES: outlines}
+
+
+def _shapes_of(value: Any) -> list[dict[str, Any]]:
+    """The shapes that a value holds; none where it holds anything else."""
+    shapes = _objects(value)
+    return shapes if shapes and all(any(kind in shape for kind in _SHAPES) for shape in shapes) else []
 
 
 def _answers(task: Mapping[str, Any]) -> list[Any] | None:
@@ -149,7 +178,7 @@ def _answers(task: Mapping[str, Any]) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def _task(task: Mapping[str, Any]) -> dict[str, Any]:
+def _task(task: Mapping[str, Any], source: str) -> dict[str, Any]:
     """One task: its image, and what its annotations say; several that differ stand side by side, read as neither."""
     facts = {plain_name(k): v for k, v in task["data"].items() if isinstance(v, str | int | float)}
     path = next((facts[name] for name in SPELLINGS["path"] if name in facts), None)
@@ -163,6 +192,7 @@ def _task(task: Mapping[str, Any]) -> dict[str, Any]:
         "level": " | ".join(chosen),
         "defect": ",".join(marked) or ("" if chosen else NOTHING_SAID),
         **{ours: cell_text(facts[ours]) for ours in ("split", "subset", "group") if ours in facts},
+        _OUTLINES: of_label_studio(source, (part for a in answers for part in _objects(a.get("result")))),
     }
 
 
@@ -254,6 +284,6 @@ def _facts(path: Path) -> dict[str, Any]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(MOST_SIDECAR_BYTES).decode("utf-8-sig", "replace").strip()
+            return file.read(MOST_BYTES).decode("utf-8-sig", "replace").strip()
     except OSError:
         return ""

@@ -211,9 +211,9 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
     used = told or (relevant if silent else [])
     if not used:
         rows = [*passed_over, *(_unused(place, t, g) for t, g in relevant)]
-        return together(
-            [_by_names(place), Gathered(problems=tuple(_contradictions(place, relevant)), rows=tuple(rows))]
-        )
+        outlines = together(g for _, g in relevant).outlines
+        unused = Gathered(problems=tuple(_contradictions(place, relevant)), rows=tuple(rows), outlines=outlines)
+        return together([_by_names(place), unused])
     return together([_by_tables(place, [t for t, _ in used]), Gathered(rows=tuple(passed_over))])
 
 

@@ -240,7 +240,7 @@ class PublishedFolder(SubsetFolder):
                 if path is None:
                     continue
                 try:
-                    table = read_label_table(Path(path))
+                    table, _ = read_label_table(Path(path))
                 except InputError:
                     continue
                 if {"path", "split"} <= set(table.columns):

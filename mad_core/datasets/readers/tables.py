@@ -20,6 +20,7 @@ from mad_core.datasets.level_cells import levels_of
 from mad_core.datasets.naming import SPLITS, UNLABELLED, meanings
 from mad_core.datasets.plan import PlanRow
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, NOTHING, Policy, level_written
+from mad_core.datasets.polygons import Outlines
 from mad_core.datasets.proposing import propose
 from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.table_paths import TablePaths, real_inside
@@ -100,11 +101,13 @@ class Rows(Sequence[TableLine]):
     """The lines of a table, and notes on how it was read.
 
     ``levels`` holds the level of each text that says one, or of each defect type; None where a policy has to say it.
+    ``outlines`` are those that an export draws on the image of a path.
     """
 
     lines: tuple[TableLine, ...]
     notes: tuple[str, ...] = ()
     levels: Mapping[str, float | None] = field(default_factory=dict)
+    outlines: Mapping[str, Outlines] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -138,7 +141,9 @@ def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows
     InputError
         If it cannot be read, lacks a chosen column, or has no column for the path, or none for level or defect type.
     """
-    return labels_of_table(read_label_table(path), path, told)
+    table, outlines = read_label_table(path)
+    rows, columns = labels_of_table(table, path, told)
+    return replace(rows, outlines={_path(name): drawn for name, drawn in outlines.items()}), columns
 
 
 def labels_of_table(
@@ -195,6 +200,7 @@ class _Lost:
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, in short where they are many."""
     found, expected, lost, named, asked, left_out = [], {}, list[_Lost](), set(), Counter(), Counter()
+    outlines: dict[str, Outlines] = {}
     paths = _paths_of(table, walker)
     read = table.rows if isinstance(table.rows, Rows) else rows_of_lines(table.rows)
     for row in read:
@@ -202,6 +208,8 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         level, word = _level_of(row, subset, table, read.levels)
         path, promise = _find(row, table, walker, paths), f"{table.path}\0{subset}\0{level}"
         named |= {path} if isinstance(path, str) else set()
+        if isinstance(path, str) and row.path in read.outlines:
+            outlines[path] = read.outlines[row.path]
         if level is not None and math.isnan(level):
             left_out[word] += 1
             continue
@@ -248,6 +256,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
             *asked_rows(asked, zero, f"a word in {table.path.name}"),
             *(PlanRow("level", word, LEFT_OUT, images=n, note="by the policy") for word, n in left_out.items()),
         ),
+        outlines=outlines,
     )
 
 

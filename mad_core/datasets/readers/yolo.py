@@ -4,7 +4,7 @@ The text lies beside the image, or in ``labels`` where the image lies in ``image
 empty text says that the image shows no object, so that it is normal; an image without a text has no label.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,26 @@ def yolo_words(paths: Iterable[str], walker: Walker) -> dict[str, str | None]:
         Empty where none of the images has such a text.
     """
     paths = list(paths)
-    texts = {path: _text_of(Path(path), walker) for path in paths}
+    texts = {path: text_beside(Path(path), walker) for path in paths}
     if not any(texts.values()):
         return {}
     names = _class_names(Path(paths[0]).parent, walker)
     return {path: None if text is None else _words(text, names) for path, text in texts.items()}
 
 
-def _text_of(image: Path, walker: Walker) -> Path | None:
+def text_beside(image: Path, walker: Walker) -> Path | None:
     """The text that belongs to an image; only files that the walker lists are taken."""
-    parts = list(image.parent.relative_to(walker.root).parts)
-    folders = [image.parent]
-    for at in [i for i, part in enumerate(parts) if part.lower() == "images"][::-1]:
-        folders.append(walker.root.joinpath(*parts[:at], "labels", *parts[at + 1 :]))
-    name = f"{image.stem}.txt"
-    return next((f / name for f in folders if f.is_dir() and name in walker.files(f)), None)
+    return next(files_beside(image, ".txt", ("labels",), walker), None)
+
+
+def files_beside(image: Path, suffix: str, folders: Iterable[str], walker: Walker) -> Iterator[Path]:
+    """Files called as an image, beside it or in one of these folders in the place of ``images``."""
+    *above, _ = image.relative_to(walker.root).parts
+    places = [above]
+    for at in [i for i, part in enumerate(above) if part.lower() == "images"][::-1]:
+        places += [[*above[:at], folder, *above[at + 1 :]] for folder in folders]
+    found = (walker.find(walker.root, "/".join([*place, image.stem + suffix])) for place in places)
+    return (Path(path) for path in found if path)
 
 
 def _class_names(folder: Path, walker: Walker) -> dict[str, str]:

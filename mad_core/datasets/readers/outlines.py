@@ -1,0 +1,116 @@
+"""Where outlines stand: in COCO's and Label Studio's exports, in labelme's files beside pictures, in YOLO's texts.
+
+Boxes, points and lines are no outlines: they are counted, so that nobody takes a mask for the whole.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mad_core.datasets.polygons import Outlines
+from mad_core.datasets.readers.yolo import files_beside, text_beside
+from mad_core.datasets.walking import Walker
+
+MOST_BYTES = 50_000_000
+"""Of one file beside a picture; labelme writes the picture into it."""
+_BESIDE = ("annotations", "annotation", "labels", "json", "jsons", "labelme")
+"""Folders that labelme's files lie in where the pictures lie in ``images``."""
+_FEWEST_NUMBERS = 7
+"""Of a line of YOLO that draws an outline: the class and three points; a box has five."""
+
+
+def of_coco(source: str, image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) -> Outlines | None:
+    """What COCO's annotations of an image draw; None where nothing is drawn."""
+    shapes = [s for a in annotations if (s := _segmentation(a.get("segmentation"))) is not None]
+    size = _size(image.get("width"), image.get("height"))
+    return Outlines(source, tuple(shapes), None, size, len(annotations) - len(shapes)) if shapes else None
+
+
+def _segmentation(value: Any) -> Any:
+    """Polygons, or run lengths; None where neither is written."""
+    if isinstance(value, dict):
+        return value if value.get("counts") else None
+    if not isinstance(value, list) or not value:
+        return None
+    polygons = value if isinstance(value[0], list) else [value]
+    return polygons if any(polygons) else None
+
+
+def of_label_studio(source: str, parts: Iterable[Mapping[str, Any]]) -> Outlines | None:
+    """What the results of Label Studio's annotations of a task draw; None where nothing is drawn."""
+    shapes: list[Any] = []
+    size, others = None, 0
+    for part in parts:
+        value = part.get("value")
+        if not isinstance(value, dict):
+            continue
+        own = _size(part.get("original_width"), part.get("original_height"))
+        if isinstance(value.get("points"), list):
+            shapes.append([value["points"]])
+            size = size or own
+        elif isinstance(value.get("rle"), list) and own:
+            shapes.append({"rle": value["rle"], "size": own[::-1]})
+            size = size or own
+        elif {"x", "y"} <= value.keys():
+            others += 1
+    return Outlines(source, tuple(shapes), (100.0, 100.0), size, others) if shapes else None
+
+
+def of_labelme(source: str, data: Any) -> Outlines | None:
+    """What labelme's file draws; None where nothing is drawn."""
+    shapes = data.get("shapes") if isinstance(data, dict) else None
+    shapes = [s for s in shapes if isinstance(s, dict)] if isinstance(shapes, list) else []
+    polygons = [[s.get("points")] for s in shapes if s.get("shape_type", "polygon") == "polygon"]
+    size = _size(data.get("imageWidth"), data.get("imageHeight")) if polygons else None
+    return Outlines(source, tuple(polygons), None, size, len(shapes) - len(polygons)) if polygons else None
+
+
+def of_yolo(source: str, lines: Iterable[Sequence[float]]) -> Outlines | None:
+    """What the lines of a text of YOLO draw, each a class and points in shares of the picture's sides."""
+    lines = list(lines)
+    polygons = [[list(line[1:])] for line in lines if len(line) >= _FEWEST_NUMBERS and len(line) % 2]
+    return Outlines(source, tuple(polygons), (1.0, 1.0), None, len(lines) - len(polygons)) if polygons else None
+
+
+def _size(width: Any, height: Any) -> tuple[int, int] | None:
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 < n < 10**7 for n in (width, height)):
+        return None
+    return max(int(width), 1), max(int(height), 1)
+
+
+# -- files beside pictures ------------------------------------------------------------------------
+
+
+def outlines_beside(paths: Iterable[str], walker: Walker) -> dict[str, Outlines]:
+    """What labelme's and YOLO's files beside pictures draw, by the picture's path."""
+    return {path: found for path in paths if (found := _beside(Path(path), walker)) is not None}
+
+
+def _beside(image: Path, walker: Walker) -> Outlines | None:
+    for file in files_beside(image, ".json", _BESIDE, walker):
+        found = of_labelme(str(file), _document(file))
+        if found is not None:
+            return found
+    text = text_beside(image, walker)
+    return of_yolo(str(text), _numbers(text)) if text else None
+
+
+def _document(file: Path) -> Any:
+    try:
+        if file.stat().st_size <= MOST_BYTES:
+            return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        pass
+    return None
+
+
+def _numbers(text: Path) -> list[list[float]]:
+    """The numbers of each line; none where the file is no such text."""
+    try:
+        if text.stat().st_size <= MOST_BYTES:
+            lines = text.read_text(encoding="utf-8-sig").splitlines()
+            return [[float(cell) for cell in line.split()] for line in lines if line.strip()]
+    except (OSError, ValueError):
+        pass
+    return []
