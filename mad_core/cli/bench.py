@@ -10,6 +10,7 @@ from mad_core.cli.terminal import (
     AsJson,
     Device,
     Draws,
+    GroupFromName,
     Ignore,
     Pages,
     PlanFile,
@@ -63,6 +64,7 @@ def bench_table(
     window: Windows = None,
     ignore: Ignore = None,
     pages: Pages = "first",
+    group_from_name: GroupFromName = "",
     as_json: AsJson = False,
 ) -> None:
     """Scorers by subsets in one table: metrics with intervals, macro averages, coverage, time, memory; resumable."""
@@ -83,7 +85,9 @@ def bench_table(
         read_published(path, ())  # a file that cannot be read is said before the work
     if out is not None:
         _make_folder(out)
-    store, dataset_id = stored_dataset(root, policy, plan, windows=window or (), ignore=ignore or (), pages=pages)
+    store, dataset_id = stored_dataset(
+        root, policy, plan, group_from_name=group_from_name, windows=window or (), ignore=ignore or (), pages=pages
+    )
     beside = [_run_on(store, run_id, dataset_id) for run_id in asked]
     matrix = benchmarking.Matrix(dataset_id, wanted, tuple(subset or ()), limit, seed, device, maps)
     outcomes = benchmarking.run_matrix(store, matrix, lambda run: finish_run(store, run))
@@ -156,12 +160,15 @@ def import_results(
     window: Windows = None,
     ignore: Ignore = None,
     pages: Pages = "first",
+    group_from_name: GroupFromName = "",
     as_json: AsJson = False,
 ) -> None:
     """Keep scores made elsewhere as runs, matched by path and marked as imported; what does not fit is listed."""
     from mad_core.runs.imported_scores import import_results as keep
 
-    store, dataset_id = stored_dataset(dataset, policy, plan, windows=window or (), ignore=ignore or (), pages=pages)
+    store, dataset_id = stored_dataset(
+        dataset, policy, plan, group_from_name=group_from_name, windows=window or (), ignore=ignore or (), pages=pages
+    )
     kept = keep(store, dataset_id, places, title=title, note=note)
     data = [_imported_json(store, one) for one in kept]
     print_answer(data if len(data) > 1 else data[0], as_json, lambda: [line for d in data for line in _import_lines(d)])

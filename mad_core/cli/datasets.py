@@ -10,6 +10,7 @@ import typer
 
 from mad_core.cli.terminal import (
     AsJson,
+    GroupFromName,
     Ignore,
     Pages,
     PlanFile,
@@ -54,6 +55,7 @@ def check(
     window: Windows = None,
     ignore: Ignore = None,
     pages: Pages = "first",
+    group_from_name: GroupFromName = "",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
     unlabelled: Unlabelled = False,
     write_plan: Annotated[
@@ -67,7 +69,7 @@ def check(
 
     try:
         seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
-        imported = read_dataset(source, policy, plan, accept, **seen)
+        imported = read_dataset(source, policy, plan, accept, group_from_name, **seen)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)
         for line in () if as_json else _plan_lines(error.plan):
@@ -122,8 +124,8 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
     kinds = Counter(problem["kind"] for problem in report["problems"])
     by_kind = f" ({', '.join(f'{n} {kind}' for kind, n in kinds.most_common())})" if len(kinds) > 1 else ""
     yield (
-        f"{counted(kinds.total(), 'problem')}{by_kind}; headers and digests were checked, pixels are decoded when they "
-        "are needed"
+        f"{counted(kinds.total(), 'problem')}{by_kind}; headers, digests and masks were checked, small copies of up to "
+        "20,000 images compared; whole pixels are decoded when they are needed"
     )
     for problem in report["problems"]:
         yield f"  {problem['kind']}: {problem['path']}: {problem['message']}"

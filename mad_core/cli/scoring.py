@@ -12,6 +12,7 @@ from mad_core.cli.terminal import (
     AsJson,
     Calibrate,
     Device,
+    GroupFromName,
     Ignore,
     Pages,
     Parameters,
@@ -79,6 +80,7 @@ def score(
     window: Windows = None,
     ignore: Ignore = None,
     pages: Pages = "first",
+    group_from_name: GroupFromName = "",
     unlabelled: Unlabelled = False,
     calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
@@ -98,7 +100,7 @@ def score(
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
     seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
-    imported = usable_dataset(source, policy, plan, **seen)
+    imported = usable_dataset(source, policy, plan, group_from_name=group_from_name, **seen)
     store = open_store()
     first = {}
     if info.starts_with:  # on the dataset as it is, so that its scores serve whatever is set aside

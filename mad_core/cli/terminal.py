@@ -50,6 +50,14 @@ Ignore = Annotated[
 Pages = Annotated[
     str, typer.Option("--pages", help="Of files with several pages or frames: first, each, or a page's number.")
 ]
+GroupFromName = Annotated[
+    str,
+    typer.Option(
+        "--group-from-name",
+        help="Which part of a file's name is its group (patient, part): before-underscore, before-last-underscore, "
+        "before-dash, before-last-dash, first-number, before-last-number, or a pattern such as ^([^_]+)_.",
+    ),
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `runs` lists it.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:n.")]
 Parameters = Annotated[list[str] | None, typer.Option(help="A parameter, name=value; may be given again.")]
@@ -139,10 +147,16 @@ class Progress:
 
 
 def read_dataset(
-    source: str, policy: Path | None = None, plan: Path | None = None, accept: bool = False, **seen: Any
+    source: str,
+    policy: Path | None = None,
+    plan: Path | None = None,
+    accept: bool = False,
+    group_from_name: str = "",
+    **seen: Any,
 ) -> Any:
     """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken.
 
+    ``group_from_name`` takes the place of the plan's.
     ``seen`` are the ``windows``, ``ignore``, ``pages`` and ``unlabelled`` of
     :func:`~mad_core.datasets.importing.import_dataset`.
     """
@@ -158,6 +172,7 @@ def read_dataset(
             )
 
         told = read_plan(plan) if plan else ImportPlan()
+        told = replace(told, group_from_name=group_from_name or told.group_from_name)
         if not accept:
             return imported(told)
         try:

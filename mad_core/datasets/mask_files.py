@@ -119,14 +119,14 @@ def _drawn(
     stated = outlines.size or size
     fits = _alike(stated, size)
     turn = 1 if fits else orientation_of(Path(image))
-    if not fits and not (turn >= _SIDEWAYS and _alike(stated[::-1], size)):
+    if not fits and not (turn >= _SIDEWAYS and _alike((stated[1], stated[0]), size)):
         words = (
             f"These outlines are of a picture of {stated[0]} x {stated[1]} pixels, it has {size[0]} x {size[1]}, which "
             "is another shape: they do not fit, and no study uses them."
         )
         return None, [Problem("mask-size", place, words)]
     try:
-        mask = outlines.drawn(size) if fits else turned(outlines.drawn(size[::-1]), turn)
+        mask = outlines.drawn(size) if fits else turned(outlines.drawn((size[1], size[0])), turn)
     except InputError as error:
         return None, [Problem("mask-partial", place, f"{error} No mask is made of them.")]
     words = "Boxes, points or lines stand beside these outlines: the mask marks the outlines alone."
@@ -188,6 +188,8 @@ def _percent(share: float) -> str:
 def keep_mask(mask: np.ndarray, folder: Path) -> str:
     """Write a mask as a PNG that its pixels name, and return its path; the same mask is written once.
 
+    One that is there is touched: nobody tidies it away before the dataset is stored.
+
     Raises
     ------
     WorkError
@@ -195,12 +197,14 @@ def keep_mask(mask: np.ndarray, folder: Path) -> str:
     """
     digest = hashlib.blake2b(repr(mask.shape).encode() + np.packbits(mask).tobytes(), digest_size=16).hexdigest()
     target = folder / digest[:2] / f"{digest}.png"
-    if not target.is_file():
-        building = target.with_suffix(f".{secrets.token_hex(4)}.part")
-        try:
+    building = target.with_suffix(f".{secrets.token_hex(4)}.part")
+    try:
+        if target.is_file():
+            os.utime(target)
+        else:
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(mask).save(building, "PNG", optimize=False)
             building.replace(target)
-        except OSError as error:
-            raise WorkError(f"A mask cannot be kept in {folder}: {error.strerror or error}.") from error
+    except OSError as error:
+        raise WorkError(f"A mask cannot be kept in {folder}: {error.strerror or error}.") from error
     return str(target)

@@ -24,6 +24,7 @@ FOLDER_ROLES = (IMAGES, MASKS, LEFT_OUT)
 TABLE_ROLES = (LABELS, LEFT_OUT)
 COLUMNS = ("path", "level", "defect", "split", "subset", "mask", "group")
 """What a column of a table may be."""
+_GROUP = "group-from-name"
 ROOT = "."
 """How a plan names the folder itself."""
 MAX_BYTES = 2_000_000
@@ -33,6 +34,7 @@ _HEADER = """\
 # tables: labels or left out; which column is path, level, defect, split, subset, mask or group.
 # levels: what a defect type or a word stands for; left out where its images are not to be used,
 # none where they are tested without a level.
+# group-from-name: which part of a file's name is its group (patient, part), a preset or a pattern with one ( ).
 """
 
 
@@ -119,6 +121,8 @@ class ImportPlan:
         As a severity policy: word to level or ``left out``, or subset to such lines; texts and numbers.
     rows : tuple of PlanRow
         What came of it; not read back.
+    group_from_name : str
+        Which part of a file's name is its group: see :mod:`mad_core.datasets.name_groups`.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them. The plan
         that comes of it says so of each folder and word, so this is not written.
@@ -128,6 +132,7 @@ class ImportPlan:
     tables: Mapping[str, TablePlan] = field(default_factory=dict)
     levels: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[PlanRow, ...] = ()
+    group_from_name: str = ""
     unlabelled: bool = False
 
     def corrected(self, row: PlanRow, *, role: str, split: str, subset: str, level: float | None) -> ImportPlan:
@@ -154,7 +159,7 @@ class ImportPlan:
     @property
     def empty(self) -> bool:
         """Whether nothing is decided."""
-        return not (self.folders or self.tables or self.levels)
+        return not (self.folders or self.tables or self.levels or self.group_from_name)
 
     @property
     def asked(self) -> tuple[PlanRow, ...]:
@@ -202,11 +207,13 @@ class ImportPlan:
 
     def to_json(self) -> dict[str, Any]:
         """The decisions under ``folders``, ``tables`` and ``levels``, and the rows."""
-        return {**self._decisions(), "rows": [row.to_json() for row in self.rows]}
+        named = {_GROUP: self.group_from_name} if self.group_from_name else {}
+        return {**self._decisions(), **named, "rows": [row.to_json() for row in self.rows]}
 
     def to_yaml(self) -> str:
         """The decisions as a small YAML file, with counts and examples as comments."""
         lines = [_HEADER]
+        lines += [f"{_GROUP}: {_flow(self.group_from_name)}\n"] if self.group_from_name else []
         for part, entries in self._decisions().items():
             if entries:
                 lines.append(f"{part}:\n")
@@ -258,6 +265,9 @@ def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
         If it is no plan; the sentence names the place.
     """
     data = mapping_of(text, source, plain_yaml.parse_words)
+    named = data.pop(_GROUP, "") or ""
+    if not isinstance(named, str):
+        raise InputError(f"{source}: {_GROUP} is one word or pattern.")
     unknown = [key for key in data if key not in ("folders", "tables", "levels")]
     if unknown or any(v and not isinstance(v, Mapping) for v in data.values()):
         raise InputError(f"{source} is not a plan: it holds folders, tables and levels, each with lines 'name: value'.")
@@ -267,6 +277,7 @@ def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
         {name.strip("/") or ROOT: _folder(entry, name, source) for name, entry in parts["folders"].items()},
         {name: _table(entry, name, source) for name, entry in parts["tables"].items()},
         parts["levels"],
+        group_from_name=named,
     )
 
 

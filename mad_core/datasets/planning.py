@@ -10,6 +10,7 @@ from typing import Any
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, split_of
 from mad_core.datasets.image_headers import id_of
+from mad_core.datasets.name_groups import with_name_groups
 from mad_core.datasets.naming import NO_LEVEL, UNLABELLED, level_key
 from mad_core.datasets.plan import IMAGES, MASKS, FolderPlan, ImportPlan, PlanRow
 from mad_core.datasets.policies import LEFT_OUT
@@ -41,15 +42,19 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
         gathered.tables,
         _levels(pairs, words, walker),
         rows_now,
+        walker.plan.group_from_name,
     )
 
 
 def as_planned(gathered: Gathered, plan: ImportPlan) -> Gathered:
-    """What was gathered, with the split, the subset and the level that a plan gives the folder of each image."""
-    if not plan.folders:
-        return gathered
-    found = [_decided(f, plan.folders.get(f.origin)) for f in gathered.found]
-    return replace(gathered, found=tuple(found))
+    """What was gathered, with what a plan says: the split, the subset and the level of a folder, groups by names."""
+    found, problems = list(gathered.found), list(gathered.problems)
+    if plan.folders:
+        found = [_decided(f, plan.folders.get(f.origin)) for f in found]
+    if plan.group_from_name:
+        found, silent = with_name_groups(found, plan.group_from_name)
+        problems += silent
+    return replace(gathered, found=tuple(found), problems=tuple(problems))
 
 
 def _decided(image: Found, told: FolderPlan | None) -> Found:

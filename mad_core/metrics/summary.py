@@ -113,19 +113,34 @@ def by_rule(levels: np.ndarray, rounding: str) -> tuple[np.ndarray, list[str]]:
 def ordered(rows: pd.DataFrame, rounding: str | None = None) -> tuple[np.ndarray, list[str]]:
     """The levels by which the images of a run's table are ordered, and sentences that say how where it matters.
 
+    One more sentence says that intervals take images as independent where several are of one group.
+
     Parameters
     ----------
     rows : DataFrame
-        ``level``, and ``rounded_up`` (bool) where the benchmark's protocol may ask for it.
+        ``level``, and ``rounded_up`` (bool) where the benchmark's protocol may ask for it; ``group`` where known.
     rounding : {"as-is", "rounded-up"}, optional
         For all images; by default what ``rounded_up`` says of each.
     """
     levels = rows["level"].to_numpy(dtype=np.float64)
     if rounding is not None or "rounded_up" not in rows:
-        return by_rule(levels, rounding or AS_IS)
+        kept, said = by_rule(levels, rounding or AS_IS)
+        return kept, [*said, *_grouped(rows)]
     up = rows["rounded_up"].to_numpy(dtype=bool)
-    notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1]]
+    notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1], *_grouped(rows)]
     return np.where(up, rounded_up(levels), levels), notes
+
+
+def _grouped(rows: pd.DataFrame) -> list[str]:
+    """That images of one group are not independent, where several are of one."""
+    named: Any = rows[rows["group"].notna() & (rows["group"] != "")] if "group" in rows else rows.iloc[:0]
+    groups = [tuple(pair) for pair in named[[c for c in ("subset", "group") if c in named]].to_numpy().tolist()]
+    if len(set(groups)) == len(groups):
+        return []
+    return [
+        f"{len(groups):,} images are of {len(set(groups)):,} groups. The intervals take images as independent; where "
+        "those of a group are alike they are too narrow."
+    ]
 
 
 def _with_notes(result: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:

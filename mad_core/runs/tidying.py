@@ -1,4 +1,4 @@
-"""What was uploaded goes after a while, and so do archives that became no dataset."""
+"""What was uploaded goes after a while, and so do archives that became no dataset and masks of datasets that went."""
 
 import contextlib
 import time
@@ -14,7 +14,7 @@ from mad_core.runs.database.schema import metadata
 from mad_core.settings import Settings
 
 KEEP_DAYS = 7
-"""How long single images, and uploads and unpacked archives that no dataset comes from, are kept."""
+"""How long single images, and uploads, unpacked archives and masks that no dataset needs, are kept."""
 
 
 def tidy(database: Database) -> list[Path]:
@@ -32,12 +32,25 @@ def tidy(database: Database) -> list[Path]:
 
 
 def unused_files(connection: Connection, settings: Settings) -> list[Path]:
-    """Single uploads, uploaded and unpacked archives that no dataset comes from and no active job names."""
+    """Single uploads, uploaded and unpacked archives that no dataset comes from and no active job names; made masks
+    that no image has."""
     homes = [folder.resolve() for folder in (settings.uploads, settings.imports)]
     needed = {
         home / path.relative_to(home).parts[0] for path in _named(connection) for home in homes if home in path.parents
     }
-    return [path for home in homes for path in _inside(home) if path not in needed]
+    unneeded = [path for home in homes for path in _inside(home) if path not in needed]
+    return [*unneeded, *_unused_masks(connection, settings.masks.resolve())]
+
+
+def _unused_masks(connection: Connection, folder: Path) -> list[Path]:
+    """Masks are known by their names, which are digests: a store that moved names other folders."""
+    made = [path for inside in _inside(folder) for path in _inside(inside)]
+    if not made:
+        return []
+    images = metadata.tables["images"]
+    paths = connection.execute(sa.select(images.c.mask_path).where(images.c.mask_path.is_not(None)).distinct())
+    used = {Path(path).name for path in paths.scalars()}
+    return [path for path in made if path.name not in used]
 
 
 def _named(connection: Connection) -> Iterator[Path]:

@@ -56,6 +56,18 @@ def test_what_nothing_needs_goes_after_a_while(store: Store, archive: bytes, mon
     assert len(store.dataset(store.datasets()[0].id).table) == 4
 
 
+def test_made_masks_go_with_their_dataset(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path / "set", [f"level_{level}/{at}.png" for level in (0, 1) for at in "ab"])
+    tree(tmp_path / "set", [f"level_1/masks/a_{part}.png" for part in (1, 2)])
+    kept = store.add_dataset(import_dataset(tmp_path / "set", store.settings))
+    (mask,) = (Path(p) for p in store.dataset(kept).table["mask_path"].dropna())
+    assert mask.is_relative_to(store.settings.masks)
+    later(monkeypatch, KEEP_DAYS + 0.1)
+    assert tidy(store.database) == [] and mask.is_file()
+    store.delete_dataset(kept)
+    assert tidy(store.database) == [mask] and not mask.exists()
+
+
 def test_names_of_uploads_cannot_be_guessed_from_what_they_hold(store: Store, tmp_path: Path) -> None:
     first = keep_upload(store.settings, "a.zip", b"the same")
     assert keep_upload(store.settings, "a.zip", b"the same") == first

@@ -170,7 +170,8 @@ def _short_task(task: Mapping[str, Any], source: str) -> dict[str, Any]:
 def _shapes_of(value: Any) -> list[dict[str, Any]]:
     """The shapes that a value holds; none where it holds anything else."""
     shapes = _objects(value)
-    return shapes if shapes and all(any(kind in shape for kind in _SHAPES) for shape in shapes) else []
+    own = _SHAPES[:-1]  # "labels" alone says nothing of who wrote it
+    return shapes if shapes and all(any(kind in shape for kind in own) for shape in shapes) else []
 
 
 def _answers(task: Mapping[str, Any]) -> list[Any] | None:
