@@ -217,6 +217,8 @@ def test_levels_of_a_run_are_rounded_up_where_its_subset_asks_for_it() -> None:
     rows = pd.DataFrame({"level": [0.5, 1, 0.5], "rounded_up": [True, True, False]})
     levels, notes = ordered(rows)
     assert (levels.tolist(), notes) == ([1, 1, 0.5], [ROUNDED_UP_NOTE, AS_IS_NOTE])
+    assert ordered(rows, "as-is")[0].tolist() == [0.5, 1, 0.5]
+    assert ordered(rows[["level"]], "rounded-up")[0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("groups", "said"), [(["a", "a", None], "2 images are of 1 groups"), (["a", "b", None], "")])
@@ -226,8 +228,6 @@ def test_images_of_one_group_are_said_to_be_no_independent_ones(groups: list[str
     assert [said in note for note in notes] == ([True] if said else [])
     assert ordered(rows.assign(rounded_up=True))[1] == notes
     assert ordered(rows.assign(subset=["s", "t", "s"]))[1] == []
-    assert ordered(rows, "as-is")[0].tolist() == [0.5, 1, 0.5]
-    assert ordered(rows[["level"]], "rounded-up")[0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
