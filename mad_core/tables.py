@@ -111,6 +111,8 @@ DEFECT_WORDS = ("label", "labels", "class", "classlabel", "klasse", "classe", "c
 _SEPARATORS = (",", ";", "\t", "|")
 _BETWEEN_BLANKS = "blanks"
 _ELPV = "The levels of elpv-dataset are the experts' certainty of a defect, not its severity."
+_STAND_INS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/", b"../.git/annex/objects/")
+"""How texts begin that stand for a file which is not there."""
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 60, 200_000
 _CHUNK = 50_000
 _BATCH_ROWS = 1_024
@@ -281,6 +283,8 @@ def _is_windows(raw: bytes) -> bool:
 
 
 def _csv(path: Path, raw: bytes) -> pd.DataFrame:
+    if raw.startswith(_STAND_INS):
+        raise InputError(f"{path} is {kind_of(path)}.")
     text = decoded(raw)
     if not text.strip("\ufeff \t\r\n") or "\0" in text[:_SAMPLE_CHARACTERS]:
         kind = kind_of(path)

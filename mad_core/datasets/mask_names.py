@@ -20,7 +20,7 @@ FOLDERS = frozenset(
 """Folders of masks, their names in lower case, letters alone: nothing in them is a picture."""
 PERHAPS = frozenset(
     f"{word}{end}"
-    for word in ("label", "annotation", "anno", "annot", "seg", "target", "matte", "labelmap", "lbl", "png_mask")
+    for word in ("label", "annotation", "ann", "anno", "annot", "seg", "target", "matte", "labelmap", "lbl", "png_mask")
     for end in ("", "s")
 )
 """Folders that hold masks if their pictures look like masks: a defect type can be called so, too."""
@@ -34,6 +34,7 @@ _AFTER = re.compile(
 _BEFORE = re.compile(rf"(?P<word>{_ANY})[_\-. ](?P<stem>.+)", re.IGNORECASE)
 _GRAFTED = re.compile(r"(?P<stem>.*[a-z0-9])(?P<word>Mask|GT|GroundTruth|Label)(?P<tail>\d{0,3})")
 _NUMBERED = re.compile(r"(?P<stem>.+?)[_\-. ]\d{1,4}")
+_FIRST_WORD = re.compile(r"(?P<word>[A-Za-z]+)[_\-. ].+")
 _LAST_WORD = re.compile(r".+[_\-. ](?P<word>[A-Za-z]+)|.*[a-z](?P<grafted>Masks?|GT|GroundTruth|Labels?)")
 
 
@@ -43,11 +44,12 @@ def holds_masks(folder: str) -> bool:
 
 
 def may_hold_masks(folder: str) -> bool:
-    """Whether a folder of this name holds masks if its pictures look like it: ``labels``, ``test_masks``."""
+    """Whether a folder called so holds masks if its pictures look like it: ``labels``, ``test_masks``, ``mask_png``."""
     name = plain(folder)
-    found = _LAST_WORD.fullmatch(folder.strip())
+    found, begun = _LAST_WORD.fullmatch(folder.strip()), _FIRST_WORD.fullmatch(folder.strip())
     last = plain(found["word"] or found["grafted"]) if found else ""
-    return name in PERHAPS or bool({last, name} & (FOLDERS | PERHAPS)) or name.endswith("groundtruth")
+    first = plain(begun["word"]) if begun else ""
+    return first in FOLDERS or bool({last, name} & (FOLDERS | PERHAPS)) or name.endswith("groundtruth")
 
 
 def masked_stem(stem: str) -> str | None:

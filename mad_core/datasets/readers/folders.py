@@ -1,10 +1,11 @@
 """Folders of images: a folder a level, the benchmark's trees, and trees with a folder a defect type."""
 
 import math
+import posixpath
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +18,7 @@ from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
 from mad_core.datasets.readers.annotations import sidecar_table
 from mad_core.datasets.readers.published import PublishedFolder, published_place
 from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched, without_level
+from mad_core.datasets.readers.table_paths import name_key
 from mad_core.datasets.readers.tables import (
     Table,
     TableLine,
@@ -28,6 +30,7 @@ from mad_core.datasets.readers.tables import (
     read_rows,
     subset_named,
 )
+from mad_core.datasets.readers.tables_above import beside_tables_above
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
@@ -55,6 +58,10 @@ def gather_folder(root: Path, name: str, walker: Walker, policy: Policy | None) 
     InputError
         If nothing tells what the folder holds, or no level of any defect type.
     """
+    return beside_tables_above(_gather_below(root, name, walker, policy), root, walker)
+
+
+def _gather_below(root: Path, name: str, walker: Walker, policy: Policy | None) -> Gathered:
     places, templates, tables = _survey(root, name, walker, policy)
     if not places and not templates:
         return _by_tables_alone(root, name, tables, walker, policy)
@@ -127,7 +134,10 @@ class _Labels:
 
 
 def _read_labels(table: Path, walker: Walker) -> _Labels:
-    return _Labels(table, *read_labels(table, _told(table, walker).columns))
+    def named() -> Set[str]:
+        return {name_key(relative) for relative, _ in walker.images(walker.root)}
+
+    return _Labels(table, *read_labels(table, _told(table, walker).columns, named))
 
 
 def _labels(tables: Iterable[Path], walker: Walker) -> tuple[list[_Labels], list[PlanRow]]:
@@ -203,7 +213,9 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
     if isinstance(place, RawVisa | PublishedFolder):
         return _by_names(place)
     labels, passed_over = _labels(tables, place.walker)
-    relevant = [(t, g) for t in labels if (g := gather_table(_table(place, t), place.walker)).named]
+    gathered = [(t, gather_table(_table(place, t), place.walker)) for t in labels]
+    relevant = [(t, g) for t, g in gathered if g.named]
+    passed_over += [_naming_nothing(place, t) for t, g in gathered if not g.named]
     named = {path for _, g in relevant for path in g.named}
     silent = [i for i in place.images if i.path in place.loose or (not i.level >= 0 and not i.word)]
     silent = [i for i in silent if i.path in named or i.origin != place.walker.relative(place.folder)]
@@ -212,8 +224,9 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
     if not used:
         rows = [*passed_over, *(_unused(place, t, g) for t, g in relevant)]
         outlines = together(g for _, g in relevant).outlines
-        unused = Gathered(problems=tuple(_contradictions(place, relevant)), rows=tuple(rows), outlines=outlines)
-        return together([_by_names(place), unused])
+        idle = [p for t, g in gathered if silent and not g.named for p in g.problems if p.path == str(t.path)]
+        problems = (*_contradictions(place, relevant), *(p for p in idle if p.kind == "missing-file"))
+        return together([_by_names(place), Gathered(problems=problems, rows=tuple(rows), outlines=outlines)])
     return together([_by_tables(place, [t for t, _ in used]), Gathered(rows=tuple(passed_over))])
 
 
@@ -221,6 +234,11 @@ def _unused(place: SubsetFolder, table: _Labels, listing: Gathered) -> PlanRow:
     command = f"python -m mad_core check {shlex.quote(str(table.path))}"
     words = f"The folders' names say every level and count; `{command}` takes the table's."
     return PlanRow("table", place.walker.relative(table.path), LEFT_OUT, images=len(listing.named), note=words)
+
+
+def _naming_nothing(place: SubsetFolder, table: _Labels) -> PlanRow:
+    words = f"None of its {len(table.rows):,} rows names an image here."
+    return PlanRow("table", place.walker.relative(table.path), LEFT_OUT, note=words)
 
 
 def _contradictions(place: SubsetFolder, relevant: Iterable[tuple[_Labels, Gathered]]) -> Iterator[Problem]:
@@ -247,7 +265,7 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     rest = [without_level(i) if i.path in passed else i for i in rest]
     unknown = [i for i in rest if math.isnan(i.level) and not i.word]
     kept = [replace(i, subset=place.name) for i in rest if not math.isnan(i.level)]
-    found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place)
+    found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place.loose)
     words = f"No row of {tables[0].path.name} names this image; it is tested without a level."
     problems = [*unmatched(sorted(passed), words), *_unknown(place, unknown), *place.leftovers()]
     tabled = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
@@ -263,11 +281,22 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     )
 
 
-def _with_tests(found: Sequence[Found], place: SubsetFolder) -> Sequence[Found]:
-    """Images for test where tables give levels to loose images of training folders alone: the split is to be drawn."""
-    if any(f.split in (None, "test") for f in found) or not any(f.level > 0 for f in found):
+def _with_tests(found: Sequence[Found], drawn: Set[str]) -> Sequence[Found]:
+    """Images for test where no folder and no table says which are: those of validation folders.
+
+    Without such folders the split of the images ``drawn``, by path, is to be drawn.
+    """
+    if any(f.split in (None, "test") and f.level >= 0 for f in found) or not any(f.level > 0 for f in found):
         return found
-    return [replace(f, split=None) if f.path in place.loose else f for f in found]
+    if any(map(_is_validation, found)):
+        return [replace(f, split="test") if _is_validation(f) else f for f in found]
+    return [replace(f, split=None) if f.path in drawn and f.level >= 0 else f for f in found]
+
+
+def _is_validation(image: Found) -> bool:
+    """Whether an image lies in a folder that is called as those of validation are."""
+    words = re.findall(r"[a-z]+", posixpath.dirname(image.relative).lower())
+    return any(SPLITS.get(word) == "calibration" for word in words)
 
 
 def _table_rows(table: _Labels, listing: Gathered, walker: Walker) -> Iterator[PlanRow]:
@@ -287,6 +316,7 @@ def _by_names(place: SubsetFolder) -> Gathered:
     for name, images in _kinds(place).items():
         expected = [c.expected(name) for c in place.classes if c.level >= 0]
         found = [replace(i, subset=name) for i in images if not math.isnan(i.level)]
+        found = _with_tests(found, {i.path for i in found})
         parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
     unknown = [i for i in place.images if math.isnan(i.level) and not i.word]
     problems = (*_unknown(place, unknown), *place.leftovers())

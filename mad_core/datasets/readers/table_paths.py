@@ -9,14 +9,16 @@ import posixpath
 import re
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import pandas as pd
+
 from mad_core.datasets.mask_names import same as same_name
-from mad_core.datasets.naming import SPLITS
+from mad_core.datasets.naming import SPLITS, plain
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.image_formats import SUFFIXES
 
@@ -153,6 +155,29 @@ class TablePaths:
     @cached_property
     def _by_stem(self) -> Mapping[str, list[str]]:
         return _grouped(self._paths, lambda relative: _stem(same_name(posixpath.basename(relative))))
+
+
+def name_key(path: str) -> str:
+    """What a path is called by where folders, suffix, case and Unicode form are set aside."""
+    return _stem(same_name(posixpath.basename(cleaned(path))))
+
+
+def naming_column(table: pd.DataFrame, taken: Set[str], images: Callable[[], Set[str]]) -> str | None:
+    """The column whose cells name images, one each, where its name does not say so: ``id`` of Kaggle's tables.
+
+    None where no other column than those ``taken`` does, or several do and none of them is called so.
+    """
+    free = [column for column in table.columns if column not in taken]
+    there = images() if free else set()
+    fit = [column for column in free if _name_one_each(table[column].astype(str), there)]
+    named = [column for column in fit if plain(str(column)) == "id"] or fit
+    return named[0] if len(named) == 1 else None
+
+
+def _name_one_each(cells: Iterable[str], images: Set[str]) -> bool:
+    """Whether cells differ and most of them are names of images."""
+    names = [name_key(cell) for cell in itertools.islice((c for c in cells if c.strip()), _SEEN)]
+    return len(set(names)) == len(names) and sum(name in images for name in names) * 2 > len(names)
 
 
 def cleaned(written: str) -> str:

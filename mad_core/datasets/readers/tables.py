@@ -6,7 +6,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +17,16 @@ import pandas as pd
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import LISTED, Found, Gathered, PromisedLevel, split_of
 from mad_core.datasets.level_cells import levels_of
-from mad_core.datasets.naming import SPLITS, UNLABELLED, meanings
+from mad_core.datasets.naming import NO_LEVEL, SPLITS, UNLABELLED, meanings
 from mad_core.datasets.plan import PlanRow
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, NOTHING, Policy, level_written
 from mad_core.datasets.polygons import Outlines
 from mad_core.datasets.proposing import propose
 from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
-from mad_core.datasets.readers.table_paths import TablePaths, real_inside
+from mad_core.datasets.readers.table_paths import Match, TablePaths, naming_column, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.tables import columns_in_words, printable, resolve_columns
+from mad_core.tables import columns_in_words, is_blank, printable, resolve_columns
 
 _TEMPLATE = "_template"
 _EXAMPLES = 5
@@ -121,7 +121,9 @@ def read_rows(path: Path) -> Rows:
     return read_labels(path)[0]
 
 
-def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows, dict[str, str]]:
+def read_labels(
+    path: Path, told: Mapping[str, str] | None = None, images: Callable[[], Set[str]] = frozenset
+) -> tuple[Rows, dict[str, str]]:
     """Read a table; columns are known by the meaning of their names.
 
     Parameters
@@ -129,6 +131,9 @@ def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows
     path : Path
     told : mapping, optional
         Which column is which, ours to the table's name: it counts before the spellings.
+    images : callable
+        Gives the images that it may name, as :func:`name_key` writes them; asked where no column is called as those of
+        paths are.
 
     Returns
     -------
@@ -142,15 +147,20 @@ def read_labels(path: Path, told: Mapping[str, str] | None = None) -> tuple[Rows
         If it cannot be read, lacks a chosen column, or has no column for the path, or none for level or defect type.
     """
     table, outlines = read_label_table(path)
-    rows, columns = labels_of_table(table, path, told)
+    rows, columns = labels_of_table(table, path, told, images)
     return replace(rows, outlines={_path(name): drawn for name, drawn in outlines.items()}), columns
 
 
 def labels_of_table(
-    table: pd.DataFrame, path: Path, told: Mapping[str, str] | None = None
+    table: pd.DataFrame,
+    path: Path,
+    told: Mapping[str, str] | None = None,
+    images: Callable[[], Set[str]] = frozenset,
 ) -> tuple[Rows, dict[str, str]]:
     """The lines of a table of texts that is called ``path``; see :func:`read_labels`."""
     known = table_columns(path, table.columns, told)
+    if "path" not in known and (column := naming_column(table, set(known.values()), images)):
+        known = {"path": column, **known}
     names = columns_in_words(table.columns)
     if "path" not in known:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
@@ -191,10 +201,11 @@ def table_columns(path: Path, header: Iterable[str], told: Mapping[str, str] | N
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A row that is of no use, and why."""
+    """A row that is of no use, and why; ``unclear`` where several images fit."""
 
     row: TableLine
     problem: Problem
+    unclear: bool = False
 
 
 def gather_table(table: Table, walker: Walker) -> Gathered:
@@ -207,6 +218,10 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         subset = row.subset or table.subset
         level, word = _level_of(row, subset, table, read.levels)
         path, promise = _find(row, table, walker, paths), f"{table.path}\0{subset}\0{level}"
+        unclear = isinstance(path, Match)
+        if isinstance(path, Match):  # nobody knows which
+            named |= set(path.paths)
+            path = _either(row.path, path)
         named |= {path} if isinstance(path, str) else set()
         if isinstance(path, str) and row.path in read.outlines:
             outlines[path] = read.outlines[row.path]
@@ -218,7 +233,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
         if level is not None and level >= 0:
             expected[promise] = PromisedLevel(promise, subset, level, str(table.path))
         if isinstance(path, Problem):
-            lost.append(_Lost(row, path))
+            lost.append(_Lost(row, path, unclear))
         elif level is None:
             asked[row.defect or row.level] += 1
             lost.append(_Lost(row, Problem("unknown-level", row.path, _no_level(row, table.policy))))
@@ -262,7 +277,8 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
 
 def _says_nothing(row: TableLine, walker: Walker) -> bool:
     """Whether a row has no level because nobody gave one, or a person takes all others so, too."""
-    return walker.plan.unlabelled or (not row.level and row.defect in ("", NOTHING_SAID))
+    silent = is_blank(row.level) and row.level.lower() != NO_LEVEL
+    return walker.plan.unlabelled or (silent and row.defect in ("", NOTHING_SAID))
 
 
 def asked_rows(asked: Mapping[str, int], zero: bool, note: str) -> tuple[PlanRow, ...]:
@@ -291,10 +307,10 @@ def _level_of(
 
 def _in_short(lost: Sequence[_Lost], table: Table, rows: int, paths: TablePaths) -> Iterator[Problem]:
     """Each row's problem; of one that many rows have, a few, and a sentence that counts them and says what helps."""
-    by_kind: dict[str, list[_Lost]] = {}
+    by_kind: dict[tuple[str, bool], list[_Lost]] = {}
     for one in lost:
-        by_kind.setdefault(one.problem.kind, []).append(one)
-    for kind, ones in by_kind.items():
+        by_kind.setdefault((one.problem.kind, one.unclear), []).append(one)
+    for (kind, _), ones in by_kind.items():
         for one in ones if len(ones) <= LISTED else ones[:_EXAMPLES]:
             words = f"{table.path.name}, row {one.row.number}: {one.problem.message}"
             yield replace(one.problem, message=printable(words))
@@ -306,6 +322,8 @@ def _summary(kind: str, ones: Sequence[_Lost], rows: int, paths: TablePaths) -> 
     """How many rows have a problem, and the likeliest cure."""
     many = f"{len(ones):,} of {rows:,} rows"
     match kind:
+        case "missing-file" if ones[0].unclear:
+            return f"{many} fit several images here and are not used: write the folder, too."
         case "missing-file":
             return f"{many} name no file here. {paths.cure([one.row.path for one in ones])}"
         case "unknown-level":
@@ -344,24 +362,26 @@ def _no_level(row: TableLine, policy: Policy | None) -> str:
     return "the severity is empty."
 
 
-def _find(row: TableLine, table: Table, walker: Walker, paths: TablePaths) -> str | Problem:
-    """The image that a row names: as it stands there, else by what of its path fits an image of the folder."""
+def _find(row: TableLine, table: Table, walker: Walker, paths: TablePaths) -> str | Match | Problem:
+    """The image that a row names: as it stands there, else by what of its path fits an image of the folder, or more."""
     written = row.path
     if not written:
         return Problem("missing-file", str(table.path), "the path is empty.")
     exact = _exactly(written, table, walker)
     if exact is not None:
         return exact
-    match = None if is_template(table.path.name) else paths.find(written, (row.split, row.subset))
-    if match is not None and len(match.paths) == 1:
-        return match.paths[0]
+    match = None if is_template(table.path.name) else paths.find(written, (row.split, row.subset, table.split or ""))
     if match is not None:
-        both = " and ".join(match.relatives[:2])
-        more = f" and {len(match.paths) - 2:,} more" if len(match.paths) > 2 else ""
-        return Problem("missing-file", written, f"this may be {both}{more}; write the folder, too.")
+        return match.paths[0] if len(match.paths) == 1 else match
     if _inside(written, table.folder) is None:
         return Problem("missing-file", written, f"this path leads out of {table.folder} and is not opened.")
     return Problem("missing-file", written, f"the file is not in {table.folder}.")
+
+
+def _either(written: str, match: Match) -> Problem:
+    both = " and ".join(match.relatives[:2])
+    more = f" and {len(match.paths) - 2:,} more" if len(match.paths) > 2 else ""
+    return Problem("missing-file", written, f"this may be {both}{more}; write the folder, too.")
 
 
 def _exactly(written: str, table: Table, walker: Walker) -> str | None:
@@ -406,8 +426,13 @@ def _found(row: TableLine, path: str, table: Table) -> Found:
     if seen is None:
         relative = os.path.relpath(path, table.folder).removeprefix("../")
         seen = Found(table.subset, relative, path, row.path, None, math.nan)
-    split = seen.split or table.split
+    split = (_split_of_folders(seen.relative) if seen.level == UNLABELLED else seen.split) or table.split
     return replace(seen, template_path=row.path, split=split, defect=row.defect or seen.defect, group=row.group)
+
+
+def _split_of_folders(relative: str) -> str | None:
+    """The split that one of an image's folders is called by; an image that has no level yet is for test till then."""
+    return next((SPLITS[part.lower()] for part in relative.split("/")[:-1] if part.lower() in SPLITS), None)
 
 
 def _mask(row: TableLine, image: Found, table: Table, walker: Walker) -> str | Problem | None:

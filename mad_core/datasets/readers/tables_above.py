@@ -1,0 +1,81 @@
+"""Tables in the folder above the one that was named: what they say of its images is never passed over in silence."""
+
+import os
+import shlex
+from collections.abc import Iterator, Set
+from dataclasses import replace
+from pathlib import Path
+
+from mad_core.datasets.dataset import Problem
+from mad_core.datasets.gathering import Found, Gathered
+from mad_core.datasets.naming import SPLITS, UNLABELLED
+from mad_core.datasets.plan import PlanRow
+from mad_core.datasets.policies import LEFT_OUT
+from mad_core.datasets.readers.subset_folder import without_level
+from mad_core.datasets.readers.table_paths import TablePaths
+from mad_core.datasets.readers.tables import is_template, read_rows
+from mad_core.datasets.walking import Walker, is_hidden
+from mad_core.errors import InputError
+from mad_core.tables import is_table
+
+_MOST_TABLES, _MOST_BYTES = 20, 20_000_000
+"""Tables above that are looked into, and how large each may be."""
+
+
+def beside_tables_above(gathered: Gathered, root: Path, walker: Walker) -> Gathered:
+    """What was gathered below a folder, with images that a table above it names and nothing else says a level of.
+
+    Such a table is not read, since it lies outside of what was named; but loose images of a training folder are normals
+    only where nothing else says so, so those it names are tested without a level. The problem says what reads both.
+    """
+    silent = {f.path for f in gathered.found if _is_silent(f, gathered, walker)}
+    if not silent:
+        return gathered
+    found, problems, rows = list(gathered.found), [], []
+    for table in _tables_above(root):
+        named = _named(table, root, walker) & silent
+        if named:
+            command = f"`python -m mad_core check {shlex.quote(str(table.parent))}` reads both"
+            words = (
+                f"This table lies above the folder that was named and is not read, but has rows of {len(named):,} "
+                f"images here: they are tested without a level. {command}."
+            )
+            problems.append(Problem("unmatched", str(table), words))
+            place = Path(os.path.relpath(table, root)).as_posix()
+            rows.append(PlanRow("table", place, LEFT_OUT, images=len(named), note=f"It lies above; {command}."))
+            found = [without_level(f) if f.path in named else f for f in found]
+    return replace(gathered, found=tuple(found), problems=(*gathered.problems, *problems), rows=(*gathered.rows, *rows))
+
+
+def _is_silent(image: Found, gathered: Gathered, walker: Walker) -> bool:
+    """Whether nothing says an image's level, or no more than that it lies right in the folder of a split."""
+    told = walker.plan.folder(image.origin)
+    if image.origin in gathered.tables or image.word or (told and told.level is not None):
+        return False
+    loose = image.level == 0 and Path(image.path).parent.name.lower() in SPLITS
+    return loose or image.level == UNLABELLED
+
+
+def _tables_above(root: Path) -> Iterator[Path]:
+    """Tables right in the folder above, and in the one above that where the folder named is a split."""
+    folders = [root.parent, root.parent.parent] if root.name.lower() in SPLITS else [root.parent]
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                files = [e for e in entries if e.is_file(follow_symlinks=False) and not is_hidden(e.name)]
+                names = sorted(e.name for e in files if is_table(Path(e.name)) and e.stat().st_size <= _MOST_BYTES)
+        except OSError:
+            continue
+        yield from (folder / name for name in names[:_MOST_TABLES] if not is_template(name))
+
+
+def _named(table: Path, root: Path, walker: Walker) -> Set[str]:
+    """The images below a folder that a table above it names."""
+    try:
+        rows = read_rows(table)
+    except InputError:
+        return frozenset()
+    above = f"{root.relative_to(table.parent).as_posix()}/"
+    written = [row.path.removeprefix("./").removeprefix(above) for row in rows]
+    paths = TablePaths.below(root, walker, written)
+    return {path for name in written if (match := paths.find(name)) for path in match.paths}
