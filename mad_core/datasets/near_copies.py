@@ -6,10 +6,11 @@ are alike then, in their fine grain away from edges: two photographs of like par
 shares both. Pictures without any grain have to agree within a few greys throughout.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 SIDE = 128
 """Pixels a side of the small pictures that are compared."""
@@ -23,6 +24,15 @@ _MAY_BE = (0.9, 0.6, 0.5)
 _IS = (0.95, 0.9, 0.6)
 """Correlation of the residuals, coarsely and more closely, and of the grain: for a pair that is much more alike than
 each of both is to any other picture, and for any pair."""
+_AWAY, _AWAY_COARSELY = 0.2, 0.6
+"""What the grain, and that of half as many pixels, has to agree well away from all edges; one of both is enough."""
+_REACH, _CALMEST, _SOME_GRAIN = (3, 2), 0.4, 0.3
+"""Pixels to the next edge in both, the share of pixels that lie calmest, and the grain they need to be told by."""
+_EVERYWHERE, _EVERYWHERE_RESIZED = 0.94, 0.72
+"""What the details around (nearly) every point have to agree; less where the files differ in size."""
+_AROUND, _DETAIL = 8, 2.0
+"""Pixels to each side, and the standard deviation in greys from which on there are details."""
+_FEW_POINTS = 0.02
 _COARSER = 0.35
 """How much better the grain of fewer pixels has to agree."""
 _MUCH = 0.25
@@ -62,13 +72,15 @@ def turned(picture: np.ndarray, turn: int) -> np.ndarray:
     return rotated[..., ::-1] if turn >= 4 else rotated
 
 
-def near_copies(pictures: np.ndarray) -> list[Copy]:
+def near_copies(pictures: np.ndarray, sizes: Sequence[tuple[int, int]] | None = None) -> list[Copy]:
     """The pairs that are the same picture.
 
     Parameters
     ----------
     pictures : ndarray of shape (n, SIDE, SIDE), uint8
-        Greys of the whole pictures, squeezed to a square. About 1 s for 1,000 of them, and with their number squared.
+        Greys of the whole pictures, squeezed to a square.
+    sizes : sequence of (width, height), optional
+        Of the files: of two that differ, details need not agree as closely. All alike where absent.
 
     Returns
     -------
@@ -83,11 +95,14 @@ def near_copies(pictures: np.ndarray) -> list[Copy]:
     if len(usable) >= _MEDIAN_FROM:
         median = np.median(middle[:: -(-len(usable) // _MEDIAN_OF)], axis=0)
     found: dict[tuple[int, int], Copy] = {}
+    shapes = [sorted(size) for size in sizes] if sizes is not None else [[0]] * len(pictures)
     for turn in range(len(TURNS)):
         for a, b, closely in _alike(middle, median, turn):
             first, second = int(usable[a]), int(usable[b])
-            grain = (_IS if closely else _MAY_BE)[2]
-            if (first, second) not in found and _is_copy(pictures[first], turned(pictures[second], turn), grain):
+            limits = (_IS if closely else _MAY_BE)[2], _EVERYWHERE
+            if shapes[first] != shapes[second]:
+                limits = limits[0], _EVERYWHERE_RESIZED
+            if (first, second) not in found and _is_copy(pictures[first], turned(pictures[second], turn), *limits):
                 found[first, second] = Copy(first, second, turn)
     return list(found.values())
 
@@ -176,8 +191,10 @@ def _blurred(pictures: np.ndarray, reach: int) -> np.ndarray:
     return pictures
 
 
-def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float) -> bool:
-    """Whether two pictures that look alike share their grain; where there is none, whether they differ by few greys.
+def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float, everywhere: float) -> bool:
+    """Whether two pictures that look alike share their grain and, all over, their details.
+
+    Where there is no grain, whether they differ by few greys.
 
     A picture that was small has no fine grain, so the grain of half as many pixels counts, too, if it agrees better.
     """
@@ -186,10 +203,50 @@ def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float) -> bool:
     if grain is None:
         gain = float(a.std() / max(float(b.std()), 1e-6))
         return float(np.abs(a - a.mean() - gain * (b - b.mean())).max()) <= _FEW_GREYS
-    if grain >= same_grain:
-        return True
-    coarser = _grain(*_shrunk(np.stack([a, b]), SIDE // _MIDDLE))
-    return coarser is not None and coarser >= same_grain + _COARSER
+    halves = _shrunk(np.stack([a, b]), SIDE // _MIDDLE)
+    if grain < same_grain:
+        coarser = _grain(*halves)
+        if coarser is None or coarser < same_grain + _COARSER:
+            return False
+    away = [_grain_away(a, b, _REACH[0]), _grain_away(*halves, _REACH[1])]
+    limits = zip(away, (_AWAY, _AWAY_COARSELY), strict=True)
+    if None not in away and not any(agreed is not None and agreed >= least for agreed, least in limits):
+        return False
+    alike = _alike_all_over(a, b)
+    return alike is None or alike >= everywhere
+
+
+def _alike_all_over(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Correlation of details around a point, what it is at 99 of 100 points; None where hardly any has details.
+
+    Two wafers of one ingot, say, look the same but for a scratch or a few cells.
+    """
+    one, other = (_blurred(g, 1) - _blurred(g, 6) for g in (a, b))
+    inner = slice(_AROUND, -_AROUND)
+    means = [_blurred(g, _AROUND) for g in (one, other)]
+    squares = [_blurred(g * g, _AROUND) - mean * mean for g, mean in zip((one, other), means, strict=True)]
+    shared = (_blurred(one * other, _AROUND) - means[0] * means[1])[inner, inner]
+    high, low = (np.maximum(v[inner, inner], 1e-6) for v in squares)
+    detailed = np.maximum(high, low) >= _DETAIL**2
+    if detailed.mean() < _FEW_POINTS:
+        return None
+    return float(np.quantile((shared / np.sqrt(high * low))[detailed], 0.01))
+
+
+def _grain_away(a: np.ndarray, b: np.ndarray, reach: int) -> float | None:
+    """Correlation of two pictures' grain well away from edges, which photographs of like parts share.
+
+    None where one has no grain there.
+    """
+    both = _blurred((a + b) / 2, 1)
+    slope = np.hypot(*np.gradient(both))
+    for axis in (0, 1):
+        slope = sliding_window_view(np.pad(slope, reach, "edge"), 2 * reach + 1, axis).max(axis=-1)
+        slope = slope[reach:-reach] if axis else slope[:, reach:-reach]
+    inner = slice(reach + 1, -reach - 1)
+    calm = slope[inner, inner] <= np.quantile(slope[inner, inner], _CALMEST)
+    grains = [(g - _blurred(g, 1))[inner, inner][calm] for g in (a, b)]
+    return float(np.corrcoef(grains[0], grains[1])[0, 1]) if min(g.std() for g in grains) >= _SOME_GRAIN else None
 
 
 def _grain(a: np.ndarray, b: np.ndarray) -> float | None:

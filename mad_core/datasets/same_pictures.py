@@ -47,7 +47,7 @@ def same_pictures(images: Sequence[Found], facts: Mapping[str, Facts]) -> list[S
         if len(paths) < 2:
             continue
         squares = np.stack([square for path in paths if (square := facts[path][3]) is not None])
-        for place, copy in enumerate(near_copies(squares)):
+        for place, copy in enumerate(near_copies(squares, [facts[path][1:3] for path in paths])):
             first, second = paths[copy.first], paths[copy.second]
             how = _how(first, second, copy.turn, facts, place < _EXACT)
             found.append(SamePicture(subset, first, second, how))
