@@ -88,3 +88,22 @@ def test_groups_in_several_splits_are_reported_and_drawn_groups_stay_together(pa
     problems = import_dataset(parts / "labels.csv", settings).problems
     assert {p.kind for p in problems} >= {"group-leak"}
     assert any("'p2' has images in several splits: 2 in train" in p.message for p in problems)
+
+
+def wafer(number: int) -> np.ndarray:
+    """A wafer of one ingot: all share its crystals, each has a photograph's grain and a scratch of its own."""
+    ingot, own = np.random.default_rng(99), np.random.default_rng(number)
+    crystals = np.kron(ingot.normal(0, 14, (16, 16)), np.ones((8, 8))) + np.kron(
+        ingot.normal(0, 6, (64, 64)), np.ones((2, 2))
+    )
+    grey = 130 + crystals + own.normal(0, 2, (SIDE, SIDE))
+    row, column = own.integers(20, 90, 2)
+    grey[row : row + 14, column : column + 2] -= 60
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+def test_wafers_of_one_ingot_are_no_copies_of_each_other() -> None:
+    wafers = np.stack([wafer(number) for number in range(6)])
+    copy = np.clip(wafers[2] + np.random.default_rng(7).normal(0, 1, wafers[2].shape), 0, 255).astype(np.uint8)
+    assert near_copies(wafers) == []
+    assert [(c.first, c.second) for c in near_copies(np.concatenate([wafers, copy[None]]))] == [(2, 6)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mad_core.datasets.dataset import Problem
-from mad_core.datasets.gathering import Found, Gathered, together
+from mad_core.datasets.gathering import Found, Gathered, stem, together
 from mad_core.datasets.naming import SPLITS, TEMPLATES, UNLABELLED, UNSORTED, level_key, plain
 from mad_core.datasets.plan import LABELS, ImportPlan, LevelsUnknownError, PlanRow, TablePlan
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
@@ -32,7 +32,7 @@ from mad_core.datasets.readers.tables import (
 )
 from mad_core.datasets.readers.tables_above import beside_tables_above
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
-from mad_core.datasets.walking import Walker
+from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.filekinds import kind_of
 from mad_core.tables import is_table
@@ -166,14 +166,22 @@ def _survey(
         folder, trail = waiting.pop()
         templates += [folder / n for n in walker.files(folder) if is_template(n)]
         place = _place(folder, trail, walker, policy)
-        tables += [folder / n for n in walker.files(folder) if is_table(Path(n)) and not is_template(n)]
+        tables += _tables_in(folder, walker)
         places += [place] if place else []
         for inside in walker.folders(folder) if place and not isinstance(place, RawVisa | PublishedFolder) else []:
-            tables += [inside / n for n in walker.files(inside) if is_table(Path(n)) and not is_template(n)]
+            tables += _tables_in(inside, walker)
         for sub in reversed(walker.folders(folder) if len(trail) <= _DEPTH else []):
             if sub.name.lower() in TEMPLATES or (place is None and not walker.is_beside(sub)):
                 waiting.append((sub, (*trail, sub.name)))
     return _told_apart(places), sorted(templates), sorted(tables)
+
+
+def _tables_in(folder: Path, walker: Walker) -> list[Path]:
+    """The tables right in a folder; what an annotation tool says of one picture, in a file called as it is, is none."""
+    names = walker.files(folder)
+    stems = {stem(name) for name in names if is_image(name)}
+    tables = [n for n in names if is_table(Path(n)) and not is_template(n)]
+    return [folder / n for n in tables if Path(n).suffix.lower() != ".json" or stem(n) not in stems]
 
 
 def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy | None) -> SubsetFolder | None:
