@@ -208,7 +208,7 @@ def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float, everywhere: 
         coarser = _grain(*halves)
         if coarser is None or coarser < same_grain + _COARSER:
             return False
-    away = [_grain_away(a, b, _REACH[0]), _grain_away(*halves, _REACH[1])]
+    away = [_grain_away(a, b, _REACH[0]), _grain_away(halves[0], halves[1], _REACH[1])]
     limits = zip(away, (_AWAY, _AWAY_COARSELY), strict=True)
     if None not in away and not any(agreed is not None and agreed >= least for agreed, least in limits):
         return False
