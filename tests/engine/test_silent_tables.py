@@ -102,13 +102,6 @@ def test_a_table_in_each_split_keeps_its_images_there(tmp_path: Path, settings: 
     assert (entry["train"], entry["calibration"], entry["test"]) == ({"0": 1}, {"0": 1, "1": 2}, {"0": 1, "1": 1})
 
 
-def test_words_for_nothing_are_no_level_and_none_is_a_word(tmp_path: Path, settings: Settings) -> None:
-    tree(tmp_path, [f"{i}.png" for i in range(4)])
-    (tmp_path / "labels.csv").write_text("image,grade\n0.png,0\n1.png,nan\n2.png,N/A\n3.png,None\n")
-    imported = import_dataset(tmp_path / "labels.csv", settings)
-    assert imported.dataset.unlabelled() == 2 and [row.name for row in imported.plan.asked] == ["None"]
-
-
 def test_a_pointer_called_as_a_table_is_named(tmp_path: Path, settings: Settings) -> None:
     draw(tmp_path / "0.png")
     (tmp_path / "labels.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n")

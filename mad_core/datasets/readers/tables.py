@@ -17,7 +17,7 @@ import pandas as pd
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import LISTED, Found, Gathered, PromisedLevel, split_of
 from mad_core.datasets.level_cells import levels_of
-from mad_core.datasets.naming import NO_LEVEL, SPLITS, UNLABELLED, meanings
+from mad_core.datasets.naming import SPLITS, UNLABELLED, meanings
 from mad_core.datasets.plan import PlanRow
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, NOTHING, Policy, level_written
 from mad_core.datasets.polygons import Outlines
@@ -26,7 +26,7 @@ from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.table_paths import Match, TablePaths, naming_column, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.tables import columns_in_words, is_blank, printable, resolve_columns
+from mad_core.tables import columns_in_words, printable, resolve_columns
 
 _TEMPLATE = "_template"
 _EXAMPLES = 5
@@ -277,8 +277,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
 
 def _says_nothing(row: TableLine, walker: Walker) -> bool:
     """Whether a row has no level because nobody gave one, or a person takes all others so, too."""
-    silent = is_blank(row.level) and row.level.lower() != NO_LEVEL
-    return walker.plan.unlabelled or (silent and row.defect in ("", NOTHING_SAID))
+    return walker.plan.unlabelled or (not row.level and row.defect in ("", NOTHING_SAID))
 
 
 def asked_rows(asked: Mapping[str, int], zero: bool, note: str) -> tuple[PlanRow, ...]:
