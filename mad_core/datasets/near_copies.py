@@ -28,7 +28,7 @@ _AWAY, _AWAY_COARSELY = 0.2, 0.6
 """What the grain, and that of half as many pixels, has to agree well away from all edges; one of both is enough."""
 _REACH, _CALMEST, _SOME_GRAIN = (3, 2), 0.4, 0.3
 """Pixels to the next edge in both, the share of pixels that lie calmest, and the grain they need to be told by."""
-_EVERYWHERE, _EVERYWHERE_RESIZED = 0.94, 0.72
+_EVERYWHERE, _EVERYWHERE_RESIZED = 0.9, 0.72
 """What the details around (nearly) every point have to agree; less where the files differ in size."""
 _AROUND, _DETAIL = 8, 2.0
 """Pixels to each side, and the standard deviation in greys from which on there are details."""
