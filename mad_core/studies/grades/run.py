@@ -7,6 +7,7 @@ that judge it, so an interval holds both; it is widened for few images in the sm
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,8 +64,8 @@ def run(work: Work) -> Finding:
     """
     names = distinct_names(work.runs)
     learned = {one.id: one for one in work.runs if one.scorer == GRADED}
-    others = {
-        names[one.id]: work.store.scores(one.id).set_index("image_id")["score"]
+    others: dict[str, dict[str, Any]] = {
+        names[one.id]: work.store.scores(one.id).set_index("image_id")["score"].to_dict()
         for one in work.runs
         if one.id not in learned
     }
@@ -81,11 +82,14 @@ def run(work: Work) -> Finding:
     )
 
 
-def _pool(work: Work, run_id: str, subset: str, others: Mapping[str, pd.Series]) -> LabelledPool:
+def _pool(work: Work, run_id: str, subset: str, others: Mapping[str, Mapping[str, Any]]) -> LabelledPool:
     all_known = known(work.store, work.store.run(run_id), subset)
     rows = work.dataset.table.drop_duplicates("image_id").set_index("image_id")["level"].reindex(all_known.image_ids)
     levels = rows.to_numpy(dtype=np.float64)
-    scores = {name: of.reindex(all_known.image_ids).to_numpy(dtype=np.float64) for name, of in others.items()}
+    scores = {
+        name: np.array([of.get(image_id, np.nan) for image_id in all_known.image_ids], dtype=np.float64)
+        for name, of in others.items()
+    }
     kept = np.flatnonzero(np.isfinite(levels) & np.all([np.isfinite(of) for of in scores.values()] or [True], axis=0))
     return LabelledPool(
         all_known.evidence.rows(kept),
@@ -181,7 +185,7 @@ def _graded(
         judges = np.flatnonzero(~np.isin(folds, folds[taught]))
         if len(np.unique(at[judges])) < 2 or len(np.unique(pool.levels[taught])) < 2 or len(taught) < 4:
             continue
-        together = [pool.groups[row] for row in taught]
+        together: list[str] = [str(pool.groups[row]) for row in taught]
         learner = learn(pool.evidence.rows(taught), pool.levels[taught], pool.scale, together=together)
         rest = pool.evidence.rows(judges)
         orders = {"": learner.predict(rest).severity, DETECTOR: rest.detector}
