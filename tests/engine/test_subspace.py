@@ -154,7 +154,7 @@ def test_the_fine_part_adds_what_the_coarse_layers_do_not_know(
         described, (score, cells) = scorer._described(image), scorer.predict(image)
         windows = described.windows.clone()
         windows[..., 10:14, 20:24] += 9
-        monkeypatch.setattr(scorer, "_described", lambda images: Described(described.features, windows))
+        monkeypatch.setattr(scorer.inner, "_described", lambda images: Described(described.features, windows))
         spiked, spiked_cells = scorer.predict(image)
         before, after = (highest(scorer.model.distances(one), 0.05) for one in (described.windows, windows))
     assert float(spiked - score) == pytest.approx(0.5 * float((after / before).log() / scorer.model.normals[1, 1]))
