@@ -23,13 +23,19 @@ def pool(seed: int, *, told: float, detected: float, per_level: int = 15, other:
     )
 
 
+def by_grades(curves: pd.DataFrame) -> dict[int, float]:
+    """The learned order's C-index by the number of grades a level."""
+    own = curves[curves["order"] == "learned"]
+    return dict(zip(own["grades"].tolist(), own["c_index"].tolist(), strict=True))
+
+
 def test_grades_that_teach_are_found_and_the_curve_rises() -> None:
     finding = grades({"learned": {"s": pool(0, told=1.5, detected=0.3)}}, draws=12)
     assert f"learned orders better than {DETECTOR} with" in finding.sentence
     assert "better than other" in finding.sentence
     curves: pd.DataFrame = finding.tables["curves"]
-    own = curves[curves["order"] == "learned"].sort_values("grades")["c_index"]
-    assert own.iloc[-1] > own.iloc[0]
+    own = by_grades(curves)
+    assert own[max(own)] > own[min(own)]
     for low, high, of in zip(curves["c_index_low"], curves["c_index_high"], curves["c_index"], strict=True):
         assert low <= of <= high
 
@@ -55,8 +61,8 @@ def test_groups_never_judge_what_they_taught() -> None:
     apart = grades({"learned": {"s": copied}}, draws=12).tables["curves"]
     alone = LabelledPool(copied.evidence, copied.levels, copied.scale, [""] * len(names), copied.others)
     together = grades({"learned": {"s": alone}}, draws=12).tables["curves"]
-    last = [of[of["order"] == "learned"].sort_values("grades")["c_index"].iloc[-1] for of in (apart, together)]
-    assert last[1] > last[0] + 0.05
+    first, second = by_grades(apart), by_grades(together)
+    assert second[max(second)] > first[max(first)] + 0.05
 
 
 def test_too_few_labelled_images_are_said() -> None:
