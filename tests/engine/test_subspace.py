@@ -102,7 +102,7 @@ def test_a_spot_is_found_and_the_state_comes_back(
 
 def test_without_the_fine_part_the_score_is_the_residual(pictures: list[Item], tmp_path: Path) -> None:
     scorer = fitted(pictures[:8], tmp_path, backbone="mad-formula-s", size=64, fine=0.0)
-    assert set(scorer.state()[0]) == {"mean", "beside", "windows", "normals"}
+    assert not any(scorer.state()[0][name].numel() for name in ("windows", "normals"))
     assert scorer.facts()["normals_compared"] == 0
     (one,) = scored(scorer, pictures[9:])
     with torch.inference_mode():
