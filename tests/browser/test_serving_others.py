@@ -173,7 +173,7 @@ def test_uploads_have_a_limit_that_the_page_tells(
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Add a dataset").click()
     page.get_by_role("tab", name="Upload").click()
-    page.locator("input[type=file]").first.set_input_files(
+    page.get_by_role("dialog").locator("input[type=file]").first.set_input_files(
         {"name": "big.zip", "mimeType": "application/zip", "buffer": b"x" * (1 << 20) + b"y"}
     )
     expect(page.get_by_text("must be 1.0MB or smaller")).to_be_visible()

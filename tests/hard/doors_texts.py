@@ -284,7 +284,7 @@ def enter_reply(case: Any, folder: Path) -> bool:
         reply = read_reply(json.loads(json.dumps(case)))
     except (ValueError, LookupError, TypeError, AttributeError):
         return False  # what the client turns into a failure named server-error
-    scored = scorer._scored(client, Item("i", "i.png"), question, reply, 0.1)
+    scored = scorer._scored(client, Item("i", "i.png"), question, reply, None, 0.1)
     json.dumps(dict(scored.detail), allow_nan=False).encode()
     expect(scored.score is None or 0 <= scored.score <= 100, f"score {scored.score}")
     expect(scored.reason is None or bool(scored.reason.encode()), "a reason that cannot be written down")
