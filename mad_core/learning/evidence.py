@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,18 +77,19 @@ class NormalScale:
     step: float = 0.0
 
     @classmethod
-    def of(cls, normals: Mapping[str, np.ndarray], detector: np.ndarray | None = None) -> NormalScale:
-        """From features of training normals, (m, d) each, and a detector's scores of them by fits without them, (m,).
+    def of(cls, normals: Mapping[str, np.ndarray], scores: Sequence[float | None] | np.ndarray = ()) -> NormalScale:
+        """From features of training normals, (m, d) each, and a detector's scores of them by fits without them.
 
-        A score that is not finite is one that is not known.
+        Scores are of m normals, None or NaN where one is not known; empty where none are.
         """
         spread = {name: values.std(axis=0) for name, values in normals.items()}
         scale = cls(
             {name: values.mean(axis=0) for name, values in normals.items()},
             {name: of + LEAST_SPREAD * float(np.median(of)) + 1e-9 for name, of in spread.items()},
         )
-        scored = np.flatnonzero(np.isfinite(detector)) if detector is not None else np.zeros(0, dtype=np.int64)
-        if detector is None or len(scored) < 2:
+        detector = np.array(scores, dtype=np.float64)
+        scored = np.flatnonzero(np.isfinite(detector))
+        if len(scored) < 2:
             return scale
         step = float(detector[scored].std()) or 1.0
         scale = replace(scale, middle=float(np.median(detector[scored])), step=step)

@@ -130,7 +130,7 @@ class Learner:
     def covariance(self, images: Evidence) -> np.ndarray:
         """Covariance (m, m) of the severities of images, to first order, in squared levels."""
         rows = self.departures(images)
-        slopes = self.slopes(images)
+        slopes = self._slopes(self._answers(rows))
         return np.sum(
             [np.outer(slope, slope) * of.covariance(rows) for slope, of in zip(slopes, self.regressions, strict=True)],
             axis=0,

@@ -90,7 +90,7 @@ class Graded(Scorer):
         self.kept.write_normals(together)
         if len(looks) == len(normals):  # else who is who is not known: some could not be read
             self.normal_scores = [one.score for one in context.parts["detector"].unseen(normals)]
-        return NormalScale.of(together, np.array(self.normal_scores or [np.nan], dtype=np.float64))
+        return NormalScale.of(together, self.normal_scores)
 
     def _folder(self, normals: Sequence[Item], context: Context) -> Path | None:
         """Where looks are kept: named after all that they depend on. Images without a digest are not kept apart."""

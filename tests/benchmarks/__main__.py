@@ -24,6 +24,7 @@ import psutil
 
 from tests import reaper
 from tests.benchmarks.pairs import Row, handed_over, joined, processor_seconds, table
+from tools.marked import put_between
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
@@ -76,18 +77,8 @@ def machine() -> str:
 
 
 def write(text: str) -> None:
-    """Put ``text`` between the marks.
-
-    Raises
-    ------
-    SystemExit
-        If the marks are not there.
-    """
-    before, opened, rest = PAGE.read_text(encoding="utf-8").partition(OPEN)
-    _, closed, after = rest.partition(CLOSE)
-    if not opened or not closed:
-        raise SystemExit(f"docs/speed.md lacks the marks {OPEN} and {CLOSE}.")
-    PAGE.write_text(f"{before}{OPEN}\n{text}\n{CLOSE}{after}", encoding="utf-8")
+    """Put the table into the page of speeds."""
+    put_between(PAGE, OPEN, CLOSE, text)
 
 
 def main() -> None:

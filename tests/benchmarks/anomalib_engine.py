@@ -45,7 +45,7 @@ from safetensors.torch import save_file
 
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.model_scorer import HALVES, IMAGENET, ModelScorer
+from mad_core.scorers.detectors.model_scorer import HALVES, IMAGENET, BuiltScorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import local_weights
 from tests.benchmarks.pairs import Row, arguments, hand_over, paired, timed
@@ -114,15 +114,15 @@ def draw(folder: Path, count: int, seed: int, scratched: bool) -> list[Item]:
 # -- the scorer here ----------------------------------------------------------------------------
 
 
-def fit_and_score(case: Case, normals: Sequence[Item], tests: Sequence[Item]) -> tuple[ModelScorer, np.ndarray]:
+def fit_and_score(case: Case, normals: Sequence[Item], tests: Sequence[Item]) -> tuple[BuiltScorer, np.ndarray]:
     tiled: Any = catalog.scorer(case.scorer).create(case.parameters())
     scorer = tiled.inner  # pictures of this size are seen whole
-    assert isinstance(scorer, ModelScorer)
+    assert isinstance(scorer, BuiltScorer)
     scorer.fit(normals, Context(subset="plates"))
     return scorer, raw(scorer, tests)
 
 
-def raw(scorer: ModelScorer, tests: Sequence[Item]) -> np.ndarray:
+def raw(scorer: BuiltScorer, tests: Sequence[Item]) -> np.ndarray:
     """Raw scores; an image that failed ends the benchmark."""
     scored = list(scorer.score(tests, Context(subset="plates")))
     assert all(one.map is not None for one in scored)

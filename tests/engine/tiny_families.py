@@ -19,6 +19,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from mad_core.scorers.multimodal.prompts import answer, ask
 from mad_core.scorers.multimodal.showing import Question
 
+from .tiny_models import qwen_tower
+
 TEXT: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -265,23 +267,11 @@ def qwen2_5_vl(folder: Path) -> Path:
     )
 
 
-def _qwen3_tower() -> dict[str, Any]:
-    return {
-        "depth": 2,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_heads": 2,
-        "patch_size": 8,
-        "out_hidden_size": 64,
-        "num_position_embeddings": 16,
-    }
-
-
 def qwen3_vl(folder: Path) -> Path:
     tok = _chatml(*QWEN_MARKS)
     config = tr.Qwen3VLConfig(
         text_config=_text(tok, rope_parameters=_mrope([2, 3, 3], mrope_interleaved=True)),
-        vision_config=_qwen3_tower() | {"deepstack_visual_indexes": [0, 1]},
+        vision_config=qwen_tower() | {"deepstack_visual_indexes": [0, 1]},
         **_qwen_ids(tok),
     )
     return save(
@@ -296,7 +286,7 @@ def qwen3_vl_moe(folder: Path) -> Path:
     more = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "decoder_sparse_step": 1}
     config = tr.Qwen3VLMoeConfig(
         text_config=_text(tok, rope_parameters=_mrope([2, 3, 3], mrope_interleaved=True), **more),
-        vision_config=_qwen3_tower() | {"deepstack_visual_indexes": [0, 1]},
+        vision_config=qwen_tower() | {"deepstack_visual_indexes": [0, 1]},
         **_qwen_ids(tok),
     )
     return save(
@@ -319,7 +309,7 @@ LINEAR: dict[str, Any] = {
 
 def qwen3_5(folder: Path) -> Path:
     tok = _chatml(*QWEN_MARKS)
-    config = tr.Qwen3_5Config(text_config=_text(tok, **LINEAR), vision_config=_qwen3_tower(), **_qwen_ids(tok))
+    config = tr.Qwen3_5Config(text_config=_text(tok, **LINEAR), vision_config=qwen_tower(), **_qwen_ids(tok))
     return save(
         folder,
         tr.Qwen3_5ForConditionalGeneration(config),
@@ -379,23 +369,41 @@ def gemma3(folder: Path) -> Path:
     return save(folder, tr.Gemma3ForConditionalGeneration(config), processor)
 
 
+GEMMA4_NAMED = {
+    "image_token": "<|image|>",
+    "boi_token": "<|image>",
+    "eoi_token": "<image|>",
+    "audio_token": "<|audio|>",
+    "boa_token": "<|audio>",
+    "eoa_token": "<audio|>",
+}
+GEMMA4_SPECIALS = [
+    "<pad>",
+    "<eos>",
+    "<bos>",
+    "<|turn>",
+    "<turn|>",
+    "<|channel>",
+    "<channel|>",
+    "<|think|>",
+    "<|video|>",
+]
+
+
+def _gemma4_ids(tok: Any) -> dict[str, int]:
+    seen = {"image_token_id": "<|image|>", "boi_token_id": "<|image>", "eoi_token_id": "<image|>"}
+    heard = {"audio_token_id": "<|audio|>", "boa_token_id": "<|audio>", "eoa_token_index": "<audio|>"}
+    return _ids(tok, **seen, video_token_id="<|video|>", **heard)
+
+
 def gemma4(folder: Path, bidirectional: str | None = None) -> Path:
-    named = {
-        "image_token": "<|image|>",
-        "boi_token": "<|image>",
-        "eoi_token": "<image|>",
-        "audio_token": "<|audio|>",
-        "boa_token": "<|audio>",
-        "eoa_token": "<audio|>",
-    }
-    specials = ["<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|think|>", "<|video|>"]
     tok = tokenizer(
-        [*specials, *named.values()],
+        [*GEMMA4_SPECIALS, *GEMMA4_NAMED.values()],
         eos="<turn|>",
         pad="<pad>",
         bos="<bos>",
         merged=("\n\n", "\n\n\n", "\n\n\n\n"),
-        named=named,
+        named=GEMMA4_NAMED,
     )
     text = _text(
         tok,
@@ -412,14 +420,7 @@ def gemma4(folder: Path, bidirectional: str | None = None) -> Path:
         text_config=text,
         vision_config={**SIGLIP, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4, "pooling_kernel_size": 2},
         audio_config=None,
-        **_ids(
-            tok,
-            image_token_id="<|image|>",
-            boi_token_id="<|image>",
-            eoi_token_id="<image|>",
-            video_token_id="<|video|>",
-        ),
-        **_ids(tok, audio_token_id="<|audio|>", boa_token_id="<|audio>", eoa_token_index="<audio|>"),
+        **_gemma4_ids(tok),
     )
     processor = tr.Gemma4Processor(
         feature_extractor=tr.Gemma4AudioFeatureExtractor(),
@@ -438,17 +439,13 @@ def gemma4_bidirectional(folder: Path) -> Path:
 
 def gemma4_unified(folder: Path) -> Path:
     """Gemma 4 12B's kind: no vision tower, patches go straight into the language model."""
-    named = {
-        "image_token": "<|image|>",
-        "boi_token": "<|image>",
-        "eoi_token": "<image|>",
-        "audio_token": "<|audio|>",
-        "boa_token": "<|audio>",
-        "eoa_token": "<audio|>",
-    }
-    specials = ["<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|think|>", "<|video|>"]
     tok = tokenizer(
-        [*specials, *named.values()], eos="<turn|>", pad="<pad>", bos="<bos>", merged=("\n\n", "\n\n\n"), named=named
+        [*GEMMA4_SPECIALS, *GEMMA4_NAMED.values()],
+        eos="<turn|>",
+        pad="<pad>",
+        bos="<bos>",
+        merged=("\n\n", "\n\n\n"),
+        named=GEMMA4_NAMED,
     )
     text = _text(tok, sliding_window=16, layer_types=["sliding_attention", "full_attention"], global_head_dim=16)
     config = tr.Gemma4UnifiedConfig(
@@ -461,14 +458,7 @@ def gemma4_unified(folder: Path) -> Path:
             "output_proj_dims": 64,
         },
         audio_config=None,
-        **_ids(
-            tok,
-            image_token_id="<|image|>",
-            boi_token_id="<|image>",
-            eoi_token_id="<image|>",
-            video_token_id="<|video|>",
-        ),
-        **_ids(tok, audio_token_id="<|audio|>", boa_token_id="<|audio>", eoa_token_index="<audio|>"),
+        **_gemma4_ids(tok),
     )
     processor = tr.Gemma4UnifiedProcessor(
         feature_extractor=tr.Gemma4UnifiedAudioFeatureExtractor(),
@@ -969,7 +959,7 @@ def qwen3_5_moe(folder: Path) -> Path:
     tok = _chatml(*QWEN_MARKS)
     more = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
     text = _text(tok, **LINEAR, **more, shared_expert_intermediate_size=64)
-    config = tr.Qwen3_5MoeConfig(text_config=text, vision_config=_qwen3_tower(), **_qwen_ids(tok))
+    config = tr.Qwen3_5MoeConfig(text_config=text, vision_config=qwen_tower(), **_qwen_ids(tok))
     return save(
         folder,
         tr.Qwen3_5MoeForConditionalGeneration(config),

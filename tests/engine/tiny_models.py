@@ -168,7 +168,9 @@ def qwen3_vl(folder: Path) -> Path:
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
         | {"mrope_interleaved": True}
     }
-    config = Qwen3VLConfig(text_config=text, vision_config=_qwen_tower(), **qwen_tokens(tokenizer))
+    config = Qwen3VLConfig(
+        text_config=text, vision_config=qwen_tower() | {"deepstack_visual_indexes": [0, 1]}, **qwen_tokens(tokenizer)
+    )
     return _save(folder, Qwen3VLForConditionalGeneration(config), qwen_processor(tokenizer))
 
 
@@ -190,12 +192,12 @@ def qwen3_5(folder: Path) -> Path:
             "partial_rotary_factor": 0.25,
         },
     }
-    tower = {k: v for k, v in _qwen_tower().items() if k != "deepstack_visual_indexes"}
-    config = Qwen3_5Config(text_config=text, vision_config=tower, **qwen_tokens(tokenizer))
+    config = Qwen3_5Config(text_config=text, vision_config=qwen_tower(), **qwen_tokens(tokenizer))
     return _save(folder, Qwen3_5ForConditionalGeneration(config), qwen_processor(tokenizer))
 
 
-def _qwen_tower() -> dict[str, Any]:
+def qwen_tower() -> dict[str, Any]:
+    """The vision part of Qwen3-VL and its heirs, which take no deeper layers beside it."""
     return {
         "depth": 2,
         "hidden_size": 32,
@@ -206,7 +208,6 @@ def _qwen_tower() -> dict[str, Any]:
         "temporal_patch_size": 2,
         "out_hidden_size": 64,
         "num_position_embeddings": 16,
-        "deepstack_visual_indexes": [0, 1],
     }
 
 

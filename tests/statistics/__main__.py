@@ -24,6 +24,7 @@ from tests.statistics.coverage import Best, Covered, best_of, coverage, macro_co
 from tests.statistics.decided import Kept, decided
 from tests.statistics.designs import Design
 from tests.statistics.studies import EFFECTS, NULLS
+from tools.marked import put_between
 
 OPEN, CLOSE = "<!-- truth -->", "<!-- /truth -->"
 TARGET = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -156,21 +157,6 @@ def tables(run: Callable[..., list], trials: int, study_trials: int) -> tuple[st
     return "\n".join(lines), missed
 
 
-def write(text: str, target: Path = TARGET) -> None:
-    """Put ``text`` between the marks.
-
-    Raises
-    ------
-    SystemExit
-        If the marks are not there.
-    """
-    before, opened, rest = target.read_text(encoding="utf-8").partition(OPEN)
-    _, closed, after = rest.partition(CLOSE)
-    if not opened or not closed:
-        raise SystemExit(f"{target.name} lacks the marks {OPEN} and {CLOSE}.")
-    target.write_text(f"{before}{OPEN}\n{text}\n{CLOSE}{after}", encoding="utf-8")
-
-
 def main() -> None:
     reaper.guard()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -186,7 +172,7 @@ def main() -> None:
     text = f"{text}\n\n`make truth` made these tables in {minutes:.0f} minutes with {chosen.workers} processes."
     print(text)
     if chosen.write:
-        write(text)
+        put_between(TARGET, OPEN, CLOSE, text)
     if missed:
         raise SystemExit("Outside its goal: " + "; ".join(missed))
 

@@ -31,6 +31,7 @@ import mad_core as mad
 from mad_core.datasets import solar_cells
 from mad_core.scorers import catalog
 from tools.eyes.halves import HELD_OUT, TUNING, half_of
+from tools.marked import put_between
 
 DEMO = "demo"
 SETS: Mapping[str, tuple[str, str]] = {
@@ -141,18 +142,8 @@ def _text(estimate: tuple[float | None, list[float] | None]) -> str:
 
 
 def _write(rows: list[str]) -> None:
-    """Put the table between the marks.
-
-    Raises
-    ------
-    SystemExit
-        If the marks are not there.
-    """
-    before, opened, rest = PAGE.read_text(encoding="utf-8").partition(OPEN)
-    _, closed, after = rest.partition(CLOSE)
-    if not opened or not closed:
-        raise SystemExit(f"docs/scorers.md lacks the marks {OPEN} and {CLOSE}.")
-    PAGE.write_text(f"{before}{OPEN}\n" + "\n".join(rows) + f"\n{CLOSE}{after}", encoding="utf-8")
+    """Put the table into the page of scorers."""
+    put_between(PAGE, OPEN, CLOSE, "\n".join(rows))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mad_core.scorers.detectors.model_scorer import ModelScorer as _Base
+    from mad_core.scorers.detectors.model_scorer import BuiltScorer as _Base
 else:
     _Base = object
 
@@ -20,7 +20,7 @@ def patch_of(architecture: str) -> int:
 
 
 class WholePatches(_Base):
-    """Of a :class:`ModelScorer`: its square has a side of whole patches, and few pictures go at once."""
+    """Of a :class:`BuiltScorer`: its square has a side of whole patches, and few pictures go at once."""
 
     batch = 4
 

@@ -28,11 +28,11 @@ MOST_NORMALS = 1000
 FEWEST_NORMALS = 4
 
 
-class ModelScorer(DeepScorer):
-    """An anomalib torch model, fitted on normals of one subset.
+class BuiltScorer(DeepScorer):
+    """An anomalib torch model of one subset.
 
-    Subclasses say how the model is built and how it learns; ``frozen`` names the submodules that come
-    from the weights file and are not kept with the fitted state.
+    Subclasses say how the model is built and fitted; ``frozen`` names the submodules that come from the weights file
+    and are not kept with the fitted state.
     """
 
     id = ""
@@ -50,31 +50,14 @@ class ModelScorer(DeepScorer):
     def build(self) -> nn.Module:
         """A fresh model; called within :func:`local_weights`."""
 
-    @abstractmethod
-    def learn(self, images: torch.Tensor, context: Context) -> None:
-        """Fit ``self.model`` to ``images``, (N, 3, H, W) as prepared; progress starts at N of :meth:`steps`."""
-
     def steps(self, normals: int, context: Context) -> int:
         """Steps of progress of a fit, reading included."""
         return 2 * normals
-
-    def fit(self, normals: Sequence[Item], context: Context) -> None:
-        chosen = sample(normals, self.most_normals, context)
-        total = self.steps(len(chosen), context)
-        prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
-        context.seed_libraries()
-        self._create(context)
-        self.learn(self.collected([image for image, _ in prepared]), context)
-        self.model.eval()
 
     def read_further(self, normals: Sequence[Item], context: Context, total: int) -> list[torch.Tensor]:
         """Further normals, prepared as a fit's are."""
         prepared = read_normals(normals, self.prepare, context, fewest=1, total=total, read=self.read)
         return [image for image, _ in prepared]
-
-    def collected(self, images: list[torch.Tensor]) -> Any:
-        """Prepared normals in the form :meth:`learn` takes."""
-        return torch.stack(images)
 
     def _create(self, context: Context) -> None:
         self.weights = weights.resolve(self.id, self.parameters, context.weights) if self.frozen else None
@@ -162,3 +145,24 @@ class ModelScorer(DeepScorer):
                 self.model(self.normalised(batch, context))
                 done += len(batch)
                 context.step(done, total)
+
+
+class ModelScorer(BuiltScorer):
+    """A model that learns from all normals at once."""
+
+    @abstractmethod
+    def learn(self, images: torch.Tensor, context: Context) -> None:
+        """Fit ``self.model`` to ``images``, (N, 3, H, W) as prepared; progress starts at N of :meth:`steps`."""
+
+    def fit(self, normals: Sequence[Item], context: Context) -> None:
+        chosen = sample(normals, self.most_normals, context)
+        total = self.steps(len(chosen), context)
+        prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
+        context.seed_libraries()
+        self._create(context)
+        self.learn(self.collected([image for image, _ in prepared]), context)
+        self.model.eval()
+
+    def collected(self, images: list[torch.Tensor]) -> Any:
+        """Prepared normals in the form :meth:`learn` takes."""
+        return torch.stack(images)

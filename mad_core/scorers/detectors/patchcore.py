@@ -11,7 +11,7 @@ from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 from torch import nn
 
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.model_scorer import FEWEST_NORMALS, ModelScorer
+from mad_core.scorers.detectors.model_scorer import FEWEST_NORMALS, BuiltScorer
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.coreset import CoresetStream, greedy_coreset
 from mad_core.scorers.features.formula_net import STRIDES
@@ -33,7 +33,7 @@ NEARBY = "nearby"
 """Name under which a bank by position is kept."""
 
 
-class PatchCore(ModelScorer):
+class PatchCore(BuiltScorer):
     """Memory bank of patch features, thinned by a greedy coreset; Roth et al. 2022.
 
     The model's own score re-weights the largest patch distance by its neighbourhood in the bank
@@ -66,17 +66,11 @@ class PatchCore(ModelScorer):
         self._learn(chosen, context)
         self.model.eval()
 
-    def learn(self, images: torch.Tensor, context: Context) -> None:
-        raise NotImplementedError("normals are read while it learns")
-
     def prepare(self, image: np.ndarray) -> tuple[torch.Tensor, tuple[int, int]]:
         if not self.own_aspect:
             return super().prepare(image)
         pixels = scaled(image, self.scale, self.size, STRIDES[-1])
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy()), map_shape(image)
-
-    def collected(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        return images
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors, facts = super().state()

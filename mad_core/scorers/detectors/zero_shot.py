@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from mad_core.scorers.contract import Context, Item
-from mad_core.scorers.detectors.model_scorer import ModelScorer
+from mad_core.scorers.detectors.model_scorer import BuiltScorer
 
 
-class ZeroShotScorer(ModelScorer):
+class ZeroShotScorer(BuiltScorer):
     """A model without a fit, of pictures squeezed to a square."""
 
     batch = 4
@@ -18,9 +18,6 @@ class ZeroShotScorer(ModelScorer):
         context.seed_libraries()
         self._create(context)
         self.model.eval()
-
-    def learn(self, images: torch.Tensor, context: Context) -> None:
-        raise NotImplementedError("there is no fit")
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {}, {}

@@ -50,7 +50,7 @@ class LookFolder:
             What the detector says of them, in order; empty where that is not known.
         """
         found = _read(self.folder / _NORMALS) if self.folder else None
-        return NormalScale.of(found, np.array(scores, dtype=np.float64) if scores else None) if found else None
+        return NormalScale.of(found, scores) if found else None
 
     def write_normals(self, looks: Mapping[str, np.ndarray]) -> None:
         """Keep the looks of the training normals, (m, d) by group."""

@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mad_core.figures.layout import axis, empty_figure, sentence_figure
-from mad_core.figures.marks import add_key, key_name
+from mad_core.figures.curves import curves_figure
+from mad_core.figures.layout import sentence_figure
 from mad_core.figures.plot import Plot
 from mad_core.figures.words import listed
 from mad_core.metrics.names import AUROC, C_INDEX, TAU, Metric
-from mad_core.palette import Theme, scorer_colours, scorer_dashes
+from mad_core.palette import Theme
 
 _READ = (
     "To the right the detector counts more: at 0 the model decides alone, at 1 the detector. Upwards is better. A "
@@ -33,23 +33,8 @@ def draw(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any], theme: Th
 def _over(curves: pd.DataFrame, metric: Metric, theme: Theme) -> go.Figure:
     if metric.id not in curves:
         return sentence_figure(theme, height=160, sentence="There is nothing to draw.")
-    names = list(dict.fromkeys(curves["blend"]))
-    figure = empty_figure(theme, height=340, margin=(48, 12, 12, 52))
-    for name, colour, dash in zip(names, scorer_colours(len(names), theme), scorer_dashes(len(names)), strict=True):
-        rows: Any = curves[curves["blend"] == name]
-        at = rows[metric.id].astype("float64")
-        bars = {"type": "data", "symmetric": False, "width": 0, "thickness": 1}
-        bars |= {"array": (rows[f"{metric.id}_high"].astype("float64") - at).clip(lower=0).tolist()}
-        bars |= {"arrayminus": (at - rows[f"{metric.id}_low"].astype("float64")).clip(lower=0).tolist()}
-        line = {"color": colour, "dash": dash}
-        x = rows["weight"].tolist()
-        figure.add_trace(
-            go.Scatter(x=x, y=at.tolist(), mode="lines+markers", line=line, error_y=bars, name=key_name(name))
-        )
-    figure.update_xaxes(axis(theme, "Weight of the detector: 0 is the model alone, 1 the detector alone"))
-    figure.update_yaxes(axis(theme, metric.title))
-    add_key(figure, names, theme, width=620)
-    return figure
+    title = "Weight of the detector: 0 is the model alone, 1 the detector alone"
+    return curves_figure(curves, "blend", "weight", metric, title, theme)
 
 
 def _curve_in_words(curves: pd.DataFrame, metric: Metric) -> str:
