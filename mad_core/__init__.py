@@ -18,6 +18,7 @@ __all__ = [
     "Parameter",
     "ScoredRun",
     "Scorer",
+    "add",
     "add_normals",
     "datasets",
     "evaluate",

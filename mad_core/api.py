@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mad_core.datasets.plan import ImportPlan
     from mad_core.metrics.metrics_table import Metrics
     from mad_core.palette import Theme
+    from mad_core.runs.additions import Added
     from mad_core.runs.store import Run, RunRequest, Store
     from mad_core.studies.finding import Finding
 
@@ -41,6 +42,7 @@ __all__ = [
     "Parameter",
     "ScoredRun",
     "Scorer",
+    "add",
     "add_normals",
     "datasets",
     "evaluate",
@@ -70,6 +72,7 @@ def load(
     ignore: str | Path | Sequence[str | Path] = (),
     pages: str = "first",
     unlabelled: bool = False,
+    normals_from: str | int = "",
 ) -> Imported:
     """Read a dataset: a folder, a table, an archive, or the word ``demo``.
 
@@ -86,6 +89,10 @@ def load(
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them.
+    normals_from : str or int
+        Where no image is known to be normal, from which of the images themselves detectors learn: ``"typical"`` (the
+        half of some hundred that departs least), ``"all"``, or a number of drawn ones. None is scored by a fit that has
+        seen it.
 
     Returns
     -------
@@ -102,8 +109,54 @@ def load(
     windows = [window] if isinstance(window, str) else window
     settings = Settings.from_environment()
     masks = [str(mask) for mask in ([ignore] if isinstance(ignore, str | Path) else ignore)]
-    told = {"policy": policy, "plan": plan, "unlabelled": unlabelled}
+    told = {"policy": policy, "plan": plan, "unlabelled": unlabelled, "normals_from": str(normals_from)}
     return import_dataset(source, settings, windows=windows, ignore=masks, pages=pages, **told)
+
+
+@explained()
+def add(
+    source: str | Path | Imported,
+    to: str,
+    *,
+    subset: str = "",
+    runs: Sequence[str | ScoredRun] | None = None,
+    device: str = "auto",
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> Added:
+    """Take more images into a stored dataset, as its next version, and let its runs score them.
+
+    An image whose content is there already is not taken again, and nothing is scored twice. Images of which nothing
+    says the level come in without one; all of them are tested.
+
+    Parameters
+    ----------
+    source : path, or what :func:`load` gave
+    to : str
+        Id or name of the dataset.
+    subset : str
+        To which the images belong, where it has several and their own name does not say it.
+    runs : sequence of str or ScoredRun, optional
+        Which go on; all finished ones by default.
+
+    Returns
+    -------
+    Added
+        How many came, and the ids of the runs that went on.
+
+    Raises
+    ------
+    InputError, NotFoundError, WorkError, CancelledError
+    """
+    from mad_core.runs.additions import add_images, dataset_named
+
+    store = _store()
+    dataset_id = dataset_named(store, to)
+    imported = load(source, unlabelled=True) if isinstance(source, str | Path) else source
+    chosen = None if runs is None else [_run_id(one) for one in runs]
+    added = add_images(store, dataset_id, imported, subset=subset, runs=chosen)
+    for run_id in added.runs:
+        _finish(store, store.run(run_id), device, progress)
+    return added
 
 
 @dataclass(frozen=True)
@@ -136,12 +189,12 @@ class ScoredRun:
 
         ``levels`` is ``"as-is"`` or ``"rounded-up"``, by default rounded up where the subset is the benchmark's.
         """
-        from mad_core.runs.results import ignored_notes
+        from mad_core.runs.results import reading_notes
 
         known = labelled(self.table)
         of_images, notes = ordered(known, levels)
         found = evaluate(of_images, known["score"], known["subset"], draws=draws, seed=seed)
-        own = [*ignored_notes(self.store.run(self.id)), *unlabelled_notes(self.table)]
+        own = [*unlabelled_notes(self.table), *reading_notes(self.store, self.id)]
         found["notes"] = list(dict.fromkeys([*own, *notes, *found["notes"]]))
         return found
 
@@ -443,7 +496,7 @@ def suspicious(
     runs : sequence of str or ScoredRun
         Whose scores count; all runs on the dataset if empty. Copies and look-alikes under other labels, and
         reviewers who gave another level, count in any case.
-    order : {"suspicion", "random", "level", "disagreement", "unreviewed"}
+    order : {"suspicion", "random", "level", "disagreement", "unreviewed", "learning", "worst", "sent"}
     seed : int
         Deals images into folds, and draws the random order.
 

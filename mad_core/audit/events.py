@@ -57,8 +57,9 @@ class Event:
     reviewer : str
     kind : {"level", "unsure", "ungradable", "comment", "region", "compare", "anchor", "adjudicate", "undo"}
     after : float or None
-        The new level of ``level`` and ``adjudicate``; the level of which an ``anchor`` is a reference, None
-        takes it back; 1 if this image of a ``compare`` is the worse, 0 if the other, 0.5 if they are equal.
+        The new level of ``level`` and ``adjudicate``; the probable one of ``unsure``, if any; the level of which an
+        ``anchor`` is a reference, None takes it back; 1 if this image of a ``compare`` is the worse, 0 if the other,
+        0.5 if they are equal.
     reason : str
         A comment in free text.
     region : mapping or None
@@ -193,7 +194,7 @@ def _check_kind(event: Event) -> None:
     kind = event.kind
     if kind in ("level", "adjudicate") and event.after is None:
         raise InputError(f"An event of kind '{kind}' needs a level.")
-    if kind in ("unsure", "ungradable") and event.after is not None:
+    if kind == "ungradable" and event.after is not None:
         raise InputError(f"An event of kind '{kind}' has no level.")
     if kind == "comment" and not event.reason.strip():
         raise InputError("A comment needs some text.")

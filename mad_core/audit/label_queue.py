@@ -9,6 +9,7 @@ from mad_core.audit.labels import AuditStore
 from mad_core.audit.lookalikes import read_hashes
 from mad_core.audit.queue import QueueOrder, ordered
 from mad_core.audit.suspicion import suspicions
+from mad_core.audit.useful import images_ahead
 from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError
 from mad_core.runs.results import run_table
@@ -36,7 +37,7 @@ def label_queue(
     ----------
     runs : sequence of str
         Whose scores count; all finished runs on the dataset if empty.
-    order : {"suspicion", "random", "level", "disagreement", "unreviewed"}
+    order : {"suspicion", "random", "level", "disagreement", "unreviewed", "learning", "worst", "sent"}
         As :func:`mad_core.audit.queue.ordered`.
 
     Returns
@@ -60,7 +61,8 @@ def label_queue(
     scores = {run_id: rows["score"] for run_id, rows in tables.items()}
     table = stored_suspicions(store, dataset_id, dataset, scores)
     ratings = AuditStore(store).ratings(dataset_id)
-    ids = ordered(table, order, reviewed=set(ratings["image_id"]), seed=seed)
+    ahead = images_ahead(store, dataset_id, order, table)
+    ids = ordered(table, order, reviewed=set(ratings["image_id"]), ahead=ahead, seed=seed)
     paths = dict(zip(dataset.table["image_id"], dataset.table["path"], strict=True))
     table.insert(1, "path", [paths[image_id] for image_id in table["image_id"]])
     return table.set_index("image_id").loc[ids].reset_index()

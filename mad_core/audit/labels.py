@@ -282,7 +282,7 @@ class AuditStore:
         if event.kind == "undo":
             return self._filled_undo(connection, event, dataset.version)
         row = image_row(connection, event.dataset_id, event.image_id)
-        if event.kind in ("level", "anchor", "adjudicate") and event.after is not None:
+        if event.kind in ("level", "unsure", "anchor", "adjudicate") and event.after is not None:
             allowed = levels_of(dataset, row["subset"])
             if event.after not in allowed:
                 raise InputError(
@@ -467,8 +467,9 @@ class AuditStore:
         DataFrame
             One row per image and reviewer: ``image_id``, ``reviewer``, ``level`` (float64, NaN for unsure and not
             gradable), ``state`` (``"level"``, ``"unsure"`` or ``"ungradable"``), ``reason`` (the newest comment
-            on the image, if any), ``region`` (the newest region, or None), ``time`` (seconds since the epoch) and
-            ``scores_visible``, in order of time.
+            on the image, if any), ``region`` (the newest region, or None), ``time`` (seconds since the epoch),
+            ``scores_visible`` and ``probably`` (the level that somebody unsure holds for probable, NaN where none),
+            in order of time.
         """
         seen = self._seen(dataset_id)
         if seen.ratings is None:
@@ -731,11 +732,12 @@ def _ratings(events: Sequence[Event]) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "image_id": pd.Series([image for (image, _), _ in rows], dtype="str"),
         "reviewer": pd.Series([name for (_, name), _ in rows], dtype="str"),
-        "level": np.array([math.nan if e.after is None else e.after for _, e in rows], dtype=np.float64),
+        "level": np.array([e.after if e.kind == "level" else None for _, e in rows], dtype=np.float64),
         "state": pd.Series([e.kind for _, e in rows], dtype="str"),
         "reason": pd.Series([comments.get(key, "") for key, _ in rows], dtype="str"),
         "region": pd.Series([regions.get(key) for key, _ in rows], dtype="object"),
         "time": np.array([e.time for _, e in rows], dtype=np.float64),
         "scores_visible": np.array([e.scores_visible for _, e in rows], dtype=bool),
+        "probably": np.array([e.after if e.kind == "unsure" else None for _, e in rows], dtype=np.float64),
     }
     return pd.DataFrame(columns)

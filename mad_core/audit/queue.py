@@ -5,7 +5,7 @@ Pure functions over tables.
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,26 +15,36 @@ import pandas as pd
 from mad_core.errors import InputError
 from mad_core.metrics.special import NORMAL
 
-QueueOrder = Literal["suspicion", "random", "level", "disagreement", "unreviewed"]
+QueueOrder = Literal["suspicion", "random", "level", "disagreement", "unreviewed", "learning", "worst", "sent"]
 ORDERS: tuple[QueueOrder, ...] = get_args(QueueOrder)
 
 
 def ordered(
-    suspicion: pd.DataFrame, order: QueueOrder = "suspicion", *, reviewed: Collection[str] = (), seed: int = 0
+    suspicion: pd.DataFrame,
+    order: QueueOrder = "suspicion",
+    *,
+    reviewed: Collection[str] = (),
+    ahead: Sequence[str] = (),
+    seed: int = 0,
 ) -> list[str]:
     """Ids of the images in the order in which they are to be looked at.
 
     Parameters
     ----------
     suspicion : DataFrame
-        From :func:`mad_core.audit.suspicion.suspicions`: ``image_id``, ``level``, ``suspicion``, ``disagreement``.
-    order : {"suspicion", "random", "level", "disagreement", "unreviewed"}
+        From :func:`mad_core.audit.suspicion.suspicions`: ``image_id``, ``level``, ``suspicion``, ``disagreement``, and
+        ``rank`` for ``worst``.
+    order : {"suspicion", "random", "level", "disagreement", "unreviewed", "learning", "worst", "sent"}
         The most suspicious first; drawn by ``seed`` and the ids alone, so that images which come later do not
         change the order of the others (the first n are a fair sample); lowest level first, the most suspicious
         first within a level; where scorers disagree most with each other; what nobody has reviewed yet, then the
-        rest, each by suspicion. What is not known comes last, and ties stand in the order of the ids' digests.
+        rest, each by suspicion; what teaches most (``ahead``), then the rest at random; the highest scores first;
+        what was sent from Images (``ahead``), then the rest, each with the highest scores first. What is not known
+        comes last, and ties stand in the order of the ids' digests.
     reviewed : collection of str
         Ids that have a review, for ``unreviewed``.
+    ahead : sequence of str
+        Ids that come first in ``learning``, in this order, and in ``sent``.
     seed : int
 
     Raises
@@ -47,7 +57,12 @@ def ordered(
         raise InputError(f"'{order}' is no order of the queue; there are {', '.join(ORDERS)}.")
     ids = suspicion["image_id"].tolist()
     drawn = np.array([hashlib.blake2b(f"{seed}\0{image}".encode(), digest_size=16).digest() for image in ids])
-    keys = by(suspicion, np.isin(np.array(ids, dtype=object).astype(str), list(reviewed)))
+    place = {image_id: number for number, image_id in enumerate(ahead)}
+    facts = suspicion.assign(
+        reviewed=np.isin(np.array(ids, dtype=object).astype(str), list(reviewed)),
+        ahead=np.array([place.get(image_id, np.nan) for image_id in ids], dtype=np.float64),
+    )
+    keys = by(facts)
     places = np.lexsort((np.argsort(np.argsort(drawn)), *reversed(keys)))
     return [ids[place] for place in places]
 
@@ -60,12 +75,19 @@ def _highest(values: Any) -> np.ndarray:
     return -np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-np.inf)
 
 
-_BY: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Keys]] = {
-    "suspicion": lambda table, reviewed: [_highest(table["suspicion"])],
-    "random": lambda table, reviewed: [],
-    "level": lambda table, reviewed: [table["level"].to_numpy(dtype=np.float64), _highest(table["suspicion"])],
-    "disagreement": lambda table, reviewed: [_highest(table["disagreement"]), _highest(table["suspicion"])],
-    "unreviewed": lambda table, reviewed: [reviewed.astype(float), _highest(table["suspicion"])],
+def _worst(table: pd.DataFrame) -> np.ndarray:
+    return _highest(table["rank"]) if "rank" in table else np.zeros(len(table))
+
+
+_BY: Mapping[str, Callable[[pd.DataFrame], Keys]] = {
+    "suspicion": lambda table: [_highest(table["suspicion"])],
+    "random": lambda table: [],
+    "level": lambda table: [table["level"].to_numpy(dtype=np.float64), _highest(table["suspicion"])],
+    "disagreement": lambda table: [_highest(table["disagreement"]), _highest(table["suspicion"])],
+    "unreviewed": lambda table: [table["reviewed"].to_numpy(dtype=np.float64), _highest(table["suspicion"])],
+    "learning": lambda table: [_highest(-table["ahead"])],
+    "worst": lambda table: [_worst(table)],
+    "sent": lambda table: [table["ahead"].isna().to_numpy(dtype=np.float64), _worst(table)],
 }
 
 

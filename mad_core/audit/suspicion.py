@@ -20,7 +20,7 @@ PARTS = ("prediction", "agreement", "distance", "lookalikes", "raters")
 """The parts of suspicion, each a column of 0 to 1; NaN where nothing is known."""
 UNKNOWN = 0.05
 """Suspicion of every label where nothing is known of any: the share of errors that audits of labels often find."""
-COLUMNS = ("image_id", "subset", "level", "suspicion", *PARTS, "disagreement", "predicted", "reason")
+COLUMNS = ("image_id", "subset", "level", "suspicion", *PARTS, "disagreement", "predicted", "rank", "reason")
 NEIGHBOUR = 0.7
 """How much a look-alike or a reviewer counts that says a neighbouring level; one farther off counts in full."""
 
@@ -94,7 +94,8 @@ def suspicions(
         A row per image that is not for training, in table order: ``image_id``, ``subset``, ``level`` (the label),
         ``suspicion`` (0 to 1), the columns of ``PARTS``, ``disagreement`` (of the scorers with each other: standard
         deviation of the mean levels that each predicts, in levels; NaN with fewer than two), ``predicted`` (the
-        most likely level by all scorers, NaN where there is none), ``reason``. An image of which nothing is known
+        most likely level by all scorers, NaN where there is none), ``rank`` (mean percentile rank of its scores within
+        its subset, 0 to 1, NaN where there is none), ``reason``. An image of which nothing is known
         is as suspicious as the mean of its subset; of one without a label nothing is known.
     """
     weights = weights or SuspicionWeights()
@@ -112,7 +113,17 @@ def suspicions(
     tables.append(_ungraded(audited[audited["level"].isna()]))
     result: Any = pd.concat([one for one in tables if len(one)]).reindex(audited.index).reset_index(drop=True)
     result["suspicion"] = result["suspicion"].fillna(UNKNOWN)
-    return result
+    result["rank"] = _ranks(raw.loc[audited.index], audited["subset"])
+    return result[list(COLUMNS)]
+
+
+def _ranks(raw: pd.DataFrame, subsets: pd.Series) -> np.ndarray:
+    """Mean percentile rank of each image's scores within its subset; NaN where it has none."""
+    if not raw.shape[1]:
+        return np.full(len(raw), np.nan)
+    finite: Any = raw.astype("float64").replace([np.inf, -np.inf], np.nan)
+    ranks: Any = finite.groupby(subsets.to_numpy()).rank(pct=True)
+    return ranks.mean(axis=1).to_numpy()
 
 
 def combined(parts: Mapping[str, np.ndarray], weights: SuspicionWeights) -> np.ndarray:
@@ -213,6 +224,7 @@ def _of_subset(
             **{name: parts[name] for name in PARTS},
             "disagreement": _disagreement(predictions) if predictions else nothing,
             "predicted": _likely(predictions) if predictions else nothing,
+            "rank": nothing,
             "reason": [reason(*facts) for facts in zip(words, own, of_alike, copies, of_raters, strict=True)],
         },
         index=table.index[rows],
@@ -221,7 +233,7 @@ def _of_subset(
 
 def _ungraded(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of images that have no label to be suspicious of."""
-    numbers = ["level", "suspicion", *PARTS, "disagreement", "predicted"]
+    numbers = ["level", "suspicion", *PARTS, "disagreement", "predicted", "rank"]
     facts = {"image_id": rows["image_id"], "subset": rows["subset"], **dict.fromkeys(numbers, np.nan)}
     values = {**facts, "reason": "nobody has graded it yet"}
     return pd.DataFrame({name: values[name] for name in COLUMNS}, index=rows.index)

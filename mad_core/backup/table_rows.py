@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 from mad_core.runs.database.engine import plain_json
 from mad_core.runs.database.schema import metadata
 
-OF_PROCESSES = frozenset({"workers"})
-"""Tables that say nothing at another time or place."""
+OF_PROCESSES = frozenset({"workers", "watches"})
+"""Tables that say nothing at another time or place; a folder is watched where a person of that place says so."""
 BATCH = 1_000
 
 

@@ -12,6 +12,7 @@ from mad_core.cli.terminal import (
     AsJson,
     GroupFromName,
     Ignore,
+    NormalsFrom,
     Pages,
     PlanFile,
     Policy,
@@ -19,10 +20,12 @@ from mad_core.cli.terminal import (
     Unlabelled,
     Windows,
     counted,
+    finish_run,
     open_store,
     print_answer,
     read_dataset,
     storing,
+    usable_dataset,
 )
 from mad_core.datasets import solar_cells
 from mad_core.datasets.naming import level_key, level_label
@@ -58,6 +61,7 @@ def check(
     group_from_name: GroupFromName = "",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
     unlabelled: Unlabelled = False,
+    normals_from: NormalsFrom = "",
     write_plan: Annotated[
         Path | None, typer.Option(help="Write the plan that repeats the import: a YAML file to correct.")
     ] = None,
@@ -68,7 +72,13 @@ def check(
     from mad_core.datasets.plan import LevelsUnknownError
 
     try:
-        seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
+        seen = {
+            "windows": window or (),
+            "ignore": ignore or (),
+            "pages": pages,
+            "unlabelled": unlabelled,
+            "normals_from": normals_from,
+        }
         imported = read_dataset(source, policy, plan, accept, group_from_name, **seen)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)
@@ -119,6 +129,8 @@ def _check_lines(report: Mapping[str, Any], plan: Any) -> Iterable[str]:
                 yield f"    {split:<12}{levels}"
         if "unlabelled" in entry:
             yield f"    {'':<12}test images without a level: {entry['unlabelled']}"
+        if "own_normals" in entry:
+            yield f"    {'':<12}detectors learn from its own images: {entry['own_normals']}"
         yield from (f"    {line}" for line in _window_lines(entry))
     yield from _plan_lines(plan)
     kinds = Counter(problem["kind"] for problem in report["problems"])
@@ -213,10 +225,108 @@ def list_datasets(as_json: AsJson = False) -> None:
     print_answer(entries, as_json, lines)
 
 
+def add(
+    source: Source,
+    to: Annotated[str, typer.Option(metavar="DATASET", help="Id or name of the dataset, as `datasets` lists it.")],
+    subset: Annotated[str, typer.Option(help="To which the images belong, where their names do not say it.")] = "",
+    run: Annotated[
+        list[str] | None, typer.Option(help="A run that goes on with them, by default all finished ones.")
+    ] = None,
+    policy: Policy = None,
+    plan: PlanFile = None,
+    pages: Pages = "first",
+    no_score: Annotated[bool, typer.Option("--no-score", help="Let no run score them now.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take more images into a dataset, as its next version; its runs score those that are new."""
+    from mad_core.runs.additions import add_images, dataset_named
+
+    store = open_store()
+    dataset_id = dataset_named(store, to)
+    imported = usable_dataset(source, policy, plan, pages=pages, unlabelled=True)
+    added = add_images(store, dataset_id, imported, subset=subset, runs=[] if no_score else run)
+    for run_id in added.runs:
+        finish_run(store, store.run(run_id))
+
+    def lines() -> Iterable[str]:
+        there = f"{counted(added.there, 'image')} there already"
+        yield f"{counted(added.added, 'new image')}, {there}: {added.images} in all"
+        yield from added.notes
+        for run_id in added.runs:
+            scored = store.run(run_id)
+            yield f"run {run_id} ({scored.title}) has scored {scored.done} of {scored.total}"
+
+    print_answer(added.to_json(), as_json, lines)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="The folder in which images arrive.")],
+    to: Annotated[str, typer.Option(metavar="DATASET", help="Id or name of the dataset, as `datasets` lists it.")],
+    subset: Annotated[str, typer.Option(help="To which arrivals belong, where their folders do not say it.")] = "",
+    run: Annotated[
+        list[str] | None, typer.Option(help="A run that scores arrivals; all finished ones if none.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so many seconds; else at Ctrl-C.")] = None,
+    leave: Annotated[bool, typer.Option("--leave", help="Leave it to the app's worker, and return at once.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="The app's worker watches the folder no longer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a folder: what arrives comes into a dataset and is scored by its runs."""
+    from mad_core.runs.additions import dataset_named
+
+    store, place = open_store(), folder.expanduser().resolve()
+    dataset_id = dataset_named(store, to)
+    if not place.is_dir() and not end:
+        raise InputError(f"{place} is no folder that can be watched.")
+    if end:
+        for one in store.watches.all(dataset_id):
+            if one.path == str(place):
+                store.watches.end(one.id)
+    if leave:
+        store.watches.add(dataset_id, str(place), tuple(run or ()), subset)
+    added = 0 if leave or end else _watched(store, dataset_id, place, tuple(run or ()), subset, seconds)
+    data = {"dataset": dataset_id, "path": str(place), "added": added, "images": store.dataset_info(dataset_id).images}
+    data["watched"] = [one.path for one in store.watches.all(dataset_id)]
+    print_answer(data, as_json, lambda: [f"{counted(added, 'new image')}; {data['images']} in all"])
+
+
+def _watched(
+    store: Any, dataset_id: str, place: Path, runs: tuple[str, ...], subset: str, seconds: float | None
+) -> int:
+    """Watch in this process, and score what arrives; returns how many images came."""
+    import time
+
+    from mad_core.runs.watching import LOOK_SECONDS, Watcher
+
+    watcher, ends, added, said = (
+        Watcher(store, dataset_id, place, runs, subset),
+        time.monotonic() + (seconds or 0),
+        0,
+        "",
+    )
+    try:
+        while seconds is None or time.monotonic() < ends:
+            came = watcher.look()
+            if watcher.error != said:
+                said = watcher.error
+                typer.echo(said or f"{place} can be read again.", err=True)
+            if came is not None:
+                added += came.added
+                typer.echo(f"{counted(came.added, 'new image')}", err=True)
+                for run_id in came.runs:
+                    finish_run(store, store.run(run_id))
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        typer.echo("Stopped watching.", err=True)
+    return added
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "demo": demo,
     "datasets": list_datasets,
     "check": check,
+    "add": add,
+    "watch": watch,
     "fetch": fetch,
 }
 """What the command line calls these."""

@@ -78,7 +78,7 @@ def _evaluate_one(
     from mad_core.metrics.summary import ordered
     from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
-    from mad_core.runs.results import ignored_notes, run_table
+    from mad_core.runs.results import reading_notes, run_table
     from mad_core.scorefiles import read_scores
 
     if reduction is not None:
@@ -86,7 +86,7 @@ def _evaluate_one(
         notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *said)
     elif name.startswith("run:"):
         store, run_id = open_store(), name.removeprefix("run:")
-        table, notes = run_table(store, run_id), ignored_notes(store.run(run_id))
+        table, notes = run_table(store, run_id), reading_notes(store, run_id)
     else:
         file = joined_scores(Path(name), dataset) if dataset else read_scores(Path(name))
         table, notes = file.table, file.notes

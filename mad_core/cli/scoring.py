@@ -14,6 +14,7 @@ from mad_core.cli.terminal import (
     Device,
     GroupFromName,
     Ignore,
+    NormalsFrom,
     Pages,
     Parameters,
     PlanFile,
@@ -82,6 +83,7 @@ def score(
     pages: Pages = "first",
     group_from_name: GroupFromName = "",
     unlabelled: Unlabelled = False,
+    normals_from: NormalsFrom = "",
     calibrate: Calibrate = None,
     force: Annotated[bool, typer.Option("--force", help="Score again, even what is stored.")] = False,
     as_json: AsJson = False,
@@ -99,7 +101,13 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    seen = {"windows": window or (), "ignore": ignore or (), "pages": pages, "unlabelled": unlabelled}
+    seen = {
+        "windows": window or (),
+        "ignore": ignore or (),
+        "pages": pages,
+        "unlabelled": unlabelled,
+        "normals_from": normals_from,
+    }
     imported = usable_dataset(source, policy, plan, group_from_name=group_from_name, **seen)
     store = open_store()
     first = {}

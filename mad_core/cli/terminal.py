@@ -26,6 +26,14 @@ Source = Annotated[
 Unlabelled = Annotated[
     bool, typer.Option("--unlabelled", help="Test images of which nothing says the level without one.")
 ]
+NormalsFrom = Annotated[
+    str,
+    typer.Option(
+        metavar="typical|all|N",
+        help="Where no image is known to be normal, learn from the images themselves: the half of some hundred that "
+        "departs least, all, or N drawn ones. None is scored by a fit that has seen it.",
+    ),
+]
 Policy = Annotated[Path | None, typer.Option(help="A severity policy: YAML, defect type to level.")]
 PlanFile = Annotated[
     Path | None,
@@ -157,7 +165,7 @@ def read_dataset(
     """A dataset as it is imported; with ``accept`` the levels that it proposes for words are taken.
 
     ``group_from_name`` takes the place of the plan's.
-    ``seen`` are the ``windows``, ``ignore``, ``pages`` and ``unlabelled`` of
+    ``seen`` are the ``windows``, ``ignore``, ``pages``, ``unlabelled`` and ``normals_from`` of
     :func:`~mad_core.datasets.importing.import_dataset`.
     """
     from mad_core.datasets.importing import import_dataset

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.datasets.naming import SPLIT_NAMES, level_key
+from mad_core.datasets.own_normals import OwnNormals
 from mad_core.datasets.plan import ImportPlan
 from mad_core.errors import InputError, NotFoundError
 from mad_core.ignored import IgnoredRegion
@@ -99,6 +100,7 @@ class SubsetCard:
     ``levels`` is keyed by the level written as short as it goes (``"1"``, ``"0.5"``);
     ``rubric`` is the id of a rubric file or its text. ``window`` is the one through which its pictures are seen, none
     where all of them are of 8 bits; ``pixels`` what a sample of them spans; ``ignored`` what of them does not count.
+    ``own_normals`` are the images that detectors learn from where none is known to be normal.
     """
 
     domain: Domain = "other"
@@ -108,9 +110,10 @@ class SubsetCard:
     window: Window | None = None
     pixels: PixelRange | None = None
     ignored: IgnoredRegion | None = None
+    own_normals: OwnNormals | None = None
 
     def to_json(self) -> dict[str, Any]:
-        names = ("window", "pixels", "ignored")
+        names = ("window", "pixels", "ignored", "own_normals")
         seldom = {name: value.to_json() for name in names if (value := getattr(self, name)) is not None}
         levels = {k: {"name": m.name, "meaning": m.meaning} for k, m in self.levels.items()}
         return {"domain": self.domain, "rubric": self.rubric, "product": self.product, "levels": levels} | seldom
@@ -121,12 +124,24 @@ class SubsetCard:
 
 
 @dataclass(frozen=True)
+class Addition:
+    """Images that came later: from where, one of their files, how many, the version before, and the one they made."""
+
+    source: str
+    path: str
+    images: int
+    before: str
+    version: str
+    time: float
+
+
+@dataclass(frozen=True)
 class Card:
     """Facts of a dataset that its images do not carry.
 
     With ``audit_open`` reviewers of its labels see label, scores and maps before they rate an image; by default
     these are hidden until then. ``policy`` is the path of the severity policy that was given on import, ``plan`` the
-    YAML text of the plan that repeats it.
+    YAML text of the plan that repeats it. ``additions`` are the images that came after the import, oldest first.
     """
 
     title: str = ""
@@ -138,6 +153,7 @@ class Card:
     audit_open: bool = False
     policy: str = ""
     plan: str = ""
+    additions: tuple[Addition, ...] = ()
 
     def subset(self, name: str) -> SubsetCard:
         """The card of one subset; an empty one where nothing is known."""
@@ -158,6 +174,7 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         seldom = {"audit_open": True} if self.audit_open else {}
         seldom |= {name: text for name in ("policy", "plan") if (text := getattr(self, name))}
+        seldom |= {"additions": [asdict(one) for one in self.additions]} if self.additions else {}
         return seldom | {
             "title": self.title,
             "description": self.description,
@@ -184,6 +201,7 @@ class Card:
                 window=Window.from_json(card.get("window")),
                 pixels=PixelRange.from_json(card.get("pixels")),
                 ignored=IgnoredRegion.from_json(card.get("ignored")),
+                own_normals=OwnNormals.from_json(card.get("own_normals")),
             )
             for name, card in data.get("subsets", {}).items()
         }
@@ -192,6 +210,9 @@ class Card:
             **{name: str(data.get(name, "")) for name in names},
             subsets=subsets,
             audit_open=data.get("audit_open") is True,
+            additions=tuple(Addition(**one) for one in given)
+            if isinstance(given := data.get("additions"), list)
+            else (),
         )
 
 
@@ -355,7 +376,7 @@ class Dataset:
 
     @cached_property
     def version(self) -> str:
-        """Digest of what scorers and metrics see: ids, content, splits, subsets, levels, windows, ignored regions."""
+        """Digest of what scorers and metrics see: ids, content, splits, subsets, levels, windows, regions, normals."""
         digest = hashlib.blake2b(digest_size=12)
         t: Any = self.table
         columns = (t["image_id"], t["content_hash"], t["split"], t["subset"], t["level"].map(level_key))
@@ -365,6 +386,9 @@ class Dataset:
             digest.update(f"window\0{name}\0{window.key}\n".encode())
         for name, region in sorted(self.ignored.items()):
             digest.update(f"ignored\0{name}\0{region.key}\n".encode())
+        for name in self.subsets:
+            if (own := self.own_normals(name)) is not None:
+                digest.update(f"own normals\0{name}\0{own.key}\n".encode())
         return digest.hexdigest()
 
     def select(self, *, split: str | None = None, subset: str | None = None) -> pd.DataFrame:
@@ -382,6 +406,42 @@ class Dataset:
         if split is not None:
             t = t[t["split"] == split]
         return t
+
+    def as_of(self, version: str) -> Dataset:
+        """The dataset as it was in one of its versions, before images that came later; itself where it is no such."""
+        if version == self.version:
+            return self
+        rows = len(self.table)
+        for addition in reversed(self.card.additions):
+            rows -= addition.images
+            if addition.before == version:
+                return replace(self, table=self.table.iloc[:rows])
+        return self
+
+    def own_normals(self, subset: str) -> OwnNormals | None:
+        """Which of a subset's images detectors learn from without their being known normals; None where nobody chose.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        self._check(subset)
+        return self.card.subset(subset).own_normals
+
+    def normals(self, subset: str) -> pd.DataFrame:
+        """What detectors learn normal from: training normals, and those of :meth:`own_normals`; empty without either.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        own = self.own_normals(subset)
+        if own is None:
+            return self.select(split="train", subset=subset)
+        rows: Any = self.select(subset=subset)
+        return rows[(rows["split"] == "train") | rows["image_id"].isin(own.images)]
 
     def with_calibration(self, per_level: int, seed: int = 0) -> Dataset:
         """A copy in which ``per_level`` test images of each level and subset are set aside for calibration.
@@ -437,7 +497,8 @@ class Dataset:
     def counts(self) -> list[dict[str, Any]]:
         """Counts by subset, split and level, in the form of ``check --json``.
 
-        ``unlabelled`` counts the test images that have no level, ``groups`` those of images, where there are any.
+        ``unlabelled`` counts the test images that have no level, ``groups`` those of images, ``own_normals`` the
+        images that detectors learn from where none is known to be normal, where there are any.
         """
         result = []
         for subset, numbers in self._numbers.items():
@@ -451,6 +512,8 @@ class Dataset:
             entry["masks"] = self._masks[subset]
             if self._groups.get(subset):
                 entry["groups"] = self._groups[subset]
+            if (own := self.own_normals(subset)) is not None:
+                entry["own_normals"] = len(own.images)
             result.append(entry)
         return result
 

@@ -18,6 +18,7 @@ from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, differ, 
 from mad_core.datasets.mask_files import read_masks
 from mad_core.datasets.naming import UNLABELLED
 from mad_core.datasets.near_copies import MOST, SIDE
+from mad_core.datasets.own_normals import TYPICAL
 from mad_core.datasets.same_pictures import copy_problems, group_problems, same_pictures, told_of_copies, too_many
 from mad_core.images import ImageError, content_hash, inspect, small_grey
 from mad_core.pixels import EIGHT, Depth
@@ -204,10 +205,16 @@ def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
     """Subsets without a picture at level 0."""
     levels: dict[str, set[float]] = {}
     for f in images:
-        if f.level >= 0:
-            levels.setdefault(f.subset, set()).add(f.level)
+        levels.setdefault(f.subset, set()).update([f.level] if f.level >= 0 else [])
     for subset, there in levels.items():
-        if 0 not in there:
+        if not there:
+            sentence = (
+                f"None of the images of '{subset[:80]}' has a level, so none is known to be normal. Detectors learn "
+                "from normals: add some in train/good, or, where most images are normal, say "
+                f"--normals-from {TYPICAL}."
+            )
+            yield Problem("empty-level", subset, sentence)
+        elif 0 not in there:
             names = ", ".join(level_key(level) for level in sorted(there)[:8])
             sentence = (
                 f"The levels of '{subset[:80]}' are {names}: no picture is at level 0 (normal), so that no scorer can "

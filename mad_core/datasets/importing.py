@@ -17,6 +17,7 @@ from mad_core.datasets.ignoring import with_ignored
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
+from mad_core.datasets.own_normals import checked_way, notes_of_normals, with_own_normals, without_normals
 from mad_core.datasets.pages import FIRST, with_pages
 from mad_core.datasets.plan import ImportPlan, read_plan
 from mad_core.datasets.planning import as_planned, plan_of
@@ -85,6 +86,7 @@ def import_dataset(
     ignore: Iterable[str] = (),
     pages: str = FIRST,
     unlabelled: bool = False,
+    normals_from: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Import a dataset.
@@ -112,6 +114,9 @@ def import_dataset(
         Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them.
+    normals_from : str
+        From which of its own images detectors learn in a subset where none is known to be normal: ``"typical"``,
+        ``"all"`` or a number, as :func:`~mad_core.datasets.own_normals.with_own_normals` takes it; empty for none.
     progress : callable
         Called as ``progress(done, total)`` in the calling thread; while files are still looked for,
         ``done`` is 0 and ``total`` grows. What it raises ends the import.
@@ -128,6 +133,8 @@ def import_dataset(
         If the source is not there or is no dataset, or a policy, plan, card or archive cannot be used; a
         :class:`LevelsUnknownError` where nothing says a level, whose plan holds the words that are asked about.
     """
+    if normals_from:
+        checked_way(normals_from)
     heard = _Progress(progress)
     if str(source) == "demo":
         folder = make_demo(settings.home / "demo", heard)
@@ -153,7 +160,17 @@ def import_dataset(
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     paged = with_pages(replace(imported, dataset=dataset), pages)
-    return with_ignored(with_windows(paged, WindowChoice.parse(windows), heard.again), ignore)
+    seen = with_ignored(with_windows(paged, WindowChoice.parse(windows), heard.again), ignore)
+    return _learning_from(seen, normals_from) if normals_from else seen
+
+
+def _learning_from(imported: Imported, way: str) -> Imported:
+    """What was imported, with the images that detectors learn from instead of the sentence that none is normal."""
+    subsets = without_normals(imported.dataset)
+    dataset = with_own_normals(imported.dataset, way)
+    told = [Problem("question", "", note) for note in notes_of_normals(dataset, subsets)]
+    kept = [p for p in imported.problems if not (p.kind == "empty-level" and p.path in subsets)]
+    return replace(imported, dataset=dataset, problems=(*kept, *told))
 
 
 def check_report(imported: Imported) -> dict[str, Any]:

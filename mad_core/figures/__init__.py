@@ -18,6 +18,7 @@ from mad_core.figures.intervals import (
 from mad_core.figures.matrix import READ_INVERSION_MATRIX, describe_inversion_matrix, inversion_matrix
 from mad_core.figures.raincloud import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.figures.ranks import READ_RANK_SCATTER, describe_rank_scatter, percentile_ranks, rank_scatter
+from mad_core.figures.score_threshold import READ_SCORE_THRESHOLD, describe_score_threshold, score_threshold
 from mad_core.figures.strip import (
     READ_SCORE_STRIP,
     describe_place,
@@ -36,6 +37,7 @@ __all__ = [
     "READ_RAINCLOUD",
     "READ_RANK_SCATTER",
     "READ_SCORE_STRIP",
+    "READ_SCORE_THRESHOLD",
     "describe_distribution_101",
     "describe_inversion_matrix",
     "describe_level_counts",
@@ -44,6 +46,7 @@ __all__ = [
     "describe_raincloud",
     "describe_rank_scatter",
     "describe_score_strip",
+    "describe_score_threshold",
     "distribution_101",
     "interval_row",
     "inversion_matrix",
@@ -55,4 +58,5 @@ __all__ = [
     "raincloud",
     "rank_scatter",
     "score_strip",
+    "score_threshold",
 ]

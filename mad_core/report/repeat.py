@@ -10,7 +10,7 @@ from mad_core.pixels import Window
 from mad_core.report.contents import ReportPart, ReportRequest
 from mad_core.report.html import facts, folded
 from mad_core.runs.commands import repeat_run
-from mad_core.runs.results import ignored_notes
+from mad_core.runs.results import reading_notes
 from mad_core.runs.store import Run, Store
 from mad_core.studies.record import StudyRecord
 
@@ -25,7 +25,7 @@ def repeat_html(store: Store, part: ReportPart) -> Iterator[str]:
         yield f"<h3>{escape(part.names[run.id])}</h3>"
         yield _commands(repeat.commands)
         yield from (f"<p class=note>{escape(note)}</p>" for note in repeat.notes)
-        yield facts(_facts(run))
+        yield facts(_facts(store, run))
         yield folded("Record of the run", facts(_record(store, run)))
     if part.studies:
         yield f"<h3>Studies</h3>{_commands([study_command(one) for one in part.studies])}"
@@ -53,7 +53,7 @@ def _commands(commands: Sequence[str]) -> str:
     return f"<pre>{escape(chr(10).join(commands))}</pre>" if commands else ""
 
 
-def _facts(run: Run) -> dict[str, str]:
+def _facts(store: Store, run: Run) -> dict[str, str]:
     versions: Mapping[str, str] = run.record.get("versions", {})
     device: Mapping[str, Any] = run.record.get("device", {})
     windows: Mapping[str, Any] = run.record.get("windows", {})
@@ -70,7 +70,7 @@ def _facts(run: Run) -> dict[str, str]:
         name: text
         for name, text in (
             ("Seen through", "; ".join(seen)),
-            ("Left out", " ".join(ignored_notes(run))),
+            ("Read so", " ".join(reading_notes(store, run.id))),
             ("Normals joined the fit of", run.parent),
         )
         if text

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mad_core.figures import percentile_ranks
 from mad_core.runs.store.cuts import SavedCuts
+from mad_core.runs.store.tags import ASIDE
 from mad_core.scorers.contract import OK
 
 STATES = ("scored", "failed", "not scored")
@@ -39,6 +40,10 @@ class Wanted:
         One of ``CALLS``; empty = all. Images that no cut calls anything pass only where both are empty.
     order : str
         One of ``ORDERS``.
+    least : float or None
+        Smallest score; images without a score pass only None.
+    tag : str
+        One that they have; empty = all that are not set aside.
     """
 
     levels: tuple[float, ...] = ()
@@ -50,6 +55,8 @@ class Wanted:
     called: tuple[float, ...] = ()
     call: str = ""
     order: str = ORDERS[0]
+    least: float | None = None
+    tag: str = ""
 
 
 def with_scores(
@@ -116,6 +123,12 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
     if wanted.call:
         sides = {"lower": table["called"] < table["level"], "higher": table["called"] > table["level"]}
         keep &= sides.get(wanted.call, table["called"] == table["level"]).to_numpy()  # never true without a level
+    if wanted.least is not None:
+        keep &= (table["score"] >= wanted.least).to_numpy()
+    if "tags" in table:
+        keep &= np.array(
+            [wanted.tag in tags if wanted.tag else ASIDE not in tags for tags in table["tags"]], dtype=bool
+        )
     kept: Any = table[keep]
     return _ordered(kept, wanted.order)
 

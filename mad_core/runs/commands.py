@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mad_core.datasets.dataset import Dataset
+from mad_core.datasets.own_normals import way_chosen
 from mad_core.errors import NotFoundError
 from mad_core.pixels import Window
 from mad_core.runs.store import DatasetInfo, Run, RunRequest, Store
@@ -32,6 +33,7 @@ def score_command(
     policy: str = "",
     windows: Mapping[str, Window] = MappingProxyType({}),
     calibrate: int | None = None,
+    normals_from: str = "",
     defaults: Mapping[str, Any] | None = None,
     out: str = "scores.csv",
 ) -> str:
@@ -45,6 +47,8 @@ def score_command(
         Those of the dataset's subsets; the ones that a person chose are said.
     calibrate : int or None
         Images of each level and subset that were set aside.
+    normals_from : str
+        From which of its own images detectors learn, where a person chose that.
     defaults : mapping, optional
         Parameters that need not be said.
     """
@@ -61,6 +65,7 @@ def score_command(
         ("--maps", request.map_policy, "all"),
         ("--policy", policy, ""),
         ("--calibrate", calibrate, None),
+        ("--normals-from", normals_from, ""),
     ):
         if value != usual:
             words += [option, str(value)]
@@ -103,6 +108,8 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         ] = None
     if run.map_side != MAP_SIDE:
         notes[f"Its maps have a longest side of {run.map_side} pixels, which no option asks for."] = None
+    for addition in info.card.additions:
+        notes[f"Its dataset grew by {addition.images:,} images: `add {addition.source} --to DATASET`."] = None
     dataset = store.dataset(info.id)
     windows = dataset.windows
     if dataset.ignored:
@@ -112,11 +119,12 @@ def repeat_run(store: Store, run: Run) -> Repeat:
         ] = None
     asked = {
         "policy": info.card.policy,
-        "windows": windows,
+        "windows": dataset.windows,
+        "normals_from": way_chosen(dataset),
         "calibrate": steps[0] if steps else None,
         "out": f"{run.id}.csv",
     }
-    commands[score_command(info.source, request_of(run), **asked)] = None
+    commands[score_command(info.source, run.asked, **asked)] = None
     return Repeat(tuple(commands), tuple(notes))
 
 

@@ -24,9 +24,10 @@ from mad_core.machine import devices
 from mad_core.machine.energy import ENERGY, Energy
 from mad_core.machine.memory import PEAK, PeakMemory
 from mad_core.map_files import MapRef, pack, shrink
-from mad_core.runs import consent, fitted, map_thresholds
+from mad_core.runs import consent, fitted, map_thresholds, outside
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import MapJob, ReasonJob, RunJob, SingleJob
+from mad_core.runs.out_of_fold import OutOfFold
 from mad_core.runs.parts import RunResults, StoredPart, part_run
 from mad_core.runs.store import FAILED_SUBSETS, SAMPLING, Run, RunSubset, Store
 from mad_core.runs.store.usage import carried
@@ -78,8 +79,9 @@ def execute_run(control: Control) -> dict[str, Any]:
     info = catalog.scorer(run.scorer)
     parameters = info.check(run.parameters)
     info.check_available(parameters)
-    dataset = store.dataset(run.dataset_id)
-    scattered = control.settings.executor == "ray" and scatters(info, parameters) and not run.parent
+    dataset = store.dataset(run.dataset_id).as_of(run.dataset_version)
+    own = any(dataset.own_normals(subset) for subset in run.subsets)
+    scattered = control.settings.executor == "ray" and scatters(info, parameters) and not run.parent and not own
     facts = {**record(control.device), "code": info.code, **carried(run.record)}
     facts |= {SAMPLING: run.sampling} if run.image_limit else {}
     windows = {name: window.to_json() for name, window in dataset.windows.items() if name in run.subsets}
@@ -89,20 +91,27 @@ def execute_run(control: Control) -> dict[str, Any]:
     if scattered:
         facts["device"] = connection.facts(control.device)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
-    clock, resources = _Clock(control, run), Resources()
+    resources = Resources()
     failed: dict[str, str] = {}
     try:
-        for subset in run.subsets:
-            try:
-                _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources, scattered).go()
-            except (CancelledError, UnavailableError):  # the other subsets would fare no better
-                raise
-            except Exception as error:
-                failed[subset] = _in_words(error, control.device)
-                store.update_run(run.id, record={**facts, FAILED_SUBSETS: failed})
-        for subset in run.subsets:  # after the scores, which people wait for
-            if subset not in failed:
-                _look_at_normals(control, run, info, parameters, dataset, subset)
+        while True:
+            clock = _Clock(control, run)
+            for subset in run.subsets:
+                try:
+                    _SubsetRun(control, run, info, parameters, dataset, subset, clock, resources, scattered).go()
+                except (CancelledError, UnavailableError):  # the other subsets would fare no better
+                    raise
+                except Exception as error:
+                    failed[subset] = _in_words(error, control.device)
+                    store.update_run(run.id, record={**facts, FAILED_SUBSETS: failed})
+            for subset in run.subsets:  # after the scores, which people wait for
+                if subset not in failed:
+                    _look_outside(control, run, dataset, subset)
+                    _look_at_normals(control, run, info, parameters, dataset, subset)
+            if store.run(run.id).dataset_version == run.dataset_version:
+                break
+            run = store.run(run.id)  # images came meanwhile
+            dataset = store.dataset(run.dataset_id).as_of(run.dataset_version)
     finally:
         resources.close()
     if failed:
@@ -176,7 +185,7 @@ def scorer_context(
         seed=seed,
         weights=control.settings.weights,
         calibration=calibration,
-        normals=items(dataset.select(split="train", subset=subset), dataset),
+        normals=items(dataset.normals(subset), dataset),
         cancelled=control.cancelled,
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
         parts=_parts(dataset, subset, info, parameters, control),
@@ -201,6 +210,18 @@ def _parts(
             partial(_score_unseen, control, run, subset),
         )
     return parts
+
+
+def create_scorer(info: ScorerInfo, parameters: Mapping[str, Any], dataset: Dataset, subset: str) -> Scorer:
+    """An unfitted scorer of a subset; where it learns from images that it scores, each is judged by another fit.
+
+    A scorer that is made of runs learns from what these have learned from; it is they that judge.
+    """
+    own = dataset.own_normals(subset) if info.needs_fit and not info.parts else None
+    if own is None:
+        return info.create(parameters)
+    known = dataset.select(split="train", subset=subset)["image_id"]
+    return OutOfFold(partial(info.create, parameters), own, set(known))
 
 
 def items(rows: pd.DataFrame, dataset: Dataset) -> list[Item]:
@@ -307,7 +328,7 @@ class _SubsetRun:
         if self.scattered:
             side = self.run.map_side if self.run.map_policy == "all" else 0
             return ScatteredScorer(self.info, self.parameters, side)
-        return self.info.create(self.parameters)
+        return create_scorer(self.info, self.parameters, self.dataset, self.subset)
 
     def _spent(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """Peak memory and energy so far; unknown where other machines did the work."""
@@ -348,6 +369,7 @@ class _SubsetRun:
                 **self._spent(old.facts if old else None),
                 ENERGY: old.facts.get(ENERGY) if old else None,  # counted once, when the scores are there
                 **map_thresholds.carried(old, digest),
+                **outside.carried(old, digest),
             },
         )
         self.control.store.save_run_subset(self.run.id, entry)
@@ -388,6 +410,22 @@ class _SubsetRun:
         if scored.map is None or self.run.map_policy != "all":
             return None
         return store.maps.write(self.run.id, self.subset, slots[scored.image_id], scored.map, self.run.map_side)
+
+
+def _look_outside(control: Control, run: Run, dataset: Dataset, subset: str) -> None:
+    """Keep which images lie outside all that was fitted on; a run does not fail by it."""
+    entry = next((e for e in control.store.run_subsets(run.id) if e.subset == subset), None)
+    if entry is None or run.image_limit:
+        return
+    try:
+        found = outside.look(dataset, subset, entry, control.check_cancel)
+    except CancelledError:
+        raise
+    except Exception as error:
+        log.error("images outside of what was fitted on were not looked for", exc_info=error)
+        return
+    if found is not None:
+        control.store.save_run_subset(run.id, replace(entry, facts={**entry.facts, outside.FACT: found}))
 
 
 def _look_at_normals(
@@ -447,6 +485,14 @@ def _score_held_out(
         scorer.close()
 
 
+def _learned_from(dataset: Dataset, subset: str, context: Context) -> pd.DataFrame:
+    """Rows of the images that a scorer is fitted on."""
+    normals = dataset.normals(subset)
+    found = {image_id for part in context.parts.values() for image_id in part.learned(subset)}
+    rows: Any = normals[(normals["split"] == "train") | normals["image_id"].isin(found)] if found else normals
+    return rows
+
+
 def fit_or_load(
     scorer: Scorer,
     info: ScorerInfo,
@@ -478,17 +524,19 @@ def fit_or_load(
     if not info.needs_fit:
         scorer.fit([], context)
         return None
-    normals = dataset.select(split="train", subset=subset)
+    normals = _learned_from(dataset, subset, base)
     if normals.empty:
         raise InputError(
-            f"Subset '{subset}' has no training normals (train/good), and scorer '{info.id}' learns from them."
+            f"Subset '{subset}' has no training normals (train/good), and scorer '{info.id}' learns from them. Where "
+            "most images are normal it can learn from them all: `--normals-from typical`, or Data."
         )
     further = [part.digest for part in base.parts.values()]
     if info.uses_labels(parameters):
         further += [f"{item.image_id}:{item.level}" for item in base.calibration]
-    card = dataset.card.subset(subset)
+    card, own = dataset.card.subset(subset), dataset.own_normals(subset)
     further += [f"window {card.window.key}"] if card.window is not None else []
     further += [f"ignored {card.ignored.key}"] if card.ignored is not None else []
+    further += [f"own normals {own.way}"] if own is not None else []
     earlier = _fit_of(control, parent, subset) if parent else ""
     further += [f"joined {earlier}"] if earlier else []
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)
@@ -558,7 +606,7 @@ def score_one(control: Control) -> dict[str, Any]:
     -------
     dict
         ``score``, ``status``, ``reason``, ``seconds``, ``map`` (whether one was written),
-        ``distribution`` (101 numbers, or None), ``detail``.
+        ``distribution`` (101 numbers, or None), ``detail``, ``unlike`` (whether it lies outside what was fitted on).
     """
     payload = SingleJob.from_json(control.job.payload)
     run = control.store.run(payload.run)
@@ -580,7 +628,13 @@ def score_one(control: Control) -> dict[str, Any]:
         "map": scored.map is not None,
         "distribution": None if scored.distribution is None else scored.distribution.tolist(),
         "detail": dict(scored.detail),
+        "unlike": outside.is_outside(Path(payload.path), _outside_facts(control.store, run, payload.subset)),
     }
+
+
+def _outside_facts(store: Store, run: Run, subset: str) -> Mapping[str, Any]:
+    """What the run kept of the images that it was fitted on, to tell others from them."""
+    return next((e.facts.get(outside.FACT, {}) for e in store.run_subsets(run.id) if e.subset == subset), {})
 
 
 def make_map(control: Control) -> dict[str, Any]:
@@ -592,7 +646,8 @@ def make_map(control: Control) -> dict[str, Any]:
     scored = _score_items(control, run, row["subset"], [_item_of(row, dataset)])[0]
     if scored.map is None:
         raise NotFoundError(scored.reason or f"Scorer '{run.scorer}' makes no anomaly maps.")
-    rows = store.test_images(dataset, [row["subset"]], run.image_limit, run.seed, run.sampling)
+    asked = dataset.as_of(run.dataset_version)
+    rows = store.test_images(asked, [row["subset"]], run.image_limit, run.seed, run.sampling)
     slot = rows["image_id"].tolist().index(row["image_id"])
     store.set_map(run.id, row["image_id"], store.maps.write(run.id, row["subset"], slot, scored.map, run.map_side))
     return {"run": run.id, "image": row["image_id"]}
@@ -624,7 +679,7 @@ def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]
     dataset = control.store.dataset(run.dataset_id)
     info = catalog.scorer(run.scorer)
     parameters = info.check(run.parameters)
-    scorer = info.create(parameters)
+    scorer = create_scorer(info, parameters, dataset, subset)
     try:
         silent: Callable[[int, int], None] = lambda done, total: None  # noqa: E731
         fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, silent, None, run.parent)

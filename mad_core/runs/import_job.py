@@ -6,8 +6,10 @@ from typing import Any
 
 from mad_core import remote
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.own_normals import without_normals
 from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
 from mad_core.errors import InputError
+from mad_core.runs.additions import add_images
 from mad_core.runs.first_start import queue_default
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import ImportJob
@@ -24,7 +26,8 @@ def import_job(control: Control) -> dict[str, Any]:
     -------
     dict
         ``dataset`` (id), ``images``, ``problems`` (their number), ``runs`` (ids); of a look that stores nothing
-        ``plan`` (YAML text), ``rows`` (of the plan), ``images``, ``counts`` and ``problems`` (the first ones).
+        ``plan`` (YAML text), ``rows`` (of the plan), ``images``, ``counts``, ``problems`` (the first ones) and
+        ``without_normals`` (subsets); of images for a dataset that is there an :class:`~mad_core.runs.additions.Added`.
     """
     payload = ImportJob.from_json(control.job.payload)
 
@@ -45,15 +48,20 @@ def import_job(control: Control) -> dict[str, Any]:
             windows=payload.windows,
             ignore=payload.ignore,
             pages=payload.pages,
+            unlabelled=bool(payload.to),
+            normals_from=payload.normals_from,
             progress=progress,
         )
     except LevelsUnknownError as error:
         if not payload.look:
             raise
         return _looked(error.plan, sentence=str(error))
+    if payload.to:
+        return add_images(control.store, payload.to, imported, subset=payload.subset).to_json()
     if payload.look:
         counts, problems = imported.dataset.counts(), [p.to_json() for p in imported.problems]
-        return _looked(imported.plan, images=len(imported.dataset.table), counts=counts, problems=problems[:MOST_SHOWN])
+        facts = {"images": len(imported.dataset.table), "without_normals": without_normals(imported.dataset)}
+        return _looked(imported.plan, counts=counts, problems=problems[:MOST_SHOWN], **facts)
     if imported.dataset.table.empty:
         first = imported.problems[0].message if imported.problems else "No image was found."
         raise InputError(f"Nothing usable is in {payload.source}: {first}")

@@ -158,7 +158,9 @@ class ImportJob(JobPayload):
 
     ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too. ``plan`` is
     the YAML text of a plan; with ``look`` nothing is stored, and the result holds the plan to be shown.
-    ``windows``, ``ignore`` and ``pages`` as :func:`~mad_core.datasets.importing.import_dataset` takes them.
+    ``windows``, ``ignore``, ``pages`` and ``normals_from`` as
+    :func:`~mad_core.datasets.importing.import_dataset` takes them. With ``to``, the id of a dataset, the images are
+    taken into that one.
     """
 
     kind = "import"
@@ -174,6 +176,9 @@ class ImportJob(JobPayload):
     guarded: bool = False
     plan: str | None = None
     look: bool = False
+    normals_from: str = ""
+    to: str = ""
+    subset: str = ""
 
     @property
     def key(self) -> str:

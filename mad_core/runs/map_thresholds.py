@@ -127,7 +127,7 @@ def find(
     aside = _drawn(rows[rows["level"] == 0], seed, card)
     if calibration and len(aside) >= FEWEST:
         return _of(fitted(aside[:MOST]), side, "calibration normals")
-    normals = _drawn(dataset.select(split="train", subset=subset), seed, card)
+    normals = _drawn(dataset.normals(subset), seed, card)
     judged = normals[: min(MOST, len(normals) // 3)]
     learned = normals[len(judged) :][:LEARNED]
     if held_out is not None and len(judged) >= FEWEST:

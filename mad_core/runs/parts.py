@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mad_core.datasets.dataset import Dataset
+from mad_core.datasets.own_normals import FACT
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.store import Run, Store, StoredScore
 from mad_core.scorers import catalog
@@ -65,7 +67,7 @@ def judges_the_same(store: Store, run: Run, dataset: Dataset) -> bool:
         return False
     other = store.dataset(run.dataset_id)
     alike = all(_sight(dataset, name) == _sight(other, name) for name in dataset.subsets)
-    return alike and _contents(dataset) <= _contents(other) and _contents(dataset, "train") == _contents(other, "train")
+    return alike and _contents(dataset) <= _contents(other) and _normals(dataset) == _normals(other)
 
 
 def _sight(dataset: Dataset, subset: str) -> tuple[Any, Any]:
@@ -74,10 +76,17 @@ def _sight(dataset: Dataset, subset: str) -> tuple[Any, Any]:
     return card.window, card.ignored
 
 
-def _contents(dataset: Dataset, split: str | None = None) -> set[tuple[str, str]]:
+def _contents(dataset: Dataset) -> set[tuple[str, str]]:
     """Subset-wide ids of images, with their digests."""
-    rows = dataset.select(split=split)
-    return set(zip(rows["image_id"], rows["content_hash"], strict=True))
+    return set(zip(dataset.table["image_id"], dataset.table["content_hash"], strict=True))
+
+
+def _normals(dataset: Dataset) -> set[tuple[str, str]]:
+    """As :func:`_contents`, of what detectors learn from."""
+    rows = pd.concat([dataset.normals(subset) for subset in dataset.subsets])
+    chosen = {name: dataset.own_normals(name) for name in dataset.subsets}
+    ways = {(name, own.way) for name, own in chosen.items() if own is not None}
+    return ways | set(zip(rows["image_id"], rows["content_hash"], strict=True))
 
 
 class StoredPart:
@@ -119,6 +128,11 @@ class StoredPart:
     def digest(self) -> str:
         facts = [self.run.id, self.run.request, self.run.finished, dict(self.run.record)]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    def learned(self, subset: str) -> frozenset[str]:
+        """Ids of the images of which it has learned normal, where none is known to be; empty where some are."""
+        facts = [entry.facts for entry in self.store.run_subsets(self.run.id) if entry.subset == subset]
+        return frozenset(image_id for one in facts for image_id in one.get(FACT, {}).get("images", ()))
 
     def scored(self, items: Sequence[Item]) -> list[Scored]:
         stored = {item.image_id: self.store.score(self.run.id, item.image_id) for item in items}

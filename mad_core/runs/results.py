@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.datasets.madbench import rounds_up
+from mad_core.datasets.own_normals import notes_of_normals
 from mad_core.map_files import shared_range
 from mad_core.runs.store import Run, Store
 from mad_core.scorefiles import scores_csv, write_scores
@@ -28,7 +29,7 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
         If there is no such run.
     """
     run = store.run(run_id)
-    dataset = store.dataset(run.dataset_id)
+    dataset = store.dataset(run.dataset_id).as_of(run.dataset_version)
     asked = store.test_images(dataset, run.subsets, run.image_limit, run.seed, run.sampling)
     asked = asked.drop(columns="path").rename(columns={"template_path": "path"})
     table = asked[["image_id", "path", "subset", "level", "defect", "group"]]
@@ -40,8 +41,17 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
     return joined
 
 
-def ignored_notes(run: Run) -> tuple[str, ...]:
-    """What of a run's pictures was left out, a sentence; none where all counts."""
+def reading_notes(store: Store, run_id: str) -> tuple[str, ...]:
+    """What a person must know of how a run read its pictures, a sentence each; none where nothing is special.
+
+    Regions that were left out, and subsets in which normal was learned from the images that are scored.
+    """
+    run = store.run(run_id)
+    learned = [entry.subset for entry in store.run_subsets(run_id) if entry.fit]
+    return (*_ignored_notes(run), *notes_of_normals(store.dataset(run.dataset_id), learned))
+
+
+def _ignored_notes(run: Run) -> tuple[str, ...]:
     shares = {name: share for name, share in run.record.get("ignored", {}).items() if name in run.subsets}
     if not shares:
         return ()

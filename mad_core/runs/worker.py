@@ -26,11 +26,13 @@ from mad_core.runs.jobs import RunJob, handler_of
 from mad_core.runs.queue import Job, device_lock
 from mad_core.runs.store import Store
 from mad_core.runs.tidying import tidy
+from mad_core.runs.watching import WatchedFolders
 from mad_core.settings import Settings
 
 IDLE_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 LOST_SECONDS = 5.0
+WATCH_SECONDS = 1.0
 TIDY_SECONDS = 3600.0
 NICENESS = 15
 """Of a worker beside a web server: the page that shows the work comes before the work."""
@@ -74,6 +76,7 @@ class Worker:
         self.store = Store(settings)
         self.id = uuid.uuid4().hex
         self.stopping = threading.Event()
+        self.watched = WatchedFolders(self.store)
         self._closed = threading.Event()
         self._current: Control | None = None
         self._ended: tuple[Job, Control, tuple[str, dict[str, Any] | None, str | None]] | None = None
@@ -91,7 +94,7 @@ class Worker:
 
         While the store cannot be written the worker waits; the end of a job that it could not tell is told then.
         """
-        looked, tidied = 0.0, -TIDY_SECONDS
+        looked, tidied, watched = 0.0, -TIDY_SECONDS, 0.0
         while not self.stopping.is_set():
             try:
                 if self._ended is not None:
@@ -102,6 +105,9 @@ class Worker:
                 if time.monotonic() - tidied > TIDY_SECONDS:
                     tidy(self.store.database)
                     tidied = time.monotonic()
+                if time.monotonic() - watched > WATCH_SECONDS:
+                    self.watched.renew()
+                    watched = time.monotonic()
                 job = self.store.queue.claim(self.id, self.devices)
                 if job is not None:
                     self.do(job)
@@ -142,6 +148,7 @@ class Worker:
     def close(self) -> None:
         """Stop the heartbeat and leave the list of workers."""
         self._closed.set()
+        self.watched.close()
         self._beats.join(timeout=5)
         with contextlib.suppress(MadError):
             self.store.queue.unregister(self.id)

@@ -52,6 +52,10 @@ class Part(Protocol):
         """Changes whenever its scores may have changed."""
         ...
 
+    def learned(self, subset: str) -> frozenset[str]:
+        """Ids of the images of which it has learned normal, where none is known to be; empty where some are."""
+        ...
+
     def scored(self, items: Sequence[Item]) -> Sequence[Scored]:
         """Results of these images, in order: stored ones, else new ones by the run's own fit."""
         ...

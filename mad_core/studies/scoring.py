@@ -64,11 +64,11 @@ class FittedScorer:
 @contextmanager
 def fitted_scorer(work: Work, run: Run, subset: str) -> Iterator[FittedScorer]:
     """The scorer of a run with the fit that the run kept; it learns again only where that is gone or outdated."""
-    from mad_core.runs.execute import fit_or_load, scorer_context
+    from mad_core.runs.execute import create_scorer, fit_or_load, scorer_context
 
     info, control = catalog.scorer(run.scorer), _control(work)
     parameters = info.check(run.parameters)
-    scorer = info.create(parameters)
+    scorer = create_scorer(info, parameters, work.dataset, subset)
     try:
         fit_or_load(
             scorer, info, parameters, work.dataset, subset, control, run.seed, lambda *_: None, None, run.parent
@@ -97,7 +97,7 @@ def scorer_with(
 
     info = catalog.scorer(run.scorer)
     context = scorer_context(work.dataset, subset, info, parameters, _control(work), run.seed, resources)
-    context = replace(context, normals=items(work.dataset.select(split="train", subset=normals_of), work.dataset))
+    context = replace(context, normals=items(work.dataset.normals(normals_of), work.dataset))
     scorer = info.create(parameters)
     try:
         scorer.fit(context.normals, context)

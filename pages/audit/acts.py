@@ -83,6 +83,8 @@ def in_words(audit: Audit, event: Event) -> str:
     """An event in a few words."""
     if event.kind == "level" and event.after is not None:
         return audit.level(event.image_id, event.after)
+    if event.kind == "unsure" and event.after is not None:
+        return f"probably {audit.level(event.image_id, event.after)}, but unsure"
     if event.kind == "anchor":
         return "a reference"
     words = {"unsure": "unsure", "ungradable": "not gradable", "compare": "a comparison", "adjudicate": "a decision"}

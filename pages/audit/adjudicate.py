@@ -104,6 +104,8 @@ def _said(audit: Audit, rating: Any) -> str:
     """One reviewer's rating and comment."""
     if pd.notna(rating.level):
         words = audit.level(rating.image_id, rating.level)
+    elif pd.notna(rating.probably):
+        words = f"probably {audit.level(rating.image_id, rating.probably)}, but unsure"
     else:
         words = "unsure" if rating.state == "unsure" else "not gradable"
     return f"{words}: {rating.reason}" if rating.reason else words

@@ -16,7 +16,7 @@ const STRONGEST = 12;
 const KEYS = [
   ["0–9", "level"],
   [".", "half"],
-  ["U", "unsure"],
+  ["U", "unsure; after a level: probably it"],
   ["G", "not gradable"],
   ["C", "comment"],
   ["R", "region"],
@@ -105,16 +105,22 @@ class Review {
   }
 
   buildDoubt() {
-    this.unsure = this.doubt("unsure", "U", "Unsure", "You cannot tell the level (U)");
+    this.unsure = this.doubt("unsure", "U", "Unsure", "You cannot tell the level; after a level: it is probably that one (U)");
     this.ungradable = this.doubt("ungradable", "G", "Not gradable", "The image does not allow a level (G)");
     this.doubts = element("div", { class: "doubts" }, [this.unsure, this.ungradable]);
     return [this.doubts];
   }
 
   doubt(kind, key, text, title) {
-    const node = button(text, title, () => this.choose({ kind, level: null }), { class: "doubt" });
+    const node = button(text, title, () => this.choose({ kind, level: this.probable(kind) }), { class: "doubt" });
     node.prepend(element("kbd", {}, [key]), " ");
     return node;
+  }
+
+  /** Somebody unsure who has chosen a level holds it for probable. */
+  probable(kind) {
+    const chosen = this.draft.choice;
+    return kind === "unsure" && chosen?.kind === "level" ? chosen.level : null;
   }
 
   buildEvidence() {
@@ -358,7 +364,7 @@ class Review {
     const actions = {
       ".": () => this.half(),
       ",": () => this.half(),
-      u: () => this.doubts.hidden || this.choose({ kind: "unsure", level: null }),
+      u: () => this.doubts.hidden || this.choose({ kind: "unsure", level: this.probable("unsure") }),
       g: () => this.doubts.hidden || this.choose({ kind: "ungradable", level: null }),
       c: () => this.comment.focus(),
       r: () => this.toggleDrawing(),
@@ -539,7 +545,7 @@ class Review {
     const choice = this.choice;
     const pending = this.changed.choice;
     for (const rung of this.rungs) {
-      const chosen = choice?.kind === "level" && choice.level === rung.level;
+      const chosen = ["level", "unsure"].includes(choice?.kind) && choice.level === rung.level;
       rung.button.setAttribute("aria-pressed", String(chosen));
       rung.button.classList.toggle("kept", chosen && !pending);
       for (const [id, node] of rung.references) node.hidden = id === this.item?.id;

@@ -37,6 +37,9 @@ ORDER_WORDS = {
     "level": "By level",
     "disagreement": "Scorers disagree most",
     "unreviewed": "Unreviewed first",
+    "learning": "Most useful to learn from",
+    "worst": "Highest scores first",
+    "sent": "Sent from Images first",
 }
 READ_SUSPICION = (
     "Suspicion runs from 0, nothing speaks against the label, to 1. It is the weighted mean of what is known: how "
@@ -46,7 +49,9 @@ READ_SUSPICION = (
 )
 ORDER_HELP = (
     "Most suspicious first finds wrong labels fastest. A random order gives an unbiased rate of wrong labels. By level "
-    "gives the label away, so ratings in it are recorded as made with labels in view."
+    "gives the label away, so ratings in it are recorded as made with labels in view. Most useful to learn from begins "
+    "with the images whose grades teach the learner of severity most; before any grades, with images spread over the "
+    "scores."
 )
 
 

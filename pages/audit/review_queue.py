@@ -13,6 +13,7 @@ from mad_core.audit.events import RATINGS
 from mad_core.audit.label_queue import stored_suspicions
 from mad_core.audit.queue import QueueOrder, ordered
 from mad_core.audit.suspicion import PARTS
+from mad_core.audit.useful import images_ahead
 from mad_core.runs.comparing import distinct_names, ranks_within_subsets
 from pages.audit.context import Audit, records
 from pages.audit.review_component import Mine, ReviewPosition
@@ -87,7 +88,8 @@ def queue_in_view(audit: Audit, order: QueueOrder, subset: str | None) -> Review
 def _draw_up(audit: Audit, order: QueueOrder, subset: str | None) -> tuple[list[str], pd.DataFrame]:
     """The images of a queue in order, and the suspicions by which they are in question, by image id."""
     found = suspicions_of(audit)
-    ids = ordered(found, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist())
+    ahead = images_ahead(engine.store(), audit.info.id, order, found)
+    ids = ordered(found, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist(), ahead=ahead)
     tests = audit.dataset.select(split="test", subset=subset)
     wanted = set(tests["image_id"])
     return [i for i in ids if i in wanted], found
@@ -96,11 +98,11 @@ def _draw_up(audit: Audit, order: QueueOrder, subset: str | None) -> tuple[list[
 def suspicions_of(audit: Audit) -> pd.DataFrame:
     """Suspicion of every label, from the scores and ratings there are by now; its index holds the images' ids."""
     runs = tuple((run.id, *engine.state(run)) for run in scored_runs(audit))
-    return _suspicions(audit, audit.info.id, runs, len(records().events(audit.info.id)))
+    return _suspicions(audit, f"{audit.info.id} {audit.info.version}", runs, len(records().events(audit.info.id)))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _suspicions(_audit: Audit, dataset_id: str, runs: tuple[Any, ...], events: int) -> pd.DataFrame:
+def _suspicions(_audit: Audit, dataset: str, runs: tuple[Any, ...], events: int) -> pd.DataFrame:
     audit = _audit
     found = stored_suspicions(engine.store(), audit.info.id, audit.dataset, _scores(audit))
     return found.set_index(pd.Index(found["image_id"].tolist(), dtype=object))
@@ -121,12 +123,16 @@ def standing_ratings(audit: Audit) -> dict[str, Mine]:
     rows: Any = records().ratings(audit.info.id)
     rows = rows[rows["reviewer"] == audit.reviewer.name]
     return {
-        row.image_id: Mine(
-            row.state, None if pd.isna(row.level) else float(row.level), row.reason or "", row.region or None
-        )
+        row.image_id: Mine(row.state, _level_said(row), row.reason or "", row.region or None)
         for row in rows.itertuples()
         if row.state in RATINGS
     }
+
+
+def _level_said(row: Any) -> float | None:
+    """The level of a rating, or the one that somebody unsure holds for probable."""
+    level = row.probably if pd.isna(row.level) else row.level
+    return None if pd.isna(level) else float(level)
 
 
 def committed_images(audit: Audit) -> set[str]:

@@ -106,26 +106,40 @@ def _queue_fetch(only: list[str], to: str) -> int:
 
 
 def _queue_path(source: str, policy: str) -> int:
-    """Queue an import. Paths are kept with their links resolved, so that nobody can turn a link meanwhile."""
-    store = engine.store()
-    if remote.is_address(source):
-        source = remote.plain_address(source)
-        if not store.settings.may_open_address(source):
-            raise InputError(f"{source} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
-    else:
-        source = _resolved(source)
-    return submit(store.queue, ImportJob(source, policy=_resolved(policy) if policy else None, guarded=True, look=True))
+    """Queue a look at a source."""
+    told = resolved(policy) if policy else None
+    return submit(engine.store().queue, ImportJob(opened(source), policy=told, guarded=True, look=True))
 
 
-def _resolved(path: str) -> str:
-    """A path that may be opened here and is there."""
+def opened(source: str) -> str:
+    """A source that may be opened here. A path has its links resolved, so that nobody can turn a link meanwhile.
+
+    Raises
+    ------
+    InputError
+    """
+    if not remote.is_address(source):
+        return resolved(source)
+    address = remote.plain_address(source)
+    if not engine.store().settings.may_open_address(address):
+        raise InputError(f"{address} is none of the places that may be opened here; name it in MAD_ALLOWED_ROOTS.")
+    return address
+
+
+def resolved(path: str) -> str:
+    """A path that may be opened here and is there.
+
+    Raises
+    ------
+    InputError
+    """
     settings = engine.store().settings
     if not settings.may_open(Path(path)):
         raise InputError(outside_roots(path, settings))
-    resolved = Path(path).expanduser().resolve()
-    if not resolved.exists():
+    real = Path(path).expanduser().resolve()
+    if not real.exists():
         raise InputError(f"{path} does not exist on the machine that runs this app.")
-    return str(resolved)
+    return str(real)
 
 
 def _queue_upload(name: str, data: IO[bytes]) -> int:

@@ -8,8 +8,10 @@ from mad_core.datasets.dataset import Dataset, LevelMeaning, level_key
 from mad_core.runs.store import DatasetInfo
 from pages.data.add import add_dataset, add_dataset_dialog
 from pages.data.calibration import calibrating
+from pages.data.grow import add_images, added_in_words, watched_folders
 from pages.data.ignored import ignored_section
 from pages.data.manage import level_meanings, manage
+from pages.data.normals import normals_section
 from pages.data.plan import show_plan
 from pages.data.published import published
 from pages.data.window import window_section
@@ -36,6 +38,7 @@ def page() -> None:
     published(against_published(dataset))
     subset = _subset(dataset)
     _counts(dataset, subset)
+    normals_section(info, dataset)
     window_section(info, dataset, subset)
     ignored_section(info, dataset, subset)
     _preview(info, dataset, subset)
@@ -45,6 +48,8 @@ def page() -> None:
         level_meanings(info, subset)
     with right:
         manage(info)
+        add_images(info, dataset)
+        watched_folders(info, dataset)
         calibrating(info, dataset)
 
 
@@ -62,6 +67,8 @@ def _imports_note() -> None:
                 st.session_state["look"] = job.id
                 continue
             st.session_state.pop("look", None)
+            if job.payload.get("to") and job.result:
+                st.toast(added_in_words(job.result))
             if job.payload.get("source") != "demo":
                 session.put(dataset=job.result["dataset"] if job.result else None, subset=None)
                 st.rerun()
@@ -123,7 +130,7 @@ def _counts(dataset: Dataset, subset: str) -> None:
 def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
     """A few test images of every level, least severe first."""
     card, levels = info.card.subset(subset), dataset.levels(subset, "test")
-    for level, (images, these) in _samples(dataset, info.id, subset).items():
+    for level, (images, these) in _samples(dataset, info.id, info.version, subset).items():
         meaning = card.levels.get(level_key(level), LevelMeaning()).meaning
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(charts.level_chip(level, levels, card), width="content")
@@ -139,7 +146,7 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _samples(_dataset: Dataset, dataset_id: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
+def _samples(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
     """How many test images each level has, least severe first, and a few of them from all over it."""
     found = {}
     for level, rows in _dataset.select(split="test", subset=subset).groupby("level", dropna=False):

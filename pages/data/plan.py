@@ -11,6 +11,7 @@ from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, Pl
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.queue import Job
+from pages.data.normals import normals_choice
 from pages.ui import engine, session
 from pages.ui.text import plain
 
@@ -30,11 +31,12 @@ def show_plan() -> None:
         if sentence := job.result.get("sentence"):
             st.warning(plain(sentence), icon=":material/help:")
         _counts(job.result)
+        normals = normals_choice(job.result.get("without_normals", []), job.result["images"], f"normals_{job.id}")
         corrections = _table(plan, job.id)
         if job.result["more"]:
             st.caption(f"{job.result['more']:,} more rows are in the file of the plan.")
         _problems(job.result.get("problems", []))
-        _buttons(job, plan, corrections)
+        _buttons(job, plan, corrections, normals)
 
 
 def _looked_at() -> Job | None:
@@ -136,21 +138,21 @@ def _problems(problems: list[dict[str, str]]) -> None:
         st.dataframe(pd.DataFrame(problems), hide_index=True, width="stretch")
 
 
-def _buttons(job: Job, plan: ImportPlan, table: pd.DataFrame) -> None:
+def _buttons(job: Job, plan: ImportPlan, table: pd.DataFrame, normals: str) -> None:
     with st.container(horizontal=True):
         if st.button("Store these images", type="primary", icon=":material/check:"):
-            _queue(job, plan, table, look=False)
+            _queue(job, plan, table, look=False, normals_from=normals)
         if st.button("Look again with these corrections", icon=":material/refresh:"):
-            _queue(job, plan, table, look=True)
+            _queue(job, plan, table, look=True, normals_from="")
         st.download_button("Plan as YAML", plan.to_yaml(), "plan.yaml", "text/yaml", icon=":material/download:")
         if st.button("Put away", icon=":material/close:"):
             st.session_state.pop("look", None)
             st.rerun()
 
 
-def _queue(job: Job, plan: ImportPlan, table: pd.DataFrame, look: bool) -> None:
+def _queue(job: Job, plan: ImportPlan, table: pd.DataFrame, **asked: Any) -> None:
     def ask() -> int:
-        payload = {**job.payload, "plan": corrected(plan, table).to_yaml(), "look": look}
+        payload = {**job.payload, "plan": corrected(plan, table).to_yaml(), **asked}
         return submit(engine.store().queue, ImportJob.from_json(payload))
 
     if session.attempt(ask):

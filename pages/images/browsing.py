@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -16,10 +16,12 @@ from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, sel
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.cuts import SavedCuts
+from mad_core.runs.triage import COLUMNS, calls, usual_threshold
 from pages.ui import engine, session
 
 T = TypeVar("T")
 
+NOTHING_CALLED = {"called": math.nan, "set": "", "unlike": False, "why": ""}
 SIZES = (24, 36, 48)
 APART = tuple(range(0, 100, 5))
 PERCENTILES = [ALL_RANKS, *combinations(range(0, 101, 5), 2)]
@@ -49,6 +51,8 @@ class Browsing:
         Levels and defects among them, as filters write them.
     wanted : Wanted
         The filters and the order in view.
+    threshold : float or None
+        From which score on images are flagged, where the view says one.
     key : tuple
         Changes whenever ``images`` may have changed.
     """
@@ -68,6 +72,7 @@ class Browsing:
     level_keys: Sequence[str]
     defects: Sequence[str]
     wanted: Wanted
+    threshold: float | None
     key: tuple[Any, ...]
 
     @property
@@ -103,8 +108,20 @@ def browse(info: DatasetInfo) -> Browsing:
     others = {other.id: other for other in begun_first if other is not run}
     against = others.get(session.get("against")) or next(iter(others.values()), None)
     cuts = engine.store().cuts.of_run(run.id).get(subset) if run else None
-    key = (info.id, subset, split, *(one and (one.id, *engine.state(one)) for one in (run, against)), cuts)
+    key = (
+        f"{info.id} {info.version}",
+        subset,
+        split,
+        *(one and (one.id, *engine.state(one)) for one in (run, against)),
+        cuts,
+    )
     images, levels, defects = _joined(dataset, run, against, cuts, key)
+    tags = engine.store().tags.of(info.id)
+    key = (*key, hash(tuple(sorted(tags.items()))))
+    images = images.assign(tags=[tags.get(image_id, ()) for image_id in images["image_id"]])
+    threshold = _number(session.get("threshold"))
+    flags = run is not None and session.get("flagged") == "yes"
+    least = _least(images, threshold) if flags else None
     return Browsing(
         info,
         dataset.subsets,
@@ -120,7 +137,8 @@ def browse(info: DatasetInfo) -> Browsing:
         images,
         levels,
         defects,
-        _wanted(levels, defects, run, against, cuts),
+        replace(_wanted(images, levels, defects, run, against, cuts), least=least),
+        threshold,
         key,
     )
 
@@ -136,6 +154,8 @@ def _joined(
     _, subset, split, *_ = key
     first, second = (engine.table(one) if one else None for one in (_run, _against))
     images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
+    said = calls(engine.store(), _run, subset, images, _cuts) if _run and split == "test" else NOTHING_CALLED
+    images = images.assign(**{name: said[name] for name in COLUMNS})
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
     levels += [NO_LEVEL] if len(labelled(images)) < len(images) else []
     return images, levels, sorted(images["defect"].dropna().unique())
@@ -146,16 +166,37 @@ def _shown(_images: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.Da
     return select(_images, wanted)
 
 
+def _number(text: str) -> float | None:
+    """A number that the view writes; None where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _least(images: pd.DataFrame, threshold: float | None) -> float:
+    if threshold is not None:
+        return threshold
+    return usual_threshold(*(images[name].to_numpy(dtype="float64") for name in ("level", "score")))
+
+
 def orders(levels: Sequence[str], run: Run | None, against: Run | None) -> list[str]:
-    """The orders that make sense with these levels and runs."""
+    """The orders that make sense with these levels and runs; where an image has no level, the worst score is first."""
     left_out = set() if run else {"highest score", "lowest score"}
     left_out |= {"severe first", "normal first"} if list(levels) == [NO_LEVEL] else set()
     left_out |= set() if against else {"rank difference"}
-    return [order for order in ORDERS if order not in left_out]
+    first = ["highest score"] if run and NO_LEVEL in levels else []
+    return [*first, *(order for order in ORDERS if order not in {*left_out, *first})]
 
 
 def _wanted(
-    levels: Sequence[str], defects: Sequence[str], run: Run | None, against: Run | None, cuts: SavedCuts | None
+    images: pd.DataFrame,
+    levels: Sequence[str],
+    defects: Sequence[str],
+    run: Run | None,
+    against: Run | None,
+    cuts: SavedCuts | None,
 ) -> Wanted:
     keys, kinds, called = (session.get_list(name) for name in ("level", "defect", "called"))
     return Wanted(
@@ -168,7 +209,13 @@ def _wanted(
         called=tuple(level for level in cuts.levels if level_key(level) in called) if cuts else (),
         call=_chosen("call", ["", *CALLS]) if cuts else "",
         order=_chosen("sort", orders(levels, run, against)),
+        tag=_chosen("tag", ["", *tags_of(images)]),
     )
+
+
+def tags_of(images: pd.DataFrame) -> list[str]:
+    """The tags that any of these images has."""
+    return sorted({tag for tags in images["tags"] for tag in tags})
 
 
 def level_written(key: str) -> float:

@@ -51,6 +51,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
     with side:
         _steps(place, len(order), in_gallery, move)
         _severity(view, row)
+        _called(view, row["image_id"])
         runs = _runs(view)
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
@@ -90,6 +91,16 @@ def _severity(view: Browsing, row: Mapping[str, Any]) -> None:
         st.markdown(plain(meaning))
     facts = [("Defect", row["defect"] or "none"), *_size(row), ("Split", row["split"]), ("File", row["template_path"])]
     st.caption("  \n".join(f"**{name}** {plain(str(value))}" for name, value in facts))
+
+
+def _called(view: Browsing, image_id: str) -> None:
+    """The level that the run calls an image, the levels that cannot be ruled out, and why."""
+    for row in view.images[view.images["image_id"] == image_id].to_dict("records"):
+        if row["unlike"]:
+            st.warning("Unlike anything fitted: no level is called.", icon=":material/block:")
+        elif row["set"] and np.isfinite(row["called"]):
+            st.markdown(plain(f"Called L{level_key(row['called'])}; {row['set']} cannot be ruled out."))
+            st.caption(plain(row["why"]))
 
 
 def _size(row: Mapping[str, Any]) -> list[tuple[str, str]]:

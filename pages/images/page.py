@@ -12,9 +12,22 @@ from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
 from mad_core.labelled import labelled
 from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
+from mad_core.runs.learned import GRADED
 from mad_core.runs.store import DatasetInfo, Run
-from pages.images.browsing import APART, PERCENTILES, SIZES, Browsing, browse, level_written, orders, range_text
+from mad_core.runs.triage import UNLIKE
+from pages.images.browsing import (
+    APART,
+    PERCENTILES,
+    SIZES,
+    Browsing,
+    browse,
+    level_written,
+    orders,
+    range_text,
+    tags_of,
+)
 from pages.images.one_image import LAST_INSPECTED, inspect
+from pages.images.triage import triage
 from pages.ui import engine, session, tiles
 from pages.ui.gallery import Tile, gallery
 from pages.ui.header import header
@@ -22,7 +35,7 @@ from pages.ui.text import level_text, plain
 
 NEWS_SECONDS = 3
 RANK_HELP = "Between the percentile ranks by the two scorers, among the images that both have scored."
-FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call")
+FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call", "tag", "flagged")
 """Names in the view of the filters that are folded away."""
 ORDER_WORDS = {
     "severe first": "Severity, highest first",
@@ -67,6 +80,7 @@ def _image_in_view(info: DatasetInfo) -> Mapping[str, Any] | None:
 
 def _gallery(view: Browsing) -> None:
     _choices(view)
+    triage(view)
     shown = view.shown
     pages = page_count(len(shown), view.size)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -112,7 +126,7 @@ def _active(view: Browsing) -> int:
     """How many of the folded filters leave something out."""
     wanted = view.wanted
     filters = [wanted.levels, wanted.defects, wanted.state, wanted.apart, wanted.called, wanted.call]
-    filters.append(wanted.ranks != ALL_RANKS)
+    filters += [wanted.ranks != ALL_RANKS, wanted.least is not None, wanted.tag]
     return sum(map(bool, filters)) + (view.split != view.splits[0])
 
 
@@ -158,6 +172,14 @@ def _filters(view: Browsing) -> None:
             help=RANK_HELP,
             **_first_page("apart", APART),
         )
+    if tags := tags_of(view.images):
+        options = ["", *tags]
+        st.selectbox(
+            "Tag",
+            options,
+            format_func=lambda tag: tag or "all but those set aside",
+            **_first_page("tag", options),
+        )
     if view.cuts:
         st.pills(
             "Called level",
@@ -187,7 +209,7 @@ def _to_first_page(binding: dict[str, Any]) -> dict[str, Any]:
 
     def change(*given: Any) -> None:
         remember(*given)
-        session.put(page=None)
+        session.put(page=None, **({"threshold": None} if given and given[0] in ("run", "subset") else {}))
 
     return binding | {"on_change": change}
 
@@ -223,7 +245,17 @@ def _tile(view: Browsing, row: Any) -> Tile:
         tile = replace(tile, score_label=f"{row.rank_first:.0f} vs {row.rank_second:.0f}")
     if row.state == "failed":
         return replace(tile, badge="failed")
-    return tile if np.isnan(row.called) else replace(tile, badge=f"called L{level_key(row.called)}")
+    return replace(tile, badge=badge) if (badge := _called(view, row)) else tile
+
+
+def _called(view: Browsing, row: Any) -> str:
+    """The level an image is called, where cut-points or grades say it or its label does not."""
+    if row.unlike:
+        return UNLIKE
+    if np.isnan(row.called) or (view.cuts is None and not np.isnan(row.level) and view.run.scorer != GRADED):
+        return ""
+    among = f" ({row.set})" if " or " in row.set and np.isnan(row.level) else ""
+    return f"called L{level_key(row.called)}{among}"
 
 
 page()

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from mad_core.datasets.own_normals import way_chosen, without_normals
 from mad_core.runs import consent
 from mad_core.runs.commands import calibration_steps, score_command
 from mad_core.runs.parts import kind_of
@@ -62,6 +63,8 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     missing = closed(asked.parameters, engine.store().settings) or scorer.why_not(asked.parameters)
     if missing:
         st.warning(plain(missing), icon=":material/cloud_download:")
+    if scorer.needs_fit and without_normals(engine.store().dataset(info.id)):
+        st.warning("No image is known to be normal: choose on Data what detectors learn from.", icon=":material/help:")
     st.divider()
     request = _request(info, scorer, asked.parameters)
     host = needs_consent(info, scorer, asked.parameters)
@@ -144,10 +147,11 @@ def _devices() -> list[str]:
 
 def _command(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest) -> str:
     steps = calibration_steps(engine.store(), info)
-    windows = engine.store().dataset(info.id).windows
+    dataset = engine.store().dataset(info.id)
     facts = {
         "policy": info.card.policy,
-        "windows": windows,
+        "windows": dataset.windows,
+        "normals_from": way_chosen(dataset),
         "calibrate": steps[0] if steps else None,
         "defaults": scorer.defaults(),
     }

@@ -20,6 +20,10 @@ from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
 from pages.ui.widgets import pick, pick_several
 
 LOOK_SECONDS = 0.4
+UNLIKE = (
+    "Unlike anything fitted: this picture differs nearly everywhere from what the run has learned from, as another "
+    "product or an empty picture does. Its score says nothing of severity."
+)
 TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
 
 
@@ -122,12 +126,14 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
     mark = stored.score
     rows = labelled(engine.table_of(run, subset))
     places = place_among_levels(rows["level"], rows["score"], mark)
-    nearest = next((p["level"] for p in places if p["nearest"]), None)
+    nearest = None if result.get("unlike") else next((p["level"] for p in places if p["nearest"]), None)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.title)}**: {score_text(mark)}", width="content")
         if nearest is not None:
             st.caption("nearest to", width="content")
             st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
+    if result.get("unlike"):
+        st.warning(UNLIKE, icon=":material/block:")
     reason(stored)
     place(run, subset, card, mark, f"strip_{job.id}")
     answer(run, card, stored, f"answer_{job.id}")

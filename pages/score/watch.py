@@ -14,7 +14,7 @@ from mad_core.metrics.names import headline
 from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
 from mad_core.runs.imported_scores import provenance
-from mad_core.runs.results import ignored_notes, run_scores_csv
+from mad_core.runs.results import reading_notes, run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.latest import LatestAnswer
 from mad_core.runs.store.usage import Usage
@@ -255,7 +255,7 @@ def _cloud_of(
 
 def _notes(run: Run) -> None:
     """What a person should know of a run's scores and of how they were computed."""
-    for note in ignored_notes(run):
+    for note in reading_notes(engine.store(), run.id):
         st.caption(plain(note))
     for entry in engine.store().run_subsets(run.id):
         note, why = entry.facts.get("score_note"), entry.facts.get("computed_why")

@@ -84,7 +84,7 @@ def map_range(run: Run, subset: str) -> dict[str, Any]:
 def state(run: Run) -> tuple[Any, ...]:
     """Changes whenever the scores of a run may have changed, of one that is going with every half percent of it."""
     step = max(1, run.total // STEPS) if run.active else 1
-    return run.done // step * step, run.status, run.finished
+    return run.done // step * step, run.status, run.finished, run.dataset_version
 
 
 def worker_ready() -> bool:

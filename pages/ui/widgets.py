@@ -12,6 +12,7 @@ MIME = {
     "html": "text/html",
     "json": "application/json",
     "tex": "text/x-tex",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "zip": "application/zip",
 }
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from mad_core.runs.store import Run, Store
+from mad_core.runs.request import request_run
+from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.settings import Settings
 from pages.ui.guide_steps import STEPS
 from tests.browser.conftest import ROOT, Server
@@ -152,6 +154,42 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     expect(page.get_by_text("anomaly score · one range for the run")).to_be_visible()
 
 
+def test_a_folder_without_labels_becomes_a_list_and_grows(
+    server: Server, store: Store, home: Path, page: Page, settled: Settled
+) -> None:
+    folder, camera = home / "monday", home / "camera"
+    for number in range(27):
+        _tile(folder / f"{number:02d}.png", number, spot=14 if number > 23 else 0)
+    camera.mkdir()
+    page.goto(server.url)
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_role("textbox", name="Folder, table or archive").fill(str(folder))
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("None of the images of 'monday' is known to be normal.")).to_be_visible(timeout=WORK_MS)
+    page.get_by_role("button", name="Store these images").click()
+    expect(page.get_by_text("detectors learn from the half of 27").first).to_be_visible(timeout=WORK_MS)
+    info = store.datasets()[-1]
+    run = request_run(store, RunRequest(info.id, "filterbank", {"size": 64}))
+    until(lambda: store.run(run.id).status == "done")
+
+    page.get_by_role("link", name="Images").click()
+    settled(page)
+    expect(page.get_by_text("of 27 images flagged")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="List as CSV").click()
+    rows = pd.read_csv(taken.value.path())
+    assert set(rows["Path"][:3]) == {"24.png", "25.png", "26.png"} and len(rows) == 27
+
+    store.watches.add(info.id, str(camera))
+    _tile(camera / "new.png", 90, spot=14)
+    until(lambda: len(store.scores(run.id)) == 28)
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("of 28 images flagged")).to_be_visible()
+    for watch in store.watches.all():
+        store.watches.end(watch.id)
+
+
 def test_a_killed_web_server_loses_nothing(serve: Serve, server: Server, store: Store, home: Path) -> None:
     run = run_of(store, "subspace")
     before = store.scores(run.id).set_index("image_id")["score"]
@@ -177,6 +215,14 @@ def _click_through(page: Page, point: Locator) -> None:
     page.mouse.move(x, y, steps=3)
     page.wait_for_timeout(300)
     page.mouse.click(x, y)
+
+
+def _tile(path: Path, seed: int, spot: int) -> None:
+    """A grainy grey tile with a dark spot of so many pixels a side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grey = np.random.default_rng(seed).normal(120, 6, (96, 96))
+    grey[30 : 30 + spot, 40 : 40 + spot] = 20
+    Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(path)
 
 
 def _draw(folder: Path) -> None:

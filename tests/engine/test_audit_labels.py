@@ -285,6 +285,21 @@ def test_ratings_are_the_newest_of_each_reviewer(audit: AuditStore, dataset_id: 
     assert [row[name] for name in ("level", "region", "scores_visible")] == [1.0, None, True]
 
 
+def test_somebody_unsure_may_hold_a_level_for_probable(audit: AuditStore, dataset_id: str, tests) -> None:
+    image = tests["image_id"].iloc[0]
+    audit.record(Event(dataset_id, image, "Ada", "unsure", after=2.0))
+    (row,) = audit.ratings(dataset_id).itertuples()
+    assert (row.state, row.probably) == ("unsure", 2.0) and np.isnan(row.level)
+    with pytest.raises(InputError, match="has no level 7"):
+        audit.record(Event(dataset_id, image, "Ada", "unsure", after=7.0))
+    audit.record(rate(dataset_id, image))
+    (row,) = audit.ratings(dataset_id).itertuples()
+    assert (row.state, row.level) == ("level", 2.0) and np.isnan(row.probably)
+    audit.undo(dataset_id, "Ada")
+    (row,) = audit.ratings(dataset_id).itertuples()
+    assert row.probably == 2.0
+
+
 def test_anchors_and_adjudications_are_the_newest(audit: AuditStore, dataset_id: str, tests: pd.DataFrame) -> None:
     one, two, three = tests["image_id"].iloc[:3]
     for image, level in ((one, 2.0), (two, 1.0), (three, 1.0), (two, None), (one, 0.0)):

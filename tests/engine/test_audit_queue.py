@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mad_core.audit.label_queue import label_queue
 from mad_core.audit.queue import ORDERS, error_rate, ordered, reviews_needed
+from mad_core.audit.useful import spread
 from mad_core.errors import InputError
+from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.store.tags import AUDIT
+from mad_core.scorers.contract import Scored
 
 
 def made(n: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -48,6 +53,45 @@ def test_orders_sort_by_what_they_say() -> None:
     done = {f"i{number:03d}" for number in range(50)}
     fresh = ordered(flat, "unreviewed", reviewed=done)
     assert set(fresh[150:]) == done and (np.diff(table.loc[fresh[:150], "suspicion"]) <= 0).all()
+
+
+def test_what_teaches_most_or_was_sent_comes_ahead_and_the_worst_first() -> None:
+    table = made().assign(rank=np.random.default_rng(4).random(200))
+    table.loc[::9, "rank"] = np.nan
+    ranks = table.set_index("image_id")["rank"]
+    worst = ranks[ordered(table, "worst")].to_numpy()
+    known = np.isfinite(worst)
+    assert (np.diff(worst[known]) <= 0).all() and not known[known.sum() :].any()
+    ahead = ["i040", "i007", "i123"]
+    learning = ordered(table, "learning", ahead=ahead)
+    assert learning[:3] == ahead and learning[3:] == [i for i in ordered(table, "random") if i not in ahead]
+    sent = ordered(table, "sent", ahead=ahead)
+    assert sent[:3] == sorted(ahead, key=lambda image: -np.nan_to_num(ranks[image], nan=-1.0))
+    assert sent[3:] == [i for i in ordered(table, "worst") if i not in ahead]
+
+
+@given(st.integers(0, 70))
+def test_spread_places_cover_all_of_them_early(count: int) -> None:
+    places = spread(count)
+    assert sorted(places) == list(range(count))
+    if count > 4:
+        assert places[:3] == [0, count - 1, round((count - 1) / 2)]
+        assert np.diff(sorted(places[:9])).max() <= max(1, -(-count // 4))
+
+
+def test_the_queue_learns_most_from_images_spread_over_the_scores(store: Store, dataset_id: str) -> None:
+    run = store.request_run(RunRequest(dataset_id, "filterbank", {}))
+    for subset in run.subsets:
+        rows = store.dataset(dataset_id).select(split="test", subset=subset)["image_id"]
+        store.add_scores(run.id, subset, [(Scored(image, float(place)), None) for place, image in enumerate(rows)])
+    store.update_run(run.id, status="done")
+    queue = label_queue(store, dataset_id, order="learning")
+    for subset in run.subsets:
+        scores = queue[queue["subset"] == subset]["rank"].tolist()
+        assert scores[0] == max(scores) and scores[1] == min(scores)
+    first = queue["image_id"].iloc[5]
+    store.tags.add(dataset_id, [first], AUDIT)
+    assert label_queue(store, dataset_id, order="sent")["image_id"].iloc[0] == first
 
 
 def test_random_is_seeded_uniform_and_steady_under_additions() -> None:

@@ -69,6 +69,27 @@ images = Table(
     Index(None, "content_hash"),
 )
 
+tags = Table(
+    "tags",
+    metadata,
+    _dataset_key(primary_key=True),
+    Column("image_id", String(32), primary_key=True),
+    Column("tag", String(80), primary_key=True),
+    Column("created", Float, nullable=False),
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    _dataset_key(),
+    Column("path", Text, nullable=False),
+    Column("subset", String(200), nullable=False),  # to which arrivals belong; empty where their names say it
+    Column("runs", JSON, nullable=False),  # ids of those that score arrivals; empty = all that are finished
+    Column("state", JSON, nullable=False),  # when it was looked at, what came, what is wrong
+    Column("created", Float, nullable=False),
+)
+
 runs = Table(
     "runs",
     metadata,

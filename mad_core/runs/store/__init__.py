@@ -28,7 +28,9 @@ from mad_core.runs.store.runs import RunStore
 from mad_core.runs.store.sampling import sample_test_images
 from mad_core.runs.store.scores import ScoreStore
 from mad_core.runs.store.studies import StudyStore
+from mad_core.runs.store.tags import TagStore
 from mad_core.runs.store.usage import Usage, run_usage
+from mad_core.runs.store.watches import WatchStore
 from mad_core.settings import Settings
 
 __all__ = [
@@ -62,9 +64,12 @@ class Store:
         self.queue = Queue(self.database)
         self.maps = MapStore(settings.maps)
         self.studies = StudyStore(self.database)
+        self.tags = TagStore(self.database)
+        self.watches = WatchStore(self.database)
 
         datasets = DatasetStore(self.database)
         self.add_dataset = datasets.add
+        self.grow_dataset = datasets.grow
         self.datasets = datasets.all
         self.dataset = datasets.load
         self.dataset_info = datasets.info
@@ -85,6 +90,7 @@ class Store:
         self.add_scores = scores.add
         self.scores = scores.table
         self.score = scores.get
+        self.details = scores.details
         self.scored_ids = scores.scored_ids
         self.count_done = scores.count_done
         self.set_map = scores.set_map

@@ -17,6 +17,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import datasets, images
 from mad_core.runs.store.records import DatasetInfo
+from mad_core.runs.store.runs import carry_runs
 
 INSERT_ROWS = 5_000
 LONGEST_NAME = 190
@@ -36,7 +37,7 @@ class DatasetStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._load = lru_cache(maxsize=8)(self._read)
+        self._load = lru_cache(maxsize=8)(self._read)  # by id and version: datasets grow, in other processes, too
         self._renamed: dict[str, Dataset] = {}
 
     def add(self, imported: Imported) -> str:
@@ -100,7 +101,8 @@ class DatasetStore:
         ------
         NotFoundError
         """
-        info, loaded = self.info(dataset_id), self._load(dataset_id)
+        info = self.info(dataset_id)
+        loaded = self._load(dataset_id, info.version)
         if (info.name, info.card) == (loaded.name, loaded.card):
             return loaded
         renamed = self._renamed.get(dataset_id)
@@ -113,7 +115,7 @@ class DatasetStore:
             self._renamed = {dataset_id: renamed}  # the last one only: a table belongs to one dataset
         return renamed
 
-    def _read(self, dataset_id: str) -> Dataset:
+    def _read(self, dataset_id: str, version: str) -> Dataset:
         info = self.info(dataset_id)
         columns = [images.c[name] for name in COLUMNS]
         with self._database.read() as connection:
@@ -125,6 +127,28 @@ class DatasetStore:
             {name: pd.Series(column, dtype=COLUMNS[name]) for name, column in zip(COLUMNS, values, strict=True)}
         )
         return Dataset(info.name, table, info.card, info.source)
+
+    def grow(self, dataset_id: str, before: str, dataset: Dataset) -> None:
+        """Keep the next version of a dataset in its place: further rows after those of the version ``before``.
+
+        Its runs go on with it: see :func:`mad_core.runs.store.runs.carry_runs`.
+
+        Raises
+        ------
+        InputError
+            If it is no longer the version before.
+        """
+        with self._database.write() as connection:
+            facts = sa.select(datasets.c.version, datasets.c.images).where(datasets.c.id == dataset_id)
+            stored = connection.execute(facts).one_or_none()
+            if stored is None or stored.version != before:
+                raise InputError(f"Dataset '{dataset.name}' has changed meanwhile; add the images again.")
+            _insert_images(connection, dataset_id, dataset.table.iloc[stored.images :], stored.images)
+            tests: Any = dataset.select(split="test")
+            counts = {str(name): int(n) for name, n in tests.groupby("subset").size().items()}
+            carry_runs(connection, dataset_id, before, dataset.version, counts)
+            values = {"version": dataset.version, "images": len(dataset.table), "card": dataset.card.to_json()}
+            connection.execute(datasets.update().where(datasets.c.id == dataset_id).values(**values))
 
     def image(self, dataset_id: str, image_id: str) -> Mapping[str, Any]:
         """One row of the table of images, straight from the database.
@@ -167,11 +191,22 @@ class DatasetStore:
         self._load.cache_clear()
 
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Where each dataset comes from: its source and the file of one of its images, if it has any."""
+        """Where each dataset comes from: its source and the file of one of its images, if it has any.
+
+        The same of each part that came later.
+        """
         some_image = sa.select(images.c.path).where(images.c.dataset_id == datasets.c.id).limit(1).scalar_subquery()
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(datasets.c.id, datasets.c.source, some_image)).all()
-        return {dataset_id: tuple(path for path in paths if path) for dataset_id, *paths in rows}
+            rows = connection.execute(sa.select(datasets.c.id, datasets.c.card, datasets.c.source, some_image)).all()
+        return {
+            dataset_id: tuple(path for path in (*paths, *_places_of(Card.from_json(card or {}))) if path)
+            for dataset_id, card, *paths in rows
+        }
+
+
+def _places_of(card: Card) -> Iterator[str]:
+    for addition in card.additions:
+        yield from (addition.source, addition.path)
 
 
 def image_row(connection: Connection, dataset_id: str, image_id: str) -> Mapping[str, Any]:
@@ -232,9 +267,12 @@ def _insert(
             created=time.time(),
         )
     )
-    rows = [
-        row | {"dataset_id": dataset_id, "position": position} for position, row in enumerate(_plain(dataset.table))
-    ]
+    _insert_images(connection, dataset_id, dataset.table)
+
+
+def _insert_images(connection: Connection, dataset_id: str, table: pd.DataFrame, first: int = 0) -> None:
+    """Write rows of a dataset's table, from the position ``first`` on."""
+    rows = [row | {"dataset_id": dataset_id, "position": place} for place, row in enumerate(_plain(table), first)]
     for start in range(0, len(rows), INSERT_ROWS):
         connection.execute(images.insert(), rows[start : start + INSERT_ROWS])
 

@@ -117,6 +117,12 @@ class Run:
         return self.scorer == EXTERNAL
 
     @property
+    def asked(self) -> RunRequest:
+        """What a person asked for."""
+        of = (self.dataset_id, self.scorer, self.parameters, self.subsets, self.image_limit, self.seed, self.device)
+        return RunRequest(*of, self.map_policy, self.map_side, self.title)
+
+    @property
     def job_key(self) -> str:
         return RunJob(self.id).key
 

@@ -112,6 +112,24 @@ class RunStore:
             connection.execute(runs.delete().where(runs.c.id == run_id))
 
 
+def carry_runs(connection: Connection, dataset_id: str, before: str, version: str, tests: Mapping[str, int]) -> None:
+    """Let the runs of a dataset's version go on with the next, which has more images: they keep what they scored.
+
+    Runs of some images alone, and those whose scores were made elsewhere, stay with the version that they are of.
+
+    Parameters
+    ----------
+    tests : mapping of subset to int
+        Test images of the next version.
+    """
+    of_version = runs.c.dataset_id == dataset_id, runs.c.dataset_version == before, runs.c.image_limit.is_(None)
+    for row in connection.execute(sa.select(runs).where(*of_version)).mappings().all():
+        run = _run(row)
+        if not run.imported:
+            values = {"dataset_version": version, "request": run.asked.digest(version)}
+            update_run(connection, run.id, **values, total=sum(tests.get(name, 0) for name in run.subsets))
+
+
 def update_run(connection: Connection, run_id: str, **values: Any) -> None:
     """Set columns of a run."""
     connection.execute(runs.update().where(runs.c.id == run_id).values(**values))

@@ -84,6 +84,15 @@ class ScoreStore:
             row = connection.execute(sa.select(scores).where(*_of(run_id, image_id))).mappings().one_or_none()
         return _stored_score(row) if row is not None else None
 
+    def details(self, run_id: str, subset: str) -> dict[str, dict[str, Any]]:
+        """What a run says of each image of a subset besides its score, by image id."""
+        query = sa.select(scores.c.image_id, scores.c.detail).where(scores.c.run_id == run_id)
+        with self._database.read() as connection:
+            return {
+                image_id: dict(detail)
+                for image_id, detail in connection.execute(query.where(scores.c.subset == subset))
+            }
+
     def read_map(self, run: Run, image_id: str) -> np.ndarray | None:
         """The stored anomaly map in raw units, float32 of shape (H, W), or None where there is none."""
         stored = self.get(run.id, image_id)
