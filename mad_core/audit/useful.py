@@ -48,8 +48,9 @@ def _of_subset(
             there = {name: level for name, level in grades.items() if name in set(learner.image_ids)}
             chosen = learner.next(BATCH, {**learner.grades, **there})
             return [image_id for image_id in chosen if image_id in wanted]
-    left: Any = rows[rows["rank"].notna() & ~rows["image_id"].isin(list(grades))].sort_values("rank", ascending=False)
-    return [left["image_id"].iloc[place] for place in spread(len(left))][:BATCH]
+    left: Any = rows[rows["rank"].notna() & ~rows["image_id"].isin(list(grades))]
+    ordered = left.sort_values("rank", ascending=False)["image_id"]
+    return [ordered.iloc[place] for place in spread(len(ordered))][:BATCH]
 
 
 def _learners(store: Store, dataset_id: str, subset: str) -> Iterator[Known]:

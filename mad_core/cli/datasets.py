@@ -298,18 +298,14 @@ def _watched(
 
     from mad_core.runs.watching import LOOK_SECONDS, Watcher
 
-    watcher, ends, added, said = (
-        Watcher(store, dataset_id, place, runs, subset),
-        time.monotonic() + (seconds or 0),
-        0,
-        "",
-    )
+    watcher, ends = Watcher(store, dataset_id, place, runs, subset), time.monotonic() + (seconds or 0)
+    added, told = 0, ""
     try:
         while seconds is None or time.monotonic() < ends:
             came = watcher.look()
-            if watcher.error != said:
-                said = watcher.error
-                typer.echo(said or f"{place} can be read again.", err=True)
+            if watcher.error != told:
+                told = watcher.error
+                typer.echo(told or f"{place} can be read again.", err=True)
             if came is not None:
                 added += came.added
                 typer.echo(f"{counted(came.added, 'new image')}", err=True)

@@ -126,7 +126,8 @@ def checked_way(way: str) -> int:
 def _drawn(dataset: Dataset, subset: str, way: str) -> OwnNormals:
     """One image of each content that may be normal, in the order of a digest of their content."""
     most, rows = checked_way(way), dataset.select(split="test", subset=subset)
-    may_be: Any = rows[~(rows["level"] > 0)].drop_duplicates("content_hash")
+    may_be: Any = rows[~(rows["level"] > 0)]
+    may_be = may_be.drop_duplicates("content_hash")
     if len(may_be) < FEWEST:
         raise InputError(
             f"Subset '{subset}' has {len(may_be)} images that may be normal; a detector needs {FEWEST} to learn from."

@@ -111,7 +111,6 @@ def repeat_run(store: Store, run: Run) -> Repeat:
     for addition in info.card.additions:
         notes[f"Its dataset grew by {addition.images:,} images: `add {addition.source} --to DATASET`."] = None
     dataset = store.dataset(info.id)
-    windows = dataset.windows
     if dataset.ignored:
         of = ", ".join(dataset.ignored)
         notes[

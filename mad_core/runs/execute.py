@@ -489,7 +489,7 @@ def _learned_from(dataset: Dataset, subset: str, context: Context) -> pd.DataFra
     """Rows of the images that a scorer is fitted on."""
     normals = dataset.normals(subset)
     found = {image_id for part in context.parts.values() for image_id in part.learned(subset)}
-    rows: Any = normals[(normals["split"] == "train") | normals["image_id"].isin(found)] if found else normals
+    rows: Any = normals[(normals["split"] == "train") | normals["image_id"].isin(list(found))] if found else normals
     return rows
 
 

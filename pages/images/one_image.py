@@ -95,7 +95,8 @@ def _severity(view: Browsing, row: Mapping[str, Any]) -> None:
 
 def _called(view: Browsing, image_id: str) -> None:
     """The level that the run calls an image, the levels that cannot be ruled out, and why."""
-    for row in view.images[view.images["image_id"] == image_id].to_dict("records"):
+    rows: Any = view.images[view.images["image_id"] == image_id]
+    for row in rows.to_dict("records"):
         if row["unlike"]:
             st.warning("Unlike anything fitted: no level is called.", icon=":material/block:")
         elif row["set"] and np.isfinite(row["called"]):

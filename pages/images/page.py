@@ -252,7 +252,8 @@ def _called(view: Browsing, row: Any) -> str:
     """The level an image is called, where cut-points or grades say it or its label does not."""
     if row.unlike:
         return UNLIKE
-    if np.isnan(row.called) or (view.cuts is None and not np.isnan(row.level) and view.run.scorer != GRADED):
+    learned = view.run is not None and view.run.scorer == GRADED
+    if np.isnan(row.called) or (view.cuts is None and not np.isnan(row.level) and not learned):
         return ""
     among = f" ({row.set})" if " or " in row.set and np.isnan(row.level) else ""
     return f"called L{level_key(row.called)}{among}"

@@ -89,7 +89,7 @@ def _said(view: Browsing, run: Run) -> None:
     promise = guarantee_of(run, view.images)
     if promise:
         st.caption(plain(f"Called levels stand with the levels that cannot be ruled out. {promise}"))
-    outside = int(view.images["unlike"].sum())
+    outside = int(np.count_nonzero(view.images["unlike"]))
     if outside:
         words = "image is" if outside == 1 else "images are"
         st.warning(f"{outside:,} {words} unlike anything fitted: no level is called there.", icon=":material/block:")
