@@ -191,12 +191,12 @@ class ScoredRun:
         """
         from mad_core.runs.results import reading_notes
 
-        known = labelled(self.table)
-        of_images, notes = ordered(known, levels)
-        found = evaluate(of_images, known["score"], known["subset"], draws=draws, seed=seed)
+        with_level = labelled(self.table)
+        of_images, notes = ordered(with_level, levels)
+        result = evaluate(of_images, with_level["score"], with_level["subset"], draws=draws, seed=seed)
         own = [*unlabelled_notes(self.table), *reading_notes(self.store, self.id)]
-        found["notes"] = list(dict.fromkeys([*own, *notes, *found["notes"]]))
-        return found
+        result["notes"] = list(dict.fromkeys([*own, *notes, *result["notes"]]))
+        return result
 
     @property
     def changes(self) -> dict[str, Any]:

@@ -125,10 +125,10 @@ class IgnoredRegion:
         if not isinstance(data, Mapping):
             return None
         try:
-            found = cls(int(data["height"]), int(data["width"]), str(data["cells"]))
+            region = cls(int(data["height"]), int(data["width"]), str(data["cells"]))
             usable = (
-                0 < found.height <= cls.MOST_SIDE and 0 < found.width <= cls.MOST_SIDE and len(found.cells) < 1 << 20
+                0 < region.height <= cls.MOST_SIDE and 0 < region.width <= cls.MOST_SIDE and len(region.cells) < 1 << 20
             )
-            return found if usable and found.grid.any() and not found.grid.all() else None
+            return region if usable and region.grid.any() and not region.grid.all() else None
         except (KeyError, TypeError, ValueError, binascii.Error, zlib.error):
             return None

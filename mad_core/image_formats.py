@@ -78,9 +78,9 @@ def kind_of(head: bytes) -> str | None:
         (b"\xff\x0a", "JXL"),
         (_JXL_BOX, "JXL"),
     )
-    found = next((name for sign, name in signs if head.startswith(sign)), None)
-    if found:
-        return found
+    kind = next((name for sign, name in signs if head.startswith(sign)), None)
+    if kind:
+        return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[:2] == b"BM" and head[14:18] in (b"\x28\0\0\0", b"\x0c\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"):

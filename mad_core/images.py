@@ -881,8 +881,8 @@ class _Numbers:
     def _window(self, window: Window | None) -> Window:
         """Through which this picture is seen: the given one, unless that is of other pictures; else its own."""
         if window is None or not window.serves(self.depth):
-            found = sampled(self.depth, (values for _, values in self.strips())) if self.depth.deep else None
-            return (find_window([found]) if found else None) or EIGHT_BIT
+            sample = sampled(self.depth, (values for _, values in self.strips())) if self.depth.deep else None
+            return (find_window([sample]) if sample else None) or EIGHT_BIT
         return window
 
     def _seen(self, top: int, strip: Image.Image, window: Window) -> np.ndarray:

@@ -16,10 +16,10 @@ def labelled_in_words(rows: pd.DataFrame) -> str:
     return of_which_labelled(len(rows), len(labelled(rows)))
 
 
-def of_which_labelled(images: int, known: int) -> str:
+def of_which_labelled(images: int, with_level: int) -> str:
     """As :func:`labelled_in_words`, of counts."""
     words = f"{images:,} image{'s' if images != 1 else ''}"
-    return words if known == images else f"{words}, {known:,} labelled"
+    return words if with_level == images else f"{words}, {with_level:,} labelled"
 
 
 def unlabelled_notes(rows: pd.DataFrame) -> list[str]:

@@ -32,12 +32,12 @@ def marked(image: Image.Image) -> np.ndarray:
     """
     lossy = image.format in LOSSY
     values, alpha = _values(image)
-    found = values >= _threshold(values, lossy)
+    above = values >= _threshold(values, lossy)
     if alpha is None:
-        return found
+        return above
     opaque = alpha >= _threshold(alpha, lossy)
-    inside = found[opaque]
-    return opaque if inside.all() or not inside.any() else found & opaque
+    inside = above[opaque]
+    return opaque if inside.all() or not inside.any() else above & opaque
 
 
 def looks_like_mask(image: Image.Image) -> bool:

@@ -340,10 +340,10 @@ def pixel_range(samples: Sequence[PixelSample], window: Window | None) -> PixelR
     return PixelRange(dict(depths.most_common()), (used[0], used[1]), edges, tuple(int(n) for n in counts))
 
 
-def share_used(found: PixelRange, window: Window | None) -> float:
+def share_used(spread: PixelRange, window: Window | None) -> float:
     """Which share of the window 99.8 % of the pixels lie in, 0-1."""
     window = window or EIGHT_BIT
-    low, high = (min(max(v, window.low), window.high) for v in found.used)
+    low, high = (min(max(v, window.low), window.high) for v in spread.used)
     return (high - low) / (window.high - window.low)
 
 
@@ -357,7 +357,7 @@ def bars(spread: PixelRange, width: int = 32) -> str:
 # -- what people choose -----------------------------------------------------------------------------
 
 
-def chosen(words: str, found: Window | None, spread: PixelRange | None = None) -> Window | None:
+def chosen(words: str, proposed: Window | None, spread: PixelRange | None = None) -> Window | None:
     """A window as people write it.
 
     Parameters
@@ -365,7 +365,7 @@ def chosen(words: str, found: Window | None, spread: PixelRange | None = None) -
     words : str
         ``"low:high"`` or ``"low:high:gamma"``; a preset of CT such as ``"lung"``; ``"auto"``, what is found by
         itself; ``"full"``, all that the depth holds; ``"used"``, what the sampled pixels use.
-    found : Window or None
+    proposed : Window or None
         What was found by itself.
     spread : PixelRange, optional
         What the pixels use.
@@ -376,9 +376,9 @@ def chosen(words: str, found: Window | None, spread: PixelRange | None = None) -
         If it is none of these.
     """
     words = words.strip().lower()
-    base = found or EIGHT_BIT
+    base = proposed or EIGHT_BIT
     if words in ("", FOUND):
-        return found
+        return proposed
     if words in PRESETS:
         low, high = PRESETS[words]
         return replace(base, low=low, high=high, gamma=1.0, origin=f"{_PRESET}{words}")
@@ -392,8 +392,8 @@ def chosen(words: str, found: Window | None, spread: PixelRange | None = None) -
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3):
-        known = ", ".join((FOUND, FULL, USED, *PRESETS))
-        raise InputError(f"'{words[:80]}' is no window: write low:high, low:high:gamma, or one of {known}.")
+        choices = ", ".join((FOUND, FULL, USED, *PRESETS))
+        raise InputError(f"'{words[:80]}' is no window: write low:high, low:high:gamma, or one of {choices}.")
     return replace(base, low=numbers[0], high=numbers[1], gamma=numbers[2] if numbers[2:] else 1.0, origin=_CHOSEN[0])
 
 

@@ -57,10 +57,10 @@ def plain_address(source: str | Path) -> str:
     InputError
         If it carries a user's name or a key, or leads out of itself.
     """
-    found = _ADDRESS.fullmatch(str(source))
-    if found is None:
+    match = _ADDRESS.fullmatch(str(source))
+    if match is None:
         raise InputError(f"{source} is no address of object storage; known are {', '.join(PROTOCOLS)}.")
-    protocol, rest = found[1], found[2].rstrip("/")
+    protocol, rest = match[1], match[2].rstrip("/")
     if "@" in rest.partition("/")[0] or "?" in rest or "::" in rest:
         raise InputError(
             "An address carries no user, key or option; give these where the storage's library reads them."
@@ -94,19 +94,19 @@ def listed(address: str, progress: Callable[[int, int], None]) -> list[RemoteFil
         If the storage cannot be reached or its library is missing.
     """
     system, root = _system(address)
-    found: list[RemoteFile] = []
+    below: list[RemoteFile] = []
     with _InWords(address):
         for folder, _, files in system.walk(root, detail=True):
             for name, facts in files.items():
                 relative = f"{folder}/{name}".removeprefix(root).strip("/")
                 if relative:  # an empty one is the folder's own marker
-                    found.append(RemoteFile(relative, int(facts.get("size") or 0)))
-            if len(found) > MOST_FILES:
+                    below.append(RemoteFile(relative, int(facts.get("size") or 0)))
+            if len(below) > MOST_FILES:
                 raise InputError(f"{address} holds more than {MOST_FILES:,} files; name the dataset's own folder.")
-            progress(0, len(found))
-    if not found:
+            progress(0, len(below))
+    if not below:
         raise InputError(f"{address} is not there or holds no files.")
-    return sorted(found, key=lambda file: file.relative)
+    return sorted(below, key=lambda file: file.relative)
 
 
 def local(path: str | Path) -> Path:

@@ -20,9 +20,9 @@ def known_key(home: Path) -> bytes:
 
 def key_of(home: Path) -> bytes:
     """The secret of the store in ``home``, made where it has none yet."""
-    known = known_key(home)
-    if known:
-        return known
+    key = known_key(home)
+    if key:
+        return key
     home.mkdir(parents=True, exist_ok=True)
     building = home / f"{KEY_FILE}.{secrets.token_hex(4)}.part"
     with os.fdopen(os.open(building, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:

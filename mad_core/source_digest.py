@@ -83,7 +83,11 @@ def closure(*modules: str) -> dict[str, Path]:
                 raise ModuleNotFoundError(f"The module {name} cannot be found.")
             continue
         files[name] = path
-        waiting += [found for found in _imports(name, path) if found.partition(".")[0] in followed and _followed(found)]
+        waiting += [
+            imported
+            for imported in _imports(name, path)
+            if imported.partition(".")[0] in followed and _followed(imported)
+        ]
     return dict(sorted(files.items()))
 
 
@@ -122,7 +126,7 @@ def _imports(module: str, path: Path) -> Iterator[str]:
 @lru_cache(maxsize=1024)
 def _import_statements(content: bytes) -> list[tuple[int, str, tuple[str, ...]]]:
     """Level, module and names of every import in a file's text."""
-    found: list[tuple[int, str, tuple[str, ...]]] = []
+    statements: list[tuple[int, str, tuple[str, ...]]] = []
     waiting: list[ast.AST] = [ast.parse(content)]
     while waiting:
         node = waiting.pop()
@@ -131,7 +135,7 @@ def _import_statements(content: bytes) -> list[tuple[int, str, tuple[str, ...]]]
             continue
         waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
-            found += [(0, alias.name, ()) for alias in node.names]
+            statements += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            found.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-    return found
+            statements.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    return statements

@@ -148,23 +148,23 @@ def resolve_columns(header: Iterable[Any], table: pd.DataFrame | None = None) ->
     repeated = {n for n in names if names.count(n) > 1}
     if repeated:
         raise InputError(f"The column '{sorted(repeated)[0]}' stands twice in the header; name each column once.")
-    found = _meanings(names)
-    for name in found.values() if table is not None else ():
+    columns = _meanings(names)
+    for name in columns.values() if table is not None else ():
         _same_cells(table, [n for n in names if plain_name(n) == plain_name(name)])
-    return found
+    return columns
 
 
 def _meanings(names: Sequence[str]) -> dict[str, str]:
     plain = {plain_name(name): name for name in reversed(names)}
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for ours, spellings in SPELLINGS.items():
         spelling = next((s for s in spellings if s in plain), None)
         if spelling is not None:
-            found[ours] = plain[spelling]
-    if "defect" not in found and "level" in found:
-        other = next((plain[w] for w in DEFECT_WORDS if w in plain and plain[w] not in found.values()), None)
-        found |= {"defect": other} if other else {}
-    return found
+            columns[ours] = plain[spelling]
+    if "defect" not in columns and "level" in columns:
+        other = next((plain[w] for w in DEFECT_WORDS if w in plain and plain[w] not in columns.values()), None)
+        columns |= {"defect": other} if other else {}
+    return columns
 
 
 def _same_cells(table: Any, names: Sequence[str]) -> None:
@@ -303,8 +303,8 @@ def _dialect(text: str) -> _Dialect:
         return _tried(text, named[1])[1]
     tried = [_tried(text, separator) for separator in _SEPARATORS]
     (_, _, columns), best = max(tried, key=lambda one: one[0])  # the first of equals
-    (known, _, _), between = _tried(text, _BETWEEN_BLANKS) if columns < 2 else ((0, 0, 0), best)
-    return between if known else best
+    (recognised, _, _), between = _tried(text, _BETWEEN_BLANKS) if columns < 2 else ((0, 0, 0), best)
+    return between if recognised else best
 
 
 def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
@@ -320,9 +320,9 @@ def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
     header = tuple(cell.strip() for cell in rows[at])
     header = (header[0].lstrip("# ").strip(), *header[1:])
     body = [r for r in rows[at + 1 :] if not _is_comment(r, len(header)) and any(c.strip() for c in r)]
-    known = len(_meanings([h for h in header if h]))
+    recognised = len(_meanings([h for h in header if h]))
     agreeing = sum(len(_trimmed(r)) <= len(header) and len(r) > 1 for r in body)
-    if not known:
+    if not recognised:
         names = _names_without_header(rows[at:], separator)
         if names:
             notes = (f"The first line is no header; its columns are taken for {', '.join(names)}.",)
@@ -330,9 +330,9 @@ def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
             return (2, agreeing, len(names)), _Dialect(separator, names, at, notes)
         if separator == _BETWEEN_BLANKS:
             return (0, 0, 0), _Dialect(separator, header, at + 1)
-    elif separator == _BETWEEN_BLANKS and (known < 2 or agreeing < len(body)):
+    elif separator == _BETWEEN_BLANKS and (recognised < 2 or agreeing < len(body)):
         return (0, 0, 0), _Dialect(separator, header, at + 1)
-    return (known, agreeing, len(header)), _Dialect(separator, header, at + 1)
+    return (recognised, agreeing, len(header)), _Dialect(separator, header, at + 1)
 
 
 def _header_at(rows: Sequence[Sequence[str]]) -> int | None:
@@ -515,9 +515,9 @@ def _first_sheet(path: Path) -> pd.DataFrame:
         for sheet in sheets[:50]:
             rows = [cells for _, cells in itertools.islice(_sheet_rows(path, sheet), _SAMPLE_LINES)]
             at = _header_at(rows)
-            known = len(_meanings([h for h in rows[at] if h])) if at is not None else -1
-            if at is not None and (best is None or known > best[0]):
-                best = known, sheet, at, rows[at]
+            recognised = len(_meanings([h for h in rows[at] if h])) if at is not None else -1
+            if at is not None and (best is None or recognised > best[0]):
+                best = recognised, sheet, at, rows[at]
         if best is None:
             raise InputError(f"{path} holds no filled sheet.")
         _, sheet, at, header = best
@@ -742,8 +742,8 @@ def _regroup(values: np.ndarray, raw: Any) -> None:
 
 
 def _unwrapped(text: str) -> str:
-    found = _WRAPPED.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
-    return found[2] if found else text
+    match = _WRAPPED.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
+    return match[2] if match else text
 
 
 def _by_style(cells: Any, whole: Any, separator: str) -> tuple[np.ndarray, str]:

@@ -23,8 +23,8 @@ def rated_levels(store: Store, dataset_id: str, rule: str = "majority") -> dict[
         If there is no such rule.
     """
     table = consensus_of(AuditStore(store), dataset_id, rule)
-    said = table[~table["by"].isin((LABEL, NOT_GRADABLE))]
-    return dict(zip(said["image_id"].tolist(), said["audited"].tolist(), strict=True))
+    graded = table[~table["by"].isin((LABEL, NOT_GRADABLE))]
+    return dict(zip(graded["image_id"].tolist(), graded["audited"].tolist(), strict=True))
 
 
 def with_ratings(store: Store, dataset_id: str, rule: str = "majority") -> str:

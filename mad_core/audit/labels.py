@@ -629,10 +629,10 @@ def _adopted(
     """The reviewer whom an earlier version knew by another login, known by this one from now on."""
     if login is None or not former:
         return None
-    found = next((one for one in everybody if (one.login or "").casefold() == former.casefold()), None)
-    if found is None:
+    reviewer = next((one for one in everybody if (one.login or "").casefold() == former.casefold()), None)
+    if reviewer is None:
         return None
-    now = replace(found, login=login, address=address or found.address)
+    now = replace(reviewer, login=login, address=address or reviewer.address)
     connection.execute(
         reviewers.update().where(reviewers.c.name == now.name).values(login=now.login, address=now.address)
     )
@@ -695,9 +695,9 @@ def _placed_events(
     names = [column.name for column in audit_events.c]
     queries = [query] if ids is None else [query.where(audit_events.c.id.in_(some)) for some in chunks(ids)]
     return [
-        Event(**{**facts, "dataset_id": dataset_id, "image_id": here, "other": other})
+        Event(**{**facts, "dataset_id": dataset_id, "image_id": placed, "other": other})
         for one in queries
-        for *values, here, other in connection.execute(one)
+        for *values, placed, other in connection.execute(one)
         if (facts := dict(zip(names, values, strict=True)))
     ]
 

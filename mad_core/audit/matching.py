@@ -106,14 +106,14 @@ class _Candidates:
 
 def _candidates(connection: Connection, events: Sequence[Event], dataset_id: str | None) -> _Candidates:
     wanted = [sought for event in events for sought in (image_of(event), other_of(event)) if sought is not None]
-    found = _Candidates()
+    candidates = _Candidates()
     hashes = {s.content_hash for s in wanted if s.content_hash}
     for row in images_where(connection, "content_hash", sorted(hashes), dataset_id):
-        found.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
+        candidates.by_hash.setdefault(row["content_hash"], {}).setdefault(row["dataset_id"], []).append(row)
     paths = {s.path for s in wanted if not s.content_hash and s.path}
     for row in images_where(connection, "template_path", sorted(paths), dataset_id):
-        found.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
-    return found
+        candidates.by_path.setdefault(row["template_path"], {}).setdefault(row["dataset_id"], []).append(row)
+    return candidates
 
 
 def _known(connection: Connection, ids: Sequence[str], dataset_id: str | None) -> set[tuple[str, str]]:

@@ -9,7 +9,7 @@ import pandas as pd
 from mad_core.audit.labels import AuditStore
 from mad_core.audit.queue import QueueOrder
 from mad_core.errors import MadError
-from mad_core.runs.learned import GRADED, Known, known
+from mad_core.runs.learned import GRADED, LearnedImages, learned_images
 from mad_core.runs.store import Store
 from mad_core.runs.store.tags import AUDIT
 
@@ -53,7 +53,7 @@ def _of_subset(
     return [ordered.iloc[place] for place in spread(len(ordered))][:BATCH]
 
 
-def _learners(store: Store, dataset_id: str, subset: str) -> Iterator[Known]:
+def _learners(store: Store, dataset_id: str, subset: str) -> Iterator[LearnedImages]:
     """What runs that learn from grades know, the newest first; those on versions of the dataset count, too."""
     source = store.dataset_info(dataset_id).source
     for run in sorted(store.runs(), key=lambda run: -(run.finished or 0.0)):
@@ -61,7 +61,7 @@ def _learners(store: Store, dataset_id: str, subset: str) -> Iterator[Known]:
             if store.dataset_info(run.dataset_id).source != source:
                 continue
             try:
-                yield known(store, run, subset)
+                yield learned_images(store, run, subset)
             except MadError:  # what it knew is no longer kept
                 continue
 

@@ -91,8 +91,8 @@ class Manifest:
         return bool(key) and hmac.compare_digest(self.seal.encode(), self._seal(key).encode())
 
     def _seal(self, key: bytes) -> str:
-        said = json.dumps(replace(self, seal="").to_json(), sort_keys=True)
-        return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+        content = json.dumps(replace(self, seal="").to_json(), sort_keys=True)
+        return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)

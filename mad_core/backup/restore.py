@@ -181,20 +181,22 @@ def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
     info = archive.getinfo(MANIFEST)
     if info.file_size > MAX_MANIFEST:
         raise ValueError("its manifest is too large")
-    said = json.loads(archive.read(info))
-    if not isinstance(said, dict) or not isinstance(said.get("format"), int):
+    content = json.loads(archive.read(info))
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise ValueError("its manifest says no format")
-    if said["format"] > FORMAT or str(said["schema"]) not in revisions():
-        raise InputError(f"{path} was written by a newer version ({str(said.get('version'))[:40]}); install that one.")
+    if content["format"] > FORMAT or str(content["schema"]) not in revisions():
+        raise InputError(
+            f"{path} was written by a newer version ({str(content.get('version'))[:40]}); install that one."
+        )
     manifest = Manifest(
-        schema=str(said["schema"]),
-        home=str(said["home"]),
-        version=str(said["version"]),
-        created=float(said["created"]),
-        tables={str(name): int(count) for name, count in said["tables"].items()},
-        members={str(name): BackupMember(int(m["bytes"]), str(m["digest"])) for name, m in said["members"].items()},
-        left_out=tuple(name for name in map(str, said["left_out"]) if name in PARTS),
-        seal=str(said.get("seal", "")),
+        schema=str(content["schema"]),
+        home=str(content["home"]),
+        version=str(content["version"]),
+        created=float(content["created"]),
+        tables={str(name): int(count) for name, count in content["tables"].items()},
+        members={str(name): BackupMember(int(m["bytes"]), str(m["digest"])) for name, m in content["members"].items()},
+        left_out=tuple(name for name in map(str, content["left_out"]) if name in PARTS),
+        seal=str(content.get("seal", "")),
     )
     _check_members(archive, manifest)
     return manifest

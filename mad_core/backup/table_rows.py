@@ -23,14 +23,14 @@ BATCH = 1_000
 
 def tables(connection: Connection) -> list[sa.Table]:
     """The tables with rows to keep, each after those that it refers to."""
-    found = sa.MetaData()
+    reflected = sa.MetaData()
     there = set(sa.inspect(connection).get_table_names())
-    found.reflect(connection, only=sorted((metadata.tables.keys() - OF_PROCESSES) & there))
-    for table in found.sorted_tables:
+    reflected.reflect(connection, only=sorted((metadata.tables.keys() - OF_PROCESSES) & there))
+    for table in reflected.sorted_tables:
         for column in table.columns:
             if isinstance(column.type, sa.JSON):
                 column.type.none_as_null = bool(column.nullable)
-    return found.sorted_tables
+    return reflected.sorted_tables
 
 
 def lines_of(connection: Connection, table: sa.Table) -> Iterator[str]:

@@ -170,9 +170,11 @@ def _conditions(runs: Sequence[Run]) -> list[str]:
     limits = {run.image_limit for run in own}
     if not limits - {None}:
         return []
-    said = ", ".join("all" if limit is None else f"{limit:,}" for limit in sorted(limits, key=lambda v: v or 0))
-    found = [f"Test images a subset: {said}, levels in their shares; figures as published are of all of them."]
+    amounts = ", ".join("all" if limit is None else f"{limit:,}" for limit in sorted(limits, key=lambda v: v or 0))
+    sentences = [f"Test images a subset: {amounts}, levels in their shares; figures as published are of all of them."]
     even = [run.title for run in own if run.image_limit is not None and run.sampling == EVEN]
     if even:
-        found.append(f"{', '.join(even)}: as many images of each level, so the metrics are of another mix of levels.")
-    return found
+        sentences.append(
+            f"{', '.join(even)}: as many images of each level, so the metrics are of another mix of levels."
+        )
+    return sentences

@@ -289,10 +289,10 @@ def _import_lines(data: Mapping[str, Any]) -> Iterable[str]:
     scored = f"{data['n_scored']} of {data['n']} images of {data['dataset']} have a score"
     yield f"{data['title']}: {scored}; run {data['run']}"
     for kind in KINDS:
-        found = [m for m in data["mismatches"] if m["kind"] == kind]
-        if found:
-            yield f"  {mismatch_lines({kind: len(found)})[0]}"
-            yield from (f"    {m['file']}: {m['path']}: {m['message']}" for m in found[:LISTED])
-        if len(found) > LISTED:
-            yield f"    … {len(found) - LISTED} more; --json lists all"
+        of_kind = [m for m in data["mismatches"] if m["kind"] == kind]
+        if of_kind:
+            yield f"  {mismatch_lines({kind: len(of_kind)})[0]}"
+            yield from (f"    {m['file']}: {m['path']}: {m['message']}" for m in of_kind[:LISTED])
+        if len(of_kind) > LISTED:
+            yield f"    … {len(of_kind) - LISTED} more; --json lists all"
     yield from (f"  note: {note}" for note in data["notes"])

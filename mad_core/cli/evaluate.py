@@ -82,8 +82,8 @@ def _evaluate_one(
     from mad_core.scorefiles import read_scores
 
     if reduction is not None:
-        table, said = reduced_table(open_store(), name.removeprefix("run:"), reduction)
-        notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *said)
+        table, remarks = reduced_table(open_store(), name.removeprefix("run:"), reduction)
+        notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *remarks)
     elif name.startswith("run:"):
         store, run_id = open_store(), name.removeprefix("run:")
         table, notes = run_table(store, run_id), reading_notes(store, run_id)
@@ -94,26 +94,26 @@ def _evaluate_one(
         of_file = results_rounded_up(file.path, table["subset"])
         rounded = [of_dataset.get(of, by_name) for of, by_name in zip(table["subset"], of_file, strict=True)]
         table = table.assign(rounded_up=rounded)
-    known = labelled(table)
-    levels, how = ordered(known, rounding)
-    result = evaluate_arrays(levels, known["score"], known["subset"], draws=draws, seed=seed)
+    with_level = labelled(table)
+    levels, how = ordered(with_level, rounding)
+    result = evaluate_arrays(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed)
     result["notes"] = [*notes, *dict.fromkeys([*unlabelled_notes(table), *how, *result["notes"]])]
-    return result | ({"unlabelled": len(table) - len(known)} if len(known) < len(table) else {})
+    return result | ({"unlabelled": len(table) - len(with_level)} if len(with_level) < len(table) else {})
 
 
 def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool) -> None:
     """Every reduction of the stored maps of some runs, as one table a run."""
     from mad_core.runs.map_reductions import compare_reductions
 
-    store, found = open_store(), {}
+    store, by_name = open_store(), {}
     with storing() as progress:
         for name in files:
             step = progress.counted(f"{name}: reductions")
-            found[name] = compare_reductions(store, name.removeprefix("run:"), draws=draws, seed=seed, step=step)
-    answers = [{"run": name.removeprefix("run:"), **one.to_json()} for name, one in found.items()]
+            by_name[name] = compare_reductions(store, name.removeprefix("run:"), draws=draws, seed=seed, step=step)
+    answers = [{"run": name.removeprefix("run:"), **one.to_json()} for name, one in by_name.items()]
 
     def lines() -> Iterable[str]:
-        for name, one in found.items():
+        for name, one in by_name.items():
             yield from _reduction_lines(name, one)
 
     print_answer(answers[0] if len(answers) == 1 else answers, as_json, lines)
@@ -131,7 +131,7 @@ def _reduction_lines(name: str, compared: Any) -> Iterable[str]:
     for row in rows:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     yield f"  area: {compared.area}"
-    yield from (f"  threshold, {subset}: {found.in_words()}" for subset, found in compared.thresholds.items())
+    yield from (f"  threshold, {subset}: {threshold.in_words()}" for subset, threshold in compared.thresholds.items())
     yield from (f"  {sentence}" for sentence in compared.sentences)
     yield from (f"  note: {note}" for note in compared.notes)
 

@@ -25,9 +25,9 @@ def learning_curve(
     store = open_store()
     subsets = []
     with storing() as progress:
-        for name, known in _known(store, run, subset):
-            curve = known.curve(more=more, draws=draws, seed=seed, step=progress.counted(f"learning {name}"))
-            subsets.append({"subset": name, "grades": len(known.grades), **asdict(curve)})
+        for name, pool in _learned(store, run, subset):
+            curve = pool.curve(more=more, draws=draws, seed=seed, step=progress.counted(f"learning {name}"))
+            subsets.append({"subset": name, "grades": len(pool.grades), **asdict(curve)})
     data = {"run": run, "draws": draws, "subsets": subsets}
 
     def lines() -> Iterable[str]:
@@ -51,18 +51,18 @@ def next_to_grade(
     table = store.dataset(store.run(run).dataset_id).table.set_index("image_id")
     chosen = [
         {"subset": name, "image": image, "path": str(table.at[image, "template_path"])}
-        for name, known in _known(store, run, subset)
-        for image in known.next(count)
+        for name, pool in _learned(store, run, subset)
+        for image in pool.next(count)
     ]
     print_answer(chosen, as_json, lambda: [f"{each['subset']}  {each['path']}" for each in chosen])
 
 
-def _known(store: Any, run_id: str, subset: str | None) -> Iterable[tuple[str, Any]]:
-    from mad_core.runs.learned import known
+def _learned(store: Any, run_id: str, subset: str | None) -> Iterable[tuple[str, Any]]:
+    from mad_core.runs.learned import learned_images
 
     run = store.run(run_id)
     for name in [subset] if subset else run.subsets:
-        yield name, known(store, run, name)
+        yield name, learned_images(store, run, name)
 
 
 def _point(point: Mapping[str, Any]) -> str:

@@ -86,14 +86,14 @@ def doctor(as_json: AsJson = False) -> None:
         for plugin in report["plugins"]:
             yield f"  from {plugin['package']}: {', '.join(plugin['scorers']) or 'no scorer, see below'}"
         for one in report["weights"]:
-            here = "on disk" if one["on_disk"] else "not on disk"
-            yield f"  weights {one['name']:<40}{one['megabytes']:>4} MB  {here:<15}{one['licence']}"
+            location = "on disk" if one["on_disk"] else "not on disk"
+            yield f"  weights {one['name']:<40}{one['megabytes']:>4} MB  {location:<15}{one['licence']}"
         for model in report["models"]:
             fits = f"fits in {model['fits']}" if model["fits"] else f"needs {model['need_gb']['4bit']:g} GB in 4bit"
-            here = "on disk" if model["on_disk"] else "to be fetched"
+            location = "on disk" if model["on_disk"] else "to be fetched"
             card = f"card of {model['card_gb']} GB" if model["card_gb"] else "no single card"
-            known = f"{fits:<26}{card:<16}{here:<15}{model['licence']}"
-            yield f"  model {model['id']:<18}{known}; for {model['use']}"
+            facts = f"{fits:<26}{card:<16}{location:<15}{model['licence']}"
+            yield f"  model {model['id']:<18}{facts}; for {model['use']}"
         yield from (f"missing: {sentence}" for sentence in report["missing"])
 
     print_answer(report, as_json, lines)

@@ -28,8 +28,8 @@ def show(run: RunId, as_json: AsJson = False) -> None:
     from mad_core.runs import listing
 
     store = open_store()
-    found = store.run(run)
-    data = listing.run_entry(store, found) | {"device": found.device, "record": dict(found.record)}
+    stored = store.run(run)
+    data = listing.run_entry(store, stored) | {"device": stored.device, "record": dict(stored.record)}
     used = store.usage(run)
     data["usage"] = used.to_json() if used else None
     data["fits"] = [
@@ -63,11 +63,11 @@ def resume(
     from mad_core.runs.map_reductions import can_find_threshold
 
     store = open_store()
-    found = store.run(run)
-    if retry_failed or found.done < found.total or found.status != "done" or can_find_threshold(store, found):
-        named_device(found.device)
+    stored = store.run(run)
+    if retry_failed or stored.done < stored.total or stored.status != "done" or can_find_threshold(store, stored):
+        named_device(stored.device)
         store.resume_run(run, retry_failed=retry_failed)
-    finish_run(store, found)
+    finish_run(store, stored)
     data = listing.run_entry(store, store.run(run))
     print_answer(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
 
@@ -90,8 +90,8 @@ def add_normals(
     store = open_store()
     joined = growing.add_normals(store, run.removeprefix("run:"), folder, subset)
     finish_run(store, joined.run)
-    found = growing.changes(store, store.run(joined.run.id))
-    data = {"added": joined.added, "left_out": list(joined.left_out)} | found
+    changes = growing.changes(store, store.run(joined.run.id))
+    data = {"added": joined.added, "left_out": list(joined.left_out)} | changes
 
     def lines() -> Iterable[str]:
         yield f"{joined.added} normals joined the fit of {data['parent']}: run {data['run']}"

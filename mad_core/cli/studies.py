@@ -105,17 +105,17 @@ def _done(store: Any, request: Any, device: str, force: bool, out: Path | None) 
     """The finding of one study, made now or found again, as JSON."""
     from mad_core.studies.record import read_study, request_study
 
-    found = request_study(store, request, force=force, device=device)
-    job = store.queue.active_for(found.job_key)
+    record = request_study(store, request, force=force, device=device)
+    job = store.queue.active_for(record.job_key)
     if job is not None:
         from mad_core.runs.in_process import do_here
 
         with storing() as progress:
             do_here(store, job.id, device, progress.job)
-    finding = read_study(store, found.id).finding
+    finding = read_study(store, record.id).finding
     files, missing = _write(finding, out) if out is not None and finding is not None else ([], "")
     told = {"files": [str(path) for path in files], "missing": missing}
-    return {"id": found.id, **(finding.to_json() if finding else {}), **told}
+    return {"id": record.id, **(finding.to_json() if finding else {}), **told}
 
 
 def _attempted(store: Any, request: Any, device: str, force: bool, out: Path | None) -> dict[str, Any]:
@@ -187,10 +187,10 @@ def _list(as_json: bool) -> None:
             "needs": info.needs,
             "parameters": [parameter.to_json() for parameter in info.parameters],
             "stored": [
-                {"id": found.id, "dataset": found.dataset_id, "status": found.status, "quick": found.quick}
-                | {"runs": list(found.runs), "sentence": found.finding.sentence if found.finding else None}
-                for found in stored
-                if found.study == info.id
+                {"id": record.id, "dataset": record.dataset_id, "status": record.status, "quick": record.quick}
+                | {"runs": list(record.runs), "sentence": record.finding.sentence if record.finding else None}
+                for record in stored
+                if record.study == info.id
             ],
         }
         for info in studies()
@@ -199,7 +199,7 @@ def _list(as_json: bool) -> None:
     def lines() -> Iterable[str]:
         for entry in data:
             yield f"{entry['id']:<16}{entry['question']}"
-            for found in entry["stored"]:
-                yield f"    {found['id']}  {found['status']:<10}{found['sentence'] or ''}"
+            for record in entry["stored"]:
+                yield f"    {record['id']}  {record['status']:<10}{record['sentence'] or ''}"
 
     print_answer(data, as_json, lines)

@@ -213,13 +213,13 @@ def usable_dataset(source: str, policy: Path | None, plan: Path | None = None, *
     if imported.dataset.table.empty:
         raise InputError(f"Nothing usable is in {source}; `check {source}` says why.")
     if imported.problems:
-        found = counted(len(imported.problems), "problem")
-        typer.echo(f"{found} met while reading; `check {source}` lists them.", err=True)
+        problems = counted(len(imported.problems), "problem")
+        typer.echo(f"{problems} met while reading; `check {source}` lists them.", err=True)
     return imported
 
 
-def one_of(value: str, known: Iterable[str], hint: str) -> None:
-    if value not in (options := tuple(known)):
+def one_of(value: str, allowed: Iterable[str], hint: str) -> None:
+    if value not in (options := tuple(allowed)):
         raise typer.BadParameter(f"'{value}' is none of {', '.join(options)}.", param_hint=hint)
 
 

@@ -244,7 +244,7 @@ class Pool:
 
         shard = member.shards[stream]
         try:
-            found, facts = self.ray.get(next(stream))
+            results, facts = self.ray.get(next(stream))
         except StopIteration:
             del member.shards[stream]
             return
@@ -254,7 +254,7 @@ class Pool:
         except RayTaskError as error:
             raise _as_here(error) from None
         self.facts |= facts
-        for scored in found:
+        for scored in results:
             if shard.items.pop(scored.image_id, None) is not None:
                 yield scored
 

@@ -161,9 +161,9 @@ class Card:
 
     def level_names(self, subsets: Iterable[str]) -> dict[float, str]:
         """Names of the levels on which these subsets agree."""
-        known = [{float(k): m.name for k, m in self.subset(s).levels.items() if m.name} for s in subsets]
-        first = known[0] if known else {}
-        return {level: name for level, name in first.items() if all(k.get(level) == name for k in known)}
+        by_subset = [{float(k): m.name for k, m in self.subset(s).levels.items() if m.name} for s in subsets]
+        first = by_subset[0] if by_subset else {}
+        return {level: name for level, name in first.items() if all(k.get(level) == name for k in by_subset)}
 
     def with_level(self, subset: str, level: float, meaning: LevelMeaning) -> Card:
         """A copy in which one level of one subset is called and means something else."""
@@ -290,10 +290,10 @@ class Dataset:
     def _numbers(self) -> dict[str, dict[tuple[str, float], int]]:
         """Images of each subset by split and level, ascending; counted once."""
         t: Any = self.table
-        found: dict[str, dict[tuple[str, float], int]] = {name: {} for name in sorted(t["subset"].unique().tolist())}
+        counts: dict[str, dict[tuple[str, float], int]] = {name: {} for name in sorted(t["subset"].unique().tolist())}
         for (subset, split, level), n in t.groupby(["subset", "split", "level"]).size().items():
-            found[subset][split, float(level)] = int(n)
-        return found
+            counts[subset][split, float(level)] = int(n)
+        return counts
 
     @cached_property
     def _unlabelled(self) -> dict[str, int]:

@@ -113,9 +113,9 @@ def with_windows(imported: Imported, choice: WindowChoice, listen: Callable[[], 
 def _window(
     samples: Sequence[PixelSample], images: Sequence[Mapping[str, Any]], brought: Window | None, asked: str
 ) -> tuple[Window | None, PixelRange | None]:
-    found = find_window(samples)
-    spread = pixel_range(samples, found)
-    window = chosen(asked, found, spread) if asked else brought or found
+    proposed = find_window(samples)
+    spread = pixel_range(samples, proposed)
+    window = chosen(asked, proposed, spread) if asked else brought or proposed
     if window is None or spread is None:
         return window, spread
     depths = Counter(str(row["depth"]) for row in images)

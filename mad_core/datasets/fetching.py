@@ -239,7 +239,7 @@ class _Fetch:
 
     def _check_room(self, needed: Sequence[HubFile], contents: Mapping[HubFile, Any]) -> None:
         """Images take about what their shards take, and one shard at a time lies beside them."""
-        share = {s: len(self._missing(known)) / len(known) if (known := contents[s]) else 1.0 for s in needed}
+        share = {s: len(self._missing(files)) / len(files) if (files := contents[s]) else 1.0 for s in needed}
         need = sum(int(s.size * share[s]) for s in needed)
         need += max((s.size - _there(self._state(s, ".parquet")) for s in needed), default=0)
         free = shutil.disk_usage(self.folder).free
@@ -345,10 +345,10 @@ def _images(batch: pa.RecordBatch) -> Iterator[bytes | None]:
 
 def _wanted(name: str) -> Identity:
     trail = [part for part in name.strip().strip("/").split("/") if part]
-    known = identify(tuple(trail)) or (identify((trail[-1],)) if trail else None)
-    if known is None or (known.part and not known.published):
+    identity = identify(tuple(trail)) or (identify((trail[-1],)) if trail else None)
+    if identity is None or (identity.part and not identity.published):
         raise InputError(f"'{name.strip()}' is none of the benchmark's datasets and subsets, which are {_names()}.")
-    return known
+    return identity
 
 
 def _names() -> str:

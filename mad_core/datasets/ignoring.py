@@ -62,11 +62,11 @@ def _named(text: str) -> tuple[str, str]:
 
 def _of_other_shape(dataset: Dataset, subset: str, shape: tuple[int, ...], file: str) -> list[Problem]:
     rows: Any = dataset.select(subset=subset)
-    known = rows[(rows["width"] > 0) & (rows["height"] > 0)]
-    stretch = (known["width"] / known["height"] / (shape[1] / shape[0]) - 1).abs()
+    sized = rows[(rows["width"] > 0) & (rows["height"] > 0)]
+    stretch = (sized["width"] / sized["height"] / (shape[1] / shape[0]) - 1).abs()
     other = int((stretch > _SAME_ASPECT).sum())
-    if other and other == len(known):
-        row = known.iloc[0]
+    if other and other == len(sized):
+        row = sized.iloc[0]
         raise InputError(
             f"The mask {Path(file).name} is {shape[1]} x {shape[0]} pixels, and no picture of subset '{subset}' has "
             f"that shape; the first is {row['width']} x {row['height']}."
@@ -74,7 +74,7 @@ def _of_other_shape(dataset: Dataset, subset: str, shape: tuple[int, ...], file:
     if not other:
         return []
     sentence = (
-        f"{other} of {len(known)} pictures of subset '{subset}' have another shape than the mask {Path(file).name} of "
+        f"{other} of {len(sized)} pictures of subset '{subset}' have another shape than the mask {Path(file).name} of "
         "what is left out; it is stretched over them."
     )
     return [Problem("mask-size", subset, sentence)]

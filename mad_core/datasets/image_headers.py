@@ -109,9 +109,9 @@ def with_training(images: Sequence[Found], files: Mapping[str, Read]) -> list[Fo
     """
     chosen: set[tuple[str, str]] = set()
     for subset in {f.subset for f in images if f.split is None}:
-        here = [f for f in images if f.subset == subset]
-        if not any(f.split == "train" for f in here):
-            chosen |= {(subset, digest) for digest in _draw([f for f in here if f.split is None], files)}
+        in_subset = [f for f in images if f.subset == subset]
+        if not any(f.split == "train" for f in in_subset):
+            chosen |= {(subset, digest) for digest in _draw([f for f in in_subset if f.split is None], files)}
     return [
         f
         if f.split is not None
@@ -156,17 +156,17 @@ def _read(path: str, with_pixels: bool) -> Read:
         return Read(problem=Problem("unreadable", path, f"{path} cannot be read: {error.strerror}."))
 
 
-def _once(found: Iterable[Found]) -> tuple[list[Found], list[Problem]]:
+def _once(images: Iterable[Found]) -> tuple[list[Found], list[Problem]]:
     """Each image once; a second mention of the same file in a subset is a problem."""
     first: dict[tuple[str, str], Found] = {}
     problems = []
-    for f in found:
-        known = first.setdefault((f.subset, _identity(f)), f)
-        if known is f:
+    for f in images:
+        earlier = first.setdefault((f.subset, _identity(f)), f)
+        if earlier is f:
             continue
-        kind = "conflicting-level" if differ(known, f) else "duplicate"
+        kind = "conflicting-level" if differ(earlier, f) else "duplicate"
         levels = (
-            f" at level {level_key(f.level)}, first at level {level_key(known.level)}" if kind != "duplicate" else ""
+            f" at level {level_key(f.level)}, first at level {level_key(earlier.level)}" if kind != "duplicate" else ""
         )
         problems.append(Problem(kind, f.template_path, f"This image is named again{levels}; the first one counts."))
     return list(first.values()), problems
@@ -186,11 +186,11 @@ def _same_content(images: Iterable[Found], files: Mapping[str, Read]) -> Iterato
     """Copies within a subset: under two levels, in training and elsewhere, or plain ones."""
     first: dict[tuple[str, str], Found] = {}
     for f in images:
-        known = first.setdefault(_key(f, files), f)
-        if known is f:
+        earlier = first.setdefault(_key(f, files), f)
+        if earlier is f:
             continue
-        same = f"This image has the same content as {known.path}"
-        yield from told_of_copies(f.path, known, f, same, "duplicate")
+        same = f"This image has the same content as {earlier.path}"
+        yield from told_of_copies(f.path, earlier, f, same, "duplicate")
 
 
 def _empty(expected: Iterable[PromisedLevel], images: Iterable[Found]) -> Iterator[Problem]:

@@ -251,10 +251,10 @@ def _import_shards(
     beside = read_card(path.resolve()) if path.is_dir() else None
     policy = told.policy or policy_in(path.resolve() if path.is_dir() else path.parent.resolve())
     try:
-        found = _import_folder(*_top(folder, name), replace(told, policy=policy), settings, progress)
+        imported = _import_folder(*_top(folder, name), replace(told, policy=policy), settings, progress)
     except InputError as error:  # the user knows the shards, not where they were unpacked
         raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
-    return replace(found, dataset=replace(found.dataset, card=beside)) if beside else found
+    return replace(imported, dataset=replace(imported.dataset, card=beside)) if beside else imported
 
 
 def _import_bucket(address: str, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
@@ -263,22 +263,24 @@ def _import_bucket(address: str, settings: Settings, told: _Told, progress: Call
     root = bucket.root.resolve()
     walker = Walker(root, progress, told.plan)
 
-    def said(text: str) -> str:
+    def with_address(text: str) -> str:
         return text.replace(str(root), address)
 
     try:
         gathered = attach(gather_folder(root, bucket.name, walker, told.policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it
-        raise InputError(said(str(error))) from None
+        raise InputError(with_address(str(error))) from None
     there = [
         replace(f, path=bucket.address_of(f.path), masks=tuple(map(bucket.address_of, f.masks))) for f in gathered.found
     ]
-    found = _imported(
+    imported = _imported(
         replace(gathered, found=tuple(there)), walker, bucket.name, card, settings.masks, progress, gathered
     )
-    problems = [replace(p, path=said(p.path), message=said(p.message)) for p in (*refused, *found.problems)]
-    return replace(found, problems=tuple(problems))
+    problems = [
+        replace(p, path=with_address(p.path), message=with_address(p.message)) for p in (*refused, *imported.problems)
+    ]
+    return replace(imported, problems=tuple(problems))
 
 
 def _import_folder(

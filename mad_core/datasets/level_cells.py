@@ -38,8 +38,8 @@ def levels_of(texts: Iterable[str], separator: str = "") -> dict[str, float | No
 
 def _coded(texts: Iterable[str]) -> dict[str, float]:
     """Levels of texts that are a number and a word, where number and word always go together."""
-    found = {text: match for text in texts if (match := _CODED.fullmatch(text.strip()))}
-    pairs = {(float(m["level"].replace(",", ".")), plain_name(m["word"].rstrip(" )"))) for m in found.values()}
+    matches = {text: match for text in texts if (match := _CODED.fullmatch(text.strip()))}
+    pairs = {(float(m["level"].replace(",", ".")), plain_name(m["word"].rstrip(" )"))) for m in matches.values()}
     if len({level for level, _ in pairs}) != len(pairs) or len({word for _, word in pairs}) != len(pairs):
         return {}
-    return {text: float(match["level"].replace(",", ".")) for text, match in found.items()}
+    return {text: float(match["level"].replace(",", ".")) for text, match in matches.items()}

@@ -201,8 +201,8 @@ def results_rounded_up(path: Path, subsets: Iterable[str]) -> list[bool]:
 
 
 def _is_published(name: str) -> bool:
-    known = identify((name,))
-    return known is not None and known.published and bool(known.part) == known.benchmark.parts
+    identity = identify((name,))
+    return identity is not None and identity.published and bool(identity.part) == identity.benchmark.parts
 
 
 def recognise(subset: str, card: SubsetCard) -> Identity | None:
@@ -213,5 +213,5 @@ def recognise(subset: str, card: SubsetCard) -> Identity | None:
         for part in benchmark.subsets:
             if card.product == benchmark.card(part).product:
                 return Identity(benchmark, part if benchmark.parts else "")
-    known = identify((subset,))
-    return known if known and known.published and bool(known.part) == known.benchmark.parts else None
+    identity = identify((subset,))
+    return identity if identity and identity.published and bool(identity.part) == identity.benchmark.parts else None

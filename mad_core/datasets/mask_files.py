@@ -63,20 +63,20 @@ def read_masks(
         If a mask cannot be written.
     """
     todo = list({f.path: f for f in images if f.masks or f.outlines}.values())
-    found: dict[str, str] = {}
+    mask_paths: dict[str, str] = {}
     doubts: list[Problem] = []
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "masks") as pool:
         made = pool.map(partial(_mask_of, sizes=sizes, folder=folder), todo)
         try:
             for done, (image, mask) in enumerate(zip(todo, made, strict=True), start=1):
-                found |= {image.path: mask.path} if mask.path else {}
+                mask_paths |= {image.path: mask.path} if mask.path else {}
                 doubts += mask.doubts
                 if done % _REPORT_EVERY == 0 or done == len(todo):
                     progress(done)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return found, _by_kind(doubts)
+    return mask_paths, _by_kind(doubts)
 
 
 def _by_kind(doubts: Iterable[Problem]) -> list[Problem]:
@@ -100,8 +100,8 @@ def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -
         parts.append((path, fitting, fitting is not mask))
     if image.outlines:
         place = f"{image.outlines.source} of {Path(image.path).name}"
-        drawn, said = _drawn(image.outlines, place, image.path, size)
-        doubts += said
+        drawn, unclear = _drawn(image.outlines, place, image.path, size)
+        doubts += unclear
         parts += [] if drawn is None else [(place, drawn, True)]
     if not parts:
         return MaskOf(None, tuple(doubts))

@@ -46,8 +46,8 @@ def holds_masks(folder: str) -> bool:
 def may_hold_masks(folder: str) -> bool:
     """Whether a folder called so holds masks if its pictures look like it: ``labels``, ``test_masks``, ``mask_png``."""
     name = plain(folder)
-    found, begun = _LAST_WORD.fullmatch(folder.strip()), _FIRST_WORD.fullmatch(folder.strip())
-    last = plain(found["word"] or found["grafted"]) if found else ""
+    ending, begun = _LAST_WORD.fullmatch(folder.strip()), _FIRST_WORD.fullmatch(folder.strip())
+    last = plain(ending["word"] or ending["grafted"]) if ending else ""
     first = plain(begun["word"]) if begun else ""
     return first in FOLDERS or bool({last, name} & (FOLDERS | PERHAPS)) or name.endswith("groundtruth")
 
@@ -58,16 +58,16 @@ def masked_stem(stem: str) -> str | None:
     ``x_mask``, ``x-GT``, ``x.label``, ``xMask``, ``mask_x``, ``x_mask_1``, ``x_mask_scratch`` → ``x``.
     """
     for pattern in (_AFTER, _BEFORE, _GRAFTED):
-        found = pattern.fullmatch(stem)
-        if found:
-            return found["stem"]
+        match = pattern.fullmatch(stem)
+        if match:
+            return match["stem"]
     return None
 
 
 def is_sure(stem: str) -> bool:
     """Whether a name says mask, and not a word that may say something else: ``x_mask``, ``x_GT``; not ``x_label``."""
-    found = _AFTER.fullmatch(stem) or _BEFORE.fullmatch(stem) or _GRAFTED.fullmatch(stem)
-    return bool(found) and re.fullmatch(_SURE, found["word"], re.IGNORECASE) is not None
+    match = _AFTER.fullmatch(stem) or _BEFORE.fullmatch(stem) or _GRAFTED.fullmatch(stem)
+    return bool(match) and re.fullmatch(_SURE, match["word"], re.IGNORECASE) is not None
 
 
 def picture_stems(stem: str) -> list[str]:
@@ -148,7 +148,7 @@ def _by_same_stem(names: Sequence[str], stems: Mapping[str, str], looks_like_mas
     for together in called.values():
         if len(together) > 1:
             pairs.setdefault(tuple(posixpath.splitext(n)[1].lower() for n in together), []).append(together)
-    found = []
+    masks = []
     for suffixes, alike in pairs.items():
         probed = [[looks_like_mask(n) for n in together] for together in alike[:PROBES]]
         where = [place for place in range(len(suffixes)) if all(answers[place] for answers in probed)]
@@ -157,22 +157,22 @@ def _by_same_stem(names: Sequence[str], stems: Mapping[str, str], looks_like_mas
             and len(where) < len(suffixes)
             and not any(a for p in probed for i, a in enumerate(p) if i not in where)
         ):
-            found += [together[place] for together in alike for place in where]
-    return found
+            masks += [together[place] for together in alike for place in where]
+    return masks
 
 
 def _with_a_word_more(names: Sequence[str], stems: Mapping[str, str]) -> dict[str, list[str]]:
     """Files called as another one with a word before or after it, by that word."""
     there = {stems[name] for name in names}
-    found: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
     for name in names:
         parts = re.split(r"([_\-. ])", stems[name])
         shorter = ["".join(parts[:end]) for end in range(1, len(parts), 2)]
         shorter += ["".join(parts[start:]) for start in range(2, len(parts), 2)]
         picture = next((s for s in shorter if s in there and may_belong(stems[name], s)), None)
         if picture is not None:
-            found.setdefault(stems[name].replace(picture, "", 1), []).append(name)
-    return found
+            by_stem.setdefault(stems[name].replace(picture, "", 1), []).append(name)
+    return by_stem
 
 
 def _all_alike(names: Sequence[str], asked: Sequence[str], looks_like_mask: Callable[[str], bool]) -> bool:

@@ -71,11 +71,11 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
     of: dict[str, list[str]] = {}
     problems: dict[str, list[str]] = {_NO_IMAGE: [], _SEVERAL: []}
     for mask in files:
-        found = _pictures_of(mask, pictures)
-        if len(found) == 1:
-            of.setdefault(found[0], []).append(mask.path)
-        elif found or not _pictures_of(mask, left_out):
-            problems[_SEVERAL if found else _NO_IMAGE].append(mask.path)
+        owners = _pictures_of(mask, pictures)
+        if len(owners) == 1:
+            of.setdefault(owners[0], []).append(mask.path)
+        elif owners or not _pictures_of(mask, left_out):
+            problems[_SEVERAL if owners else _NO_IMAGE].append(mask.path)
     images = [replace(f, masks=(f.mask,) if f.mask else tuple(sorted(of.get(f.path, ())))) for f in gathered.found]
     outlines = {**outlines_beside({f.path for f in images if not f.mask}, walker), **gathered.outlines}
     images = [f if f.mask else replace(f, outlines=outlines.get(f.path)) for f in images]
@@ -83,24 +83,24 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
     return replace(gathered, found=tuple(images), problems=(*gathered.problems, *unread, *_questions(walker)))
 
 
-def _others(found: Iterable[Found], walker: Walker) -> list[Found]:
+def _others(images: Iterable[Found], walker: Walker) -> list[Found]:
     """Pictures that were left out, for a reason that is told: their masks are no problem of their own."""
-    known = {f.path for f in found}
+    taken = {f.path for f in images}
     paths = (str(folder / name) for folder in _of_pictures(walker) for name in walker.pictures(folder))
-    return [Found("", "", path, "", None, math.nan) for path in paths if path not in known]
+    return [Found("", "", path, "", None, math.nan) for path in paths if path not in taken]
 
 
 def mask_files(walker: Walker, pictures: Iterable[str]) -> list[MaskFile]:
     """Masks in folders of masks beside the pictures or above them, and those beside pictures."""
     folders = {folder for path in pictures for folder in _up(Path(path).parent, walker.root)}
     tops = [sub for folder in sorted(folders) for sub in walker.folders(folder) if walker.holds_masks(sub)]
-    found = [mask for top in tops for mask in _in_folder(top, walker)]
+    in_folders = [mask for top in tops for mask in _in_folder(top, walker)]
     beside = [
         MaskFile(str(folder / name), _parts(folder, walker.root), (), (of,))
         for folder in _of_pictures(walker)
         for name, of in walker.sorted_out(folder).masks.items()
     ]
-    return [*found, *beside]
+    return [*in_folders, *beside]
 
 
 def _of_pictures(walker: Walker) -> list[Path]:
@@ -128,9 +128,9 @@ def _parts(folder: Path, root: Path) -> tuple[str, ...]:
     return folder.relative_to(root).parts
 
 
-def _by_stem(found: Iterable[Found], root: Path) -> Mapping[str, list[_Picture]]:
+def _by_stem(images: Iterable[Found], root: Path) -> Mapping[str, list[_Picture]]:
     index: dict[str, list[_Picture]] = {}
-    for f in {f.path: f for f in found}.values():
+    for f in {f.path: f for f in images}.values():
         folders = posixpath.relpath(posixpath.dirname(f.path), str(root)).split("/")
         picture = _Picture(f.path, () if folders == ["."] else tuple(folders), f.split)
         index.setdefault(mask_names.same(stem(posixpath.basename(f.path))), []).append(picture)
@@ -145,11 +145,11 @@ def _pictures_of(mask: MaskFile, pictures: Mapping[str, list[_Picture]]) -> list
     for name, inner in tries:
         called = pictures.get(mask_names.same(name), ())
         for depth in range(len(mask.anchor), -1, -1):
-            found = _nearest(
+            nearest = _nearest(
                 called, mask.anchor[:depth], inner if depth == len(mask.anchor) else (*mask.anchor[depth:], *inner)
             )
-            if found:
-                return found
+            if nearest:
+                return nearest
     return []
 
 
@@ -157,11 +157,11 @@ def _nearest(called: Iterable[_Picture], anchor: tuple[str, ...], inner: tuple[s
     """Of the pictures below a folder those whose own folders agree best with a mask's."""
     below = [(p, p.folders[len(anchor) :]) for p in called if p.folders[: len(anchor)] == anchor]
     for agree in (_equal, _alike, _within):
-        found = [p for p, folders in below if agree(inner, folders)]
-        if len(found) > 1:
-            found = [p for p in found if p.split != "train"] or found
-        if found:
-            return [p.path for p in found]
+        agreeing = [p for p, folders in below if agree(inner, folders)]
+        if len(agreeing) > 1:
+            agreeing = [p for p in agreeing if p.split != "train"] or agreeing
+        if agreeing:
+            return [p.path for p in agreeing]
     return []
 
 
@@ -170,21 +170,21 @@ def _equal(inner: tuple[str, ...], folders: tuple[str, ...]) -> bool:
 
 
 def _alike(inner: tuple[str, ...], folders: tuple[str, ...]) -> bool:
-    return _one_split(inner, folders) and _telling(inner) == _telling(folders)
+    return _one_split(inner, folders) and _content_folders(inner) == _content_folders(folders)
 
 
 def _within(inner: tuple[str, ...], folders: tuple[str, ...]) -> bool:
     """Whether a mask's folders stand among the picture's, in order."""
-    rest = iter(_telling(folders))
-    return _one_split(inner, folders) and all(part in rest for part in _telling(inner))
+    rest = iter(_content_folders(folders))
+    return _one_split(inner, folders) and all(part in rest for part in _content_folders(inner))
 
 
-def _telling(folders: Iterable[str]) -> list[str]:
+def _content_folders(folders: Iterable[str]) -> list[str]:
     """Folders that say what is in them: without splits and those of pictures alone, levels without their number."""
     names = []
     for folder in folders:
-        known = meaning(folder)
-        name = plain(known.defect if known and known.defect else folder)
+        sense = meaning(folder)
+        name = plain(sense.defect if sense and sense.defect else folder)
         if folder.lower() not in SPLITS and name not in GENERIC:
             names.append(name)
     return names

@@ -73,15 +73,15 @@ def with_name_groups(images: Sequence[Found], text: str) -> tuple[list[Found], l
         If the pattern cannot be used, or takes too long.
     """
     pattern, end = group_pattern(text), time.monotonic() + MOST_SECONDS
-    found, silent = [], []
+    grouped, silent = [], []
     for image in images:
         if time.monotonic() > end:
             raise InputError(f"The pattern '{text[:80]}' takes too long on these names; write a simpler one.")
         group = image.group or _group_of(PurePath(image.path).stem, pattern)
         silent += [] if group else [image.path]
-        found.append(replace(image, group=group))
+        grouped.append(replace(image, group=group))
     words = f"The pattern '{text[:80]}' finds no group in the names of {len(silent):,} images; each stands alone."
-    return found, [Problem("unmatched", silent[0], words)] if silent else []
+    return grouped, [Problem("unmatched", silent[0], words)] if silent else []
 
 
 def _group_of(name: str, pattern: re.Pattern[str]) -> str:
@@ -91,7 +91,7 @@ def _group_of(name: str, pattern: re.Pattern[str]) -> str:
 
 def _tokens(pattern: str, shown: str) -> list[re.Match[str]]:
     """The single characters, classes and anchors of a pattern, in order."""
-    at, found = 0, []
+    at, tokens = 0, []
     while at < len(pattern):
         token = _TOKEN.match(pattern, at)
         if token is None:
@@ -100,8 +100,8 @@ def _tokens(pattern: str, shown: str) -> list[re.Match[str]]:
                 "characters, classes such as [^_] or \\d, ^ and $, * + ? {n} after one of these, and one group ( )."
             )
         at = token.end()
-        found += [token] if token["one"] or token["anchor"] else []
-    return found
+        tokens += [token] if token["one"] or token["anchor"] else []
+    return tokens
 
 
 def _least_most(token: re.Match[str]) -> tuple[int, int]:

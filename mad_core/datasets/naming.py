@@ -77,9 +77,9 @@ def level_label(level: float) -> str:
 
 def meaning(name: str) -> Meaning | None:
     """``broken_large_level_3``, ``level_0.5``, ``level_0_train``, ``good``; None for any other name."""
-    found = _LEVEL.fullmatch(name.strip())
-    if found:
-        return _meaning(found)
+    match = _LEVEL.fullmatch(name.strip())
+    if match:
+        return _meaning(match)
     return Meaning(0.0) if name.strip().lower() in NORMAL else None
 
 
@@ -92,18 +92,18 @@ def meanings(names: Iterable[str]) -> dict[str, Meaning | None]:
     others say nothing.
     """
     names = list(names)
-    said = {name: meaning(name) for name in names}
+    by_name = {name: meaning(name) for name in names}
     for read in (_short, _graded, _roman, _counted):
-        numbers = {name: found for name in names if said[name] is None and (found := read(name))}
-        levels = {found.level for found in numbers.values()}
-        rest = sum(said[name] is None for name in names) - len(numbers)
+        numbers = {name: number for name in names if by_name[name] is None and (number := read(name))}
+        levels = {number.level for number in numbers.values()}
+        rest = sum(by_name[name] is None for name in names) - len(numbers)
         if (
             len(numbers) > rest
             and (len(numbers) > 1 or (numbers and not rest))
             and (0 in levels or read is not _counted)
         ):
-            said |= numbers
-    return said
+            by_name |= numbers
+    return by_name
 
 
 def looks_short(name: str) -> bool:
@@ -122,28 +122,28 @@ def plain(name: str) -> str:
 
 
 def _short(name: str) -> Meaning | None:
-    found = _SHORT.fullmatch(name.strip())
-    return _meaning(found) if found else None
+    match = _SHORT.fullmatch(name.strip())
+    return _meaning(match) if match else None
 
 
 def _graded(name: str) -> Meaning | None:
-    found = _GRADED.fullmatch(name.strip())
-    return _meaning(found) if found else None
+    match = _GRADED.fullmatch(name.strip())
+    return _meaning(match) if match else None
 
 
 def _roman(name: str) -> Meaning | None:
-    found = _ROMAN.fullmatch(name.strip())
-    return Meaning(float(_ROMANS[found["level"].upper()])) if found and found["level"].upper() in _ROMANS else None
+    match = _ROMAN.fullmatch(name.strip())
+    return Meaning(float(_ROMANS[match["level"].upper()])) if match and match["level"].upper() in _ROMANS else None
 
 
 def _counted(name: str) -> Meaning | None:
-    found = _COUNTED.fullmatch(name.strip())
-    return _meaning(found) if found else None
+    match = _COUNTED.fullmatch(name.strip())
+    return _meaning(match) if match else None
 
 
-def _meaning(found: re.Match[str]) -> Meaning:
+def _meaning(match: re.Match[str]) -> Meaning:
     """The words before and after a level: one may be a split, another the defect type."""
-    level, words = float(found["level"].replace(",", ".")), [w for w in (found["before"], found["after"]) if w]
+    level, words = float(match["level"].replace(",", ".")), [w for w in (match["before"], match["after"]) if w]
     split = next((SPLITS[w.lower()] for w in words if w.lower() in SPLITS), None)
     defect = next((w for w in words if w.lower() not in SPLITS and w.lower() not in NORMAL), None)
     return Meaning(level, None if level == 0 else defect, split)

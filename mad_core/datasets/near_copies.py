@@ -94,7 +94,7 @@ def near_copies(pictures: np.ndarray, sizes: Sequence[tuple[int, int]] | None = 
     median = np.zeros_like(middle[0])
     if len(usable) >= _MEDIAN_FROM:
         median = np.median(middle[:: -(-len(usable) // _MEDIAN_OF)], axis=0)
-    found: dict[tuple[int, int], Copy] = {}
+    copies: dict[tuple[int, int], Copy] = {}
     shapes = [sorted(size) for size in sizes] if sizes is not None else [[0]] * len(pictures)
     for turn in range(len(TURNS)):
         for a, b, closely in _alike(middle, median, turn):
@@ -102,9 +102,9 @@ def near_copies(pictures: np.ndarray, sizes: Sequence[tuple[int, int]] | None = 
             limits = (_IS if closely else _MAY_BE)[2], _EVERYWHERE
             if shapes[first] != shapes[second]:
                 limits = limits[0], _EVERYWHERE_RESIZED
-            if (first, second) not in found and _is_copy(pictures[first], turned(pictures[second], turn), *limits):
-                found[first, second] = Copy(first, second, turn)
-    return list(found.values())
+            if (first, second) not in copies and _is_copy(pictures[first], turned(pictures[second], turn), *limits):
+                copies[first, second] = Copy(first, second, turn)
+    return list(copies.values())
 
 
 def _shrunk(pictures: np.ndarray, factor: int) -> np.ndarray:

@@ -151,8 +151,8 @@ class ImportPlan:
             return self.with_table(row.name, role=role, split=split, subset=subset)
         if row.kind == "column":
             table = row.note.removeprefix("of ")
-            known = self.tables.get(table, TablePlan()).columns
-            columns = {ours: name for ours, name in known.items() if name != row.name}
+            mapped = self.tables.get(table, TablePlan()).columns
+            columns = {ours: name for ours, name in mapped.items() if name != row.name}
             return self.with_table(table, columns=columns | ({role: row.name} if role in COLUMNS else {}))
         return self.with_level(row.name, None if role == LEFT_OUT else level)
 
@@ -202,8 +202,8 @@ class ImportPlan:
 
     def with_level(self, word: str, level: float | None) -> ImportPlan:
         """A copy in which a word stands for a level, or for none: its images are left out."""
-        said = LEFT_OUT if level is None else NO_LEVEL if level == UNLABELLED else level
-        return replace(self, levels={**self.levels, word: said})
+        decision = LEFT_OUT if level is None else NO_LEVEL if level == UNLABELLED else level
+        return replace(self, levels={**self.levels, word: decision})
 
     def to_json(self) -> dict[str, Any]:
         """The decisions under ``folders``, ``tables`` and ``levels``, and the rows."""
@@ -367,5 +367,5 @@ def _quoted(text: str) -> str:
     return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", _escaped, json.dumps(text, ensure_ascii=False))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

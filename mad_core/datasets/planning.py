@@ -48,13 +48,13 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
 
 def as_planned(gathered: Gathered, plan: ImportPlan) -> Gathered:
     """What was gathered, with what a plan says: the split, the subset and the level of a folder, groups by names."""
-    found, problems = list(gathered.found), list(gathered.problems)
+    images, problems = list(gathered.found), list(gathered.problems)
     if plan.folders:
-        found = [_decided(f, plan.folders.get(f.origin)) for f in found]
+        images = [_decided(f, plan.folders.get(f.origin)) for f in images]
     if plan.group_from_name:
-        found, silent = with_name_groups(found, plan.group_from_name)
+        images, silent = with_name_groups(images, plan.group_from_name)
         problems += silent
-    return replace(gathered, found=tuple(found), problems=tuple(problems))
+    return replace(gathered, found=tuple(images), problems=tuple(problems))
 
 
 def _decided(image: Found, told: FolderPlan | None) -> Found:
@@ -127,10 +127,10 @@ def _passed_over(walker: Walker) -> Iterator[PlanRow]:
             yield PlanRow("folder", name, LEFT_OUT, images=images, note="by the plan")
 
 
-def _folders(found: Iterable[Found], tables: set[str]) -> dict[str, FolderPlan]:
+def _folders(listed: Iterable[Found], tables: set[str]) -> dict[str, FolderPlan]:
     """What the folders of images are: a split, subset or level where all their images have it."""
     facts: dict[str, list[Found]] = defaultdict(list)
-    for f in found:
+    for f in listed:
         if f.origin and f.origin not in tables:
             facts[f.origin].append(f)
     return {folder: _folder(images) for folder, images in sorted(facts.items())}
@@ -156,12 +156,12 @@ def _levels(
     pairs: Iterable[tuple[Found, Mapping[str, Any]]], left_out: Iterable[str], walker: Walker
 ) -> dict[str, Any]:
     """Words and their levels; those of a subset under its name where another subset says otherwise."""
-    said: dict[str, dict[str, float | str]] = defaultdict(dict)
+    by_word: dict[str, dict[str, float | str]] = defaultdict(dict)
     for f, _ in pairs:
         if f.word:
-            said[f.word][f.subset] = NO_LEVEL if f.level == UNLABELLED else f.level
+            by_word[f.word][f.subset] = NO_LEVEL if f.level == UNLABELLED else f.level
     levels: dict[str, Any] = {**dict.fromkeys(left_out, LEFT_OUT), **walker.plan.levels}
-    for word, by_subset in said.items():
+    for word, by_subset in by_word.items():
         if len(set(by_subset.values())) == 1:
             levels[word] = next(iter(by_subset.values()))
         else:

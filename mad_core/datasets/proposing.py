@@ -44,11 +44,11 @@ def propose(words: Iterable[str], normals: bool = False) -> dict[str, float]:
 
 def _numbers(words: list[str]) -> dict[str, float]:
     """The only number in each word, where every word has one of its own; Roman ones at the end alone."""
-    found = {word: _number(word) for word in words}
-    levels = [level for level in found.values() if level is not None]
+    numbers = {word: _number(word) for word in words}
+    levels = [level for level in numbers.values() if level is not None]
     if len(levels) < max(2, len(words)) or len(set(levels)) < len(levels):
         return {}
-    return {word: level for word, level in found.items() if level is not None}
+    return {word: level for word, level in numbers.items() if level is not None}
 
 
 def _number(word: str) -> float | None:

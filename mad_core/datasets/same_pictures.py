@@ -37,7 +37,7 @@ def same_pictures(images: Sequence[Found], facts: Mapping[str, Facts]) -> list[S
     images : sequence of Found
     facts : mapping of path to Facts
     """
-    found = []
+    pairs = []
     for subset in sorted({f.subset for f in images}):
         first_of: dict[str, str] = {}
         for f in images:
@@ -50,8 +50,8 @@ def same_pictures(images: Sequence[Found], facts: Mapping[str, Facts]) -> list[S
         for place, copy in enumerate(near_copies(squares, [facts[path][1:3] for path in paths])):
             first, second = paths[copy.first], paths[copy.second]
             how = _how(first, second, copy.turn, facts, place < _EXACT)
-            found.append(SamePicture(subset, first, second, how))
-    return found
+            pairs.append(SamePicture(subset, first, second, how))
+    return pairs
 
 
 def _how(first: str, second: str, turn: int, facts: Mapping[str, Facts], exactly: bool) -> str:
@@ -110,11 +110,11 @@ def group_problems(images: Iterable[Found]) -> list[Problem]:
     for f in images:
         if f.group:
             of.setdefault((f.subset, f.group), []).append(f)
-    found = []
+    problems = []
     for (_, group), together in of.items():
         splits = Counter(str(f.split) for f in together)
         if len(splits) > 1:
             counts = " and ".join(f"{n} in {split}" for split, n in sorted(splits.items(), reverse=True))
             words = f"Group '{group[:80]}' has images in several splits: {counts}."
-            found.append(Problem("group-leak", together[0].path, words))
-    return listed(found)
+            problems.append(Problem("group-leak", together[0].path, words))
+    return listed(problems)

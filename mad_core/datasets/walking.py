@@ -134,8 +134,8 @@ class Walker:
 
     def strangers(self, folder: Path) -> Iterator[str]:
         """Files below a folder that are neither images nor texts that often lie beside them."""
-        known = SUFFIXES | COMPANIONS
-        return (path for _, path in self._below(folder) if _suffix(path) not in known and not self.is_image(path))
+        expected = SUFFIXES | COMPANIONS
+        return (path for _, path in self._below(folder) if _suffix(path) not in expected and not self.is_image(path))
 
     def find(self, folder: Path, relative: str) -> str | None:
         """A file below a folder by its relative path; None where it is not.
@@ -145,20 +145,20 @@ class Walker:
         place = str(folder)
         *above, name = relative.split("/")
         for part in above:
-            found = self._spelled(place, _FOLDERS, part)
-            if found is None:
+            spelled = self._spelled(place, _FOLDERS, part)
+            if spelled is None:
                 return None
-            place = os.path.join(place, found)  # noqa: PTH118 - 100,000 times
-        found = self._spelled(place, _FILES, name)
-        return None if found is None else os.path.join(place, found)  # noqa: PTH118
+            place = os.path.join(place, spelled)  # noqa: PTH118 - 100,000 times
+        spelled = self._spelled(place, _FILES, name)
+        return None if spelled is None else os.path.join(place, spelled)  # noqa: PTH118
 
     def _spelled(self, place: str, kind: int, name: str) -> str | None:
         """How a name is really spelled in a folder; None where nothing there is called so."""
         if (place, kind) not in self._spellings:
             names = self._list(place)[kind]
             self._spellings[place, kind] = {mask_names.same(n): n for n in names} | {n: n for n in names}
-        known = self._spellings[place, kind]
-        return known.get(name) or known.get(mask_names.same(name))
+        spellings = self._spellings[place, kind]
+        return spellings.get(name) or spellings.get(mask_names.same(name))
 
     def _below(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Every file below a folder, masks and templates left out."""

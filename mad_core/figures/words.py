@@ -40,8 +40,8 @@ def listed(parts: Sequence[str]) -> str:
 
 def with_interval(value: float, low: float | None, high: float | None) -> str:
     """``0.812 [0.780, 0.841]``; the bare value where it has no interval."""
-    known = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if known else "")
+    bounded = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
+    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if bounded else "")
 
 
 def percent(share: float) -> str:

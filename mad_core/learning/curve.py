@@ -88,19 +88,21 @@ def learning_curve(
         raise InputError(f"A learning curve needs {2 * LEAST} grades; there are {len(grades)}.")
     sizes = np.unique(np.geomspace(LEAST, round(0.8 * len(grades)), 5).round().astype(int))
     rng, folds = np.random.default_rng(seed), folds_of(len(grades), together)
-    found = np.full((draws, len(sizes)), np.nan)
+    agreements = np.full((draws, len(sizes)), np.nan)
     for draw in range(draws):
         order = np.argsort(rng.permutation(folds.max() + 1)[folds], kind="stable")
         for column, size in enumerate(sizes):
             judged = order[size:][~np.isin(folds[order[size:]], folds[order[:size]])]
-            found[draw, column] = _agreement(graded, grades, scale, order[:size], judged)
+            agreements[draw, column] = _agreement(graded, grades, scale, order[:size], judged)
             step(draw * len(sizes) + column + 1, draws * len(sizes))
-    usable = ~np.isnan(found).all(axis=0)
-    points = [_point(int(size), column) for size, column in zip(sizes[usable], found[:, usable].T, strict=True)]
-    return Curve(points, _order(grades, graded.detector), forecast(sizes[usable], found[:, usable], len(grades) + more))
+    usable = ~np.isnan(agreements).all(axis=0)
+    points = [_point(int(size), column) for size, column in zip(sizes[usable], agreements[:, usable].T, strict=True)]
+    return Curve(
+        points, _order(grades, graded.detector), forecast(sizes[usable], agreements[:, usable], len(grades) + more)
+    )
 
 
-def forecast(sizes: np.ndarray, found: np.ndarray, grades: int) -> CurvePoint | None:
+def forecast(sizes: np.ndarray, agreements: np.ndarray, grades: int) -> CurvePoint | None:
     """The C-index to expect with ``grades`` grades.
 
     Each draw's curve is extended by itself, falling errors towards a floor, so that the interval holds what differs
@@ -109,13 +111,15 @@ def forecast(sizes: np.ndarray, found: np.ndarray, grades: int) -> CurvePoint | 
     Parameters
     ----------
     sizes : ndarray of shape (k,)
-    found : ndarray of shape (draws, k)
+    agreements : ndarray of shape (draws, k)
         C-index of each draw; NaN where it could not be known.
     """
     if len(sizes) < 3:
         return None
     reached = [
-        _extended(sizes[~np.isnan(row)], row[~np.isnan(row)], grades) for row in found if (~np.isnan(row)).sum() >= 3
+        _extended(sizes[~np.isnan(row)], row[~np.isnan(row)], grades)
+        for row in agreements
+        if (~np.isnan(row)).sum() >= 3
     ]
     return _point(grades, np.array(reached)) if reached else None
 

@@ -148,5 +148,5 @@ def fit_amplitudes(
         return -posterior.log_evidence + 0.5 * float(away @ away), slope + away / deviation
 
     bounds = [(m - 8.0, m + 8.0) for m in mean]
-    found = minimize(loss, mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
-    return dict(zip((*names, NOISE), np.exp(found).tolist(), strict=True))
+    logarithms = minimize(loss, mean, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
+    return dict(zip((*names, NOISE), np.exp(logarithms).tolist(), strict=True))

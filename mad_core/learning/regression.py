@@ -41,7 +41,7 @@ class Regression:
     amplitudes : mapping of str to float
         Of each group, of the detector, and of the noise, in variances of the targets.
     belief : Belief
-    known : Evidence
+    evidence : Evidence
         The n rows that were told, then the compared ones.
     pairs : sequence of Comparison
         The answers that the targets alone would not give, which therefore teach.
@@ -55,7 +55,7 @@ class Regression:
     kernels: Kernels
     amplitudes: Mapping[str, float]
     belief: Belief
-    known: Evidence
+    evidence: Evidence
     pairs: Sequence[Comparison]
     errors: np.ndarray
     posterior: Posterior
@@ -79,7 +79,7 @@ class Regression:
         count = len(folds)
         means, variances = self.posterior.left_out(_each_alone_after(folds, len(self.errors)))
         own = np.maximum(variances[:count] - self.errors[:count], 0.0) + self.amplitudes[NOISE]
-        return self._in_units(means[:count], self.known.rows(np.arange(count))), self.unit * np.sqrt(own)
+        return self._in_units(means[:count], self.evidence.rows(np.arange(count))), self.unit * np.sqrt(own)
 
     def covariance(self, rows: Evidence) -> np.ndarray:
         """Covariance (m, m) of the numbers."""
@@ -89,21 +89,21 @@ class Regression:
     def parts(self, rows: Evidence) -> dict[str, np.ndarray]:
         """What each group and the detector add to the number, (m,) each: all of it but a constant."""
         taught = self._design.T @ self.posterior.weights
-        return self._parts({name: of @ taught for name, of in self.kernels.between(rows, self.known).items()}, rows)
+        return self._parts({name: of @ taught for name, of in self.kernels.between(rows, self.evidence).items()}, rows)
 
     def parts_left_out(self, folds: np.ndarray) -> dict[str, np.ndarray]:
         """As :meth:`parts`, of the first ``len(folds)`` known rows by fits without their folds; comparisons aside."""
         count, told = len(folds), self._told
-        rows = self.known.rows(np.arange(told))
+        rows = self.evidence.rows(np.arange(told))
         kernels = self.kernels.between(rows, rows)
         covariance = weighted(kernels, self.amplitudes) + np.diag(self.errors[:told])
-        every, found = _each_alone_after(folds, told), {name: np.empty(count) for name in kernels}
+        every, left_out = _each_alone_after(folds, told), {name: np.empty(count) for name in kernels}
         for fold in np.unique(folds):
             out, rest = np.flatnonzero(folds == fold), np.flatnonzero(every != fold)
             weights = np.linalg.solve(covariance[np.ix_(rest, rest)], self.posterior.targets[rest])
             for name, kernel in kernels.items():
-                found[name][out] = kernel[np.ix_(out, rest)] @ weights
-        return self._parts(found, self.known.rows(np.arange(count)))
+                left_out[name][out] = kernel[np.ix_(out, rest)] @ weights
+        return self._parts(left_out, self.evidence.rows(np.arange(count)))
 
     def distances(self, rows: Evidence, others: Evidence) -> np.ndarray:
         """How far rows are from others, (m, n), in what counts."""
@@ -117,10 +117,10 @@ class Regression:
 
     @property
     def _design(self) -> np.ndarray:
-        return design(self._told, len(self.known) - self._told, self.pairs)
+        return design(self._told, len(self.evidence) - self._told, self.pairs)
 
     def _cross(self, rows: Evidence) -> np.ndarray:
-        return weighted(self.kernels.between(rows, self.known), self.amplitudes) @ self._design.T
+        return weighted(self.kernels.between(rows, self.evidence), self.amplitudes) @ self._design.T
 
     def _leaning(self, rows: Evidence) -> np.ndarray:
         return self.belief.leaning * self.kernels.standard(rows.detector)
@@ -164,12 +164,12 @@ def regress(
     rest = (targets - middle) / unit - belief.leaning * kernels.standard(rows.detector)
     inner = kernels.between(rows.rows(told), rows.rows(told))
     amplitudes = fit_amplitudes(inner, rest[told], noise[told], belief)
-    known = joined(rows, compared) if compared is not None else rows
-    covariance = weighted(kernels.between(known, known), amplitudes)
-    errors, leaning = amplitudes[NOISE] * noise, belief.leaning * kernels.standard(known.detector)
+    evidence = joined(rows, compared) if compared is not None else rows
+    covariance = weighted(kernels.between(evidence, evidence), amplitudes)
+    errors, leaning = amplitudes[NOISE] * noise, belief.leaning * kernels.standard(evidence.detector)
     pairs: tuple[Comparison, ...] = ()
     for _ in range(ROUNDS):  # a squared hinge: the comparisons that the numbers contradict pull, the others rest
-        observed = design(len(rows), len(known) - len(rows), pairs)
+        observed = design(len(rows), len(evidence) - len(rows), pairs)
         wanted = np.concatenate([rest, [MARGIN / unit - _apart(leaning[len(rows) :], pair) for pair in pairs]])
         every = np.concatenate([errors, np.full(len(pairs), PAIR_NOISE / unit**2)])
         posterior = condition(observed @ covariance @ observed.T + np.diag(every), wanted)
@@ -178,7 +178,7 @@ def regress(
         if violated == pairs:
             break
         pairs = violated
-    return Regression(kernels, amplitudes, belief, known, pairs, every, posterior, middle, unit)
+    return Regression(kernels, amplitudes, belief, evidence, pairs, every, posterior, middle, unit)
 
 
 def design(told: int, compared: int, pairs: Sequence[Comparison]) -> np.ndarray:

@@ -35,10 +35,10 @@ def next_to_grade(
     -------
     ndarray of shape (min(count, m),), int64
     """
-    known = np.asarray(grades, dtype=np.float64)
-    if graded is None or len(known) < 4 or len(np.unique(known)) < 2:
+    levels = np.asarray(grades, dtype=np.float64)
+    if graded is None or len(levels) < 4 or len(np.unique(levels)) < 2:
         return first_to_grade(pool, scale, count, graded)
-    return next_by_learner(learn(graded, known, scale), pool, count)
+    return next_by_learner(learn(graded, levels, scale), pool, count)
 
 
 def next_by_learner(learner: Learner, pool: Evidence, count: int) -> np.ndarray:
@@ -66,9 +66,9 @@ def first_to_grade(pool: Evidence, scale: NormalScale, count: int, graded: Evide
     amplitudes = {name: float(np.exp(prior.mean)) for name, prior in SEVERITY.priors(list(images.groups)).items()}
     covariance = weighted(kernels.between(images, images), amplitudes)
     if graded is not None and len(graded):
-        known = scale.departures(graded)
-        cross = weighted(kernels.between(images, known), amplitudes)
-        own = weighted(kernels.between(known, known), amplitudes) + amplitudes[NOISE] * np.eye(len(known))
+        judged = scale.departures(graded)
+        cross = weighted(kernels.between(images, judged), amplitudes)
+        own = weighted(kernels.between(judged, judged), amplitudes) + amplitudes[NOISE] * np.eye(len(judged))
         covariance = covariance - cross @ np.linalg.solve(own, cross.T)
     return rows[most_spread(covariance, amplitudes[NOISE], count)]
 

@@ -55,7 +55,7 @@ _SCRIPT = """
 
 def find_browser() -> str | None:
     """The Chromium browser of this machine: the one in ``CHROMIUM``, else the first on the search path."""
-    return os.environ.get("CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)
+    return os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def draw_figures(figures: Mapping[str, go.Figure]) -> dict[str, dict[str, bytes]]:
@@ -80,8 +80,8 @@ def draw_figures(figures: Mapping[str, go.Figure]) -> dict[str, dict[str, bytes]
     with tempfile.TemporaryDirectory(prefix="mad-pictures-") as folder:
         page = Path(folder) / "figures.html"
         page.write_text(_page(figures), encoding="utf-8")
-        found = _drawn(browser, page)
-    made = [{kind: _content(address) for kind, address in one.items()} for one in found]
+        drawn = _drawn(browser, page)
+    made = [{kind: _content(address) for kind, address in one.items()} for one in drawn]
     return dict(zip(figures, made, strict=True))
 
 

@@ -61,16 +61,16 @@ def _counters(device: str) -> dict[str, Counter]:
 
 
 def _packages() -> dict[str, Counter]:
-    found = {}
+    counters = {}
     for folder in sorted(POWERCAP.glob("intel-rapl:*")):
         if folder.name.count(":") != 1:  # parts of a package would count twice
             continue
         try:
             top = float((folder / "max_energy_range_uj").read_text()) / 1e6
-            found[folder.name] = float((folder / "energy_uj").read_text()) / 1e6, top
+            counters[folder.name] = float((folder / "energy_uj").read_text()) / 1e6, top
         except (OSError, ValueError):
             continue
-    return found
+    return counters
 
 
 def _gpu(index: int) -> dict[str, Counter]:

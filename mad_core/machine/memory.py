@@ -44,8 +44,10 @@ class PeakMemory:
             What an earlier part of the same work gave: the higher values count.
         """
         now = {"rss": _peak_rss(), "cuda": self._peak_cuda()}
-        known = {name: [v for v in (value, (before or {}).get(name)) if v is not None] for name, value in now.items()}
-        return {name: max(values, default=None) for name, values in known.items()} | {"since": self.since}
+        measured = {
+            name: [v for v in (value, (before or {}).get(name)) if v is not None] for name, value in now.items()
+        }
+        return {name: max(values, default=None) for name, values in measured.items()} | {"since": self.since}
 
     def _peak_cuda(self) -> int | None:
         if not self.device.startswith("cuda"):

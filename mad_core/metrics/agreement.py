@@ -246,18 +246,18 @@ def bias(
     list of AgreementEstimate
         One a rater, in levels; the interval resamples the rater's items.
     """
-    found = []
+    estimates = []
     for row in differences(ratings, reference):
         own = row[~np.isnan(row)]
         resampled = [weights @ own / len(own) for weights in _resamples(len(own), draws, seed)]
-        found.append(
+        estimates.append(
             AgreementEstimate(
                 float(own.mean()) if len(own) else None,
                 percentile_interval(np.concatenate(resampled)) if len(own) > 1 and resampled else None,
                 len(own),
             )
         )
-    return found
+    return estimates
 
 
 def drift(
@@ -286,14 +286,14 @@ def drift(
         One a rater; no value with fewer than three differences.
     """
     table, when = np.asarray(ratings, dtype=np.float64), np.asarray(times, dtype=np.float64)
-    found = []
+    estimates = []
     for row, given, moments in zip(differences(table, reference), table, when, strict=True):
         rated = ~np.isnan(given)
         place = np.full(len(given), np.nan)
         place[rated] = np.argsort(np.argsort(moments[rated], kind="stable"), kind="stable") / PER
         used = ~np.isnan(row)
-        found.append(_slope(place[used], row[used], draws, seed))
-    return found
+        estimates.append(_slope(place[used], row[used], draws, seed))
+    return estimates
 
 
 def _slope(x: np.ndarray, y: np.ndarray, draws: int, seed: int) -> AgreementEstimate:

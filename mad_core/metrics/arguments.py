@@ -38,14 +38,14 @@ def checked(levels: Any, scores: Any, subsets: Any = None) -> tuple[np.ndarray, 
     return at, values, _names(subsets, len(at))
 
 
-def check_draws(draws: Any, seed: Any, intervals: Sequence[str], known: Iterable[str]) -> None:
+def check_draws(draws: Any, seed: Any, intervals: Sequence[str], allowed: Iterable[str]) -> None:
     """Raise an :class:`InputError` unless these can be used for a bootstrap."""
     for name, value in (("draws", draws), ("seed", seed)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise InputError(f"{name} is {value!r}, but a whole number from 0 is needed.")
-    unknown = [name for name in ([intervals] if isinstance(intervals, str) else intervals) if name not in known]
+    unknown = [name for name in ([intervals] if isinstance(intervals, str) else intervals) if name not in allowed]
     if unknown:
-        raise InputError(f"'{unknown[0]}' has no interval; there are {', '.join(known)}.")
+        raise InputError(f"'{unknown[0]}' has no interval; there are {', '.join(allowed)}.")
 
 
 def _numbers(given: Any, what: str) -> np.ndarray:

@@ -93,7 +93,7 @@ def severity_and_area(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     areas, names = np.asarray(areas, dtype=np.float64), np.asarray(subsets, dtype=object)
-    found = summarize(levels, scores, names, draws=draws, seed=seed)
+    result = summarize(levels, scores, names, draws=draws, seed=seed)
     usable = (levels > 0) & np.isfinite(scores) & np.isfinite(areas)
     values, resampled, n, fewest = [], [], 0, len(levels)
     for name in sorted(set(names.tolist()), key=str):
@@ -108,7 +108,7 @@ def severity_and_area(
         at, own = levels[rows], seed_of(str(name), seed)
         fewest = min(fewest, int(np.unique(at, return_counts=True)[1].min()))
         resampled.append(bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=own))
-    found["area"] = {
+    result["area"] = {
         "rank_correlation": sum(values) / len(values) if values else None,
         "interval": percentile_interval(np.mean(resampled, axis=0), expanded(0.95, fewest))
         if draws and values
@@ -116,7 +116,7 @@ def severity_and_area(
         "n": n,
         "subsets": len(values),
     }
-    return found
+    return result
 
 
 # -- what it says -------------------------------------------------------------------------------
@@ -125,14 +125,14 @@ Estimate = tuple[float, list[float]]
 """A value with its interval."""
 
 
-def severity_of(found: Mapping[str, Any]) -> Estimate | None:
+def severity_of(result: Mapping[str, Any]) -> Estimate | None:
     """The abnormal-only C-index with its interval."""
-    return _estimate(found["abnormal_only"]["c_index"], found["intervals"].get("abnormal_c_index"))
+    return _estimate(result["abnormal_only"]["c_index"], result["intervals"].get("abnormal_c_index"))
 
 
-def area_of(found: Mapping[str, Any]) -> Estimate | None:
+def area_of(result: Mapping[str, Any]) -> Estimate | None:
     """The rank correlation with the area, with its interval."""
-    return _estimate(found["area"]["rank_correlation"], found["area"]["interval"])
+    return _estimate(result["area"]["rank_correlation"], result["area"]["interval"])
 
 
 def _estimate(value: float | None, interval: list[float] | None) -> Estimate | None:
@@ -160,20 +160,20 @@ def in_words(results: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]
     """
     severity = {name: value for name, result in results.items() if (value := severity_of(result))}
     extent = {name: value for name, result in results.items() if (value := area_of(result))}
-    said = []
+    sentences = []
     if len(severity) > 1:
-        said.append(_leading(severity, titles, "severity", "C-index among abnormal images"))
+        sentences.append(_leading(severity, titles, "severity", "C-index among abnormal images"))
         if all(low <= 0.5 for _, (low, _) in severity.values()):
-            said.append("None of them is told from chance in its order of severity.")
+            sentences.append("None of them is told from chance in its order of severity.")
     else:
-        said.append("Nothing can be said about severity: that needs two abnormal levels and intervals.")
+        sentences.append("Nothing can be said about severity: that needs two abnormal levels and intervals.")
     if len(extent) > 1:
-        said.append(_leading(extent, titles, area, "rank correlation"))
+        sentences.append(_leading(extent, titles, area, "rank correlation"))
     else:
-        said.append(f"Nothing can be said about {area}: too few abnormal images have one.")
+        sentences.append(f"Nothing can be said about {area}: too few abnormal images have one.")
     if len(severity) > 1 and len(extent) > 1:
-        said += _together(leaders(severity), leaders(extent), len(severity), titles, area)
-    return said
+        sentences += _together(leaders(severity), leaders(extent), len(severity), titles, area)
+    return sentences
 
 
 def _leading(estimates: Mapping[str, Estimate], titles: Mapping[str, str], what: str, metric: str) -> str:

@@ -36,24 +36,24 @@ def summarize(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     names = None if subsets is None else np.asarray(subsets, dtype=object)
-    found = evaluate(levels, scores, names, draws=draws, seed=seed, intervals=METRICS)
+    result = evaluate(levels, scores, names, draws=draws, seed=seed, intervals=METRICS)
     above = levels > 0
     alone = evaluate(levels[above], scores[above], None if names is None else names[above], draws=0)
-    found["reference"]["abnormal_kendall_tau_b_max_untied"] = alone["reference"]["kendall_tau_b_max_untied"]
-    return found
+    result["reference"]["abnormal_kendall_tau_b_max_untied"] = alone["reference"]["kendall_tau_b_max_untied"]
+    return result
 
 
-def reference_rows(found: Mapping[str, Any]) -> dict[str, Flat]:
+def reference_rows(result: Mapping[str, Any]) -> dict[str, Flat]:
     """What three made-up scorers would get on the same images, by what they do.
 
     Empty where there are no normals. ``None`` where such a scorer has no value: tau-b of equal
     scores, and anything about severity where there is one abnormal level only.
     """
-    points = found["reference"]
+    points = result["reference"]
     random = points["c_index_random_severity"]
     if random is None:
         return {}
-    perfect: Flat = dict.fromkeys(metric_names.AUROC.columns(found), metric_names.AUROC.best)
+    perfect: Flat = dict.fromkeys(metric_names.AUROC.columns(result), metric_names.AUROC.best)
     ceiling = points.get("abnormal_kendall_tau_b_max_untied")
     several = ceiling is not None
 
@@ -112,16 +112,16 @@ def mean_inversion_matrix(
     scores, at = scores[usable], told_apart(levels)[usable]
     names = np.asarray(subsets, dtype=object)[usable]
     counts = [count_pairs(at[names == name], scores[names == name]) for name in np.unique(names)]
-    known = np.unique(at)
-    stacked = np.full((len(counts), len(known), len(known)), np.nan)
-    sizes = np.zeros(len(known), dtype=int)
+    present = np.unique(at)
+    stacked = np.full((len(counts), len(present), len(present)), np.nan)
+    sizes = np.zeros(len(present), dtype=int)
     for layer, part in zip(stacked, counts, strict=True):
-        places = np.searchsorted(known, part.levels)
+        places = np.searchsorted(present, part.levels)
         layer[np.ix_(places, places)] = inversion_matrix(part)
         sizes[places] += part.sizes
     seen = np.isfinite(stacked).sum(axis=0)
     matrix = np.where(seen > 0, np.nansum(stacked, axis=0) / np.maximum(seen, 1), np.nan)
-    return matrix, known.tolist(), sizes.tolist()
+    return matrix, present.tolist(), sizes.tolist()
 
 
 def summarize_rows(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -129,20 +129,20 @@ def summarize_rows(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> d
 
     Its levels are taken as its subsets ask for; the notes say how, and how many images have none.
     """
-    known = labelled(rows)
-    levels, notes = ordered(known)
-    found = summarize(levels, known["score"], known["subset"], draws=draws, seed=seed)
-    return found | {"notes": list(dict.fromkeys([*unlabelled_notes(rows), *notes, *found["notes"]]))}
+    with_level = labelled(rows)
+    levels, notes = ordered(with_level)
+    result = summarize(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed)
+    return result | {"notes": list(dict.fromkeys([*unlabelled_notes(rows), *notes, *result["notes"]]))}
 
 
-def levels_in_words(found: Mapping[str, Any]) -> str:
+def levels_in_words(result: Mapping[str, Any]) -> str:
     """Whether levels with fractions count as they are or are rounded up; empty where all are whole."""
-    return " ".join(note for note in found["notes"] if note in (AS_IS_NOTE, ROUNDED_UP_NOTE))
+    return " ".join(note for note in result["notes"] if note in (AS_IS_NOTE, ROUNDED_UP_NOTE))
 
 
-def reference_in_words(found: Mapping[str, Any]) -> str:
+def reference_in_words(result: Mapping[str, Any]) -> str:
     """What the reference points mean for the reader; empty where there are none."""
-    points = found["reference"]
+    points = result["reference"]
     random, tau = points["c_index_random_severity"], points["kendall_tau_b_random_severity"]
     if random is None:
         return ""
@@ -154,23 +154,23 @@ def reference_in_words(found: Mapping[str, Any]) -> str:
     )
 
 
-def in_words(found: Mapping[str, Any]) -> list[str]:
+def in_words(result: Mapping[str, Any]) -> list[str]:
     """What the numbers of one scorer say about severity, ties and missing scores, in sentences."""
-    said = []
-    alone, interval = found["abnormal_only"]["c_index"], found["intervals"].get("abnormal_c_index")
+    sentences = []
+    alone, interval = result["abnormal_only"]["c_index"], result["intervals"].get("abnormal_c_index")
     if alone is not None and interval:
-        said.append(_severity(alone, *interval))
-    whole, random = found["intervals"].get("c_index"), found["reference"]["c_index_random_severity"]
+        sentences.append(_severity(alone, *interval))
+    whole, random = result["intervals"].get("c_index"), result["reference"]["c_index_random_severity"]
     if alone is not None and whole and random is not None and whole[0] <= random:
         under = "below" if whole[1] < random else "not clearly above"
-        said.append(f"Its C-index is {under} that of perfect detection with random severity ({random:.3f}).")
-    tied = found["ties"]["share_of_pairs"]
+        sentences.append(f"Its C-index is {under} that of perfect detection with random severity ({random:.3f}).")
+    tied = result["ties"]["share_of_pairs"]
     if tied is not None and tied >= _MANY_TIES:
-        said.append(f"{_percent(tied)} of the pairs of different levels have equal scores, which flatters tau-b.")
-    lacking = found["n"] - found["n_scored"]
+        sentences.append(f"{_percent(tied)} of the pairs of different levels have equal scores, which flatters tau-b.")
+    lacking = result["n"] - result["n_scored"]
     if lacking:
-        said.append(f"{lacking:,} of {found['n']:,} images have no score and enter none of its numbers.")
-    return said
+        sentences.append(f"{lacking:,} of {result['n']:,} images have no score and enter none of its numbers.")
+    return sentences
 
 
 def _severity(c: float, low: float, high: float) -> str:

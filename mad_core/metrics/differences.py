@@ -87,14 +87,16 @@ def to_the_best(
         Measured on the same subsets.
     """
     values = {name: macro(list(parts.values())).values[metric] for name, parts in scorers.items()}
-    known = {name: value for name, value in values.items() if value is not None}
-    if not known:
+    measured = {name: value for name, value in values.items() if value is not None}
+    if not measured:
         return {}
-    best = metric_of(metric).best_of(known.values())
-    leader = next(name for name, value in known.items() if value == best)
-    each = 1 - (1 - confidence) / max(len(known) - 1, 1)
-    found = {name: difference(scorers[name], scorers[leader], metric, each) for name in known if name != leader}
-    return {name: Difference(0.0, None) if name == leader else found[name] for name in known}
+    best = metric_of(metric).best_of(measured.values())
+    leader = next(name for name, value in measured.items() if value == best)
+    each = 1 - (1 - confidence) / max(len(measured) - 1, 1)
+    differences = {
+        name: difference(scorers[name], scorers[leader], metric, each) for name in measured if name != leader
+    }
+    return {name: Difference(0.0, None) if name == leader else differences[name] for name in measured}
 
 
 def every_to_the_best(scorers: Mapping[str, Mapping[str, Measured]]) -> dict[str, dict[str, Difference | None]]:
@@ -147,9 +149,9 @@ def by_subset(
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     names = np.asarray([str(name) for name in np.asarray(subsets, dtype=object).tolist()], dtype=object)
     called = None if images is None else np.asarray(images, dtype=object)
-    found = {}
+    parts = {}
     for name in sorted(set(names.tolist())):
         rows = names == name
         own = None if called is None else called[rows]
-        found[name] = measure(at[rows], values[rows], own, with_intervals=with_intervals)
-    return found
+        parts[name] = measure(at[rows], values[rows], own, with_intervals=with_intervals)
+    return parts

@@ -38,14 +38,14 @@ def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed
     dict
         For each of ``METRICS`` an array of shape (draws,), NaN where a draw has no value.
     """
-    known, rows = np.unique(told_apart(levels), return_inverse=True)
+    present, rows = np.unique(told_apart(levels), return_inverse=True)
     values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    ranks_of = [ranks[rows == i] for i in range(len(known))]
+    ranks_of = [ranks[rows == i] for i in range(len(present))]
     rng = np.random.default_rng(seed)
     result = {name: np.full(draws, np.nan) for name in METRICS}
     for draw in range(draws):
         table = np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
-        for name, value in _metrics(table, known).items():
+        for name, value in _metrics(table, present).items():
             result[name][draw] = value
     return result
 
@@ -91,10 +91,10 @@ def counted_c_index(levels: np.ndarray, scores: np.ndarray, counts: np.ndarray) 
     lower = np.zeros((len(drawn), len(starts)))  # images of lower levels at each score
     wins2, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
     for level in np.unique(ranks):
-        here = np.add.reduceat(np.where(ranks == level, drawn, 0.0), starts, axis=1)
-        wins2 += (here * (2 * np.cumsum(lower, axis=1) - lower)).sum(axis=1)
-        pairs += here.sum(axis=1) * lower.sum(axis=1)
-        lower += here
+        of_level = np.add.reduceat(np.where(ranks == level, drawn, 0.0), starts, axis=1)
+        wins2 += (of_level * (2 * np.cumsum(lower, axis=1) - lower)).sum(axis=1)
+        pairs += of_level.sum(axis=1) * lower.sum(axis=1)
+        lower += of_level
     return np.where(pairs > 0, wins2 / np.maximum(2 * pairs, 1), np.nan)
 
 
@@ -124,15 +124,15 @@ def expanded(confidence: float, images: int) -> float:
     return 1 - 2 * NORMAL.cdf(-reach)
 
 
-def _metrics(table: np.ndarray, known: np.ndarray) -> dict[str, float]:
+def _metrics(table: np.ndarray, present: np.ndarray) -> dict[str, float]:
     """The metrics of one table of counts, shape (L, U), float64-exact below 2**53 pairs."""
     sizes = table.sum(axis=1)
     lower = np.cumsum(table, axis=0) - table  # images of lower levels at each score
     below2 = 2 * (np.cumsum(lower, axis=1) - lower) + lower
     wins2 = (below2 * table).sum()
-    normal = known[0] == 0
+    normal = present[0] == 0
     result = _ordering(wins2, sizes, table.sum(axis=0), "")
-    if normal and len(known) > 1:
+    if normal and len(present) > 1:
         below2_normal = 2 * (np.cumsum(table[0]) - table[0]) + table[0]
         abnormal = table[1:].sum(axis=0)
         detected2 = (below2_normal * abnormal).sum()

@@ -63,24 +63,24 @@ def level_pairs(levels: ArrayLike, scores: ArrayLike) -> LevelPairs:
     scores : array of shape (n,)
         Finite.
     """
-    table, known = score_table(np.asarray(levels), np.asarray(scores))
+    table, present = score_table(np.asarray(levels), np.asarray(scores))
     above, tied = _pairs(table)
-    return LevelPairs(known, table.sum(axis=1), above[None], tied[None])
+    return LevelPairs(present, table.sum(axis=1), above[None], tied[None])
 
 
 def bootstrap_level_pairs(levels: ArrayLike, scores: ArrayLike, *, draws: int = 300, seed: int = 0) -> LevelPairs:
     """The tables of ``draws`` resamples, drawn with replacement within each level; level sizes stay as they are."""
-    table, known = score_table(np.asarray(levels), np.asarray(scores))
+    table, present = score_table(np.asarray(levels), np.asarray(scores))
     columns = [np.repeat(np.arange(table.shape[1]), row) for row in table]
     rng = np.random.default_rng(seed)
     parts = []
     for _ in range(draws):
         rows = [np.bincount(at[rng.integers(0, len(at), len(at))], minlength=table.shape[1]) for at in columns]
         parts.append(_pairs(np.stack(rows)))
-    size = len(known)
+    size = len(present)
     above = np.stack([part[0] for part in parts]) if parts else np.empty((0, size, size))
     tied = np.stack([part[1] for part in parts]) if parts else np.empty((0, size, size))
-    return LevelPairs(known, table.sum(axis=1), above, tied)
+    return LevelPairs(present, table.sum(axis=1), above, tied)
 
 
 def _pairs(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,5 +168,5 @@ def expected_cost(rates: ArrayLike, shares: ArrayLike, cost: ArrayLike) -> float
     """
     table = np.asarray(rates, dtype=np.float64)
     mix = checked_mix(shares, table.shape[-2])
-    found = np.einsum("...lk,l,lk->...", table, mix, np.asarray(cost, dtype=np.float64))
-    return float(found) if found.ndim == 0 else found
+    expected = np.einsum("...lk,l,lk->...", table, mix, np.asarray(cost, dtype=np.float64))
+    return float(expected) if expected.ndim == 0 else expected

@@ -24,16 +24,16 @@ def bootstrap_level_aurocs(
     dict of level to ndarray of shape (draws,)
         Empty where level 0 has no image.
     """
-    _, known = score_table(levels, scores)
-    if not len(known) or known[0] != 0:
+    _, present = score_table(levels, scores)
+    if not len(present) or present[0] != 0:
         return {}
-    rows = np.searchsorted(known, told_apart(levels))
+    rows = np.searchsorted(present, told_apart(levels))
     values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    ranks_of = [ranks[rows == i] for i in range(len(known))]
+    ranks_of = [ranks[rows == i] for i in range(len(present))]
     rng = np.random.default_rng(seed)
-    found = np.empty((len(known) - 1, draws))
+    aurocs = np.empty((len(present) - 1, draws))
     for draw in range(draws):
         table = np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
         below2 = 2 * (np.cumsum(table[0]) - table[0]) + table[0]
-        found[:, draw] = (table[1:] @ below2) / (2 * table[0].sum() * table[1:].sum(axis=1))
-    return {float(level): row for level, row in zip(known[1:], found, strict=True)}
+        aurocs[:, draw] = (table[1:] @ below2) / (2 * table[0].sum() * table[1:].sum(axis=1))
+    return {float(level): row for level, row in zip(present[1:], aurocs, strict=True)}

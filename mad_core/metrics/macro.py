@@ -114,8 +114,8 @@ def measure(
         What they are called.
     """
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    found = flat(evaluate(at, values, draws=0))
-    return Measured(at, values, found, None if images is None else np.asarray(images, dtype=object), with_intervals)
+    metrics = flat(evaluate(at, values, draws=0))
+    return Measured(at, values, metrics, None if images is None else np.asarray(images, dtype=object), with_intervals)
 
 
 def macro(parts: Sequence[Measured | None]) -> Macro:
@@ -134,11 +134,11 @@ def macro(parts: Sequence[Measured | None]) -> Macro:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def uncertainties_of(parts: Sequence[Measured], metric: str) -> list[Uncertainty]:
     """The uncertainty of each part; nothing where one has none, so that a value and its interval go together."""
-    found = [one for part in parts if (one := part.uncertainties.get(metric)) is not None]
-    return found if len(found) == len(parts) else []
+    present = [one for part in parts if (one := part.uncertainties.get(metric)) is not None]
+    return present if len(present) == len(parts) else []

@@ -68,10 +68,10 @@ class Metric:
 
     def value(self, nested: Mapping[str, Any]) -> float | None:
         """Its value in the nested form."""
-        found: Any = nested
+        node: Any = nested
         for key in self.place:
-            found = found[key]
-        return found
+            node = node[key]
+        return node
 
     def interval(self, nested: Mapping[str, Any]) -> list[float] | None:
         """Its 95 % interval in the nested form; None where it has none."""

@@ -245,12 +245,12 @@ def bootstrap_c_index(
     y = _sign(np.asarray(order, dtype=np.float64))
     both, apart = y * _sign(np.asarray(scores, dtype=np.float64)), np.abs(y)
 
-    def found(counts: np.ndarray) -> np.ndarray:
+    def share_won(counts: np.ndarray) -> np.ndarray:
         weights = counts.astype(np.float32)
         won, pairs = (((weights @ sign) * weights).sum(axis=1, dtype=np.float64) for sign in (both, apart))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(pairs > 0, 0.5 + 0.5 * won / pairs, np.nan)
 
-    value = float(found(np.ones((1, len(at))))[0])
-    drawn = [found(counts) for counts in stratified_counts(at, draws, seed)]
+    value = float(share_won(np.ones((1, len(at))))[0])
+    drawn = [share_won(counts) for counts in stratified_counts(at, draws, seed)]
     return (value if np.isfinite(value) else None), np.concatenate(drawn or [np.empty(0)])

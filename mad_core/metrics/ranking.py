@@ -72,13 +72,13 @@ def counts_of_table(table: np.ndarray, levels: np.ndarray) -> PairCounts:
         Ascending.
     """
     there = table.any(axis=1)
-    table, known = table[there][:, table.any(axis=0)], levels[there]
+    table, present = table[there][:, table.any(axis=0)], levels[there]
     below2 = 2 * (np.cumsum(table, axis=1) - table) + table  # [i, u]: twice the i-images below u, plus ties
     wins2 = np.triu(below2 @ table.T, k=1)
     total = table.sum(axis=0)
     tied_all = int((total * (total - 1) // 2).sum())
     tied_within = int((table * (table - 1) // 2).sum())
-    return PairCounts(known, table.sum(axis=1), wins2, tied_all - tied_within, tied_all, table.shape[1])
+    return PairCounts(present, table.sum(axis=1), wins2, tied_all - tied_within, tied_all, table.shape[1])
 
 
 def score_table(levels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,10 +90,10 @@ def score_table(levels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
         Columns by ascending score.
     levels : ndarray of shape (L,), float64
     """
-    known, rows = np.unique(told_apart(levels), return_inverse=True)
+    present, rows = np.unique(told_apart(levels), return_inverse=True)
     values, columns = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    flat = np.bincount(rows * len(values) + columns, minlength=len(known) * len(values))
-    return flat.reshape(len(known), len(values)).astype(np.int64), known
+    flat = np.bincount(rows * len(values) + columns, minlength=len(present) * len(values))
+    return flat.reshape(len(present), len(values)).astype(np.int64), present
 
 
 DIGITS = 6
@@ -183,10 +183,10 @@ def reference_points(sizes: Mapping[float, int]) -> dict[str, float | None]:
     normals, n = sizes.get(0, 0), sum(sizes.values())
     pairs = cross_pairs(np.array(list(sizes.values()), dtype=np.int64))
     detection, everything = normals * (n - normals), n * (n - 1) // 2
-    known = bool(detection)
+    defined = bool(detection)
     return {
-        "c_index_random_severity": (detection + 0.5 * (pairs - detection)) / pairs if known else None,
-        "kendall_tau_b_random_severity": detection / (pairs**0.5 * everything**0.5) if known else None,
-        "kendall_tau_b_perfect_binary": (detection / pairs) ** 0.5 if known else None,
+        "c_index_random_severity": (detection + 0.5 * (pairs - detection)) / pairs if defined else None,
+        "kendall_tau_b_random_severity": detection / (pairs**0.5 * everything**0.5) if defined else None,
+        "kendall_tau_b_perfect_binary": (detection / pairs) ** 0.5 if defined else None,
         "kendall_tau_b_max_untied": (pairs / everything) ** 0.5 if pairs else None,
     }

@@ -118,13 +118,13 @@ def probe(products: np.ndarray, levels: np.ndarray, learn: int | None = None) ->
     """
     place = np.concatenate([np.arange(count) for count in np.unique(levels, return_counts=True)[1]])
     place = place[np.argsort(np.argsort(levels, kind="stable"), kind="stable")]
-    found = np.full(products.shape[:-1], float(levels.mean()))
+    predicted = np.full(products.shape[:-1], float(levels.mean()))
     for fold in range(FOLDS):
         gone, there = np.flatnonzero(place % FOLDS == fold), np.flatnonzero(place % FOLDS != fold)
         there = there[np.argsort(place[there], kind="stable")[:learn]]
         if len(gone) and len(there):
-            found[..., gone] = _ridge(products, levels, there, gone)
-    return found
+            predicted[..., gone] = _ridge(products, levels, there, gone)
+    return predicted
 
 
 def _ridge(products: np.ndarray, levels: np.ndarray, there: np.ndarray, gone: np.ndarray) -> np.ndarray:
@@ -214,5 +214,5 @@ def _parts(
 
 def joined(parts: Iterable[Separation]) -> Separation:
     """Parts one after the other along the first axis."""
-    found = list(parts)
-    return Separation(**{name: np.concatenate([getattr(part, name) for part in found]) for name in _NAMES})
+    separations = list(parts)
+    return Separation(**{name: np.concatenate([getattr(part, name) for part in separations]) for name in _NAMES})

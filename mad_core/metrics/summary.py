@@ -86,13 +86,13 @@ def evaluate(
     (0.8, 0.75)
     """
     levels, scores, names = checked(levels, scores, subsets)
-    levels, said = by_rule(levels, rounding)
+    levels, remarks = by_rule(levels, rounding)
     check_draws(draws, seed, intervals, METRICS)
-    known = sorted(set(names.tolist()))
-    if len(known) <= 1:
-        return Metrics(_with_notes(_one(levels, scores, bool(draws), intervals)[0], said))
-    parts = {name: _one(levels[names == name], scores[names == name], bool(draws), intervals) for name in known}
-    return Metrics(_with_notes(_macro(parts, intervals), said))
+    subset_names = sorted(set(names.tolist()))
+    if len(subset_names) <= 1:
+        return Metrics(_with_notes(_one(levels, scores, bool(draws), intervals)[0], remarks))
+    parts = {name: _one(levels[names == name], scores[names == name], bool(draws), intervals) for name in subset_names}
+    return Metrics(_with_notes(_macro(parts, intervals), remarks))
 
 
 def by_rule(levels: np.ndarray, rounding: str) -> tuple[np.ndarray, list[str]]:
@@ -124,8 +124,8 @@ def ordered(rows: pd.DataFrame, rounding: str | None = None) -> tuple[np.ndarray
     """
     levels = rows["level"].to_numpy(dtype=np.float64)
     if rounding is not None or "rounded_up" not in rows:
-        kept, said = by_rule(levels, rounding or AS_IS)
-        return kept, [*said, *_grouped(rows)]
+        kept, remarks = by_rule(levels, rounding or AS_IS)
+        return kept, [*remarks, *_grouped(rows)]
     up = rows["rounded_up"].to_numpy(dtype=bool)
     notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1], *_grouped(rows)]
     return np.where(up, rounded_up(levels), levels), notes
@@ -184,8 +184,8 @@ def _one(
         + (_too_few(sizes) if with_intervals and pairs else []),
     }
     values = metric_names.flat(result)
-    known = {name: parts[name] for name in intervals if name in parts and values.get(name) is not None}
-    result["intervals"] = {name: interval([known[name]]) if name in known else None for name in intervals}
+    available = {name: parts[name] for name in intervals if name in parts and values.get(name) is not None}
+    result["intervals"] = {name: interval([available[name]]) if name in available else None for name in intervals}
     return result, parts
 
 
@@ -221,9 +221,9 @@ def severity(whole: PairCounts, abnormal: PairCounts) -> dict[str, Any]:
     }
 
 
-def _every_level(found: dict[str, float | None], levels: np.ndarray) -> dict[str, float | None]:
+def _every_level(aurocs: dict[str, float | None], levels: np.ndarray) -> dict[str, float | None]:
     """AUROC for every level of the data, in order, None where it has no scored image."""
-    return {"whole": found["whole"]} | {name: found.get(name) for name in (level_name(v) for v in levels if v > 0)}
+    return {"whole": aurocs["whole"]} | {name: aurocs.get(name) for name in (level_name(v) for v in levels if v > 0)}
 
 
 def _missing(levels: np.ndarray, distinct: int) -> list[str]:
@@ -300,11 +300,11 @@ def _macro(parts: dict[str, tuple[dict[str, Any], dict[str, Uncertainty]]], inte
 def _macro_interval(parts: Sequence[tuple[dict[str, Any], dict[str, Uncertainty]]], name: str) -> list[float] | None:
     """Over the subsets whose value is averaged; None where one of them has too few images for an interval."""
     metric = metric_names.metric_of(name)
-    used = [found.get(name) for result, found in parts if counted(metric, result) is not None]
-    known = [one for one in used if one is not None]
-    return interval(known) if known and len(known) == len(used) else None
+    used = [of_part.get(name) for result, of_part in parts if counted(metric, result) is not None]
+    present = [one for one in used if one is not None]
+    return interval(present) if present and len(present) == len(used) else None
 
 
 def _mean(values: list[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [v for v in values if v is not None]
+    return sum(numbers) / len(numbers) if numbers else None

@@ -106,18 +106,18 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if not len(at):
         return {}
-    table, known = score_table(at, values)
-    rows = np.searchsorted(known, told_apart(at))
+    table, present = score_table(at, values)
+    rows = np.searchsorted(present, told_apart(at))
     columns = np.unique(values, return_inverse=True)[1]
-    found = {}
-    alone = int(known[0] == 0)
+    by_metric = {}
+    alone = int(present[0] == 0)
     if min(table.sum(axis=1)) >= FEWEST:
-        found |= _ordering(_Placed(table, rows, columns), "")
-    if len(known) > alone and min(table[alone:].sum(axis=1)) >= FEWEST:
-        found |= _ordering(_Placed(table[alone:], rows - alone, columns), "abnormal_")
-    if alone and len(known) > 1 and min(table[0].sum(), table[1:].sum()) >= FEWEST:
-        found["auroc_whole"] = _detection(table, rows, columns)
-    return found
+        by_metric |= _ordering(_Placed(table, rows, columns), "")
+    if len(present) > alone and min(table[alone:].sum(axis=1)) >= FEWEST:
+        by_metric |= _ordering(_Placed(table[alone:], rows - alone, columns), "abnormal_")
+    if alone and len(present) > 1 and min(table[0].sum(), table[1:].sum()) >= FEWEST:
+        by_metric["auroc_whole"] = _detection(table, rows, columns)
+    return by_metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,11 +199,11 @@ def _ordering(placed: _Placed, prefix: str) -> dict[str, Uncertainty]:
     if size < 2:
         return {}
     share, won, pairs = placed.share(np.triu(np.ones((size, size)), k=1))
-    found = {f"{prefix}c_index": share}
+    by_metric = {f"{prefix}c_index": share}
     n, total = float(placed.table.sum()), placed.table.sum(axis=0).astype(np.float64)
     untied = (n * n - float((total * total).sum())) / 2
     tau = _tau(placed, share, won, pairs, n - total, untied) if untied else replace(share, value=0.0, low=-1.0)
-    return found | {f"{prefix}kendall_tau_b": tau}
+    return by_metric | {f"{prefix}kendall_tau_b": tau}
 
 
 def _tau(

@@ -129,9 +129,9 @@ def repeat_run(store: Store, run: Run) -> Repeat:
 
 def _repeat_joined(store: Store, run: Run) -> Repeat:
     """How a run is made anew whose normals joined the fit of another one."""
-    known = set(store.dataset(store.run(run.parent).dataset_id).table["image_id"])
+    earlier = set(store.dataset(store.run(run.parent).dataset_id).table["image_id"])
     table = store.dataset(run.dataset_id).table
-    paths = [path for i, path in zip(table["image_id"], table["path"], strict=True) if i not in known]
+    paths = [path for i, path in zip(table["image_id"], table["path"], strict=True) if i not in earlier]
     folder = os.path.commonpath([Path(path).parent for path in paths]) if paths else "FOLDER"
     words = ["python", "-m", "mad_core", "add-normals", run.parent, folder, "--subset", run.subsets[0]]
     before = repeat_run(store, store.run(run.parent))

@@ -437,7 +437,7 @@ def _look_at_normals(
     if entry is None or not map_thresholds.wanted(run, info, entry) or not store.map_refs(run.id, subset):
         return
     control.report(phase="normals", subset=subset)
-    thresholds = map_thresholds.known(store, run, entry)
+    thresholds = map_thresholds.of_same_fit(store, run, entry)
     try:
         thresholds = (
             thresholds
@@ -577,7 +577,7 @@ def _join(
     """Give a scorer the fit of its parent, made anew where it is not kept any more, and let new normals join it."""
     run = control.store.run(parent)
     dataset = control.store.dataset(run.dataset_id)
-    known = items(dataset.select(split="train", subset=subset), dataset)
+    parent_normals = items(dataset.select(split="train", subset=subset), dataset)
     if not fitted.load_fit(control.settings.fits / earlier, scorer, context):
         info = catalog.scorer(run.scorer)
         fit_or_load(
@@ -592,7 +592,7 @@ def _join(
             None,
             run.parent,
         )
-    there = {item.image_id for item in known}
+    there = {item.image_id for item in parent_normals}
     scorer.add_normals([item for item in normals if item.image_id not in there], context)
 
 

@@ -100,8 +100,8 @@ def _subset(parent: Run, wanted: str) -> str:
         return parent.subsets[0]
     if wanted not in parent.subsets:
         names = ", ".join(parent.subsets)
-        said = f"has no subset '{wanted[:80]}'" if wanted else "has several subsets"
-        raise InputError(f"Run '{parent.title}' {said}: say which one the normals belong to, of {names}.")
+        reason = f"has no subset '{wanted[:80]}'" if wanted else "has several subsets"
+        raise InputError(f"Run '{parent.title}' {reason}: say which one the normals belong to, of {names}.")
     return wanted
 
 
@@ -182,11 +182,11 @@ def changes(store: Store, run: Run) -> dict[str, Any]:
     if not run.parent:
         raise InputError(f"Run '{run.title}' has no parent: no normals joined it.")
     before, after = run_table(store, run.parent), run_table(store, run.id)
-    known = dict(zip(before["image_id"], before["score"], strict=True))
-    both: Any = after.assign(before=[known.get(i, float("nan")) for i in after["image_id"]])
+    former = dict(zip(before["image_id"], before["score"], strict=True))
+    both: Any = after.assign(before=[former.get(i, float("nan")) for i in after["image_id"]])
     gap = (both["score"] - both["before"]).dropna()
     labelled = both[both["level"].notna()]
-    n, found = differences(labelled["level"], labelled["score"], labelled["before"], labelled["subset"])
+    n, changed = differences(labelled["level"], labelled["score"], labelled["before"], labelled["subset"])
     columns = zip(both["path"], both["level"], both["before"], both["score"], strict=True)
     return {
         "run": run.id,
@@ -194,7 +194,7 @@ def changes(store: Store, run: Run) -> dict[str, Any]:
         "n": n,
         "median_change": _number(gap.median()) if len(gap) else None,
         "largest_change": _number(gap.loc[gap.abs().idxmax()]) if len(gap) else None,
-        "differences": {name: {"value": value, "interval": interval} for name, (value, interval) in found.items()},
+        "differences": {name: {"value": value, "interval": interval} for name, (value, interval) in changed.items()},
         "scores": [
             {"path": path, "level": _number(level), "before": _number(old), "after": _number(new)}
             for path, level, old, new in columns

@@ -131,8 +131,8 @@ def joined_scores(path: Path, dataset: Dataset) -> ScoreFile:
         scores = [math.nan if one.score is None else one.score for one in matched.results]
         table = images[["template_path", "level"]].rename(columns={"template_path": "path"})
         parts.append(table.assign(score=scores, subset=subset))
-    said = mismatch_lines(Counter(m.kind for m in mismatches))
-    levels = f"The levels are those of '{dataset.name}'{': ' + ', '.join(said) if said else ''}."
+    lines = mismatch_lines(Counter(m.kind for m in mismatches))
+    levels = f"The levels are those of '{dataset.name}'{': ' + ', '.join(lines) if lines else ''}."
     return ScoreFile(path, pd.concat(parts, ignore_index=True), (*notes, levels))
 
 
@@ -173,8 +173,8 @@ def _import_model(
     read_notes: list[str] = []
     for file in files:
         digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
-        whole, said = read_rows(file.path)
-        read_notes += [f"{file.path.name}: {note}" for note in said]
+        whole, remarks = read_rows(file.path)
+        read_notes += [f"{file.path.name}: {note}" for note in remarks]
         for subset, rows in _by_subset(file, whole, dataset, mismatches).items():
             if subset in results:
                 raise InputError(f"{file.path} is a second file of subset '{subset}' for {model}; keep one.")

@@ -185,8 +185,8 @@ class ImportJob(JobPayload):
         return f"import:{self.source}"
 
     def about(self, store: Store) -> str:
-        known = {"demo": "the demo dataset", solar_cells.SOURCE: solar_cells.TITLE}
-        return known.get(self.source) or self.name or self.source
+        titles = {"demo": "the demo dataset", solar_cells.SOURCE: solar_cells.TITLE}
+        return titles.get(self.source) or self.name or self.source
 
 
 @dataclass(frozen=True)

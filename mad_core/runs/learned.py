@@ -20,7 +20,7 @@ GRADED = "graded"
 
 
 @dataclass(frozen=True)
-class Known:
+class LearnedImages:
     """The images of a subset as the learner sees them, and which of them are graded.
 
     Parameters
@@ -92,7 +92,7 @@ class Known:
         return np.array([grades[self.image_ids[row]] for row in rows], dtype=np.float64)
 
 
-def known(store: Store, run: Run, subset: str) -> Known:
+def learned_images(store: Store, run: Run, subset: str) -> LearnedImages:
     """What a run of scorer ``graded`` knows of a subset.
 
     Raises
@@ -109,15 +109,17 @@ def known(store: Store, run: Run, subset: str) -> Known:
     scores = store.scores(str(run.parameters["detector"])).set_index("image_id")["score"].to_dict()
     scores |= entry.facts.get("detector_scores", {})
     values = np.array([scores.get(image_id, np.nan) for image_id in rows["image_id"]], dtype=np.float64)
-    found, scale = (
+    kept, scale = (
         folder.evidence(rows["content_hash"].tolist(), values),
         folder.scale(entry.facts.get("normal_scores", ())),
     )
-    if found is None or scale is None:
+    if kept is None or scale is None:
         raise InputError(f"What run '{run.title}' ({run.id}) knew of its images is no longer kept; score again.")
-    there, evidence = found
+    there, evidence = kept
     graded = rows[(rows["split"] == "calibration") & rows["level"].notna()]
     grades = dict(zip(graded["image_id"].tolist(), graded["level"].astype(float).tolist(), strict=True))
     ids = tuple(rows["image_id"].iloc[there].tolist())
     groups = tuple(rows["group"].fillna("").iloc[there].tolist())
-    return Known(ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)}, groups)
+    return LearnedImages(
+        ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)}, groups
+    )

@@ -210,7 +210,7 @@ def reduce_run(store: Store, run_id: str, subsets: Sequence[str] = ()) -> Reduce
     """
     run, table = store.run(run_id), run_table(store, run_id)
     chosen = [name for name in run.subsets if not subsets or name in subsets]
-    thresholds = {name: found for name in chosen if (found := threshold_of(store, run, name))}
+    thresholds = {name: own for name in chosen if (own := threshold_of(store, run, name))}
     reduced: dict[str, dict[str, float]] = {}
     ignored = store.dataset(run.dataset_id).ignored
     for name in chosen:

@@ -82,7 +82,7 @@ def carried(old: RunSubset | None, fit: str | None) -> dict[str, Any]:
     return {FACT: old.facts[FACT]} if old and old.fit == fit and FACT in old.facts else {}
 
 
-def known(store: Store, run: Run, entry: RunSubset) -> Mapping[str, Any] | None:
+def of_same_fit(store: Store, run: Run, entry: RunSubset) -> Mapping[str, Any] | None:
     """What another run with the same fit and the same size of maps has found already."""
     for other in store.runs(run.dataset_id):
         if other.scorer == run.scorer and other.map_side == run.map_side and other.seed == run.seed:

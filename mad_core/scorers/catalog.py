@@ -250,10 +250,10 @@ def register_here(info: ScorerInfo) -> None:
         If the id is that of a scorer that ships or is installed.
     """
     _load_cards()
-    known = _CATALOG.get(info.id)
-    if known is not None and not known.local and known.made is not info.made:
-        raise InputError(f"There is a scorer '{info.id}' already ({known.title}); choose another id.")
-    if known is None or known.local:
+    registered = _CATALOG.get(info.id)
+    if registered is not None and not registered.local and registered.made is not info.made:
+        raise InputError(f"There is a scorer '{info.id}' already ({registered.title}); choose another id.")
+    if registered is None or registered.local:
         _CATALOG[info.id] = info
 
 
@@ -286,9 +286,9 @@ def scorer(scorer_id: str) -> ScorerInfo:
     try:
         return _CATALOG[scorer_id]
     except KeyError:
-        known = ", ".join(_CATALOG)
+        ids = ", ".join(_CATALOG)
         raise NotFoundError(
-            f"No scorer is called '{scorer_id}'; known are {known}. One that was declared in a notebook or script is "
+            f"No scorer is called '{scorer_id}'; known are {ids}. One that was declared in a notebook or script is "
             "known to that process alone, unless an installed package brings it (docs/adding-a-scorer.md)."
         ) from None
 
@@ -312,7 +312,7 @@ def _load() -> None:
 @cache
 def _load_cards() -> None:
     """Read the cards that ship, which import no torch."""
-    for file in sorted(pkgutil.iter_modules(cards.__path__), key=lambda found: found.name):
+    for file in sorted(pkgutil.iter_modules(cards.__path__), key=lambda module: module.name):
         card = importlib.import_module(f"{cards.__name__}.{file.name}").CARD
         _CATALOG.setdefault(card.id, replace(card, why_not=partial(_why_not, card)))
 
@@ -340,8 +340,8 @@ def _admitted(point: EntryPoint) -> Plugin:
     for declared in set(_CATALOG) - before:  # by the import on its way; only what the entry point names counts
         del _CATALOG[declared]
     for info in plugin.scorers:
-        known = _CATALOG.get(info.id)
-        if known is not None and not (known.made is info.made is not None) and known != info:
-            return broken(plugin, f"there is a scorer '{info.id}' already ({known.title}).")
+        registered = _CATALOG.get(info.id)
+        if registered is not None and not (registered.made is info.made is not None) and registered != info:
+            return broken(plugin, f"there is a scorer '{info.id}' already ({registered.title}).")
     _CATALOG.update({info.id: info for info in plugin.scorers})
     return plugin

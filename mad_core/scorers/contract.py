@@ -389,8 +389,8 @@ class Parameter:
     def _chosen(self, word: str) -> str:
         chosen = self.synonyms.get(word.lower(), word)
         if chosen not in self.choices:
-            known = ", ".join(self.choices)
-            raise InputError(f"Parameter '{self.name}' is '{word[:80]}', but must be one of {known}.")
+            options = ", ".join(self.choices)
+            raise InputError(f"Parameter '{self.name}' is '{word[:80]}', but must be one of {options}.")
         return chosen
 
     def to_json(self) -> dict[str, Any]:
@@ -410,12 +410,12 @@ def checked_values(parameters: Sequence[Parameter], given: Mapping[str, Any], ow
     InputError
         If a name is unknown or a value does not fit its declaration.
     """
-    known = {p.name: p for p in parameters}
-    unknown = sorted(set(given) - set(known))
+    declared = {p.name: p for p in parameters}
+    unknown = sorted(set(given) - set(declared))
     if unknown:
-        names = ", ".join(known) or "none"
+        names = ", ".join(declared) or "none"
         raise InputError(f"{owner} has no parameter '{unknown[0][:80]}'; it has {names}.")
-    return {name: p.check(given.get(name, p.default)) for name, p in known.items()}
+    return {name: p.check(given.get(name, p.default)) for name, p in declared.items()}
 
 
 def _read_int(value: Any) -> int:

@@ -71,10 +71,10 @@ class Graded(Scorer):
         chosen = sample(normals, MOST_NORMALS, context)
         self.kept = LookFolder(self._folder(chosen, context))
         total = 2 * len(chosen) + 1
-        known = self._look_at_normals(chosen, context, total)
+        evidence = self._look_at_normals(chosen, context, total)
         context.step(total - 1, total)
         self.graded, self.evidence = self._graded(context)
-        self.learner = self._learned(known)
+        self.learner = self._learned(evidence)
         context.step(total, total)
 
     def _look_at_normals(self, normals: Sequence[Item], context: Context, total: int) -> NormalScale:
@@ -283,8 +283,8 @@ class Graded(Scorer):
 
 def _evidence(looks: Sequence[LoadedImage[Look]], base: Mapping[str, Scored]) -> Evidence:
     scores = np.array([base[one.item.image_id].score for one in looks], dtype=np.float64)
-    known = [one.value for one in looks if one.value is not None]
-    return Evidence(scores, {name: np.stack([look[name] for look in known]) for name in GROUPS})
+    values = [one.value for one in looks if one.value is not None]
+    return Evidence(scores, {name: np.stack([look[name] for look in values]) for name in GROUPS})
 
 
 def _names(levels: Sequence[float]) -> str:

@@ -107,14 +107,14 @@ class Hybrid(Scorer):
         """
         detector, mllm = context.parts["detector"], context.parts["mllm"]
         context.step(0, 3)
-        calm, said = _calm(normals, context)
-        found = _values(_judged(detector, calm, context), detector)
-        notes: dict[str, Any] = {"normals": f"{len(found)} {said}"}
-        threshold = _threshold(found, self.parameters["quantile"])
-        scale = ScoreScale.of(found, 1e-9 * max(1e-3, float(np.abs(found).max())))
+        calm, source = _calm(normals, context)
+        values = _values(_judged(detector, calm, context), detector)
+        notes: dict[str, Any] = {"normals": f"{len(values)} {source}"}
+        threshold = _threshold(values, self.parameters["quantile"])
+        scale = ScoreScale.of(values, 1e-9 * max(1e-3, float(np.abs(values).max())))
         context.step(1, 3)
         if self.parameters["mode"] == STAGES:
-            notes["threshold"] = _threshold_in_words(len(found), self.parameters["quantile"])
+            notes["threshold"] = _threshold_in_words(len(values), self.parameters["quantile"])
             self._fitted = Fitted(threshold, scale, None, 1.0, notes)
             return
         asked = _some(calm) if isinstance(calm[0], Item) else calm
@@ -224,9 +224,9 @@ def _threshold(scores: np.ndarray, share: float) -> float:
 def _threshold_in_words(count: int, share: float) -> str:
     """What the threshold promises of new normals."""
     promised = min(share, count / (count + 1))
-    said = f"{100 * promised:.3g} % of new normals stay up to it on average, by {count} scores of normals"
+    sentence = f"{100 * promised:.3g} % of new normals stay up to it on average, by {count} scores of normals"
     needed = int(np.ceil(share / (1 - share) - 1e-9)) if share < 1 else 0
-    return said if count >= needed else f"{said}; {100 * share:g} % would take {needed}"
+    return sentence if count >= needed else f"{sentence}; {100 * share:g} % would take {needed}"
 
 
 def _some(items: Sequence[Any]) -> list[Any]:
@@ -261,17 +261,17 @@ def _learn(
     levels, first, second = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.empty(0),) * 3
     sizes = np.unique(told_apart(levels), return_counts=True)[1]
     if len(levels) < LABELLED or (sizes >= PER_LEVEL).sum() < 2:
-        said = (
+        reason = (
             f"0.5, not learned: {len(levels)} labelled calibration images of {len(sizes)} levels are too few "
             f"(at least {LABELLED}, and {PER_LEVEL} each of two levels)"
         )
-        return 0.5, {"weight_from": said}
-    found = {w: _order(levels, w * first + (1 - w) * second) for w in WEIGHTS}
-    best = max(found.values())
-    weight = min((w for w, value in found.items() if value == best), key=lambda w: (abs(w - 0.5), w))
+        return 0.5, {"weight_from": reason}
+    orders = {w: _order(levels, w * first + (1 - w) * second) for w in WEIGHTS}
+    best = max(orders.values())
+    weight = min((w for w, value in orders.items() if value == best), key=lambda w: (abs(w - 0.5), w))
     return weight, {
         "weight_from": f"highest C-index on {len(levels)} calibration images of {len(sizes)} levels",
-        "calibration_c_index": {"blend": best, "detector alone": found[1.0], "mllm alone": found[0.0]},
+        "calibration_c_index": {"blend": best, "detector alone": orders[1.0], "mllm alone": orders[0.0]},
     }
 
 

@@ -166,8 +166,8 @@ def sample(normals: Sequence[Item], most: int, context: Context) -> list[Item]:
 def working_scale(normals: Sequence[Item], side: float) -> float:
     """One scale for all images, so that a defect has one size: a typical normal gets ``side`` squared pixels."""
     areas = [loaded.value for loaded in load(normals[:32], lambda image: image.shape[0] * image.shape[1])]
-    known = [area for area in areas if area]
-    return side / float(np.median(np.sqrt(known))) if known else 1.0
+    positive = [area for area in areas if area]
+    return side / float(np.median(np.sqrt(positive))) if positive else 1.0
 
 
 def own_scale(image: np.ndarray, side: float) -> float:

@@ -46,8 +46,8 @@ def installed() -> list[EntryPoint]:
     The folder that a command is started in is on Python's search path too, and may hold data of strangers: what lies
     there as if it were installed does not count.
     """
-    here = Path.cwd().resolve()
-    places = [place for place in sys.path if place and Path(place).resolve() != here]
+    working_folder = Path.cwd().resolve()
+    places = [place for place in sys.path if place and Path(place).resolve() != working_folder]
     first: dict[str, Distribution] = {}
     for package in distributions(path=places):
         first.setdefault(str(package.name).lower(), package)
@@ -83,7 +83,7 @@ def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "a package"
 
 
-def _declared(found: Any, entry: str, package: str) -> Iterator[ScorerInfo]:
+def _declared(loaded: Any, entry: str, package: str) -> Iterator[ScorerInfo]:
     """The declarations that an entry point gives: one, or those of a module.
 
     Raises
@@ -93,7 +93,7 @@ def _declared(found: Any, entry: str, package: str) -> Iterator[ScorerInfo]:
     """
     from mad_core.scorers.own import DECLARATION, check
 
-    things = vars(found).values() if isinstance(found, ModuleType) else [found]
+    things = vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]
     infos = [thing if isinstance(thing, ScorerInfo) else getattr(thing, DECLARATION, None) for thing in things]
     unique = {id(info): info for info in infos if isinstance(info, ScorerInfo)}
     if not unique:

@@ -68,9 +68,9 @@ def take_back(audit: Audit, act: Act, queue: ReviewQueue | None = None) -> Event
     """
     move = records().undo if act.act == "undo" else records().redo
     event = move(audit.info.id, audit.reviewer.name, act.event)
-    known = {e.id: e for e in records().events(audit.info.id)}
-    while event is not None and event.kind == "undo" and event.undoes in known:
-        event = known[event.undoes]
+    events = {e.id: e for e in records().events(audit.info.id)}
+    while event is not None and event.kind == "undo" and event.undoes in events:
+        event = events[event.undoes]
     if event is None:
         say(f"There is nothing to {act.act}.")
         return None

@@ -87,15 +87,17 @@ def _decide(audit: Audit, queue: ReviewQueue) -> None:
 
 def _item(audit: Audit, image_id: str, decided: Mapping[str, Mine], ratings: pd.DataFrame) -> ReviewImage:
     item, row = item_of(audit, image_id), audit.image(image_id) or {}
-    said: Any = ratings[ratings["image_id"] == image_id]
-    lines = tuple((rating.reviewer, _said(audit, rating)) for rating in said.itertuples())
+    given: Any = ratings[ratings["image_id"] == image_id]
+    lines = tuple((rating.reviewer, _said(audit, rating)) for rating in given.itertuples())
     label = level_text(row["level"], audit.info.card.subset(row["subset"]))
-    known = image_id in decided or not audit.blind
+    revealed = image_id in decided or not audit.blind
     shown = Reveal(
-        why=f"Label before the audit: {label}." if known else "The label before the audit is shown once you decided.",
+        why=f"Label before the audit: {label}."
+        if revealed
+        else "The label before the audit is shown once you decided.",
         lines=lines,
-        path=f"{row['subset']}/{row['template_path']}" if known else "",
-        href=urls.image_page(audit.info.id, row["subset"], image_id) if known else "",
+        path=f"{row['subset']}/{row['template_path']}" if revealed else "",
+        href=urls.image_page(audit.info.id, row["subset"], image_id) if revealed else "",
     )
     return replace(item, mine=decided.get(image_id), reveal=shown)
 

@@ -54,47 +54,47 @@ def agreement_section(audit: Audit) -> None:
     subset = pick_subset("agreed", subsets, width=240)
     there = [(audit.image(i) or {}).get("subset") == subset for i in ratings["image_id"]]
     rows: Any = ratings[np.asarray(there, dtype=bool)]
-    found = agreement(rows, audit.dataset.select(subset=subset))
-    _alpha(found)
-    _kappas(found)
+    result = agreement(rows, audit.dataset.select(subset=subset))
+    _alpha(result)
+    _kappas(result)
     _confusion(audit, rows, subset)
-    _bias(found)
+    _bias(result)
 
 
 # -- all of them ----------------------------------------------------------------------------------
 
 
-def _alpha(found: Agreement) -> None:
-    names = [one.name for one in found.reviewers]
-    if not found.several:
+def _alpha(result: Agreement) -> None:
+    names = [one.name for one in result.reviewers]
+    if not result.several:
         st.info(
-            f"{plain(listed(names))} rated {found.images:,} images here, none of them rated by two. "
+            f"{plain(listed(names))} rated {result.images:,} images here, none of them rated by two. "
             "Agreement needs a second reviewer on the same images.",
             icon=":material/info:",
         )
         return
     st.subheader("All reviewers", anchor=False)
     st.markdown(
-        f"Ordinal Krippendorff's alpha of {len(names)} reviewers on {found.several:,} images rated by two or more: "
-        f"**{with_interval(found.alpha.value, found.alpha.interval)}**"
+        f"Ordinal Krippendorff's alpha of {len(names)} reviewers on {result.several:,} images rated by two or more: "
+        f"**{with_interval(result.alpha.value, result.alpha.interval)}**"
     )
-    st.caption(plain(_alpha_in_words(found.alpha)))
+    st.caption(plain(_alpha_in_words(result.alpha)))
     how_to_read(READ_ALPHA, "alpha")
 
 
-def _alpha_in_words(found: AgreementEstimate) -> str:
-    if found.value is None:
+def _alpha_in_words(alpha: AgreementEstimate) -> str:
+    if alpha.value is None:
         return "Alpha cannot be computed: all ratings that can be paired are the same level."
     strong = (
         "enough to rely on"
-        if found.value >= 0.8
+        if alpha.value >= 0.8
         else "enough for tentative conclusions"
-        if found.value >= 0.667
+        if alpha.value >= 0.667
         else "not enough to rely on the labels"
     )
-    wide = f" On {found.n} images it is a rough estimate." if found.n < FEW else ""
+    wide = f" On {alpha.n} images it is a rough estimate." if alpha.n < FEW else ""
     return (
-        f"1 is full agreement, 0 what chance gives; {found.value:.2f} is {strong} by Krippendorff's rule (0.80 and "
+        f"1 is full agreement, 0 what chance gives; {alpha.value:.2f} is {strong} by Krippendorff's rule (0.80 and "
         f"0.667). Unsure and not gradable count as missing.{wide}"
     )
 
@@ -102,11 +102,11 @@ def _alpha_in_words(found: AgreementEstimate) -> str:
 # -- two of them ----------------------------------------------------------------------------------
 
 
-def _kappas(found: Agreement) -> None:
+def _kappas(result: Agreement) -> None:
     """Quadratic-weighted kappa of each pair of reviewers, and of each with the labels."""
     st.subheader("Each pair, and each against the labels", anchor=False)
-    rows = [_kappa_row(f"{first} and {second}", kappa) for (first, second), kappa in found.kappas.items()]
-    rows += [_kappa_row(f"{one.name} and {LABELS}", one.kappa) for one in found.reviewers]
+    rows = [_kappa_row(f"{first} and {second}", kappa) for (first, second), kappa in result.kappas.items()]
+    rows += [_kappa_row(f"{one.name} and {LABELS}", one.kappa) for one in result.reviewers]
     shown = [row for row in rows if row["n"]]
     facts = {"x_title": "quadratic-weighted kappa", "reference": [("chance", 0.0)]}
     charts.show(
@@ -135,8 +135,8 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
         rows = pick("Rows", "rater", names, width=240)
         others = [name for name in names if name != rows]
         columns = pick("Columns", "other", others, width=240)
-    known = given.to_numpy(float)
-    scale = sorted({*records().levels(audit.info.id, subset), *known[np.isfinite(known)].tolist()})
+    levels = given.to_numpy(float)
+    scale = sorted({*records().levels(audit.info.id, subset), *levels[np.isfinite(levels)].tolist()})
     counts = confusion(given[rows].to_numpy(float), given[columns].to_numpy(float), scale)
     card = audit.info.card.subset(subset)
     words = [level_text(level, card) for level in scale]
@@ -156,13 +156,13 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
 # -- one against the others -------------------------------------------------------------------------
 
 
-def _bias(found: Agreement) -> None:
+def _bias(result: Agreement) -> None:
     """How far each reviewer is above or below, and whether that changes over the ratings."""
     st.subheader("Bias and drift", anchor=False)
-    against = "the other reviewers" if found.several else LABELS
+    against = "the other reviewers" if result.several else LABELS
     off = {
-        one.name: (one.bias, one.drift) if found.several else (one.label_bias, one.label_drift)
-        for one in found.reviewers
+        one.name: (one.bias, one.drift) if result.several else (one.label_bias, one.label_drift)
+        for one in result.reviewers
     }
     rows = [
         {
@@ -171,11 +171,11 @@ def _bias(found: Agreement) -> None:
             f"Bias against {against}, levels": with_interval(off[one.name][0].value, off[one.name][0].interval),
             "Drift, levels per 100 ratings": with_interval(off[one.name][1].value, off[one.name][1].interval),
         }
-        for one in found.reviewers
+        for one in result.reviewers
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Bias and drift of each reviewer")
-    said = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
-    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in said))
+    sentences = [_off_in_words(name, *estimates, against) for name, estimates in off.items()]
+    st.markdown("\n".join(f"- {plain(sentence)}" for sentence in sentences))
     how_to_read(READ_BIAS, "bias and drift")
 
 
@@ -183,11 +183,11 @@ def _off_in_words(name: str, off: AgreementEstimate, moving: AgreementEstimate, 
     if off.value is None or off.interval is None:
         return f"{name}: too few images in common for a bias."
     if off.interval[0] <= 0 <= off.interval[1]:
-        said = f"{name} rates neither clearly higher nor clearly lower than {against}"
+        sentence = f"{name} rates neither clearly higher nor clearly lower than {against}"
     else:
         way = "higher" if off.value > 0 else "lower"
-        said = f"{name} rates {number(abs(off.value), 2)} levels {way} than {against}"
+        sentence = f"{name} rates {number(abs(off.value), 2)} levels {way} than {against}"
     if moving.value is not None and moving.interval is not None and not moving.interval[0] <= 0 <= moving.interval[1]:
         way = "up" if moving.value > 0 else "down"
-        return f"{said}, and drifts {way} by {number(abs(moving.value), 2)} levels per 100 ratings."
-    return f"{said}; no drift can be told."
+        return f"{sentence}, and drifts {way} by {number(abs(moving.value), 2)} levels per 100 ratings."
+    return f"{sentence}; no drift can be told."

@@ -62,19 +62,19 @@ def _consequence(_audited: pd.DataFrame, run_id: str, title: str, state: tuple[A
 
 def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
     digest = digest_of(audited)
-    found = _consequence(audited, run.id, name, (run.done, run.status, run.finished, digest))
+    consequence = _consequence(audited, run.id, name, (run.done, run.status, run.finished, digest))
     st.subheader(plain(name), anchor=False)
-    st.markdown(plain(_in_words(found)))
-    rows = _rows(found)
+    st.markdown(plain(_in_words(consequence)))
+    rows = _rows(consequence)
     figure = metric_intervals(rows, theme=charts.theme(), width=760, x_title="value")
     charts.show(figure, f"{name}: {describe_metric_intervals(rows, x_title='value')}", f"audit_metrics_{run.id}")
-    if len(found.subsets) > 1:
+    if len(consequence.subsets) > 1:
         st.caption("Averages over the subsets, which are never pooled.")
         with st.expander("Each subset"):
-            st.dataframe(_subsets(found), hide_index=True, alt=f"Metrics of {name} in each subset on both labels")
-    with st.expander(f"What each of {len(found.corrections):,} corrections moved", expanded=True):
+            st.dataframe(_subsets(consequence), hide_index=True, alt=f"Metrics of {name} in each subset on both labels")
+    with st.expander(f"What each of {len(consequence.corrections):,} corrections moved", expanded=True):
         st.dataframe(
-            _corrections(audit, found),
+            _corrections(audit, consequence),
             hide_index=True,
             width="stretch",
             alt=f"Corrections and what each of them moved in the metrics of {name}",
@@ -85,36 +85,36 @@ def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
         )
 
 
-def _in_words(found: Consequence) -> str:
-    return " ".join(_moved(found, metric) for metric in (C_INDEX, TAU))
+def _in_words(consequence: Consequence) -> str:
+    return " ".join(_moved(consequence, metric) for metric in (C_INDEX, TAU))
 
 
-def _moved(found: Consequence, metric: Metric) -> str:
-    difference = found.difference(metric.id)
+def _moved(consequence: Consequence, metric: Metric) -> str:
+    difference = consequence.difference(metric.id)
     if difference is None:
         return f"{metric.title} cannot be computed on one of both labels."
-    before, after = (metric.text(labels.values[metric.id]) for labels in (found.original, found.audited))
+    before, after = (metric.text(labels.values[metric.id]) for labels in (consequence.original, consequence.audited))
     if abs(difference) < 0.0005:
         return f"{metric.title} stays at {after}."
     return f"{metric.title} {'rises' if difference > 0 else 'falls'} from {before} to {after}."
 
 
-def _rows(found: Consequence) -> list[dict[str, Any]]:
+def _rows(consequence: Consequence) -> list[dict[str, Any]]:
     tones = chrome(charts.theme())
     rows = []
     for metric in judged():
         for kind, labels, colour in (
-            (found.original, "original", tones.muted),
-            (found.audited, "audited", tones.accent),
+            (consequence.original, "original", tones.muted),
+            (consequence.audited, "audited", tones.accent),
         ):
             value, interval = kind.values.get(metric.id), kind.intervals.get(metric.id)
             rows.append(interval_row(f"{metric.short}, {labels}", value, interval, colour=colour))
     return rows
 
 
-def _subsets(found: Consequence) -> pd.DataFrame:
+def _subsets(consequence: Consequence) -> pd.DataFrame:
     rows = []
-    for name, (old, new) in found.subsets.items():
+    for name, (old, new) in consequence.subsets.items():
         cells: dict[str, str] = {"Subset": name}
         for metric in judged():
             before, after = (metric.text(measured.values.get(metric.id)) for measured in (old, new))
@@ -123,8 +123,8 @@ def _subsets(found: Consequence) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _corrections(audit: Audit, found: Consequence) -> pd.DataFrame:
-    rows = found.corrections
+def _corrections(audit: Audit, consequence: Consequence) -> pd.DataFrame:
+    rows = consequence.corrections
     words = {
         column: [audit.level(i, level) for i, level in zip(rows["image_id"], rows[column], strict=True)]
         for column in ("label", "audited")

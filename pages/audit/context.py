@@ -79,10 +79,10 @@ def reviewer() -> Reviewer | None:
     name = st.session_state.get(NAME)
     forget = st.session_state.pop(FORGET, False)
     remembered_name(name or ("" if forget else None), key="audit_name", on_name=_begin)
-    found = session.attempt(lambda: records().reviewer(name)) if name else None
-    if found is None:
+    rater = session.attempt(lambda: records().reviewer(name)) if name else None
+    if rater is None:
         _ask()
-    return found
+    return rater
 
 
 def _by_login() -> Reviewer | None:
@@ -93,21 +93,21 @@ def _by_login() -> Reviewer | None:
     person = access.person()
     if person is None:
         st.error("The login's provider does not say who this is, so nothing can be rated.", icon=":material/block:")
-        found = None
+        rater = None
     else:
         name = person.name or "Somebody without a name"
-        found = session.attempt(
+        rater = session.attempt(
             lambda: records().reviewer(name, person.login, address=person.address, former=person.former)
         )
-    if found is None:
+    if rater is None:
         st.button("Log out", on_click=st.logout)
-    return found
+    return rater
 
 
-def who(found: Reviewer) -> None:
+def who(rater: Reviewer) -> None:
     """Say who reviews, and let somebody else take over."""
-    words = f"**{plain(found.name)}** :gray[{found.role}]"
-    st.markdown(words, width="content", help=plain(ROLES.get(found.role, "")) or None)
+    words = f"**{plain(rater.name)}** :gray[{rater.role}]"
+    st.markdown(words, width="content", help=plain(ROLES.get(rater.role, "")) or None)
     if access.login_configured():
         st.button("Log out", type="tertiary", on_click=st.logout)
     else:

@@ -31,8 +31,8 @@ def page() -> None:
     if info is None:
         without_dataset()
         return
-    found = reviewer()
-    if found is None:
+    rater = reviewer()
+    if rater is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         chosen = st.segmented_control(
@@ -43,9 +43,9 @@ def page() -> None:
             **session.bound("part", list(SECTIONS), "Review"),
         )
         st.space("stretch")
-        who(found)
+        who(rater)
     st.html(STEADY)
-    SECTIONS[chosen or "Review"](Audit(info, engine.store().dataset(info.id), found))
+    SECTIONS[chosen or "Review"](Audit(info, engine.store().dataset(info.id), rater))
 
 
 page()

@@ -56,10 +56,10 @@ def _pool(rows: pd.DataFrame, size: int) -> tuple[str, ...]:
 
 
 def _pairs(audit: Audit, pool: tuple[str, ...]) -> None:
-    found = [e for e in _comparisons(audit) if e.image_id in pool and e.other in pool]
-    order = fit(_outcomes(found), pool)
+    comparisons = [e for e in _comparisons(audit) if e.image_id in pool and e.other in pool]
+    order = fit(_outcomes(comparisons), pool)
     skipped: set[frozenset[str]] = st.session_state.setdefault("audit_skipped", set())
-    own = [e for e in found if e.reviewer == audit.reviewer.name]
+    own = [e for e in comparisons if e.reviewer == audit.reviewer.name]
     done = {frozenset((e.image_id, str(e.other))) for e in own}
     offered = _offered(audit, order, done | skipped)
     if not offered:
@@ -67,13 +67,13 @@ def _pairs(audit: Audit, pool: tuple[str, ...]) -> None:
     pairs(
         offered,
         at=st.session_state.get("audit_pairs_at", 0),
-        count=f"{len(own)} comparisons of yours, {len(found)} of all reviewers, {len(pool)} images",
+        count=f"{len(own)} comparisons of yours, {len(comparisons)} of all reviewers, {len(pool)} images",
         note=st.session_state.get(NOTE),
         whose=audit.whose,
         key="audit_pairs",
         on_act=taking(lambda act: _do(audit, act)),
     )
-    _show_order(audit, order, len(found))
+    _show_order(audit, order, len(comparisons))
 
 
 def _comparisons(audit: Audit) -> list[Event]:
@@ -119,17 +119,17 @@ def _offered(audit: Audit, order: SeverityOrder, done: set[frozenset[str]]) -> l
             judged[first, second] = judged[second, first] = MOST
     offered = []
     for _ in range(OFFERED):
-        found = next_pair(replace(order, judged=judged))
-        if found is None:
+        chosen = next_pair(replace(order, judged=judged))
+        if chosen is None:
             break
-        first, second = place[found[0]], place[found[1]]
+        first, second = place[chosen[0]], place[chosen[1]]
         judged[first, second] = judged[second, first] = MOST
-        offered.append(_offer(audit, *found))
+        offered.append(_offer(audit, *chosen))
     return offered
 
 
-def _outcomes(found: Sequence[Event]) -> pd.DataFrame:
-    rows = [(e.image_id, e.other, e.after) for e in found]
+def _outcomes(comparisons: Sequence[Event]) -> pd.DataFrame:
+    rows = [(e.image_id, e.other, e.after) for e in comparisons]
     return pd.DataFrame(rows, columns=["image_id", "other", "after"])
 
 

@@ -249,9 +249,9 @@ def remembered_name(name: str | None, *, key: str, on_name: Callable[[str], None
     """Keep a reviewer's name in this browser; for None ``on_name`` gets the kept one, an empty name forgets it."""
 
     def told() -> None:
-        found = st.session_state[key].get("name")
-        if isinstance(found, str) and found.strip():
-            on_name(found.strip())
+        name = st.session_state[key].get("name")
+        if isinstance(name, str) and name.strip():
+            on_name(name.strip())
 
     _NAME(key=key, data={"name": name}, on_name_change=told)
 
@@ -263,8 +263,8 @@ def _take(key: str, on_act: Callable[[Act], None]) -> None:
         return
     before = st.session_state.get(f"{key}_taken") or {}
     last = before["number"] if before.get("client") == sent["client"] else 0
-    found = sent.get("acts")
-    told = [a for a in found if isinstance(a, Mapping)] if isinstance(found, list) else []
+    acts = sent.get("acts")
+    told = [a for a in acts if isinstance(a, Mapping)] if isinstance(acts, list) else []
     for fresh in [a for a in told if isinstance(a.get("number"), int) and a["number"] > last][:MOST_ACTS]:
         try:
             on_act(_act(fresh))

@@ -44,7 +44,7 @@ class ReviewQueue:
     key: str
     order: str
     ids: tuple[str, ...]
-    found: pd.DataFrame | None = None
+    suspicions: pd.DataFrame | None = None
     """Suspicions by image id, as they were then; shared by all sessions that drew up a queue of them."""
 
     @cached_property
@@ -56,9 +56,9 @@ class ReviewQueue:
 
     def why(self, image_id: str) -> Why:
         """Why an image is in question; nothing where that is not known."""
-        if self.found is None or image_id not in self.found.index:
+        if self.suspicions is None or image_id not in self.suspicions.index:
             return Why()
-        return _why(self.found.loc[image_id].to_dict())
+        return _why(self.suspicions.loc[image_id].to_dict())
 
 
 def forget_queue() -> None:
@@ -74,11 +74,11 @@ def queue_in_view(audit: Audit, order: QueueOrder, subset: str | None) -> Review
     if kept and kept["wanted"] == wanted:
         return kept["queue"]
     with st.spinner("Drawing up the queue"):
-        ids, found = _draw_up(audit, order, subset)
+        ids, suspicions = _draw_up(audit, order, subset)
     serial = st.session_state.get("audit_serial", 0) + 1
     st.session_state["audit_serial"] = serial
     drawn = hashlib.blake2b("\0".join(ids).encode(), digest_size=6).hexdigest()  # a new session counts anew
-    queue = ReviewQueue(f"{wanted}-{serial}-{drawn}", order, tuple(ids), found)
+    queue = ReviewQueue(f"{wanted}-{serial}-{drawn}", order, tuple(ids), suspicions)
     mine = standing_ratings(audit)
     first = next((i for i, image_id in enumerate(ids) if image_id not in mine), max(len(ids) - 1, 0))
     st.session_state[QUEUE] = {"wanted": wanted, "queue": queue, "at": ReviewPosition(serial, first)}
@@ -87,12 +87,12 @@ def queue_in_view(audit: Audit, order: QueueOrder, subset: str | None) -> Review
 
 def _draw_up(audit: Audit, order: QueueOrder, subset: str | None) -> tuple[list[str], pd.DataFrame]:
     """The images of a queue in order, and the suspicions by which they are in question, by image id."""
-    found = suspicions_of(audit)
-    ahead = images_ahead(engine.store(), audit.info.id, order, found)
-    ids = ordered(found, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist(), ahead=ahead)
+    suspicions = suspicions_of(audit)
+    ahead = images_ahead(engine.store(), audit.info.id, order, suspicions)
+    ids = ordered(suspicions, order, reviewed=records().ratings(audit.info.id)["image_id"].tolist(), ahead=ahead)
     tests = audit.dataset.select(split="test", subset=subset)
     wanted = set(tests["image_id"])
-    return [i for i in ids if i in wanted], found
+    return [i for i in ids if i in wanted], suspicions
 
 
 def suspicions_of(audit: Audit) -> pd.DataFrame:
@@ -104,8 +104,8 @@ def suspicions_of(audit: Audit) -> pd.DataFrame:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _suspicions(_audit: Audit, dataset: str, runs: tuple[Any, ...], events: int) -> pd.DataFrame:
     audit = _audit
-    found = stored_suspicions(engine.store(), audit.info.id, audit.dataset, _scores(audit))
-    return found.set_index(pd.Index(found["image_id"].tolist(), dtype=object))
+    suspicions = stored_suspicions(engine.store(), audit.info.id, audit.dataset, _scores(audit))
+    return suspicions.set_index(pd.Index(suspicions["image_id"].tolist(), dtype=object))
 
 
 def _scores(audit: Audit) -> dict[str, pd.Series]:
@@ -145,12 +145,12 @@ def ranks(audit: Audit, image_id: str) -> tuple[tuple[str, str], ...]:
     """Where each scorer places the image among those of its subset."""
     runs = scored_runs(audit)
     names = distinct_names(runs)
-    found = []
+    percentiles = []
     for run in runs:
         rank = _rank_of(run.id, (run.done, run.status, run.finished)).get(image_id)
         if rank is not None:
-            found.append((names[run.id], f"percentile {rank:.0f}"))
-    return tuple(found)
+            percentiles.append((names[run.id], f"percentile {rank:.0f}"))
+    return tuple(percentiles)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

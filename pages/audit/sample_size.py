@@ -23,9 +23,9 @@ def sample_size(audit: Audit, rows: pd.DataFrame) -> None:
     needed = reviews_needed(rate / 100, width / 100, len(rows))
     st.markdown(f"**{needed:,} of {len(rows):,} images**, with 95 % confidence.")
     st.caption("Only the queue in random order counts, as far as no image of it was passed over.")
-    found = _rate_so_far(audit, rows)
-    if found:
-        st.markdown(found)
+    sentence = _rate_so_far(audit, rows)
+    if sentence:
+        st.markdown(sentence)
 
 
 def _rate_so_far(audit: Audit, rows: pd.DataFrame) -> str:
@@ -43,10 +43,10 @@ def _rate_so_far(audit: Audit, rows: pd.DataFrame) -> str:
             wrong += given != labels[image_id]
     if not reviews:
         return ""
-    found = error_rate(wrong, reviews, len(rows))
+    estimate = error_rate(wrong, reviews, len(rows))
     return (
         f"Of the first {reviews:,} that you rated in random order, {wrong:,} labels differ from your level: "
-        f"**{100 * found.rate:.1f} %** [{100 * found.low:.1f}, {100 * found.high:.1f}]."
+        f"**{100 * estimate.rate:.1f} %** [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]."
     )
 
 

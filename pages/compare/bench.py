@@ -94,11 +94,11 @@ def _html(table: BenchTable) -> str:
     body = "".join(_block(heading(places), rows) for places, rows in table.blocks())
     costs = "".join(_cells(entry.name, cost_texts(cost)) for entry, cost in cost_rows(table))
     label = f"Benchmark table of {html.escape(table.title)}"
-    found = _region(label, _table(f"{label}, with 95 % intervals", titles, body))
+    regions = _region(label, _table(f"{label}, with 95 % intervals", titles, body))
     if costs:
         label = f"{label}: time and memory"
-        found += _region(label, _table(label, ["Time and memory", *COSTS], f"<tbody>{costs}</tbody>"))
-    return f"<style>{style}</style>{found}"
+        regions += _region(label, _table(label, ["Time and memory", *COSTS], f"<tbody>{costs}</tbody>"))
+    return f"<style>{style}</style>{regions}"
 
 
 def _region(label: str, table: str) -> str:

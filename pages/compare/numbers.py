@@ -72,7 +72,7 @@ def _table(view: View, results: Sequence[dict[str, Any]]) -> None:
 
 def _best(view: View, complete: Mapping[str, dict[str, Any]]) -> Mapping[str, tuple[str, bool]]:
     """Who is best in each metric; nothing is clear before the intervals are there."""
-    if not all(any(found["intervals"].values()) for found in complete.values()):
+    if not all(any(result["intervals"].values()) for result in complete.values()):
         return comparing.best(complete)
     runs = [run for run in view.runs if view.names[run.id] in complete]
     return comparing.best(complete, _to_the_best(view, tuple(run.id for run in runs), view.key(*runs)))
@@ -87,12 +87,12 @@ def _to_the_best(_view: View, run_ids: tuple[str, ...], key: tuple[Any, ...]) ->
 
 def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
     """Under each run's name: whether it is partial, and which labels it owes its scores to."""
-    found = {}
+    notes = {}
     for run in view.runs:
         name = view.names[run.id]
         facts = [entry.facts for entry in engine.store().run_subsets(run.id)]
-        found[name] = " · ".join(note for note in (partial.get(name, ""), supervision_note(run, facts)) if note)
-    return found
+        notes[name] = " · ".join(note for note in (partial.get(name, ""), supervision_note(run, facts)) if note)
+    return notes
 
 
 def _same_images(results: Sequence[dict[str, Any]]) -> bool:
@@ -121,12 +121,12 @@ def _in_words(view: View, results: Sequence[dict[str, Any]]) -> None:
         st.markdown(plain(comparing.reference_in_words(_fullest(results))))
         if fractions := comparing.levels_in_words(_fullest(results)):
             st.markdown(plain(fractions))
-        said = [
+        lines = [
             f"- **{plain(view.names[run.id])}**: {plain(' '.join(sentences))}"
             for run, metrics in zip(view.runs, results, strict=True)
             if (sentences := comparing.in_words(metrics))
         ]
-        st.markdown("\n".join(said))
+        st.markdown("\n".join(lines))
 
 
 def export(view: View) -> None:

@@ -80,9 +80,9 @@ def _draw(info: DatasetInfo, view: View) -> None:
         st.page_link("pages/score/page.py", label="Choose another scorer", icon=":material/play_arrow:")
 
 
-def _await_scores(info: DatasetInfo, known: set[str]) -> None:
+def _await_scores(info: DatasetInfo, shown: set[str]) -> None:
     """Draw the page again when another run has its first score."""
-    if {run.id for run in session.runs_in_view(info) if run.done} != known:
+    if {run.id for run in session.runs_in_view(info) if run.done} != shown:
         st.rerun()
 
 

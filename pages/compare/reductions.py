@@ -116,13 +116,13 @@ def _listed(interval: Sequence[float] | None) -> list[float] | None:
 
 def _remarks(run: Run, compared: Compared) -> None:
     """Where the thresholds come from, what is missing, and how it is found."""
-    said = [f"Threshold, {name}: {found.in_words()}." for name, found in compared.thresholds.items()]
+    sentences = [f"Threshold, {name}: {threshold.in_words()}." for name, threshold in compared.thresholds.items()]
     images = next(iter(compared.metrics.values()))["area"]["n"]
-    said.append(
+    sentences.append(
         f"The area counts on {images:,} abnormal images. Subsets are measured one by one and averaged, never pooled. "
         "Whiskers: 95 % intervals."
     )
-    st.caption("  \n".join(plain(sentence) for sentence in [*said, *compared.notes]))
+    st.caption("  \n".join(plain(sentence) for sentence in [*sentences, *compared.notes]))
     if can_find_threshold(engine.store(), run):
         store = engine.store()
         asked = st.button(

@@ -64,10 +64,10 @@ class View:
 
 def renewed(view: View) -> View:
     """The view with its runs as they are by now; the whole page is drawn again if one was deleted."""
-    known = {run.id: run for run in session.runs_in_view(view.info)}
-    if not all(run.id in known for run in view.runs):
+    current = {run.id: run for run in session.runs_in_view(view.info)}
+    if not all(run.id in current for run in view.runs):
         st.rerun()
-    return replace(view, runs=[known[run.id] for run in view.runs])
+    return replace(view, runs=[current[run.id] for run in view.runs])
 
 
 def draws_of(run: Run) -> int:

@@ -25,10 +25,10 @@ def add_dataset_dialog() -> None:
 
 
 def add_dataset() -> None:
-    here, upload, published, photographs = st.tabs(
+    on_disk, upload, published, photographs = st.tabs(
         ["From this machine", "Upload", "Published benchmark", "Photographs to try"]
     )
-    with here, st.form("add_path", border=False):
+    with on_disk, st.form("add_path", border=False):
         source = st.text_input(
             "Folder, table or archive",
             placeholder="/data/parts/line3",

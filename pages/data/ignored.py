@@ -49,9 +49,9 @@ def ignored_section(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
             key=f"ignored_mask_{subset}",
         )
         if st.button("Leave this out", key=f"ignored_set_{subset}"):
-            found = session.attempt(lambda: _region(mask, st.session_state.get(key)))
-            if found:
-                _change(info, dataset, subset, found)
+            marked = session.attempt(lambda: _region(mask, st.session_state.get(key)))
+            if marked:
+                _change(info, dataset, subset, marked)
 
 
 def _region(mask: Any, drawn: Any) -> IgnoredRegion:

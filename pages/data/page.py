@@ -108,11 +108,11 @@ def _subset(dataset: Dataset) -> str:
 
 def _counts(dataset: Dataset, subset: str) -> None:
     """Images by split, subset and level: those of the subset in view in words, all of them in a table."""
-    here = next(entry for entry in dataset.counts() if entry["subset"] == subset)
+    in_view = next(entry for entry in dataset.counts() if entry["subset"] == subset)
     words = {"train": "training normals", "calibration": "for calibration", "test": "test images"}
-    said = [f"{sum(here[split].values()):,} {word}" for split, word in words.items() if here.get(split)]
-    said += [f"{here['unlabelled']:,} test images without a level"] if "unlabelled" in here else []
-    with st.expander(" · ".join([*said, f"{here['masks']:,} masks", "all counts"])):
+    parts = [f"{sum(in_view[split].values()):,} {word}" for split, word in words.items() if in_view.get(split)]
+    parts += [f"{in_view['unlabelled']:,} test images without a level"] if "unlabelled" in in_view else []
+    with st.expander(" · ".join([*parts, f"{in_view['masks']:,} masks", "all counts"])):
         rows = []
         for entry in dataset.counts():
             for split in words:
@@ -148,10 +148,10 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _samples(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
     """How many test images each level has, least severe first, and a few of them from all over it."""
-    found = {}
+    samples = {}
     for level, rows in _dataset.select(split="test", subset=subset).groupby("level", dropna=False):
-        found[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
-    return found
+        samples[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
+    return samples
 
 
 def _problems(info: DatasetInfo) -> None:

@@ -52,10 +52,10 @@ def _told(window: Window, pixels: PixelRange | None, subset: str) -> None:
 def _change(info: DatasetInfo, dataset: Dataset, subset: str, card: SubsetCard) -> None:
     now = card.window or EIGHT_BIT
     with st.form(f"window_{info.id}_{subset}", border=False):
-        known = [name for name in _WORDS if name not in (USED, FULL) or card.pixels is not None]
+        choices = [name for name in _WORDS if name not in (USED, FULL) or card.pixels is not None]
         with st.container(horizontal=True, vertical_alignment="bottom"):
             asked = st.selectbox(
-                "Window", known, format_func=_WORDS.__getitem__, key=f"window_words_{subset}", width=280
+                "Window", choices, format_func=_WORDS.__getitem__, key=f"window_words_{subset}", width=280
             )
             low = st.number_input("Low", value=float(now.low), format="%g", key=f"window_low_{subset}", width=140)
             high = st.number_input("High", value=float(now.high), format="%g", key=f"window_high_{subset}", width=140)

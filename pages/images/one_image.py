@@ -167,10 +167,10 @@ def _picture(view: Browsing, row: Mapping[str, Any], kind: str) -> str:
 
 def _addresses(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:
     """What the viewer will need for another image."""
-    found = [_picture(view, row, "original")]
-    found += [_picture(view, row, "mask")] if row["mask_path"] else []
+    addresses = [_picture(view, row, "original")]
+    addresses += [_picture(view, row, "mask")] if row["mask_path"] else []
     layers = [_layer(view, run, engine.store().score(run.id, row["image_id"]), row["image_id"]) for run in runs]
-    return found + [layer.url for layer in layers if layer.url]
+    return addresses + [layer.url for layer in layers if layer.url]
 
 
 def _layer(view: Browsing, run: Run, stored: StoredScore | None, image_id: str) -> MapLayer:

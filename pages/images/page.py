@@ -220,9 +220,9 @@ def _reset() -> None:
 
 def _count(shown: pd.DataFrame, everything: pd.DataFrame) -> str:
     """``12 of 40 images``, and of how many of those shown the level is known where it is not of all."""
-    known, number = len(labelled(shown)), f"{len(shown):,}"
+    with_level, number = len(labelled(shown)), f"{len(shown):,}"
     words = f"{number} images" if len(shown) == len(everything) else f"{number} of {len(everything):,} images"
-    return words if known == len(shown) else f"{words}, {known:,} labelled"
+    return words if with_level == len(shown) else f"{words}, {with_level:,} labelled"
 
 
 @st.fragment(run_every=NEWS_SECONDS)

@@ -18,7 +18,7 @@ def joined_section(run: Run) -> None:
     if not run.parent or run.status != "done":
         return
     try:
-        found, parent = _changes(run.id, engine.state(run)), engine.store().run(run.parent)
+        changes, parent = _changes(run.id, engine.state(run)), engine.store().run(run.parent)
     except NotFoundError:
         st.caption(f"Its normals joined the fit of run {plain(run.parent)}, which was deleted.")
         return
@@ -26,11 +26,11 @@ def joined_section(run: Run) -> None:
         rows = [
             {"Metric": metric.title, "After less before": gap["value"], "95 % interval": _text(gap["interval"])}
             for metric in judged()
-            if (gap := found["differences"].get(metric.id)) and gap["value"] is not None
+            if (gap := changes["differences"].get(metric.id)) and gap["value"] is not None
         ]
-        st.caption(f"{found['n']:,} labelled images that both scored; intervals are paired.")
+        st.caption(f"{changes['n']:,} labelled images that both scored; intervals are paired.")
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-        table = pd.DataFrame(found["scores"]).rename(columns=str.capitalize)
+        table = pd.DataFrame(changes["scores"]).rename(columns=str.capitalize)
         table["Change"] = table["After"] - table["Before"]
         st.dataframe(table, hide_index=True, width="stretch")
 

@@ -49,24 +49,24 @@ def asks_a_model(scorer_id: str) -> bool:
 
 def asking_form(info: DatasetInfo, scorer: ScorerInfo) -> Asked:
     """The parameters of a scorer that asks a model, as a form."""
-    known = {p.name: p for p in scorer.parameters}
+    declared = {p.name: p for p in scorer.parameters}
     values = scorer.defaults()
-    chosen_model(scorer, known["model"], values)
+    chosen_model(scorer, declared["model"], values)
     barred = closed(values, engine.store().settings)
     if barred:
         return Asked(values, barred)
     subset = _subset(info)
     left, right = st.columns(2)
     with left:
-        values["protocol"] = _choice(scorer, known["protocol"], PROTOCOLS)
+        values["protocol"] = _choice(scorer, declared["protocol"], PROTOCOLS)
     with right:
         source = rubric_choice(scorer)
     rubric, values["rubric"], problem = (
         own_wording(scorer) if source == OWN else chosen_rubric(info, scorer, source, subset)
     )
     if values["protocol"] == "inspector":
-        problem = _references(info, scorer, subset, known, values) or problem
-        _advanced(info, scorer, known, values)
+        problem = _references(info, scorer, subset, declared, values) or problem
+        _advanced(info, scorer, declared, values)
     else:
         st.caption(
             "The benchmark's protocol fixes what is shown: height 512, greedy answers of 300 tokens, "
@@ -134,23 +134,23 @@ def _choice(scorer: ScorerInfo, parameter: Parameter, words: Mapping[str, str]) 
 
 
 def _references(
-    info: DatasetInfo, scorer: ScorerInfo, subset: str, known: Mapping[str, Parameter], values: dict[str, Any]
+    info: DatasetInfo, scorer: ScorerInfo, subset: str, declared: Mapping[str, Parameter], values: dict[str, Any]
 ) -> str | None:
     """References, anchors, view and reasons; returns what is wrong with the choice."""
     left, right = st.columns(2)
     with left:
-        values["choose"] = _choice(scorer, known["choose"], WAYS)
-        values["view"] = _choice(scorer, known["view"], VIEWS)
+        values["choose"] = _choice(scorer, declared["choose"], WAYS)
+        values["view"] = _choice(scorer, declared["view"], VIEWS)
     with right:
         if values["choose"] == "named":
             values["references"] = None
             st.caption("Each image comes after the references that are picked below, in the order of picking.")
         else:
-            values["references"] = field(known["references"], key_of(scorer.id, "references"))
-        values["anchors"] = field(known["anchors"], key_of(scorer.id, "anchors"))
-        values["reasons"] = _choice(scorer, known["reasons"], REASONS)
+            values["references"] = field(declared["references"], key_of(scorer.id, "references"))
+        values["anchors"] = field(declared["anchors"], key_of(scorer.id, "anchors"))
+        values["reasons"] = _choice(scorer, declared["reasons"], REASONS)
         if values["reasons"] == "worst":
-            values["worst"] = field(known["worst"], key_of(scorer.id, "worst"))
+            values["worst"] = field(declared["worst"], key_of(scorer.id, "worst"))
     if values["choose"] != "named":
         return None
     names = picked_references(info, scorer, subset)
@@ -158,9 +158,9 @@ def _references(
     return None if names else "Pick at least one reference, or choose the first or nearest ones."
 
 
-def _advanced(info: DatasetInfo, scorer: ScorerInfo, known: Mapping[str, Parameter], values: dict[str, Any]) -> None:
+def _advanced(info: DatasetInfo, scorer: ScorerInfo, declared: Mapping[str, Parameter], values: dict[str, Any]) -> None:
     with st.expander("Advanced"):
-        values["crop_run"] = _crop(info, scorer, known["crop_run"])
+        values["crop_run"] = _crop(info, scorer, declared["crop_run"])
         values |= fields(scorer.id, _others(scorer, skip=_SEPARATE))
 
 

@@ -141,8 +141,8 @@ def _request(info: DatasetInfo, scorer: ScorerInfo, parameters: Mapping[str, Any
 
 def _devices() -> list[str]:
     """``auto``, and what the workers say is there."""
-    found = [d for worker in engine.store().queue.workers() for d in worker.facts.get("devices", ())]
-    return list(dict.fromkeys(["auto", *(found or ["cpu"])]))
+    devices = [d for worker in engine.store().queue.workers() for d in worker.facts.get("devices", ())]
+    return list(dict.fromkeys(["auto", *(devices or ["cpu"])]))
 
 
 def _command(info: DatasetInfo, scorer: ScorerInfo, request: RunRequest) -> str:

@@ -85,13 +85,13 @@ def prompt_preview(
     """The whole prompt as it will be asked, images in their places."""
     with st.expander("The whole prompt"):
         folder = models.locate(str(parameters["model"])) if is_local(scorer) else None
-        found = outline(info, subset, rubric, parameters, folder)
+        preview = outline(info, subset, rubric, parameters, folder)
         st.caption("System")
-        st.text(found.conversation.system)
+        st.text(preview.conversation.system)
         st.caption("For every image")
-        _pieces(info, found.conversation.shared, iter(found.references))
+        _pieces(info, preview.conversation.shared, iter(preview.references))
         st.caption("For each image in turn")
-        _pieces(info, found.conversation.own, iter(()))
+        _pieces(info, preview.conversation.own, iter(()))
 
 
 def _pieces(info: DatasetInfo, pieces: Sequence[Piece], references: Iterator[Any]) -> None:

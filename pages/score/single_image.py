@@ -58,17 +58,17 @@ def _submit_once(runs: Sequence[Run], subset: str, file_id: str, data: bytes, na
 
 
 def _results(info: DatasetInfo, jobs: list[str]) -> None:
-    found = session.attempt(lambda: [engine.store().queue.job(int(j)) for j in jobs if j.isdecimal()]) or []
-    found = [job for job in found if job.kind == "single"]
-    if found:
-        waiting = any(job.active for job in found)
-        st.fragment(_show, run_every=LOOK_SECONDS if waiting else None)(info, [job.id for job in found], waiting)
+    stored = session.attempt(lambda: [engine.store().queue.job(int(j)) for j in jobs if j.isdecimal()]) or []
+    stored = [job for job in stored if job.kind == "single"]
+    if stored:
+        waiting = any(job.active for job in stored)
+        st.fragment(_show, run_every=LOOK_SECONDS if waiting else None)(info, [job.id for job in stored], waiting)
 
 
 def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
     store = engine.store()
-    known = {run.id: run for run in session.runs_in_view(info)}
-    jobs = [job for job in map(store.queue.job, job_ids) if job.payload["run"] in known]
+    runs = {run.id: run for run in session.runs_in_view(info)}
+    jobs = [job for job in map(store.queue.job, job_ids) if job.payload["run"] in runs]
     if waiting and not any(job.active for job in jobs):
         st.rerun()
     if not jobs:
@@ -83,7 +83,7 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
         original_url=urls.single(jobs[0].id, "original"),
         fallback_url=urls.single(jobs[0].id, "preview"),
         alt=f"The uploaded image {name}",
-        maps=[_layer(job, known[job.payload["run"]]) for job in jobs],
+        maps=[_layer(job, runs[job.payload["run"]]) for job in jobs],
         width=size.width,
         height=size.height,
         key="single_viewer",
@@ -94,7 +94,7 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
     columns = st.columns(min(len(jobs), 2), gap="large")
     for i, job in enumerate(jobs):
         with columns[i % 2]:
-            _place(info, job, known[job.payload["run"]])
+            _place(info, job, runs[job.payload["run"]])
 
 
 def _layer(job: Job, run: Run) -> MapLayer:
@@ -119,8 +119,8 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
     card = info.card.subset(subset)
     stored = from_result(result, subset)
     if job.error or stored.score is None:
-        said = job.error or failure(stored.status, stored.reason)
-        st.error(plain(f"{run.title}: {said}"), icon=":material/error:")
+        problem = job.error or failure(stored.status, stored.reason)
+        st.error(plain(f"{run.title}: {problem}"), icon=":material/error:")
         answer(run, card, stored, f"answer_{job.id}")
         return
     mark = stored.score

@@ -206,17 +206,17 @@ def _latest(run_id: str, done: int, state: tuple[Any, ...]) -> list[LatestAnswer
 
 def _answers(info: DatasetInfo, run: Run) -> None:
     """The last images with their reasons, for scorers that give reasons."""
-    found = _latest(run.id, run.done, engine.state(run))
-    if not any(one.score is not None for one in found) and not asks_a_model(run.scorer):
+    answers = _latest(run.id, run.done, engine.state(run))
+    if not any(one.score is not None for one in answers) and not asks_a_model(run.scorer):
         return
     st.markdown("**Latest answers**")
-    if not found:
+    if not answers:
         st.caption("This run writes no reasons, or none has come yet.")
         return
     dataset = engine.store().dataset(info.id)
     levels = {name: dataset.levels(name, "test") for name in run.subsets}
     with st.container(height=ANSWERS_HEIGHT, border=False):
-        latest(info, found, levels)
+        latest(info, answers, levels)
 
 
 def _cloud(info: DatasetInfo, run: Run) -> None:

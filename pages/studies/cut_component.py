@@ -75,10 +75,10 @@ def cut_plot(
 
 def _some(scores: Sequence[float]) -> list[float]:
     """Scores in order, at most ``MOST``, the outermost among them."""
-    found = np.sort(np.asarray(scores, dtype=np.float64))
-    if len(found) > MOST:
-        found = found[np.linspace(0, len(found) - 1, MOST).round().astype(int)]
-    return found.tolist()
+    ordered = np.sort(np.asarray(scores, dtype=np.float64))
+    if len(ordered) > MOST:
+        ordered = ordered[np.linspace(0, len(ordered) - 1, MOST).round().astype(int)]
+    return ordered.tolist()
 
 
 def _report(key: str, levels: int, on_move: Callable[[list[float]], None]) -> None:

@@ -114,13 +114,13 @@ def _by_hand(key: str, moved: list[float]) -> None:
 
 
 def _rows(parts: Parts, card: SubsetCard) -> list[CutRow]:
-    found = []
+    rows = []
     for level in parts.scale.tolist():
         colour, ink, edge = charts.level_tones(level, parts.scale.tolist())
         scores, placed = (tuple(values[at == level].tolist()) for at, values in (parts.held, parts.fit))
         label, short = level_text(level, card), f"L{level:g}"
-        found.append(CutRow(label, short, colour, edge, ink, scores, placed))
-    return found
+        rows.append(CutRow(label, short, colour, edge, ink, scores, placed))
+    return rows
 
 
 def _placed_on(parts: Parts) -> str:
@@ -130,12 +130,12 @@ def _placed_on(parts: Parts) -> str:
 
 
 def _worth(parts: Parts, counts: np.ndarray, cuts: Sequence[float], cost: np.ndarray) -> None:
-    found = worth(counts, parts.scale, cost, draws=DRAWS)
+    estimates = worth(counts, parts.scale, cost, draws=DRAWS)
     missed = miss_rates(*parts.held, cuts[0])
     lines = {
-        "Quadratic-weighted kappa": with_interval(*found["kappa"]),
-        "Expected cost an image": with_interval(*found["cost"]),
-        "Called their own level": with_interval(*found["exact"]),
+        "Quadratic-weighted kappa": with_interval(*estimates["kappa"]),
+        "Expected cost an image": with_interval(*estimates["cost"]),
+        "Called their own level": with_interval(*estimates["exact"]),
         **{f"L{level:g} called normal": with_interval(c / n, wilson(c, n)) for level, (c, n) in missed.items()},
     }
     if parts.scale[0] == 0:
@@ -160,12 +160,12 @@ def _missed(parts: Parts, overkill: float) -> None:
             + f"{rows[0]['normals']:,} are set aside, which can promise {100 / (rows[0]['normals'] + 1):.1f} %."
         )
         return
-    said = [f"L{row['level']:g} {with_interval(row['miss_rate'], [row['low'], row['high']])}" for row in rows]
+    shares = [f"L{row['level']:g} {with_interval(row['miss_rate'], [row['low'], row['high']])}" for row in rows]
     st.markdown(
         plain(
             f"With one cut at {score_text(rows[0]['cut'])}, which at most {100 * overkill:g} % of new normals reach on "
             f"average ({100 * rows[0]['overkill']:.0f} % of the others here do; placed on {rows[0]['normals']:,}), "
-            f"these are missed: {', '.join(said)}."
+            f"these are missed: {', '.join(shares)}."
         )
     )
 
@@ -183,12 +183,12 @@ def _by_group(run_id: str, subset: str, overkill: float, key: str) -> None:
     chosen = st.multiselect("Place the cut on normals of", groups, groups[:1], key=f"cuts_groups_{key}")
     if not chosen:
         return
-    found = overkill_by_group(rows["score"], overkill, rows["group"].astype(str), placed_on=chosen)
-    st.markdown(plain(group_cut_in_words(found)))
-    caught = [f"{count:,} of {n:,}" for count, n in found.caught.values()]
-    ends = [with_interval(count / n, wilson(count, n)) for count, n in found.caught.values()]
+    cut = overkill_by_group(rows["score"], overkill, rows["group"].astype(str), placed_on=chosen)
+    st.markdown(plain(group_cut_in_words(cut)))
+    caught = [f"{count:,} of {n:,}" for count, n in cut.caught.values()]
+    ends = [with_interval(count / n, wilson(count, n)) for count, n in cut.caught.values()]
     st.dataframe(
-        {"Group": list(found.caught), "Good parts caught": caught, "Share and 95 % interval": ends},
+        {"Group": list(cut.caught), "Good parts caught": caught, "Share and 95 % interval": ends},
         hide_index=True,
         alt="Good parts of each group that the cut would catch",
     )
@@ -209,18 +209,18 @@ def _save(run_id: str, subset: str, scale: list[float], cuts: list[float], way: 
 def _intervals(parts: Parts, key: str) -> None:
     percent = st.slider("Share of images whose level the interval should hold, %", 50, 99, 90, key="cuts_confidence")
     fit, reach = conformal_of(parts, percent / 100)
-    found = covered(parts, percent / 100)
+    coverage = covered(parts, percent / 100)
     least = int(np.ceil(percent / (100 - percent) - 1e-9))
     wide = (
         f"some level may always be: too few images were set aside for it (fewer than {least})"
-        if found["radius"] is None
+        if coverage["radius"] is None
         else f"± {reach.radius:.2g} levels at most"
     )
-    share = with_interval(found["covered"], [found["covered_low"], found["covered_high"]])
+    share = with_interval(coverage["covered"], [coverage["covered_low"], coverage["covered_high"]])
     words = (
         f"Isotonic fit with conformal interval, level by level, {wide}. What it promises holds for each level by "
-        f"itself, so under any mix of levels. Here it holds the level of {share} of {found['images']:,} images "
-        f"and leaves {found['levels_within']:.1f} of {len(parts.scale)} levels open on average."
+        f"itself, so under any mix of levels. Here it holds the level of {share} of {coverage['images']:,} images "
+        f"and leaves {coverage['levels_within']:.1f} of {len(parts.scale)} levels open on average."
     )
     st.markdown(plain(words))
     figure = level_band(parts.held, (fit.scores, fit.fitted), reach, parts.scale.tolist(), theme=charts.theme())

@@ -45,23 +45,23 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
     runs : sequence of Run
         Those of the dataset that have scores; without one, only studies that need none can be asked.
     """
-    known = {one.id: one for one in studies()}
+    by_id = {one.id: one for one in studies()}
     chosen = _runs(runs) if runs else []
-    latest = {found.study: found for found in list_studies(engine.store(), info.id)}
+    latest = {record.study: record for record in list_studies(engine.store(), info.id)}
     choice, panel = st.columns([1, 3], gap="large")
     with choice:
-        first = next(one.id for one in known.values() if runs or not one.least_runs)
+        first = next(one.id for one in by_id.values() if runs or not one.least_runs)
         name = st.radio(
             "Studies",
-            list(known),
-            format_func=lambda s: plain(known[s].title),
-            captions=[_in_short(latest.get(s)) for s in known],
+            list(by_id),
+            format_func=lambda s: plain(by_id[s].title),
+            captions=[_in_short(latest.get(s)) for s in by_id],
             label_visibility="collapsed",
-            **session.bound("study", list(known), first),
+            **session.bound("study", list(by_id), first),
         )
         _all_button(info, tuple(chosen))
     with panel:
-        _panel(info, known[name or first], tuple(chosen))
+        _panel(info, by_id[name or first], tuple(chosen))
 
 
 def _runs(runs: Sequence[Run]) -> list[str]:
@@ -69,8 +69,8 @@ def _runs(runs: Sequence[Run]) -> list[str]:
     return pick_several("Runs", "studied", ids, names, ids)
 
 
-def _in_short(found: StudyRecord | None) -> str:
-    return "not asked yet" if found is None else WORDS[found.status]
+def _in_short(record: StudyRecord | None) -> str:
+    return "not asked yet" if record is None else WORDS[record.status]
 
 
 def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
@@ -88,8 +88,8 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
             "Mode", list(MODES), format_func=MODES.__getitem__, **session.bound("mode", list(MODES), "quick")
         )
         request = StudyRequest(info.id, study.id, runs, parameters, quick=mode != "full")
-        found = session.attempt(lambda: (find_study(engine.store(), request),))
-        record = found[0] if found else None
+        stored = session.attempt(lambda: (find_study(engine.store(), request),))
+        record = stored[0] if stored else None
         _button(study, request, record)
     missing = _missing(study, request)
     if missing:

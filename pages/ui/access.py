@@ -84,8 +84,8 @@ def ask_login() -> None:
         st.error(plain(str(error)), icon=":material/block:")
         return
     if _logged_in():
-        known = plain(address()) or "This account, which has no confirmed e-mail address,"
-        st.error(f"{known} is not among those who may use this server.", icon=":material/block:")
+        account = plain(address()) or "This account, which has no confirmed e-mail address,"
+        st.error(f"{account} is not among those who may use this server.", icon=":material/block:")
         st.button("Log out", on_click=st.logout)
         return
     if importlib.util.find_spec("authlib") is None:
@@ -118,10 +118,10 @@ def address() -> str:
     it by name (``MAD_TRUSTED_PROVIDERS``). What it says nothing of may be anybody's address.
     """
     verified = st.user.get("email_verified")
-    said = verified is True or (isinstance(verified, str) and verified.lower() == "true")
+    confirmed = verified is True or (isinstance(verified, str) and verified.lower() == "true")
     providers = (st.user.get("provider"), st.user.get("iss"))
     named = any(name in Settings.from_environment().trusted_providers for name in providers)
-    return str(st.user.get("email") or "") if said or named else ""
+    return str(st.user.get("email") or "") if confirmed or named else ""
 
 
 @dataclass(frozen=True)

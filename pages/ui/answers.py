@@ -171,11 +171,11 @@ def _item(info: DatasetInfo, one: LatestAnswer, levels: Collection[float]) -> st
     picture = html.escape(urls.picture(info.id, one.image_id, "thumbnail", one.content_hash))
     chip = charts.level_chip(one.level, levels, info.card.subset(one.subset))
     score = "failed" if one.score is None else score_text(one.score)
-    said = failure(one.status, one.reason) if one.score is None else one.reason
+    text = failure(one.status, one.reason) if one.score is None else one.reason
     where = html.escape(f"{one.subset} · {name}")
     href = html.escape(urls.image_page(info.id, one.subset, one.image_id))
     return (
         f'<article><img src="{picture}" alt="{html.escape(name)}" loading="lazy"><div><div class="facts">'
         f'<strong>{score}</strong>{chip}<a href="{href}" target="_self">{where}</a></div>'
-        f"<p>{html.escape(said)}</p></div></article>"
+        f"<p>{html.escape(text)}</p></div></article>"
     )

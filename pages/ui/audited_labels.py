@@ -46,8 +46,8 @@ def rule_choice() -> str:
 def corrections_in_words(audited: pd.DataFrame) -> str:
     """How many labels the audit moves, and how many are contested."""
     moved, contested = len(corrections(audited)), sum(audited["contested"].tolist())
-    said = f"The audit moves {moved:,} of {len(audited):,} labels" if moved else "The audit moves no label"
-    return f"{said}; {contested:,} are contested and not decided." if contested else f"{said}."
+    sentence = f"The audit moves {moved:,} of {len(audited):,} labels" if moved else "The audit moves no label"
+    return f"{sentence}; {contested:,} are contested and not decided." if contested else f"{sentence}."
 
 
 def digest_of(audited: pd.DataFrame) -> int:

@@ -38,15 +38,15 @@ def _resolved(path: Path, modules: dict[Path, str], above: tuple[Path, ...]) -> 
     if path in above:
         raise ValueError(f"{path.name} imports itself, through {', '.join(p.name for p in above)}")
 
-    def imported(found: re.Match[str]) -> str:
-        target = (path.parent / found[2]).resolve()
+    def imported(match: re.Match[str]) -> str:
+        target = (path.parent / match[2]).resolve()
         if target not in modules:
             text = _resolved(target, modules, (*above, path))
             names = ", ".join(_EXPORT.findall(text))
             modules[target] = (
                 f"const module{len(modules)} = (() => {{\n{_plain(text, target)}\nreturn {{ {names} }};\n}})();"
             )
-        return f"const {{ {found[1]} }} = module{list(modules).index(target)};"
+        return f"const {{ {match[1]} }} = module{list(modules).index(target)};"
 
     text = _IMPORT.sub(imported, path.read_text(encoding="utf-8"))
     return text if above else _plain(text, path)

@@ -77,8 +77,8 @@ def _range(run_id: str, subset: str, state: tuple[Any, ...]) -> tuple[float, flo
 def map_range(run: Run, subset: str) -> dict[str, Any]:
     """``low`` and ``high`` end of the display range of a run's maps on one subset, and a ``threshold``, if known."""
     rounded = run.done if not run.active else run.done // 50
-    found = _range(run.id, subset, (rounded, run.status))
-    return dict(zip(("low", "high", "threshold"), found, strict=True)) if found else {}
+    limits = _range(run.id, subset, (rounded, run.status))
+    return dict(zip(("low", "high", "threshold"), limits, strict=True)) if limits else {}
 
 
 def state(run: Run) -> tuple[Any, ...]:

@@ -82,17 +82,17 @@ def gallery(
     """
     if columns is not None and columns < 1:
         raise ValueError("a gallery needs at least one column")
-    known = {tile.image_id for tile in tiles}
+    ids = {tile.image_id for tile in tiles}
     result = _COMPONENT(
         key=key,
         data={"tiles": [asdict(tile) for tile in tiles], "columns": columns, "selected": selected},
-        on_open_change=lambda: _report(key, known, on_open),
+        on_open_change=lambda: _report(key, ids, on_open),
     )
     opened = result.get("open")
-    return opened if opened in known else None
+    return opened if opened in ids else None
 
 
-def _report(key: str, known: set[str], on_open: Callable[[str], None] | None) -> None:
+def _report(key: str, ids: set[str], on_open: Callable[[str], None] | None) -> None:
     opened = st.session_state[key].get("open")
-    if on_open and opened in known:
+    if on_open and opened in ids:
         on_open(opened)

@@ -41,8 +41,8 @@ def draw(page: str) -> None:
     number = number_in_view()
     if number is None:
         return
-    step, found = STEPS[number - 1], tour()
-    if not session.get("dataset") and (found is not None or st.session_state.get(_SHOWN) != number):
+    step, current = STEPS[number - 1], tour()
+    if not session.get("dataset") and (current is not None or st.session_state.get(_SHOWN) != number):
         go(number)
         if step.page != page:
             st.switch_page(_file(step))
@@ -55,15 +55,15 @@ def draw(page: str) -> None:
     tones = chrome(charts.theme())
     st.html(f"<style>{_STYLE.format(**vars(tones))}</style>")
     with st.container(key="guide"):
-        _head(number, step, found, away=step.page != page)
+        _head(number, step, current, away=step.page != page)
         if step.page != page:
             st.markdown(f"This step is on the page {step.page}.")
         else:
-            st.markdown(" ".join(filter(None, (step.words, step.found(found) if found else ""))))
-        _state(step, found, number)
+            st.markdown(" ".join(filter(None, (step.words, step.result(current) if current else ""))))
+        _state(step, current, number)
 
 
-def _head(number: int, step: Step, found: Tour | None, *, away: bool) -> None:
+def _head(number: int, step: Step, current: Tour | None, *, away: bool) -> None:
     """The title, and the links that lead through the tour.
 
     They are links, since a page that is left in the midst of its run can break the one that is gone to.
@@ -71,22 +71,22 @@ def _head(number: int, step: Step, found: Tour | None, *, away: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{number} of {len(STEPS)} · {step.title}**", width="content")
         st.space("stretch")
-        _link("Back", number - 1, found)
+        _link("Back", number - 1, current)
         if away:
-            _link("Show this step", number, found)
-        _link("Next", number + 1, found)
-        _link("Start again", 1, found)
+            _link("Show this step", number, current)
+        _link("Next", number + 1, current)
+        _link("Start again", 1, current)
         st.button("End", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 
-def _link(label: str, number: int, found: Tour | None) -> None:
+def _link(label: str, number: int, current: Tour | None) -> None:
     there = 1 <= number <= len(STEPS)
     number = number if there else 1
     with st.container(key=f"guide_{label.split()[0].lower()}", width="content"):
         st.page_link(
             _file(STEPS[number - 1]),
             label=label,
-            query_params=_view(number, found),
+            query_params=_view(number, current),
             disabled=not there,
             width="content",
         )
@@ -96,9 +96,9 @@ def _file(step: Step) -> str:
     return f"pages/{step.page.lower()}/page.py"
 
 
-def _view(number: int, found: Tour | None) -> dict[str, str | list[str]]:
+def _view(number: int, current: Tour | None) -> dict[str, str | list[str]]:
     """What is in view at a step as it is meant, the step included."""
-    view = {} if found is None else {"dataset": found.info.id, **STEPS[number - 1].view(found)}
+    view = {} if current is None else {"dataset": current.info.id, **STEPS[number - 1].view(current)}
     return {"guide": str(number), **view}
 
 
@@ -111,16 +111,16 @@ def go(number: int) -> None:
 # -- while the demo or its runs are not there yet -------------------------------------------------
 
 
-def _state(step: Step, found: Tour | None, number: int) -> None:
+def _state(step: Step, current: Tour | None, number: int) -> None:
     """What the step still waits for, and the way to start what is missing."""
-    if found is None:
+    if current is None:
         _no_demo()
         return
-    talked_of = [(kind, run) for kind, run in zip(("detector", "mllm"), (found.detector, found.model), strict=True)]
+    talked_of = [(kind, run) for kind, run in zip(("detector", "mllm"), (current.detector, current.model), strict=True)]
     talked_of = talked_of[: step.runs]
     missing = [one for one in ready_scorers() if kind_of(one) in [kind for kind, run in talked_of if run is None]]
     if missing:
-        _offer(found, missing, number)
+        _offer(current, missing, number)
     if any(run is not None and run.active for _, run in talked_of):
         st.fragment(_at_work, run_every=LOOK_SECONDS)([run.id for _, run in talked_of if run is not None])
 
@@ -132,17 +132,17 @@ def _no_demo() -> None:
         st.rerun()
 
 
-def _offer(found: Tour, missing: list[str], number: int) -> None:
+def _offer(current: Tour, missing: list[str], number: int) -> None:
     names = " and ".join(catalog.scorer(one).title for one in missing)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("What this step talks of has not been scored yet.", width="content")
-        if st.button(f"Start {names}", key="guide_scorers") and session.attempt(lambda: _start(found, missing)):
+        if st.button(f"Start {names}", key="guide_scorers") and session.attempt(lambda: _start(current, missing)):
             go(number)
             st.rerun()
 
 
-def _start(found: Tour, missing: list[str]) -> list[str]:
-    return [queue_default(engine.store(), found.info.id, scorer) for scorer in missing]
+def _start(current: Tour, missing: list[str]) -> list[str]:
+    return [queue_default(engine.store(), current.info.id, scorer) for scorer in missing]
 
 
 def _at_work(run_ids: list[str]) -> None:
@@ -150,5 +150,5 @@ def _at_work(run_ids: list[str]) -> None:
     active = [run for run in map(engine.store().run, run_ids) if run.active]
     if not active:
         st.rerun()
-    said = ", ".join(f"{plain(run.title)} {run.done:,} of {run.total:,} images" for run in active)
-    st.markdown(f"Still at work: {said}. Wait, or go on; pages fill as scores come.")
+    progress = ", ".join(f"{plain(run.title)} {run.done:,} of {run.total:,} images" for run in active)
+    st.markdown(f"Still at work: {progress}. Wait, or go on; pages fill as scores come.")

@@ -50,9 +50,9 @@ def tour() -> Tour | None:
     info = next((one for one in engine.store().datasets() if one.source == "demo"), None)
     if info is None:
         return None
-    found = [run for run in engine.store().runs(info.id) if SUBSET in run.subsets and (run.active or run.done)]
-    found.sort(key=lambda run: (run.scorer in FIRST_SCORERS, run.status == "done", run.done))
-    of_kind = {kind_of(run.scorer): run for run in found}  # the last of each kind stays
+    runs = [run for run in engine.store().runs(info.id) if SUBSET in run.subsets and (run.active or run.done)]
+    runs.sort(key=lambda run: (run.scorer in FIRST_SCORERS, run.status == "done", run.done))
+    of_kind = {kind_of(run.scorer): run for run in runs}  # the last of each kind stays
     return Tour(info, of_kind.get("detector"), of_kind.get("mllm"))
 
 
@@ -69,7 +69,7 @@ class Step:
         The page's title; its file is ``pages/<title in small letters>.py``.
     view : callable
         What is to be in view there, besides the dataset.
-    found : callable
+    result : callable
         What the scores say by now, in a sentence; empty where they say nothing yet.
     runs : int
         How many runs the step talks of: 1 the detector, 2 the multimodal model as well.
@@ -79,7 +79,7 @@ class Step:
     words: str
     page: str
     view: Callable[[Tour], View]
-    found: Callable[[Tour], str] = lambda tour: ""
+    result: Callable[[Tour], str] = lambda tour: ""
     runs: int = 0
 
 
@@ -133,11 +133,11 @@ def _first(tour: Tour) -> View:
 # -- what the scores say --------------------------------------------------------------------------
 
 
-def _stain_found(tour: Tour) -> str:
+def _stain_result(tour: Tour) -> str:
     return _placed(tour, MILD, lambda levels, own: [level for level in levels if level > own], "above", "more severe")
 
 
-def _crack_found(tour: Tour) -> str:
+def _crack_result(tour: Tour) -> str:
     return _placed(tour, SEVERE, lambda levels, own: [level for level in levels if 0 < level < own], "below", "milder")
 
 
@@ -150,29 +150,29 @@ def _placed(
     rows = rows[rows["image_id"] == image]
     if rows.empty:
         return ""
-    said = []
+    clauses = []
     for run in tour.runs:
         table = tour.table(run)
         levels = others(sorted(table["level"].unique()), float(rows["level"].iloc[0]))
         shares = shares_around(table, image, levels)
         if shares is not None:
             share = shares[0] if where == "above" else shares[1]
-            verb, of = (" scores it", f" of the {which} defects") if not said else ("", "")
-            said.append(f"{plain(run.title)}{verb} {where} {100 * share:.0f}\u00a0%{of}")
-    return f"{', '.join(said)}." if said else ""
+            verb, of = (" scores it", f" of the {which} defects") if not clauses else ("", "")
+            clauses.append(f"{plain(run.title)}{verb} {where} {100 * share:.0f}\u00a0%{of}")
+    return f"{', '.join(clauses)}." if clauses else ""
 
 
-def _c_index_found(tour: Tour) -> str:
-    said, random = [], None
+def _c_index_result(tour: Tour) -> str:
+    clauses, random = [], None
     for run in tour.runs:
-        found = engine.metrics(run, SUBSET, 0 if run.active else 1000)
-        if found["c_index"] is not None:
-            said.append(f"{plain(run.title)} {_estimate(found['c_index'], found['intervals'].get('c_index'))}")
-            random = found["reference"]["c_index_random_severity"]
-    if not said:
+        metrics = engine.metrics(run, SUBSET, 0 if run.active else 1000)
+        if metrics["c_index"] is not None:
+            clauses.append(f"{plain(run.title)} {_estimate(metrics['c_index'], metrics['intervals'].get('c_index'))}")
+            random = metrics["reference"]["c_index_random_severity"]
+    if not clauses:
         return ""
     reference = "" if random is None else f" Perfect detection with severity at random: {number(random, 2)}."
-    return f"C-index: {', '.join(said)}.{reference}"
+    return f"C-index: {', '.join(clauses)}.{reference}"
 
 
 def _estimate(value: float, interval: Sequence[float] | None) -> str:
@@ -180,7 +180,7 @@ def _estimate(value: float, interval: Sequence[float] | None) -> str:
     return number(value, 2) + between
 
 
-def _contested_found(tour: Tour) -> str:
+def _contested_result(tour: Tour) -> str:
     if tour.detector is None or tour.model is None:
         return ""
     tables = tour.table(tour.detector), tour.table(tour.model)
@@ -220,7 +220,7 @@ STEPS: tuple[Step, ...] = (
         "The level stands at the right; below the anomaly maps is the place of each score among all levels.",
         "Images",
         _one_stain,
-        _stain_found,
+        _stain_result,
         runs=2,
     ),
     Step(
@@ -228,7 +228,7 @@ STEPS: tuple[Step, ...] = (
         "A crack of a few pixels may score low even where the map marks it: how strange is not how bad.",
         "Images",
         _one_crack,
-        _crack_found,
+        _crack_result,
         runs=2,
     ),
     Step(
@@ -237,7 +237,7 @@ STEPS: tuple[Step, ...] = (
         "it already: compare with the grey rows, and look how the clouds below climb.",
         "Compare",
         _compared,
-        _c_index_found,
+        _c_index_result,
         runs=2,
     ),
     Step(
@@ -246,7 +246,7 @@ STEPS: tuple[Step, ...] = (
         "0 lowest, 100 highest. Open one to see why.",
         "Images",
         _contested,
-        _contested_found,
+        _contested_result,
         runs=2,
     ),
     Step(

@@ -14,14 +14,14 @@ REFRESH_SECONDS = 1.5
 
 def header(title: str) -> DatasetInfo | None:
     """Draw the page's heading, the choice of dataset and the jobs; returns the dataset in view."""
-    known = engine.store().datasets()
+    datasets = engine.store().datasets()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(title, anchor=False, width="stretch")
         with st.container(width="content"):
             jobs_line()
         info = session.dataset()
         if info is not None:
-            names = {d.id: d.name for d in known}
+            names = {d.id: d.name for d in datasets}
             pick("Dataset", "dataset", list(names), names, info.id, width=260)
     return info
 
@@ -97,5 +97,5 @@ def describe(job: Job) -> str:
 
 
 def _run_title(job: Job) -> str:
-    found = next((r for r in engine.store().runs() if r.id == job.payload.get("run")), None)
-    return found.title if found else "Run"
+    run = next((r for r in engine.store().runs() if r.id == job.payload.get("run")), None)
+    return run.title if run else "Run"

@@ -21,10 +21,10 @@ def labels_note(rows: pd.DataFrame, shown: str) -> bool:
     bool
         Whether any is.
     """
-    known = labelled(rows)
-    if len(known) == len(rows):
+    with_level = labelled(rows)
+    if len(with_level) == len(rows):
         return True
-    if len(known):
+    if len(with_level):
         st.caption(f"{labelled_in_words(rows)}: only these enter {shown}.")
         return True
     st.info(

@@ -43,11 +43,11 @@ def write() -> None:
 
 
 def _url() -> dict[str, Any]:
-    found = {}
+    query = {}
     for name in st.query_params:
         values = st.query_params.get_all(name)
-        found[name] = values if len(values) > 1 else values[0]
-    return found
+        query[name] = values if len(values) > 1 else values[0]
+    return query
 
 
 def get(name: str, default: str = "") -> str:
@@ -115,9 +115,9 @@ def _remember_list(name: str) -> None:
 
 def dataset() -> DatasetInfo | None:
     """The dataset in view: the one the URL names, else the newest; None where there is none."""
-    known = engine.store().datasets()
-    chosen = next((d for d in known if d.id == get("dataset")), None)
-    return chosen or (known[-1] if known else None)
+    datasets = engine.store().datasets()
+    chosen = next((d for d in datasets if d.id == get("dataset")), None)
+    return chosen or (datasets[-1] if datasets else None)
 
 
 def runs_in_view(info: DatasetInfo) -> list[Run]:

@@ -18,7 +18,7 @@ from mad_core.audit.grades import with_ratings
 from mad_core.audit.labels import AuditStore
 from mad_core.errors import InputError
 from mad_core.metrics.ranking import c_index, count_pairs
-from mad_core.runs.learned import known
+from mad_core.runs.learned import learned_images
 from mad_core.runs.store import Store
 from mad_core.scorers import graded
 from mad_core.settings import Settings
@@ -110,7 +110,7 @@ def test_another_grade_costs_no_look(folder: Path, detector: mad.ScoredRun) -> N
     assert len(Averages.calls) == before + 12  # the normals' alone, whose patches are compared with
     store = Store(Settings.from_environment())
     run = mad.learn(folder, detector, 4, size=96)
-    images = known(store, store.run(run.id), store.run(run.id).subsets[0])
+    images = learned_images(store, store.run(run.id), store.run(run.id).subsets[0])
     assert len(images.image_ids) == 48
     assert len(images.grades) == 16
     chosen = images.next(5)

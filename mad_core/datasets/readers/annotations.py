@@ -175,8 +175,8 @@ def _shapes_of(value: Any) -> list[dict[str, Any]]:
 
 
 def _answers(task: Mapping[str, Any]) -> list[Any] | None:
-    found = task.get("annotations", task.get("completions"))
-    return found if isinstance(found, list) else None
+    answers = task.get("annotations", task.get("completions"))
+    return answers if isinstance(answers, list) else None
 
 
 def _task(task: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -206,8 +206,8 @@ def _result(annotation: Mapping[str, Any], kinds: Iterable[str]) -> str:
     for part in _objects(annotation.get("result")):
         value: Any = part.get("value")
         for kind in kinds if isinstance(value, dict) else ():
-            said = value.get(kind)
-            words += [cell_text(w) for w in (said if isinstance(said, list) else [said]) if w not in (None, "")]
+            choice = value.get(kind)
+            words += [cell_text(w) for w in (choice if isinstance(choice, list) else [choice]) if w not in (None, "")]
     return _joined(list(dict.fromkeys(words)))
 
 
@@ -236,8 +236,8 @@ def sidecar_table(folder: Path, walker: Walker) -> pd.DataFrame | None:
         key, _, ending = name.partition(".")
         by_key[posixpath.join(above, key)]["." + ending.lower()] = relative
     records = [r for parts in by_key.values() if (r := _sample(parts, files)) is not None]
-    said = [r for r in records if len(r) > 1]
-    if not said:
+    answered = [r for r in records if len(r) > 1]
+    if not answered:
         return None
     return table_of_records(folder, records)
 

@@ -92,8 +92,8 @@ def gather_file(table: Path, name: str, walker: Walker, policy: Policy | None) -
     if table.parent.name.lower() in TEMPLATES:
         places, _, _ = _survey(walker.root, walker.root.name, walker, policy)
     else:
-        here = _place(table.parent, (table.parent.name,), walker, policy)
-        places = [here] if here else []
+        subset_folder = _place(table.parent, (table.parent.name,), walker, policy)
+        places = [subset_folder] if subset_folder else []
     labels = _read_labels(table, walker)
     place = next((p for p in places if _is_of(table, p)), None)
     if place is not None and not any(row.split or row.subset for row in labels.rows):
@@ -113,8 +113,8 @@ def _as_named(gathered: Gathered, table: Path) -> Gathered:
     passed = {f.path for f in gathered.found if f.level == UNLABELLED and f.path not in gathered.named}
     words = f"No row of {table.name} names this image; it is left out."
     problems = [p for p in gathered.problems if p.path not in passed]
-    found = tuple(f for f in gathered.found if f.path not in passed)
-    return replace(gathered, found=found, problems=(*problems, *unmatched(sorted(passed), words)))
+    images = tuple(f for f in gathered.found if f.path not in passed)
+    return replace(gathered, found=images, problems=(*problems, *unmatched(sorted(passed), words)))
 
 
 def _of_other_splits(table: Path, walker: Walker) -> list[Path]:
@@ -188,8 +188,8 @@ def _place(folder: Path, trail: tuple[str, ...], walker: Walker, policy: Policy 
     """The subset that a folder holds; None where it holds none itself."""
     if is_raw_visa(folder, walker):
         return RawVisa(folder, trail, walker, policy)
-    known = published_place(folder, trail, walker, policy)
-    return known or (SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker, policy) else None)
+    published = published_place(folder, trail, walker, policy)
+    return published or (SubsetFolder(folder, trail, walker, policy) if is_place(folder, walker, policy) else None)
 
 
 def _told_apart(places: list[SubsetFolder]) -> list[SubsetFolder]:
@@ -273,7 +273,7 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     rest = [without_level(i) if i.path in passed else i for i in rest]
     unknown = [i for i in rest if math.isnan(i.level) and not i.word]
     kept = [replace(i, subset=place.name) for i in rest if not math.isnan(i.level)]
-    found = _with_tests([*(f for listing in listings for f in listing.found), *kept], place.loose)
+    images = _with_tests([*(f for listing in listings for f in listing.found), *kept], place.loose)
     words = f"No row of {tables[0].path.name} names this image; it is tested without a level."
     problems = [*unmatched(sorted(passed), words), *_unknown(place, unknown), *place.leftovers()]
     tabled = [row for t, g in zip(tables, listings, strict=True) for row in _table_rows(t, g, walker)]
@@ -284,21 +284,21 @@ def _by_tables(place: SubsetFolder, tables: Sequence[_Labels]) -> Gathered:
     return together(
         [
             listed_rest,
-            Gathered(tuple(found), (), tuple(problems), cards, tables=told, rows=tuple(rows)),
+            Gathered(tuple(images), (), tuple(problems), cards, tables=told, rows=tuple(rows)),
         ]
     )
 
 
-def _with_tests(found: Sequence[Found], drawn: Set[str]) -> Sequence[Found]:
+def _with_tests(images: Sequence[Found], drawn: Set[str]) -> Sequence[Found]:
     """Images for test where no folder and no table says which are: those of validation folders.
 
     Without such folders the split of the images ``drawn``, by path, is to be drawn.
     """
-    if any(f.split in (None, "test") and f.level >= 0 for f in found) or not any(f.level > 0 for f in found):
-        return found
-    if any(map(_is_validation, found)):
-        return [replace(f, split="test") if _is_validation(f) else f for f in found]
-    return [replace(f, split=None) if f.path in drawn and f.level >= 0 else f for f in found]
+    if any(f.split in (None, "test") and f.level >= 0 for f in images) or not any(f.level > 0 for f in images):
+        return images
+    if any(map(_is_validation, images)):
+        return [replace(f, split="test") if _is_validation(f) else f for f in images]
+    return [replace(f, split=None) if f.path in drawn and f.level >= 0 else f for f in images]
 
 
 def _is_validation(image: Found) -> bool:
@@ -323,9 +323,9 @@ def _by_names(place: SubsetFolder) -> Gathered:
     parts = []
     for name, images in _kinds(place).items():
         expected = [c.expected(name) for c in place.classes if c.level >= 0]
-        found = [replace(i, subset=name) for i in images if not math.isnan(i.level)]
-        found = _with_tests(found, {i.path for i in found})
-        parts.append(Gathered(tuple(found), tuple(expected), cards={name: place.card(False)}))
+        levelled = [replace(i, subset=name) for i in images if not math.isnan(i.level)]
+        levelled = _with_tests(levelled, {i.path for i in levelled})
+        parts.append(Gathered(tuple(levelled), tuple(expected), cards={name: place.card(False)}))
     unknown = [i for i in place.images if math.isnan(i.level) and not i.word]
     problems = (*_unknown(place, unknown), *place.leftovers())
     return together([*parts, Gathered(problems=problems, rows=(*_asked(unknown), *_left_out(place.images)))])
@@ -405,8 +405,8 @@ def _table(place: SubsetFolder, table: _Labels) -> Table:
 def split_named(table: Path) -> str | None:
     """The split that a table is called by: ``train.csv``, ``testLabels.csv``, ``val_metadata.jsonl``."""
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", table.stem)
-    said = {SPLITS[part.lower()] for part in parts if part.lower() in SPLITS}
-    return said.pop() if len(said) == 1 else None
+    splits = {SPLITS[part.lower()] for part in parts if part.lower() in SPLITS}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _is_training(image: Found) -> bool:
@@ -415,11 +415,11 @@ def _is_training(image: Found) -> bool:
 
 def _kinds(place: SubsetFolder) -> dict[str, list[Found]]:
     """Images by subset: one subset, but in ``multidog`` one for each breed, with all other animals."""
-    known = place.identity
-    if known is None or known.benchmark.key != "multidog":
+    identity = place.identity
+    if identity is None or identity.benchmark.key != "multidog":
         return {place.name: place.images}
     breeds = sorted({_breed(i) for i in place.images if i.level == 0})
-    if known.part or not breeds or "" in breeds:
+    if identity.part or not breeds or "" in breeds:
         return {place.name: place.images}
     return {f"{place.own}_{breed}": [i for i in place.images if i.level > 0 or _breed(i) == breed] for breed in breeds}
 
@@ -489,17 +489,17 @@ def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walk
 
 def _unnamed(root: Path, name: str, listed: Gathered, walker: Walker) -> Gathered:
     """Pictures that lie beside those that tables name and that no row names: they are tested without a level."""
-    known = listed.named | {f.mask for f in listed.found if f.mask}
+    used = listed.named | {f.mask for f in listed.found if f.mask}
     folders = {Path(f.path).parent for f in listed.found}
     subsets = {f.subset for f in listed.found}
     subset = subsets.pop() if len(subsets) == 1 else name
-    found = [
+    unlisted = [
         Found(subset, r, p, r, "test", UNLABELLED, promise=str(root), origin=walker.relative(Path(p).parent))
         for r, p in walker.images(root)
-        if p not in known and Path(p).parent in folders
+        if p not in used and Path(p).parent in folders
     ]
     words = "No row of a table names this image; it is tested without a level."
-    return Gathered(tuple(found), problems=tuple(unmatched((f.path for f in found), words)))
+    return Gathered(tuple(unlisted), problems=tuple(unmatched((f.path for f in unlisted), words)))
 
 
 def _holding(root: Path, walker: Walker) -> set[Path]:

@@ -84,14 +84,14 @@ def _size(width: Any, height: Any) -> tuple[int, int] | None:
 
 def outlines_beside(paths: Iterable[str], walker: Walker) -> dict[str, Outlines]:
     """What labelme's and YOLO's files beside pictures draw, by the picture's path."""
-    return {path: found for path in paths if (found := _beside(Path(path), walker)) is not None}
+    return {path: outlines for path in paths if (outlines := _beside(Path(path), walker)) is not None}
 
 
 def _beside(image: Path, walker: Walker) -> Outlines | None:
     for file in files_beside(image, ".json", _BESIDE, walker):
-        found = of_labelme(str(file), _document(file))
-        if found is not None:
-            return found
+        outlines = of_labelme(str(file), _document(file))
+        if outlines is not None:
+            return outlines
     text = text_beside(image, walker)
     return of_yolo(str(text), _numbers(text)) if text else None
 

@@ -122,11 +122,11 @@ class PublishedFolder(SubsetFolder):
 
     def _level_of(self, kind: str) -> float:
         """The level that a policy says, else the one in the folder's name; NaN where there is none."""
-        told, said = self._by_policy(kind), self._said.get(kind)
+        told, meaning = self._by_policy(kind), self._said.get(kind)
         if told is None and kind == NOTHING_SAID:
             return UNLABELLED
         if told is None:
-            return said.level if said else math.nan
+            return meaning.level if meaning else math.nan
         return told
 
     def _by_policy(self, kind: str) -> float | None:
@@ -135,8 +135,8 @@ class PublishedFolder(SubsetFolder):
         return self.policy.level(kind, self.own, self.name)
 
     def _defect(self, kind: str) -> str | None:
-        said = self._said.get(kind)
-        return said.defect if said else kind
+        meaning = self._said.get(kind)
+        return meaning.defect if meaning else kind
 
     @cached_property
     def _said(self) -> Mapping[str, Meaning | None]:

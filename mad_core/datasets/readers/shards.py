@@ -67,8 +67,8 @@ def shards_in(folder: Path, walker: Walker) -> list[Path]:
     if next(walker.images(folder), None) is not None:
         return []
     files = list(_files(folder, walker, _DEPTH))
-    found = [f for f in files if holds_images(f)]
-    return sorted(found or [f for f in files if f.name.lower().endswith(_TARS)])
+    with_images = [f for f in files if holds_images(f)]
+    return sorted(with_images or [f for f in files if f.name.lower().endswith(_TARS)])
 
 
 def _files(folder: Path, walker: Walker, depth: int) -> Iterator[Path]:
@@ -144,11 +144,11 @@ def _layout(path: Path) -> _Layout | None:
         return None
     facts = {f.name for f in schema if not pa.types.is_nested(f.type) and f.name not in holding}
     try:
-        known = resolve_columns([name for name in schema.names if name in facts])
+        columns = resolve_columns([name for name in schema.names if name in facts])
     except InputError:
-        known = {}
-    tree = "relative_path" if "relative_path" in facts and "level" not in known else ""
-    return _Layout(image, masks[0] if masks else "", tree, known, _class_names(schema.metadata or {}))
+        columns = {}
+    tree = "relative_path" if "relative_path" in facts and "level" not in columns else ""
+    return _Layout(image, masks[0] if masks else "", tree, columns, _class_names(schema.metadata or {}))
 
 
 def _is_bytes(kind: Any) -> bool:
@@ -233,8 +233,8 @@ class _Unpacking:
             relative = str(row[layout.tree] or "").replace("\\", "/")
             self._write(shard, relative, data)
             return
-        said = str(row.get(layout.facts.get("path", ""), "") or "") or named
-        name = self._free(f"images/{shard.stem}", said, data, number)
+        stated = str(row.get(layout.facts.get("path", ""), "") or "") or named
+        name = self._free(f"images/{shard.stem}", stated, data, number)
         self._write(shard, name, data)
         line = {"path": name, **self._facts(layout, row)}
         if split and not line.get("split"):
@@ -256,9 +256,9 @@ class _Unpacking:
                 facts[ours] = cell_text(value)
         return facts
 
-    def _free(self, folder: str, said: str, data: bytes, number: int) -> str:
+    def _free(self, folder: str, stated: str, data: bytes, number: int) -> str:
         """A name that no image has yet: the one that the row says, or its number."""
-        name = re.sub(r"[^\w.,()+\- ]", "_", posixpath.basename(said.replace("\\", "/"))).strip(" .")[-100:]
+        name = re.sub(r"[^\w.,()+\- ]", "_", posixpath.basename(stated.replace("\\", "/"))).strip(" .")[-100:]
         if not name or f"{folder}/{name}" in self.taken:
             name = f"{number:06d}"
         if not posixpath.splitext(name)[1]:

@@ -60,9 +60,9 @@ class SubsetFolder:
     @property
     def name(self) -> str:
         """What the subset is called: ``mvtec_bottle`` below the benchmark's ``mvtec``, else as its folder is."""
-        known = self.identity
-        if known and known.part and len(self.trail) > 1 and known.benchmark.is_called(self.trail[-2]):
-            return f"{known.benchmark.key}_{known.part}"
+        identity = self.identity
+        if identity and identity.part and len(self.trail) > 1 and identity.benchmark.is_called(self.trail[-2]):
+            return f"{identity.benchmark.key}_{identity.part}"
         return self.own
 
     @cached_property
@@ -82,24 +82,24 @@ class SubsetFolder:
     @cached_property
     def classes(self) -> list[Class]:
         """The folders of images of this subset."""
-        found = _classes(self.folder, self.walker, self._told)
-        return [replace(c, written=self._published(c) or c.written) for c in found]
+        named = _classes(self.folder, self.walker, self._told)
+        return [replace(c, written=self._published(c) or c.written) for c in named]
 
     @cached_property
     def images(self) -> list[Found]:
         """Every image in those folders; their level is NaN where no folder says it."""
         result = []
         for c in self.classes:
-            here = dict(c.images(self.walker))
+            by_relative = dict(c.images(self.walker))
             open_to_others = not c.word and (not c.deep or math.isnan(c.level))
-            words = yolo_words(here.values(), self.walker) if open_to_others else {}
-            for relative in sorted(here):
+            words = yolo_words(by_relative.values(), self.walker) if open_to_others else {}
+            for relative in sorted(by_relative):
                 within = c.prefix + relative
                 split = c.split or SPLITS.get(relative.partition("/")[0].lower() if "/" in relative else "")
                 image = Found(
                     self.name,
                     within,
-                    here[relative],
+                    by_relative[relative],
                     c.written + relative,
                     split_of(split, c.level),
                     c.level,
@@ -165,15 +165,15 @@ class SubsetFolder:
             levels = [self._level(d) for d in defects]
             level = UNLABELLED if UNLABELLED in levels else max(levels)
             level = math.nan if any(map(math.isnan, levels)) else level
-        known = not math.isnan(level)
-        promise = image.promise if known else f"{image.promise}/{words}"
+        levelled = not math.isnan(level)
+        promise = image.promise if levelled else f"{image.promise}/{words}"
         return replace(
             image,
             level=level,
-            split=split_of(split, level) if known else split,
+            split=split_of(split, level) if levelled else split,
             defect=words,
             promise=promise,
-            word=words if known else "",
+            word=words if levelled else "",
         )
 
     def _level(self, defect: str) -> float:
@@ -189,10 +189,10 @@ class SubsetFolder:
 
     def _published(self, c: Class) -> str | None:
         """How templates write a folder that carries a defect type alone, as raw MVTec AD has them."""
-        known = self.identity
-        if known is None or c.split != "test" or looks_levelled(c.folder.name):
+        identity = self.identity
+        if identity is None or c.split != "test" or looks_levelled(c.folder.name):
             return None
-        named = known.benchmark.test_folder(known.part, c.folder.name, c.level)
+        named = identity.benchmark.test_folder(identity.part, c.folder.name, c.level)
         return f"{named}/" if named else None
 
     def _is_covered(self, policy: Policy | None) -> bool:
@@ -231,8 +231,8 @@ def is_place(folder: Path, walker: Walker, given: Policy | None = None) -> bool:
     policy = policy_beside(folder, walker, given) if filled else None
     if policy and any(policy.level(f.name, folder.name) is not None for f in filled):
         return True
-    said = meanings(f.name for f in filled)
-    return any(said.values()) and not any(is_place(f, walker, given) for f in filled if said[f.name])
+    by_name = meanings(f.name for f in filled)
+    return any(by_name.values()) and not any(is_place(f, walker, given) for f in filled if by_name[f.name])
 
 
 def _told_level(folder: Path, walker: Walker) -> bool:
@@ -268,10 +268,10 @@ def _siblings(
 ) -> Iterator[Class]:
     """The classes of folders that lie beside each other; one without images and without a level is none."""
     filled = [f.name for f in folders if looks_short(f.name) or next(walker.images(f), None)]
-    said = meanings(filled)
+    by_name = meanings(filled)
     for f in folders:
-        m, level, word = said.get(f.name) or meaning(f.name), told(f), ""
-        if m is None and level is None and f.name not in said:
+        m, level, word = by_name.get(f.name) or meaning(f.name), told(f), ""
+        if m is None and level is None and f.name not in by_name:
             continue
         if level is not None:
             word, defect = "" if _told_level(f, walker) else f.name, (m.defect if m else f.name)

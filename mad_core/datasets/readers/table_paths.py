@@ -116,12 +116,16 @@ class TablePaths:
     def _ending_in(self, candidate: str) -> list[str]:
         """Images whose path ends in these folders and this name, case and Unicode form set aside where need be."""
         name = posixpath.basename(candidate)
-        known = self._by_name.get(same_name(name)) or ([] if is_image(name) else self._by_stem.get(same_name(name), []))
+        candidates = self._by_name.get(same_name(name)) or (
+            [] if is_image(name) else self._by_stem.get(same_name(name), [])
+        )
         bare = not is_image(name)
-        exact = [r for r in known if _ends(_stem(r) if bare and not r.endswith(candidate) else r, candidate)]
+        exact = [r for r in candidates if _ends(_stem(r) if bare and not r.endswith(candidate) else r, candidate)]
         loose = same_name(candidate)
         fit = exact or [
-            r for r in known if _ends(same_name(_stem(r) if bare and not same_name(r).endswith(loose) else r), loose)
+            r
+            for r in candidates
+            if _ends(same_name(_stem(r) if bare and not same_name(r).endswith(loose) else r), loose)
         ]
         return fit
 

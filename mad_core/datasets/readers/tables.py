@@ -158,15 +158,15 @@ def labels_of_table(
     images: Callable[[], Set[str]] = frozenset,
 ) -> tuple[Rows, dict[str, str]]:
     """The lines of a table of texts that is called ``path``; see :func:`read_labels`."""
-    known = table_columns(path, table.columns, told)
-    if "path" not in known and (column := naming_column(table, set(known.values()), images)):
-        known = {"path": column, **known}
+    columns = table_columns(path, table.columns, told)
+    if "path" not in columns and (column := naming_column(table, set(columns.values()), images)):
+        columns = {"path": column, **columns}
     names = columns_in_words(table.columns)
-    if "path" not in known:
+    if "path" not in columns:
         raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
-    if not known.keys() & {"level", "defect"}:
+    if not columns.keys() & {"level", "defect"}:
         raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
-    wanted = {ours: name for ours, name in known.items() if ours in TableLine.__slots__}
+    wanted = {ours: name for ours, name in columns.items() if ours in TableLine.__slots__}
     cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items())
     lines = zip(*cells, strict=True)
     rows = (TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1))
@@ -179,7 +179,7 @@ def rows_of_lines(lines: Iterable[TableLine], facts: Mapping[str, Any] | None = 
     kept, facts = tuple(lines), facts or {}
     levels = levels_of({line.level for line in kept if line.level}, facts.get("separator", ""))
     words = meanings({line.defect for line in kept if not line.level})
-    defects = {word: said.level if said else None for word, said in words.items() if word not in levels}
+    defects = {word: meaning.level if meaning else None for word, meaning in words.items() if word not in levels}
     return Rows(kept, tuple(facts.get("notes", ())), {**levels, **defects})
 
 
@@ -210,7 +210,7 @@ class _Lost:
 
 def gather_table(table: Table, walker: Walker) -> Gathered:
     """The images that a table names; those that cannot be used are problems, in short where they are many."""
-    found, expected, lost, named, asked, left_out = [], {}, list[_Lost](), set(), Counter(), Counter()
+    listed, expected, lost, named, asked, left_out = [], {}, list[_Lost](), set(), Counter(), Counter()
     outlines: dict[str, Outlines] = {}
     paths = _paths_of(table, walker)
     read = table.rows if isinstance(table.rows, Rows) else rows_of_lines(table.rows)
@@ -248,7 +248,7 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
                 mask = None
             split = split_of(SPLITS.get(row.split.lower(), image.split), level)
             origin = walker.relative(table.path)
-            found.append(
+            listed.append(
                 replace(
                     image,
                     subset=subset,
@@ -261,9 +261,9 @@ def gather_table(table: Table, walker: Walker) -> Gathered:
                     word=word,
                 )
             )
-    zero = any(f.level == 0 for f in found)
+    zero = any(f.level == 0 for f in listed)
     return Gathered(
-        tuple(found),
+        tuple(listed),
         tuple(expected.values()),
         tuple(_in_short(lost, table, len(read), paths)),
         named=frozenset(named),
@@ -297,8 +297,8 @@ def _level_of(
     number = levels.get(text)
     if table.policy and (number is None or level_written(text) is None):
         words = [word for word in dict.fromkeys((row.level, row.defect)) if word] or [NOTHING]
-        said = (table.policy.level(word, subset) for word in words)
-        level = next((level for level in said if level is not None), None)
+        stated = (table.policy.level(word, subset) for word in words)
+        level = next((level for level in stated if level is not None), None)
         if level is not None:
             return level, text or NOTHING
     return number, "" if number is not None and level_written(text) is not None else text
@@ -336,8 +336,8 @@ def _summary(kind: str, ones: Sequence[_Lost], rows: int, paths: TablePaths) -> 
 
 
 def _paths_of(table: Table, walker: Walker) -> TablePaths:
-    here = next(walker.images(table.folder), None) is not None
-    return TablePaths.below(table.folder if here else walker.root, walker, [row.path for row in table.rows])
+    has_images = next(walker.images(table.folder), None) is not None
+    return TablePaths.below(table.folder if has_images else walker.root, walker, [row.path for row in table.rows])
 
 
 def _text(value: Any) -> str:

@@ -31,7 +31,7 @@ def beside_tables_above(gathered: Gathered, root: Path, walker: Walker) -> Gathe
     silent = {f.path for f in gathered.found if _is_silent(f, gathered, walker)}
     if not silent:
         return gathered
-    found, problems, rows = list(gathered.found), [], []
+    listed, problems, rows = list(gathered.found), [], []
     for table in _tables_above(root):
         named = _named(table, root, walker) & silent
         if named:
@@ -43,8 +43,10 @@ def beside_tables_above(gathered: Gathered, root: Path, walker: Walker) -> Gathe
             problems.append(Problem("unmatched", str(table), words))
             place = Path(os.path.relpath(table, root)).as_posix()
             rows.append(PlanRow("table", place, LEFT_OUT, images=len(named), note=f"It lies above; {command}."))
-            found = [without_level(f) if f.path in named else f for f in found]
-    return replace(gathered, found=tuple(found), problems=(*gathered.problems, *problems), rows=(*gathered.rows, *rows))
+            listed = [without_level(f) if f.path in named else f for f in listed]
+    return replace(
+        gathered, found=tuple(listed), problems=(*gathered.problems, *problems), rows=(*gathered.rows, *rows)
+    )
 
 
 def _is_silent(image: Found, gathered: Gathered, walker: Walker) -> bool:

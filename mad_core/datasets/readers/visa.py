@@ -36,8 +36,8 @@ def is_raw_visa(folder: Path, walker: Walker) -> bool:
     images = _below(folder, _IMAGES, walker)
     if images is None or not any(f.name.lower() in _KINDS for f in walker.folders(images)):
         return False
-    known = identify((folder.parent.name, folder.name))
-    in_visa = _VISA.classes(folder.name) or (known and known.benchmark is _VISA)
+    identity = identify((folder.parent.name, folder.name))
+    in_visa = _VISA.classes(folder.name) or (identity and identity.benchmark is _VISA)
     return bool(in_visa) or any(n.lower() == _LABELS for n in walker.files(folder))
 
 
@@ -68,8 +68,8 @@ class RawVisa(SubsetFolder):
 
     def leftovers(self) -> list[Problem]:
         """Tables that are missing or cannot be read, images they name that are not there, and loose files."""
-        here = {_key(i.relative) for i in self.images}
-        absent = [written for key, (written, _) in self._labels.rows.items() if key not in here]
+        present = {_key(i.relative) for i in self.images}
+        absent = [written for key, (written, _) in self._labels.rows.items() if key not in present]
         words = f"{_LABELS} names this image, but it is not in {self.folder}."
         loose = [str(self.folder / n) for n in self.walker.pictures(self.folder)]
         return [
@@ -101,8 +101,8 @@ class RawVisa(SubsetFolder):
         )
 
     def _test_folder(self, label: str, level: float) -> str | None:
-        known = self.identity
-        return known.benchmark.test_folder(known.part, label, level) if known else None
+        identity = self.identity
+        return identity.benchmark.test_folder(identity.part, label, level) if identity else None
 
     @cached_property
     def _labels(self) -> _Listing:
@@ -165,8 +165,8 @@ def _key(path: str) -> str:
 def _below(folder: Path, names: tuple[str, ...], walker: Walker) -> Path | None:
     """A folder below another one, its names in any case."""
     for name in names:
-        found = next((f for f in walker.folders(folder) if f.name.lower() == name), None)
-        if found is None:
+        child = next((f for f in walker.folders(folder) if f.name.lower() == name), None)
+        if child is None:
             return None
-        folder = found
+        folder = child
     return folder

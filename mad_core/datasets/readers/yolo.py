@@ -44,8 +44,8 @@ def files_beside(image: Path, suffix: str, folders: Iterable[str], walker: Walke
     places = [above]
     for at in [i for i, part in enumerate(above) if part.lower() == "images"][::-1]:
         places += [[*above[:at], folder, *above[at + 1 :]] for folder in folders]
-    found = (walker.find(walker.root, "/".join([*place, image.stem + suffix])) for place in places)
-    return (Path(path) for path in found if path)
+    paths = (walker.find(walker.root, "/".join([*place, image.stem + suffix])) for place in places)
+    return (Path(path) for path in paths if path)
 
 
 def _class_names(folder: Path, walker: Walker) -> dict[str, str]:
@@ -73,5 +73,5 @@ def _words(text: Path, names: dict[str, str]) -> str | None:
             [float(cell) for cell in line]
     except (OSError, ValueError, InputError):
         return None
-    found = {names.get(line[0], f"class {line[0]}") for line in lines}
-    return ",".join(sorted(found))
+    classes = {names.get(line[0], f"class {line[0]}") for line in lines}
+    return ",".join(sorted(classes))

@@ -32,12 +32,12 @@ class AspectScorer(ModelScorer):
     def gathered(self, images: Sequence[torch.Tensor], context: Context, total: int) -> list[torch.Tensor]:
         """What the model's ``embed`` gives for all normals, a tensor per batch; progress goes from N to 2 N."""
         self.model.eval()
-        found, done = [], len(images)
+        embeddings, done = [], len(images)
         for batch in self.batches(images):
-            found.append(self.model.embed(self.normalised(batch, context)))
+            embeddings.append(self.model.embed(self.normalised(batch, context)))
             done += len(batch)
             context.step(done, total)
-        return found
+        return embeddings
 
 
 class OneScaleScorer(AspectScorer):

@@ -60,12 +60,12 @@ class Cflow(TrainedScorer):
     @torch.no_grad()
     def _likelihoods(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Logarithm of the likelihood of each feature, (N, h, w) a layer."""
-        found = []
+        maps = []
         for decoder, values, places in self._fibres(images):
             parts = zip(values.split(self.fibres), places.split(self.fibres), strict=True)
             side = round((len(values) / len(images)) ** 0.5)  # images are square, so are their features
-            found.append(torch.cat([self._likelihood(decoder, *part) for part in parts]).view(-1, side, side))
-        return found
+            maps.append(torch.cat([self._likelihood(decoder, *part) for part in parts]).view(-1, side, side))
+        return maps
 
     def _fibres(self, images: torch.Tensor) -> Iterator[tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         """A layer's decoder, its features of all images and positions, (N h w, C), and the code of each position."""

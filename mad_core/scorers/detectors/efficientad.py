@@ -47,8 +47,8 @@ class EfficientAd(TrainedScorer):
         super().learn(images, context)
         self.model.eval()
         with torch.no_grad():
-            found = [self.model.get_maps(self.normalised(part, context)) for part in parts]
-        for name, maps in zip(("st", "ae"), zip(*found, strict=True), strict=True):
+            of_parts = [self.model.get_maps(self.normalised(part, context)) for part in parts]
+        for name, maps in zip(("st", "ae"), zip(*of_parts, strict=True), strict=True):
             values = torch.cat(maps).flatten()
             values = values[:: max(1, len(values) // 1_000_000)]
             self.model.quantiles[f"qa_{name}"] = torch.quantile(values, 0.9)

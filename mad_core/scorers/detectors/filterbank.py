@@ -51,8 +51,8 @@ class FilterBank(DeepScorer):
         with single_threaded():
             self.scale = working_scale(chosen, self.parameters["size"])
             total = len(chosen)
-            found = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
-        self.learn(torch.stack([features.cpu() for features, _ in found]), context)
+            prepared = read_normals(chosen, self.prepare, context, fewest=FEWEST_NORMALS, total=total, read=self.read)
+        self.learn(torch.stack([features.cpu() for features, _ in prepared]), context)
 
     def add_normals(self, normals: Sequence[Item], context: Context) -> None:
         with single_threaded():
@@ -108,18 +108,21 @@ class FilterBank(DeepScorer):
     @torch.inference_mode()
     def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
         """The anomaly map of each prepared image."""
-        found = torch.stack([features for features, _ in prepared])
+        stacked = torch.stack([features for features, _ in prepared])
         if self.nearby is not None:
-            grids = self.nearby.distance(found)
+            grids = self.nearby.distance(stacked)
         else:
             assert self.anywhere is not None
             bank, middle, weight = self.anywhere
-            rows = ((found.flatten(2).transpose(1, 2) - middle) * weight).flatten(0, 1)
+            rows = ((stacked.flatten(2).transpose(1, 2) - middle) * weight).flatten(0, 1)
             grids = (bank.nearest(rows) / rows.shape[1] ** 0.5).view(-1, GRID, GRID)
         return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
 
     def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
-        return [(reduce_map(found, self.parameters["reduction"]), found) for found in self.mapped(prepared)]
+        return [
+            (reduce_map(anomaly_map, self.parameters["reduction"]), anomaly_map)
+            for anomaly_map in self.mapped(prepared)
+        ]
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {"features": self.features, "centre": self.centre, "spread": self.spread}, {

@@ -100,11 +100,11 @@ class FramedScorer(TrainedScorer):
     def infer(  # type: ignore[override]
         self, prepared: Sequence[tuple[torch.Tensor, Frame]], context: Context
     ) -> list[tuple[float, np.ndarray | None]]:
-        found: list[tuple[float, torch.Tensor]] = []
+        results: list[tuple[float, torch.Tensor]] = []
         for batch in self.batches([image for image, _ in prepared]):
             offsets, maps = self.predict(self.normalised(batch, context))
-            found += zip(offsets.tolist(), maps, strict=True)
-        return [self._in_frame(*one, frame) for one, (_, frame) in zip(found, prepared, strict=True)]
+            results += zip(offsets.tolist(), maps, strict=True)
+        return [self._in_frame(*one, frame) for one, (_, frame) in zip(results, prepared, strict=True)]
 
     def _in_frame(self, offset: float, square: torch.Tensor, frame: Frame) -> tuple[float, np.ndarray]:
         inner = square[frame.rows, frame.columns]

@@ -79,8 +79,8 @@ class BuiltScorer(DeepScorer):
 
     def normalised(self, images: torch.Tensor, context: Context) -> torch.Tensor:
         """Images (N, 3, S, S), uint8 or in 0-1, as float32 in the range the model was trained on."""
-        known = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
-        mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in known)
+        moments = HALVES if self.parameters.get("backbone") in weights.ANY_SHAPE else self.normalisation
+        mean, deviation = (torch.tensor(v, device=context.device).view(1, 3, 1, 1) for v in moments)
         unit = images.to(context.device).float()
         return ((unit if images.is_floating_point() else unit / 255) - mean) / deviation
 
@@ -88,11 +88,11 @@ class BuiltScorer(DeepScorer):
     def infer(
         self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context
     ) -> list[tuple[float, np.ndarray | None]]:
-        found: list[tuple[float, torch.Tensor | None]] = []
+        results: list[tuple[float, torch.Tensor | None]] = []
         for batch in self.batches([image for image, _ in prepared]):
             scores, maps = self.predict(self.normalised(batch, context))
-            found += zip(scores.tolist(), [None] * len(batch) if maps is None else maps, strict=True)
-        return [self._reduced(*one, shape) for one, (_, shape) in zip(found, prepared, strict=True)]
+            results += zip(scores.tolist(), [None] * len(batch) if maps is None else maps, strict=True)
+        return [self._reduced(*one, shape) for one, (_, shape) in zip(results, prepared, strict=True)]
 
     def _reduced(
         self, score: float, anomaly_map: torch.Tensor | None, shape: tuple[int, int]
@@ -119,8 +119,8 @@ class BuiltScorer(DeepScorer):
         self.model.eval()
 
     def facts(self) -> dict[str, Any]:
-        known = {"weights": self.parameters.get("weights", "none"), "weights_digest": weights.digest(self.weights)}
-        return known | {
+        origin = {"weights": self.parameters.get("weights", "none"), "weights_digest": weights.digest(self.weights)}
+        return origin | {
             "size": self.size,
             "parameters_m": round(sum(p.numel() for p in self.model.parameters()) / 1e6, 2),
         }

@@ -30,11 +30,11 @@ class SelectingPadim(PadimModel):
         embedding = first.new_empty(len(first), len(self.idx), *size)
         below = 0
         for layer in self.layers:
-            found = features[layer]
-            places = torch.nonzero((self.idx >= below) & (self.idx < below + found.shape[1])).flatten()
-            kept = found[:, self.idx[places] - below]
+            maps = features[layer]
+            places = torch.nonzero((self.idx >= below) & (self.idx < below + maps.shape[1])).flatten()
+            kept = maps[:, self.idx[places] - below]
             embedding[:, places] = kept if kept.shape[-2:] == size else F.interpolate(kept, size=size, mode="nearest")
-            below += found.shape[1]
+            below += maps.shape[1]
         return embedding
 
     def fit(self) -> None:
@@ -46,8 +46,8 @@ class SelectingPadim(PadimModel):
         inverse = vectors.new_empty(places, kept, kept)
         step = max(1, AT_ONCE // kept**2)
         for start in range(0, places, step):
-            here = vectors[start : start + step] - mean[start : start + step, None]
-            covariance = here.mT @ here / (normals - 1)
+            centred = vectors[start : start + step] - mean[start : start + step, None]
+            covariance = centred.mT @ centred / (normals - 1)
             covariance.diagonal(dim1=1, dim2=2).add_(RIDGE)
             factor, fault = torch.linalg.cholesky_ex(covariance)
             rounded = bool(fault.any())  # below the ridge single precision may lose that it is positive

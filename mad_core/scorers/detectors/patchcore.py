@@ -100,26 +100,26 @@ class PatchCore(BuiltScorer):
         total, count = self.steps(len(normals), context), self._bank_size(len(normals))
         step = lambda done: context.step(done * 2, total)  # noqa: E731 - reading and looking at it
         images = readable_normals(normals, self.prepare, context, fewest=FEWEST_NORMALS, step=step, read=self.read)
-        found = self._streamed((image for image, _ in images), context)
+        parts = self._streamed((image for image, _ in images), context)
         first: list[torch.Tensor] = []
-        while sum(map(len, first)) < LOOKED_AT and (part := next(found, None)) is not None:
+        while sum(map(len, first)) < LOOKED_AT and (part := next(parts, None)) is not None:
             first.append(part)
         self.seen = len(normals)
         if first and self._lie_alike(first):
-            self._keep_positions(first, found)
+            self._keep_positions(first, parts)
             context.step(total, total)
             return
         expected = len(normals) * first[0][0, 0].numel() if first else 0
         stream = CoresetStream(count, expected, context)
-        for part in itertools.chain(first, found):
+        for part in itertools.chain(first, parts):
             stream.add(part.permute(0, 2, 3, 1).flatten(0, 2))
         self.model.memory_bank = stream.finish(2 * len(normals), total)
 
-    def _keep_positions(self, first: list[torch.Tensor], found: Iterator[torch.Tensor]) -> None:
+    def _keep_positions(self, first: list[torch.Tensor], parts: Iterator[torch.Tensor]) -> None:
         """A bank by position of the first normals, as many as are kept whole; the others are read all the same."""
         most = self.parameters["pictures"]
         grids, count = [on_grid(part) for part in first], sum(map(len, first))
-        for part in found:
+        for part in parts:
             if count < most:
                 grids.append(on_grid(part))
                 count += len(part)
@@ -141,12 +141,12 @@ class PatchCore(BuiltScorer):
         """
         total = 2 * len(normals) + self._bank_size(len(normals))
         images = self.read_further(normals, context, total)
-        found = self._embedded(images, context, len(images), total)
+        parts = self._embedded(images, context, len(images), total)
         self.seen += len(images)
         if self.nearby is not None:
-            self._join_positions(torch.cat([on_grid(features) for features in found]), context)
+            self._join_positions(torch.cat([on_grid(features) for features in parts]), context)
             return
-        bank, rows = self.model.memory_bank, torch.cat([part.permute(0, 2, 3, 1).flatten(0, 2) for part in found])
+        bank, rows = self.model.memory_bank, torch.cat([part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts])
         keep = greedy_coreset(rows, self._bank_size(len(images)), context, 2 * len(images), total, beside=bank)
         bank = torch.cat([bank, rows[keep.to(rows.device)]])
         if len(bank) > self.parameters["most"]:
@@ -162,22 +162,22 @@ class PatchCore(BuiltScorer):
         kept, taken = joined_samples(old.shape[1], new.shape[1], seen, most, context.rng())
         self.nearby = bank_of_cells(torch.cat([old[:, kept], new[:, taken]], 1))
 
-    def _lie_alike(self, found: Sequence[torch.Tensor]) -> bool:
+    def _lie_alike(self, parts: Sequence[torch.Tensor]) -> bool:
         if self.parameters["positions"] is not None:
             return self.parameters["positions"] == "nearby"
-        self.likeness = round(likeness(torch.cat([on_grid(features) for features in found])[:LOOKED_AT]), 4)
+        self.likeness = round(likeness(torch.cat([on_grid(features) for features in parts])[:LOOKED_AT]), 4)
         return self.likeness < ALIKE
 
     @torch.inference_mode()
     def _embedded(self, images: Sequence[torch.Tensor], context: Context, done: int, total: int) -> list[torch.Tensor]:
         """The model's patch features of normals, (B, C, H, W) a batch."""
         self.model.eval()
-        found = []
+        parts = []
         for batch in self.batches(images):
-            found.append(self._patches(self.normalised(batch, context)))
+            parts.append(self._patches(self.normalised(batch, context)))
             done += len(batch)
             context.step(done, total)
-        return found
+        return parts
 
     def _patches(self, images: torch.Tensor) -> torch.Tensor:
         """The model's patch features of normalised images, (B, C, H, W)."""

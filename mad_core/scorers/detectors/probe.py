@@ -63,13 +63,16 @@ class SeverityProbe(FilterBank):
     """See the module; the parameters of the filter bank without its reduction. Scores are about 0-100, not clamped."""
 
     def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
-        found = []
-        known = weights()
+        results = []
+        coefficients = weights()
         for (features, _), anomaly_map in zip(prepared, self.mapped(prepared), strict=True):
             facts = described(features.cpu(), self.centre, self.spread, anomaly_map)
-            score = float(((facts - known["centre"]) / known["scale"]) @ known["slope"] + known["offset"])
-            found.append((score, anomaly_map))
-        return found
+            score = float(
+                ((facts - coefficients["centre"]) / coefficients["scale"]) @ coefficients["slope"]
+                + coefficients["offset"]
+            )
+            results.append((score, anomaly_map))
+        return results
 
     def facts(self) -> dict[str, Any]:
         return super().facts() | {"supervision": SUPERVISION}

@@ -105,12 +105,12 @@ class SimpleNet(OneScaleScorer):
     def _sampled(self, gathered: list[torch.Tensor], generator: torch.Generator) -> torch.Tensor:
         """At most ``patches`` features (M, C), the same share of every batch of normals."""
         share = min(1.0, self.parameters["patches"] / sum(f[..., 0].numel() for f in gathered))
-        found = []
+        samples = []
         for features in gathered:
             rows = features.flatten(0, 2)
             keep = torch.randperm(len(rows), generator=generator)[: max(1, round(share * len(rows)))]
-            found.append(rows[keep.to(rows.device)])
-        return torch.cat(found)
+            samples.append(rows[keep.to(rows.device)])
+        return torch.cat(samples)
 
     def _noise(self, features: torch.Tensor) -> float:
         if self.parameters["backbone"] in weights.ANY_SHAPE:

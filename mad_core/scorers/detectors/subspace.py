@@ -132,8 +132,8 @@ class Subspace(AspectScorer):
         moments = Moments.of(self.model.count, self.model.moment_mean, self.model.moment_covariance)
         kept = self._gather(images, moments, context, total)
         if self.fine:
-            known = torch.cat([self.model.windows, *(one.windows for one in kept)])
-            self.model.windows, self.model.bank = known[:MOST_COMPARED], None
+            windows = torch.cat([self.model.windows, *(one.windows for one in kept)])
+            self.model.windows, self.model.bank = windows[:MOST_COMPARED], None
 
     def _described(self, images: torch.Tensor) -> Described:
         layers = self.model.layers(images)

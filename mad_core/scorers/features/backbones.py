@@ -151,16 +151,16 @@ def channels_last(extractor: nn.Module) -> None:
     last = torch.channels_last
     extractor.to(memory_format=last)
     extractor.register_forward_pre_hook(lambda _, given: tuple(x.contiguous(memory_format=last) for x in given))
-    extractor.register_forward_hook(lambda _, __, found: _contiguous(found))
+    extractor.register_forward_hook(lambda _, __, output: _contiguous(output))
 
 
-def _contiguous(found: Any) -> Any:
+def _contiguous(output: Any) -> Any:
     """Tensors, or lists or mappings of them, with their rows one after the other in memory."""
-    if isinstance(found, torch.Tensor):
-        return found.contiguous()
-    if isinstance(found, Mapping):
-        return {name: _contiguous(one) for name, one in found.items()}
-    return [_contiguous(one) for one in found]
+    if isinstance(output, torch.Tensor):
+        return output.contiguous()
+    if isinstance(output, Mapping):
+        return {name: _contiguous(one) for name, one in output.items()}
+    return [_contiguous(one) for one in output]
 
 
 def changed_tensors(model: nn.Module, frozen: tuple[str, ...]) -> dict[str, torch.Tensor]:

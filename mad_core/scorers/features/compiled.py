@@ -58,8 +58,8 @@ class CompiledNet(nn.Module):
         given = self.net.standardised(images) if isinstance(self.net, FormulaNet) else images
         if self.run is None:
             self.run = self._compile(given.shape[1])
-        found = self.run(np.ascontiguousarray(given.detach().numpy()))
-        return [torch.from_numpy(np.array(found[k])) for k in range(len(found))]
+        outputs = self.run(np.ascontiguousarray(given.detach().numpy()))
+        return [torch.from_numpy(np.array(outputs[k])) for k in range(len(outputs))]
 
     def _compile(self, channels: int) -> Any:
         import openvino as ov
@@ -111,12 +111,12 @@ def _added(x: Any, y: Any) -> Any:
 def _walk_lite(net: LiteNet, x: Any) -> list[Any]:
     trunk: Any = net.trunk
     x = _convolved(x, trunk.conv_stem, trunk.bn1, trunk.bn1.act)
-    found = {}
+    by_stage = {}
     for number, stage in enumerate(trunk.blocks):
         for block in stage:
             x = _lite_block(block, x)
-        found[number] = x
-    return [found[number] for number in net.stages]
+        by_stage[number] = x
+    return [by_stage[number] for number in net.stages]
 
 
 def _lite_block(block: Any, x: Any) -> Any:
@@ -136,13 +136,13 @@ def _lite_block(block: Any, x: Any) -> Any:
 def _walk_formula(net: FormulaNet, x: Any) -> list[Any]:
     stem: Any = net.stem
     x = _convolved(_convolved(x, stem[0], stem[1], stem[2]), stem[3], stem[4], stem[5])
-    found = []
+    layers = []
     for number in range(max(net.wanted) + 1):
         layer: Any = net.get_submodule(f"layer{number + 1}")
         for block in layer:
             x = _formula_block(block, x)
-        found.append(x)
-    return [found[number] for number in net.wanted]
+        layers.append(x)
+    return [layers[number] for number in net.wanted]
 
 
 def _formula_block(block: Block, x: Any) -> Any:
@@ -176,14 +176,14 @@ def _walk_resnet(net: Any, x: Any) -> list[Any]:
 
     wanted = net.feature_info.module_name()
     x = _convolved(x, net.conv1, net.bn1, net.act1)
-    found = {"act1": x}
+    outputs = {"act1": x}
     x = ops.max_pool(x, [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
     for name, layer in net.named_children():
         if name.startswith("layer"):
             for block in layer:
                 x = _resnet_block(block, x)
-            found[name] = x
-    return [found[name] for name in wanted]
+            outputs[name] = x
+    return [outputs[name] for name in wanted]
 
 
 def _resnet_block(block: Any, x: Any) -> Any:

@@ -52,9 +52,9 @@ class PatchBank:
     scale: torch.Tensor
     thresholds: torch.Tensor
 
-    def nearest(self, found: torch.Tensor, without: int = -1) -> tuple[torch.Tensor, torch.Tensor]:
+    def nearest(self, queries: torch.Tensor, without: int = -1) -> tuple[torch.Tensor, torch.Tensor]:
         """Distances (P,) of standardised patches (P, C) to the nearest row, and its number; no row of ``without``."""
-        squared = (found * found).sum(1, keepdim=True) + (self.rows * self.rows).sum(1) - 2 * found @ self.rows.T
+        squared = (queries * queries).sum(1, keepdim=True) + (self.rows * self.rows).sum(1) - 2 * queries @ self.rows.T
         if without >= 0:
             squared[:, self.owner == without] = torch.inf
         least, number = squared.min(1)
@@ -71,10 +71,10 @@ def make_bank(normals: Sequence[Sequence[torch.Tensor]], context: Context) -> Pa
     each = max(1, BANK // len(normals))
     drawn, owner = [], []
     for number, layers in enumerate(normals):
-        found = _patches(layers).flatten(1).T
-        keep = torch.randperm(len(found), generator=generator)[:each].to(found.device)
-        drawn.append(found[keep])
-        owner.append(torch.full((len(keep),), number, device=found.device))
+        features = _patches(layers).flatten(1).T
+        keep = torch.randperm(len(features), generator=generator)[:each].to(features.device)
+        drawn.append(features[keep])
+        owner.append(torch.full((len(keep),), number, device=features.device))
     rows = torch.cat(drawn)
     channels = [layers.shape[0] for layers in normals[0][-2:]]
     alike = torch.cat([torch.full((count,), count**0.5, device=rows.device) for count in channels])
@@ -96,16 +96,16 @@ def described(layers: Sequence[torch.Tensor], bank: PatchBank, without: int = -1
     without : int
         Number of the normal picture that this is, so that it does not find itself.
     """
-    found = bank.standard(features := _patches(layers))
-    distance, number = bank.nearest(found, without)
+    patches = bank.standard(features := _patches(layers))
+    distance, number = bank.nearest(patches, without)
     surface = distance.view(features.shape[1:])
     smooth = F.avg_pool2d(surface[None, None], 3, 1, 1, count_include_pad=False).flatten()
     places = smooth.topk(min(len(smooth), max(3, int(HIGHEST * len(smooth))))).indices
     deep = F.interpolate(layers[-1][None], surface.shape, mode="nearest")[0].flatten(1).T
     groups = {
         WHOLE: pooled([layer[None] for layer in layers])[0],
-        PLACE: torch.cat([found[places].mean(0), deep[places].mean(0)]),
-        DEPARTURE: (found - bank.rows[number])[places].mean(0),
+        PLACE: torch.cat([patches[places].mean(0), deep[places].mean(0)]),
+        DEPARTURE: (patches - bank.rows[number])[places].mean(0),
     }
     numbers = {name: values.double().cpu().numpy() for name, values in groups.items()}
     return numbers | {EXTENT: extent(surface.cpu().numpy().astype(np.float64), bank.thresholds.cpu().numpy())}

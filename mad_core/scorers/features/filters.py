@@ -38,14 +38,14 @@ def responses(image: torch.Tensor, cells: int) -> torch.Tensor:
     spread = grey.std() + 1e-3
     whole = (grey - grey.mean()) / spread
     streams = torch.cat([whole, _locally_standardised(grey)], 1)
-    found, current = [], streams
+    parts, current = [], streams
     for number, scales in enumerate(OCTAVES):
         if number:
             current = F.avg_pool2d(blur(current, 0.8), 2, ceil_mode=True)
         for scale in scales:
-            found.append(_shapes(current, scale, cells))
-    found.append(_either_sign(_colour(image, spread), cells))
-    return torch.cat(found, 1)[0]
+            parts.append(_shapes(current, scale, cells))
+    parts.append(_either_sign(_colour(image, spread), cells))
+    return torch.cat(parts, 1)[0]
 
 
 def _locally_standardised(grey: torch.Tensor) -> torch.Tensor:
@@ -75,8 +75,8 @@ def _derivatives(x: torch.Tensor, scale: float) -> torch.Tensor:
     """Derivatives xx, yy, xy, x and y of ``x`` (1, C, H, W), scale-normalised: (5, 1, C, H, W)."""
     across, down = (kernels.to(x.device) for kernels in _kernels(scale))
     radius = across.shape[3] // 2
-    found = F.conv2d(_mirrored(x.transpose(0, 1), radius, 3), across)
-    padded = _mirrored(found, radius, 2).contiguous(memory_format=torch.channels_last)  # much the fastest on a CPU
+    filtered = F.conv2d(_mirrored(x.transpose(0, 1), radius, 3), across)
+    padded = _mirrored(filtered, radius, 2).contiguous(memory_format=torch.channels_last)  # much the fastest on a CPU
     return F.conv2d(padded, down).permute(1, 0, 2, 3).contiguous()[:, None]
 
 

@@ -89,8 +89,8 @@ class FormulaNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         x = self.stem(self.standardised(images))
-        found = []
+        layers = []
         for name in LAYERS[: max(self.wanted) + 1]:
             x = self.get_submodule(name)(x)
-            found.append(x)
-        return [found[k] for k in self.wanted]
+            layers.append(x)
+        return [layers[k] for k in self.wanted]

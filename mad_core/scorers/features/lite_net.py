@@ -42,8 +42,8 @@ class LiteNet(nn.Module):
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         x = self.trunk.bn1(self.trunk.conv_stem(images))  # type: ignore[operator]
-        found = {}
+        by_stage = {}
         for number, stage in enumerate(self.trunk.blocks):  # type: ignore[arg-type]
             x = stage(x)
-            found[number] = x
-        return [found[stage] for stage in self.stages]
+            by_stage[number] = x
+        return [by_stage[stage] for stage in self.stages]

@@ -49,8 +49,8 @@ class LookFolder:
         scores : sequence of float or None
             What the detector says of them, in order; empty where that is not known.
         """
-        found = _read(self.folder / _NORMALS) if self.folder else None
-        return NormalScale.of(found, scores) if found else None
+        normals = _read(self.folder / _NORMALS) if self.folder else None
+        return NormalScale.of(normals, scores) if normals else None
 
     def write_normals(self, looks: Mapping[str, np.ndarray]) -> None:
         """Keep the looks of the training normals, (m, d) by group."""

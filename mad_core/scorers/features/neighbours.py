@@ -101,8 +101,8 @@ class RowBank:
 
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Distance (N,) of features (N, C) to their nearest row; infinite where there is no row."""
-        found = [self._nearest(part - self.centre) for part in features.split(QUERIES)]
-        return torch.cat(found) if found else features.new_zeros(0)
+        distances = [self._nearest(part - self.centre) for part in features.split(QUERIES)]
+        return torch.cat(distances) if distances else features.new_zeros(0)
 
     def _nearest(self, queries: torch.Tensor) -> torch.Tensor:
         squares = (queries * queries).sum(1)

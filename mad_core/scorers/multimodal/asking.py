@@ -373,8 +373,8 @@ class Asker:
         if self.way is None:
             return False
         texts = [self._split(question.conversation) for question in questions]
-        known = not self.way.reuse or all(text[:cut] in self.prefixes for text, cut in texts)
-        return known and (
+        prepared = not self.way.reuse or all(text[:cut] in self.prefixes for text, cut in texts)
+        return prepared and (
             self.mixed is not None or len({tuple(image.shape for image in q.own) for q in questions}) == 1
         )
 
@@ -527,12 +527,12 @@ class Asker:
         """Why a way cannot be used for these questions, whose scores are known; None if it can."""
         try:
             self._check_tokens(way, questions[0])
-            found = self._read(way, questions)
+            answers = self._read(way, questions)
         except MODEL_ERRORS as error:
             if is_out_of_memory(error):
                 raise
             return _first_line(error)
-        differences = map(_difference, found, right, reversed(right))
+        differences = map(_difference, answers, right, reversed(right))
         return next((difference for difference in differences if difference), None)
 
     def _check_tokens(self, way: Strategy, question: Question) -> None:
@@ -549,10 +549,10 @@ class Asker:
 
     def _read(self, way: Strategy, questions: Sequence[Question]) -> list[np.ndarray]:
         """Log-probabilities of the scores of each question, (101,)."""
-        found: dict[int, np.ndarray] = {}
+        by_row: dict[int, np.ndarray] = {}
         for rows, state in self._begin(way, questions, self.cues.score):
-            found |= dict(zip(rows, self._score(way, state), strict=True))
-        return [found[row] for row in range(len(questions))]
+            by_row |= dict(zip(rows, self._score(way, state), strict=True))
+        return [by_row[row] for row in range(len(questions))]
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -604,14 +604,14 @@ class Asker:
         ids = torch.tensor([[*leaf, *leaf[-1:] * (width - len(leaf))] for leaf in leaves], device=device)
         owners = [next(k for k, leaf in enumerate(leaves) if leaf[: len(path)] == path) for path in paths]
         depths = [len(path) - 1 for path in paths]
-        found, some = [], max(1, _ROWS_AT_ONCE // len(leaves))
+        scores, some = [], max(1, _ROWS_AT_ONCE // len(leaves))
         for begin in range(0, state.rows, some):
             self.check()
             rows = torch.arange(begin, min(begin + some, state.rows), device=device)
             logits = self._logits_of(self._taken(state, rows.repeat_interleave(len(leaves))), ids.repeat(len(rows), 1))
             logits = logits.reshape(len(rows), len(leaves), width, -1)[:, owners, depths]
-            found += [self._scores(state.logits[row], own) for row, own in zip(rows.tolist(), logits, strict=True)]
-        return np.stack(found)
+            scores += [self._scores(state.logits[row], own) for row, own in zip(rows.tolist(), logits, strict=True)]
+        return np.stack(scores)
 
     def _logits_of(self, state: State, ids: torch.Tensor) -> torch.Tensor:
         """Logits behind each of the tokens that are appended: (rows, n, vocabulary). The state is used up."""
@@ -655,11 +655,11 @@ class Asker:
     def choose(self, questions: Sequence[Question], cue: str, words: Sequence[str]) -> np.ndarray:
         """Log-probability of each word behind a cue: (questions, words), float64."""
         head, rows = self._word_tokens(cue, words)
-        found = np.empty((len(questions), len(words)))
+        probabilities = np.empty((len(questions), len(words)))
         for indices, state in self.begin(questions, head):
             for column, word in enumerate(rows):
-                found[indices, column] = self._probable(state, word)
-        return found
+                probabilities[indices, column] = self._probable(state, word)
+        return probabilities
 
     def _word_tokens(self, cue: str, words: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """The tokens that all words begin with behind the cue, and those that each goes on with."""
@@ -669,23 +669,23 @@ class Asker:
 
     def _probable(self, state: State, word: Sequence[int]) -> np.ndarray:
         """Log-probability of a word behind a state: (rows,). The state is left as it was."""
-        found = state.logits.double().log_softmax(-1)[:, word[0]]
+        total = state.logits.double().log_softmax(-1)[:, word[0]]
         if len(word) > 1:
             ids = torch.tensor([word[:-1]] * state.rows, device=state.logits.device)
             with self.branch(state) as apart:
                 logits = self._logits_of(apart, ids).double().log_softmax(-1)
             for place, token in enumerate(word[1:]):
-                found = found + logits[:, place, token]
-        return found.cpu().numpy()
+                total = total + logits[:, place, token]
+        return total.cpu().numpy()
 
     def say(self, questions: Sequence[Question], most: int, sample: int) -> list[str]:
         """What the model says to questions, a line each: the most probable words, or drawn ones from sample 1 on."""
-        found: dict[int, str] = {}
+        by_row: dict[int, str] = {}
         for rows, state in self.begin(questions):
             drawn = torch.Generator(device=state.logits.device).manual_seed(sample) if sample else None
             texts = self.write(state, most, line=True, drawn=drawn)
-            found |= {row: text.text.strip() for row, text in zip(rows, texts, strict=True)}
-        return [found[row] for row in range(len(questions))]
+            by_row |= {row: text.text.strip() for row, text in zip(rows, texts, strict=True)}
+        return [by_row[row] for row in range(len(questions))]
 
     def write(
         self,
@@ -736,9 +736,9 @@ def _another(question: Question) -> Question:
     return replace(question, own=tuple(255 - image[::-1, ::-1] for image in question.own))
 
 
-def _difference(found: np.ndarray, right: np.ndarray, others: np.ndarray) -> str | None:
+def _difference(distribution: np.ndarray, right: np.ndarray, others: np.ndarray) -> str | None:
     """How a reading differs from the right one by more than rounding, or is another picture's; None if it is right."""
-    a, b = expected_score(found), expected_score(right)
+    a, b = expected_score(distribution), expected_score(right)
     apart = abs(a.mean - b.mean)
     if not apart < MOST_POINTS:
         return f"its expected score differs by {apart:.2g} points"
@@ -746,7 +746,7 @@ def _difference(found: np.ndarray, right: np.ndarray, others: np.ndarray) -> str
     divergence = float((p[p > 0] * np.log(p[p > 0] / np.maximum(q[p > 0], 1e-300))).sum())
     if not divergence < MOST_DIVERGENCE:
         return f"its scores differ by a divergence of {divergence:.2g}"
-    if 2 * _distance(found, right) > _distance(others, right) > _SEEN:
+    if 2 * _distance(distribution, right) > _distance(others, right) > _SEEN:
         return "its scores are hardly those of its own picture"
     return None
 

@@ -62,9 +62,9 @@ class DifferenceView:
             On the image's own aspect, ``side`` pixels on the longest side.
         """
         page = _Page.of(image, self.side)
-        found = self._residual(page, self.pages)
+        residual = self._residual(page, self.pages)
         spread = cv2.resize(self.spread, page.size, interpolation=cv2.INTER_LINEAR)
-        scaled = np.tanh(GAIN * found / spread[..., None])
+        scaled = np.tanh(GAIN * residual / spread[..., None])
         return (GREY + 127 * scaled).round().astype(np.uint8)
 
     def _residual(self, page: _Page, others: Sequence[_Page]) -> np.ndarray:
@@ -77,8 +77,8 @@ class DifferenceView:
         first = self.pages[0]
         total = np.zeros(first.pixels.shape[:2], np.float32)
         for page in self.pages if len(self.pages) > 1 else ():
-            found = self._residual(page, [other for other in self.pages if other is not page])
-            strength = np.abs(found).max(2)
+            residual = self._residual(page, [other for other in self.pages if other is not page])
+            strength = np.abs(residual).max(2)
             total = np.maximum(total, cv2.resize(strength, first.size, interpolation=cv2.INTER_LINEAR))
         wide = cv2.GaussianBlur(total, (0, 0), self.side / 64)
         return 0.5 * wide + 0.25 * float(np.median(total)) + _FLOOR
@@ -129,14 +129,14 @@ def _register(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     warp = np.eye(2, 3, dtype=np.float32)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, 1e-4)
     try:
-        found = cv2.findTransformECC(target, source, warp, cv2.MOTION_AFFINE, stop, np.ones(target.shape, np.uint8), 3)[
-            1
-        ]
+        estimated = cv2.findTransformECC(
+            target, source, warp, cv2.MOTION_AFFINE, stop, np.ones(target.shape, np.uint8), 3
+        )[1]
     except cv2.error:  # textures without structure do not converge: they need no alignment either
         return warp.astype(np.float64)
-    turned = found[:, :2]
-    sane = np.abs(turned - np.eye(2)).max() < 0.35 and np.abs(found[:, 2]).max() < 0.25 * max(target.shape)
-    return (found if sane else warp).astype(np.float64)
+    turned = estimated[:, :2]
+    sane = np.abs(turned - np.eye(2)).max() < 0.35 and np.abs(estimated[:, 2]).max() < 0.25 * max(target.shape)
+    return (estimated if sane else warp).astype(np.float64)
 
 
 def _lit_alike(moved: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -188,10 +188,10 @@ class EngineAsker:
         ids = [self.tokenizer(f"{cue}{word}", add_special_tokens=False)["input_ids"] for word in words]
         head = min(common_tokens(ids), min(map(len, ids)) - 1)
         ((_, state),) = self.begin(questions)
-        found = np.zeros((len(questions), len(words)))
+        totals = np.zeros((len(questions), len(words)))
         for column, row in enumerate(ids):
             for place in range(head, len(row)):
                 written = self.tokenizer.decode(row[:place])
                 named = self._next(state, [text + written for text in state.behind])
-                found[:, column] += [at.get(row[place], -math.inf) for at in named]
-        return found
+                totals[:, column] += [at.get(row[place], -math.inf) for at in named]
+        return totals

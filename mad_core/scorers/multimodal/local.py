@@ -226,17 +226,17 @@ class Mllm(Scorer):
         WorkError
             If memory does not even last for one image.
         """
-        found: list[Answer] = []
-        while len(found) < len(questions):
-            chunk = questions[len(found) : len(found) + self.batch]
+        collected: list[Answer] = []
+        while len(collected) < len(questions):
+            chunk = questions[len(collected) : len(collected) + self.batch]
             answers = self._within_memory(chunk, prepared if len(chunk) == len(questions) else None)
             prepared = None
             if answers is None:
                 free_memory()
                 self._halve()
             else:
-                found += answers
-        return found
+                collected += answers
+        return collected
 
     def _within_memory(
         self, questions: Sequence[Question], prepared: Sequence[Batch] | None = None
@@ -253,13 +253,13 @@ class Mllm(Scorer):
 
     def _each_alone(self, questions: Sequence[Question]) -> list[Answer] | None:
         """Answers of questions of which one made a batch fail, or None where memory ran out."""
-        found: list[Answer] = []
+        collected: list[Answer] = []
         for question in questions:
             answers = self._within_memory([question])
             if answers is None:
                 return None
-            found += answers
-        return found
+            collected += answers
+        return collected
 
     def _halve(self) -> None:
         if self.batch == 1:
@@ -274,23 +274,23 @@ class Mllm(Scorer):
         asker = self._asker
         if asker is None:
             raise InputError("The model is not loaded.")
-        found: dict[int, Answer] = {}
+        by_row: dict[int, Answer] = {}
         others = self._other_looks(asker, questions) if self.looks.more else [[] for _ in questions]
         forced = () if self.wishes.plain else asker.cues.score
         begun = asker.begin(questions, forced) if prepared is None else asker.start(prepared, forced)
         for rows, state in begun:
             looks = [others[row] for row in rows]
             answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state, looks)
-            found |= dict(zip(rows, answers, strict=True))
-        return [found[row] for row in range(len(questions))]
+            by_row |= dict(zip(rows, answers, strict=True))
+        return [by_row[row] for row in range(len(questions))]
 
     def _other_looks(self, asker: Asker, questions: Sequence[Question]) -> list[list[ExpectedScore | None]]:
         """What each question's further looks say; see :class:`Looks`."""
         looks = self.looks
-        found: list[list[ExpectedScore | None]] = [[] for _ in questions]
+        by_question: list[list[ExpectedScore | None]] = [[] for _ in questions]
 
         def add(scores: Sequence[ExpectedScore | None]) -> None:
-            for own, score in zip(found, scores, strict=True):
+            for own, score in zip(by_question, scores, strict=True):
                 own.append(score)
 
         for number in range(looks.wordings - 1):
@@ -306,7 +306,7 @@ class Mllm(Scorer):
             add([of_words(self._words, np.exp(row)) for row in read])
         if looks.pairs:
             add(self._compared(asker, questions))
-        return found
+        return by_question
 
     def _compared(self, asker: Asker, questions: Sequence[Question]) -> list[ExpectedScore | None]:
         """What comparing each image with one of each level says, in both orders."""
@@ -324,10 +324,10 @@ class Mllm(Scorer):
         asker = self._asker
         if asker is None:
             raise InputError("The model is not loaded.")
-        found: dict[int, ExpectedScore | None] = {}
+        by_row: dict[int, ExpectedScore | None] = {}
         for rows, state in asker.begin(questions, asker.cues.score):
-            found |= dict(zip(rows, map(_expected, asker.score_log_probabilities(state)), strict=True))
-        return [without_habit(found[row], self._habit) for row in range(len(questions))]
+            by_row |= dict(zip(rows, map(_expected, asker.score_log_probabilities(state)), strict=True))
+        return [without_habit(by_row[row], self._habit) for row in range(len(questions))]
 
     def _cued(self, asker: Asker, state: State, looks: Sequence[Sequence[ExpectedScore | None]]) -> list[Answer]:
         """The cue is written for the model; it goes on with the score, then with a reason for the chosen one."""
@@ -504,8 +504,8 @@ def _preprocessing(processor: Any) -> Mapping[str, Any]:
     """How the model's own processor brings images into shape."""
     image_processor = getattr(processor, "image_processor", None)
     names = ("size", "crop_size", "do_resize", "do_center_crop", "image_mean", "image_std", "patch_size", "resample")
-    found = {name: getattr(image_processor, name, None) for name in names}
-    return {k: _plain_value(v) for k, v in found.items() if v is not None}
+    values = {name: getattr(image_processor, name, None) for name in names}
+    return {k: _plain_value(v) for k, v in values.items() if v is not None}
 
 
 def _plain_value(value: Any) -> Any:

@@ -254,8 +254,8 @@ def locate(model: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     pinned = KNOWN[model].revision if model in KNOWN else None
-    found = try_to_load_from_cache(_source(model), "config.json", revision=pinned)
-    return Path(found).parent if isinstance(found, str) else None
+    cached = try_to_load_from_cache(_source(model), "config.json", revision=pinned)
+    return Path(cached).parent if isinstance(cached, str) else None
 
 
 def _is_hub_id(model: str) -> bool:
@@ -300,11 +300,11 @@ def _missing(model: str) -> str:
             "owner/name on the Hub, "
             f"or one of {', '.join((SHIPPED, *KNOWN))}."
         )
-    known = KNOWN.get(model)
-    size = f" ({2 * known.billions:.0f} GB to fetch)" if known else ""
+    entry = KNOWN.get(model)
+    size = f" ({2 * entry.billions:.0f} GB to fetch)" if entry else ""
     account = (
-        f" It is gated: accept its licence at https://huggingface.co/{known.source}, then log in with 'hf auth login'."
-        if known and known.gated
+        f" It is gated: accept its licence at https://huggingface.co/{entry.source}, then log in with 'hf auth login'."
+        if entry and entry.gated
         else ""
     )
     return (
@@ -387,8 +387,8 @@ def _hub_kernel(config: Mapping[str, Any]) -> str | None:
     for part in waiting:  # grows meanwhile
         for name, value in part.items():
             named = list(value.values()) if isinstance(value, dict) else [value]
-            if name.endswith("_implementation") and (found := [n for n in named if isinstance(n, str) and "/" in n]):
-                return found[0]
+            if name.endswith("_implementation") and (kernels := [n for n in named if isinstance(n, str) and "/" in n]):
+                return kernels[0]
             waiting += [value] if isinstance(value, dict) else []
     return None
 
@@ -597,8 +597,8 @@ def supervision(model: str) -> str:
     if model == SHIPPED:
         return _TRAINED
     folder = locate(model)
-    said = _json(folder / "inspector.json").get("supervision") if folder else None
-    return str(said) if said else "general model: no severity labels of this dataset"
+    stated = _json(folder / "inspector.json").get("supervision") if folder else None
+    return str(stated) if stated else "general model: no severity labels of this dataset"
 
 
 def identity(folder: Path) -> dict[str, str]:

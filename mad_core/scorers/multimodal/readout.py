@@ -247,11 +247,11 @@ def read_answer(text: str, finish: str = "stop") -> Written:
         text = f"{text[: _LONGEST // 2]}\n{text[-_LONGEST // 2 :]}"
     shown = without_thinking(text)
     plain = _plain(shown)
-    found = _from_json(shown) or [_value(place) for place in _places(plain)]
+    candidates = _from_json(shown) or [_value(place) for place in _places(plain)]
     reason = _reason(shown, plain)
-    values = {value for value in found if value is not None}
-    if len(values) != 1 or None in found:
-        return Written(None, reason, UNPARSED if found else _why_none(text, shown, plain, finish))
+    values = {value for value in candidates if value is not None}
+    if len(values) != 1 or None in candidates:
+        return Written(None, reason, UNPARSED if candidates else _why_none(text, shown, plain, finish))
     if finish == "length" and plain.rstrip()[-1:].isdigit() and not reason:
         return Written(None, reason, CUT_OFF)
     (value,) = values
@@ -370,9 +370,9 @@ def _from_json(text: str) -> list[float | None]:
     data = _json_object(text)
     if data is None:
         return []
-    found = [(key, value) for key, value in _entries(data) if re.search(r"score|severity|rating", key, re.I)]
-    named = [value for key, value in found if re.fullmatch(r"\W*(?:final[\s_-]*)?anomaly[\s_-]*score\W*", key, re.I)]
-    return [_json_value(value) for value in (named or [value for _, value in found])]
+    entries = [(key, value) for key, value in _entries(data) if re.search(r"score|severity|rating", key, re.I)]
+    named = [value for key, value in entries if re.fullmatch(r"\W*(?:final[\s_-]*)?anomaly[\s_-]*score\W*", key, re.I)]
+    return [_json_value(value) for value in (named or [value for _, value in entries])]
 
 
 def _json_value(value: Any) -> float | None:
@@ -541,7 +541,7 @@ def _is_number(text: str) -> bool:
 
 def _alternatives(entry: Mapping[str, Any]) -> dict[str, float]:
     """Probabilities of the tokens named at a place, blanks around digits taken off; equal ones add up."""
-    found: dict[str, float] = {}
+    probabilities: dict[str, float] = {}
     named = entry.get("top_logprobs")
     for top in named if isinstance(named, list | tuple) else ():
         if not isinstance(top, Mapping):
@@ -549,5 +549,5 @@ def _alternatives(entry: Mapping[str, Any]) -> dict[str, float]:
         token, value = _plain(str(top.get("token") or "")), top.get("logprob")
         if isinstance(value, int | float) and not math.isnan(value):
             key = token.strip() if _is_number(token.strip()) else token
-            found[key] = found.get(key, 0.0) + math.exp(min(0.0, float(value)))
-    return found
+            probabilities[key] = probabilities.get(key, 0.0) + math.exp(min(0.0, float(value)))
+    return probabilities

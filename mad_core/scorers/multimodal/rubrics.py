@@ -175,8 +175,8 @@ def _list(value: Any, name: str) -> list[Any]:
 def _band(entry: Any, name: str) -> Band:
     low, high = (entry.get("from"), entry.get("to")) if isinstance(entry, dict) else (None, None)
     if type(low) is not int or type(high) is not int:
-        found = repr(entry)
-        shown = f"{found[:120]} …" if len(found) > 120 else found
+        text = repr(entry)
+        shown = f"{text[:120]} …" if len(text) > 120 else text
         raise InputError(f"Each band of {name} needs whole numbers 'from' and 'to'; found {shown}.")
     return Band(low, high, _words(entry.get("name"), "name", name), _words(entry.get("meaning"), "meaning", name))
 

@@ -248,8 +248,8 @@ class Showing:
         """
         anchors = _anchors(self._context, True, False)
         levels = sorted({item.level for item in self._context.calibration})
-        found = self._readable(list(anchors.values()), len(anchors))
-        return sorted(((place_of(item.level, levels), pixels) for item, pixels in found.items()), key=lambda p: p[0])
+        pictures = self._readable(list(anchors.values()), len(anchors))
+        return sorted(((place_of(item.level, levels), pixels) for item, pixels in pictures.items()), key=lambda p: p[0])
 
     def facts(self) -> dict[str, Any]:
         """What a run's record needs to say of this, JSON-able."""
@@ -287,26 +287,26 @@ class Showing:
 
     def _readable(self, items: Sequence[Any], most: int) -> dict[Any, np.ndarray]:
         """The first ``most`` of these that can be read, with their pixels."""
-        found: dict[Any, np.ndarray] = {}
+        pictures: dict[Any, np.ndarray] = {}
         for item in items:
-            if len(found) == most:
+            if len(pictures) == most:
                 break
             try:
-                found[item] = self._read_scaled(item)
+                pictures[item] = self._read_scaled(item)
             except MadError as error:
                 self._unreadable.append(str(error))
-        return found
+        return pictures
 
     def _describe(self, normals: Sequence[Item], context: Context) -> dict[Item, np.ndarray]:
         """What normals look like from afar, to find the nearest ones by."""
-        found: dict[Item, np.ndarray] = {}
+        pictures: dict[Item, np.ndarray] = {}
         for done, loaded in enumerate(load(normals, _from_afar)):
             context.step(done + 1, len(normals))
             if loaded.value is None:
                 self._unreadable.append(loaded.error or _name(loaded.item))
             else:
-                found[loaded.item] = loaded.value
-        return found if self.wishes.references else {}
+                pictures[loaded.item] = loaded.value
+        return pictures if self.wishes.references else {}
 
     def _nearest(self, image: np.ndarray) -> list[Item]:
         """The normals most like an image, the most alike last: next to the image it is compared with."""
@@ -324,8 +324,8 @@ class Showing:
         return DifferenceView(list(pixels.values()))
 
     def _peak(self, image_id: str, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-        found = self._results.map(image_id) if self.wishes.crop and self._results is not None else None
-        return None if found is None else peak_box(found, size)
+        anomaly_map = self._results.map(image_id) if self.wishes.crop and self._results is not None else None
+        return None if anomaly_map is None else peak_box(anomaly_map, size)
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -421,10 +421,10 @@ def levels_of_policy(text: str, subset: str) -> dict[str, float]:
         )
     policy = read_policy(path) if path else policy_of(mapping_of(text, "policy", plain_yaml.parse_words), "policy")
     levels = {**policy.anywhere, **policy.by_subset.get(plain(subset), {})}
-    known = {kind.replace("_", " "): level for kind, level in levels.items() if math.isfinite(level)}
-    if not known:
+    finite = {kind.replace("_", " "): level for kind, level in levels.items() if math.isfinite(level)}
+    if not finite:
         raise InputError(f"The severity policy says nothing of subset '{subset}'.")
-    return dict(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
+    return dict(sorted(finite.items(), key=lambda pair: (pair[1], pair[0])))
 
 
 def policy_in_words(levels: Mapping[str, float]) -> str:

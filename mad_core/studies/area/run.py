@@ -217,7 +217,7 @@ def area_and_severity(
     return Finding(
         "area",
         "Severity and area",
-        start + " ".join(said(rows, sides, alone)),
+        start + " ".join(findings_in_words(rows, sides, alone)),
         " ".join([CAVEAT, *filter(None, [areas.masks]), *_by_maps_in_words(areas, unjudged)]),
         {"scorers": scorers, "per_level": pd.DataFrame(per_level), "points": points, "levels": levels_table(points)},
         facts,
@@ -426,7 +426,7 @@ def misled(points: Any) -> list[str]:
 # -- in words -------------------------------------------------------------------------------------
 
 
-def said(
+def findings_in_words(
     rows: Sequence[Mapping[str, Any]], sides: Mapping[str, Mapping[str, int]], alone: Mapping[str, Any]
 ) -> list[str]:
     """The finding in sentences, from the intervals of the rows alone.

@@ -68,7 +68,7 @@ class Spent:
 def run(work: Work) -> Finding:
     """Do the study."""
     sample = sample_of(work)
-    spent = {run.id: found for run in work.runs if (found := spent_by(work.store, run)) and found.rate}
+    spent = {run.id: spending for run in work.runs if (spending := spent_by(work.store, run)) and spending.rate}
     if not spent:
         raise InputError("None of the chosen runs recorded how long it took; runs that were imported did not.")
     metric = str(work.parameters["metric"])

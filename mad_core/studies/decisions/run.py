@@ -243,13 +243,13 @@ def _parted(
 ) -> Iterator[tuple[str, str, Parts]]:
     """Run, subset and its parts: by calibration images where all runs have them, else halves."""
     tables = [(run_id, str(s), rows) for run_id, table in sample.tables.items() for s, rows in table.groupby("subset")]
-    found: dict[str, dict[str, Parts | None]] = {}
+    by_subset: dict[str, dict[str, Parts | None]] = {}
     for run_id, subset, rows in tables:
         there = calibration.get(run_id, {}).get(subset)
-        found.setdefault(subset, {})[run_id] = None if there is None else by_calibration(rows, there, seed)
+        by_subset.setdefault(subset, {})[run_id] = None if there is None else by_calibration(rows, there, seed)
     for run_id, subset, rows in tables:
-        parts = found[subset][run_id]
-        if parts is not None and all(found[subset].values()):
+        parts = by_subset[subset][run_id]
+        if parts is not None and all(by_subset[subset].values()):
             yield run_id, subset, parts
             continue
         try:
@@ -402,8 +402,8 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
             continue
         apart = np.mean([options[other][s][1:] - options[best][s][1:] for s in shared], axis=0)
         interval = percentile_interval(apart, confidence)
-        here, there = (float(np.mean([options[name][s][0] for s in shared])) for name in (best, other))
-        numbers = f"{here:.2f} against {there:.2f} an image"
+        best_cost, other_cost = (float(np.mean([options[name][s][0] for s in shared])) for name in (best, other))
+        numbers = f"{best_cost:.2f} against {other_cost:.2f} an image"
         if interval:
             numbers += f"; {interval[0]:.2f} to {interval[1]:.2f} less"
         if interval and interval[0] > 0:

@@ -19,7 +19,7 @@ from mad_core.learning.learner import folds_of, learn
 from mad_core.metrics.intervals import counted_c_index, expanded, seed_of, stratified_counts
 from mad_core.metrics.ranking import told_apart
 from mad_core.runs.comparing import distinct_names
-from mad_core.runs.learned import GRADED, known
+from mad_core.runs.learned import GRADED, learned_images
 from mad_core.studies.estimates import RISK, Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.study import Work
@@ -83,19 +83,19 @@ def run(work: Work) -> Finding:
 
 
 def _pool(work: Work, run_id: str, subset: str, others: Mapping[str, Mapping[str, Any]]) -> LabelledPool:
-    all_known = known(work.store, work.store.run(run_id), subset)
-    rows = work.dataset.table.drop_duplicates("image_id").set_index("image_id")["level"].reindex(all_known.image_ids)
+    images = learned_images(work.store, work.store.run(run_id), subset)
+    rows = work.dataset.table.drop_duplicates("image_id").set_index("image_id")["level"].reindex(images.image_ids)
     levels = rows.to_numpy(dtype=np.float64)
     scores = {
-        name: np.array([of.get(image_id, np.nan) for image_id in all_known.image_ids], dtype=np.float64)
+        name: np.array([of.get(image_id, np.nan) for image_id in images.image_ids], dtype=np.float64)
         for name, of in others.items()
     }
     kept = np.flatnonzero(np.isfinite(levels) & np.all([np.isfinite(of) for of in scores.values()] or [True], axis=0))
     return LabelledPool(
-        all_known.evidence.rows(kept),
+        images.evidence.rows(kept),
         levels[kept],
-        all_known.scale,
-        [all_known.groups[row] for row in kept],
+        images.scale,
+        [images.groups[row] for row in kept],
         {name: of[kept] for name, of in scores.items()},
     )
 

@@ -158,12 +158,12 @@ def judge(
         own = seed_of(str(subset), seed)
         blends = np.stack([blended(rows, weight) for weight in WEIGHTS])
         value = _values(levels, blends, folds(levels, own), np.ones((1, len(levels)), dtype=np.int64))
-        found = {name: [float(one[0])] for name, one in value.items()}
+        series = {name: [float(one[0])] for name, one in value.items()}
         for counts in stratified_counts(levels, draws, own):
             check_cancel()
             for name, values in _values(levels, blends, folds(levels, own), counts).items():
-                found[name] += values.tolist()
-        parts.append({name: _centred(values[0], np.array(values[1:])) for name, values in found.items()})
+                series[name] += values.tolist()
+        parts.append({name: _centred(values[0], np.array(values[1:])) for name, values in series.items()})
     return over_subsets(parts)
 
 

@@ -107,27 +107,27 @@ class Form:
 
     def adapted(self, complaint: str) -> Form | None:
         """Another form, after what a server says of this one; None where nothing of it is complained of."""
-        said = complaint.lower()
-        if self.alternatives and ("logprob" in said):
+        text = complaint.lower()
+        if self.alternatives and ("logprob" in text):
             return replace(self, alternatives=5 if self.alternatives > 5 else 0)
-        if "max_completion_tokens" in said and self.limit_name == "max_tokens":
+        if "max_completion_tokens" in text and self.limit_name == "max_tokens":
             return replace(self, limit_name="max_completion_tokens")
-        if "temperature" in said and self.greedy:
+        if "temperature" in text and self.greedy:
             return replace(self, greedy=False)
-        if _THINKING.search(said) and (self.switch or self.effort):
-            return replace(self, switch=self.switch and "effort" in said and "kwargs" not in said, effort=False)
-        if "seed" in said and self.seed:
+        if _THINKING.search(text) and (self.switch or self.effort):
+            return replace(self, switch=self.switch and "effort" in text and "kwargs" not in text, effort=False)
+        if "seed" in text and self.seed:
             return replace(self, seed=False)
-        if "detail" in said and self.detail and "detailed" not in said:
+        if "detail" in text and self.detail and "detailed" not in text:
             return replace(self, detail=False)
-        if self.system and _SYSTEM.search(said):
+        if self.system and _SYSTEM.search(text):
             return replace(self, system=False)
-        return self._without_extras(said)
+        return self._without_extras(text)
 
-    def _without_extras(self, said: str) -> Form | None:
+    def _without_extras(self, text: str) -> Form | None:
         """Without what few servers know, where one says that it does not know something."""
         extras = self.switch or self.effort or self.seed or self.detail
-        if not (extras and _UNKNOWN.search(said)):
+        if not (extras and _UNKNOWN.search(text)):
             return None
         return replace(self, switch=False, effort=False, seed=False, detail=False)
 
@@ -325,23 +325,25 @@ class Client:
         status = error.status_code
         if status in (401, 403, 404) or 300 <= status < 400:
             return self._fatal(error)
-        said = self._said(error)
+        message = self._said(error)
         if status == 408:
-            return NoAnswerError(TIMEOUT, f"{self.address.host} gave up waiting (408).", said)
+            return NoAnswerError(TIMEOUT, f"{self.address.host} gave up waiting (408).", message)
         advice = " Set a lower height or show fewer references." if status == 413 else ""
         of_image = status < 500 and status not in (409, 429)
-        sentence = f"{self.address.host} answered {status}: {said}.{advice}"
-        return NoAnswerError(SERVER_ERROR, sentence, said, of_image=of_image)
+        sentence = f"{self.address.host} answered {status}: {message}.{advice}"
+        return NoAnswerError(SERVER_ERROR, sentence, message, of_image=of_image)
 
     def _fatal(self, error: openai.APIStatusError) -> WorkError:
-        host, status, said = self.address.host, error.status_code, self._said(error)
+        host, status, message = self.address.host, error.status_code, self._said(error)
         if 300 <= status < 400:
             return WorkError(
                 f"{host} sends requests elsewhere ({status}); put the final address into MAD_ENDPOINT_URL."
             )
         if status == 404:
-            return WorkError(f"{host} knows no such model or address (404: {said}). Check model and MAD_ENDPOINT_URL.")
-        return WorkError(f"{host} does not accept the key ({status}: {said}). Check MAD_ENDPOINT_KEY.")
+            return WorkError(
+                f"{host} knows no such model or address (404: {message}). Check model and MAD_ENDPOINT_URL."
+            )
+        return WorkError(f"{host} does not accept the key ({status}: {message}). Check MAD_ENDPOINT_KEY.")
 
     def hidden(self, text: str) -> str:
         """A text without the key, which servers may quote, in part or as an address or JSON writes it."""

@@ -235,10 +235,10 @@ class Endpoint(Scorer):
             self._goes_on = False
             return None
         bare, spaced, *others = [reply.content for reply in replies]
-        found = [
+        scores = [
             expected_from_nodes(dict(zip(NODES, (first, *others), strict=True))) for first in (bare, spaced)
         ]  # some tokenisers write the blank with the number, some before it
-        return max((one for one in found if one is not None), key=lambda one: one.mass, default=None)
+        return max((one for one in scores if one is not None), key=lambda one: one.mass, default=None)
 
     async def _explained(self, fleet: Fleet, asked: Sequence[Mapping[str, Any]], scored: Scored) -> Scored:
         """A scored image with the reason that a longer answer gives; its score stays."""
