@@ -30,8 +30,8 @@ COMMENT = re.compile(r"^[ \t]*(?:/\*\*|\*|//).*$|[ \t]//[ \t].*$", re.MULTILINE)
 
 def scripts(root: Path) -> dict[Path, str]:
     """Every script of the pages and of their tests, by its path."""
-    found = sorted([*root.glob("pages/**/*.js"), *root.glob("tests/js/*.js")])
-    return {path: path.read_text(encoding="utf-8") for path in found}
+    paths = sorted([*root.glob("pages/**/*.js"), *root.glob("tests/js/*.js")])
+    return {path: path.read_text(encoding="utf-8") for path in paths}
 
 
 def faults(texts: Mapping[Path, str]) -> Iterator[str]:

@@ -19,8 +19,8 @@ HEAD = "# Made by `make pin`: exact versions that were tested, with digests. Use
 
 def installed() -> str:
     """The versions of this environment, a line each."""
-    found = {d.metadata["Name"].lower(): d.version.partition("+")[0] for d in distributions()}
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+    versions = {d.metadata["Name"].lower(): d.version.partition("+")[0] for d in distributions()}
+    return "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
 
 
 def pinned(uv: str) -> str:

@@ -40,14 +40,14 @@ def examples(number: int) -> tuple[np.ndarray, np.ndarray]:
     probe = SeverityProbe(**catalog.scorer("probe").defaults())
     normals = [probe.prepare(photograph(make_piece(product, rng), rng)[0])[0] for _ in range(NORMALS)]
     probe.learn(torch.stack(normals), Context())
-    found, scores = [], []
+    departures, scores = [], []
     for k in range(SOUND + FAULTY):
         family = str(rng.choice(possible(product))) if k >= SOUND else None
         piece, extent = make_faulty(product, family, rng) if family else (make_piece(product, rng), 0.0)
         prepared = probe.prepare(photograph(piece, rng)[0])
-        found.append(described(prepared[0], probe.centre, probe.spread, probe.mapped([prepared])[0]).numpy())
+        departures.append(described(prepared[0], probe.centre, probe.spread, probe.mapped([prepared])[0]).numpy())
         scores.append(judged.score(family, extent))
-    return np.stack(found), np.array(scores, float)
+    return np.stack(departures), np.array(scores, float)
 
 
 def main() -> None:

@@ -30,18 +30,18 @@ def verdict(report: Mapping[str, Any] | None, reason: str = "") -> tuple[list[st
         why = reason or "the source knows none of the packages, so it is no full copy of PyPI"
         return [f"Nothing was checked: known vulnerabilities could not be asked for ({why})."], 0
     lines = [
-        f"{package['name']} {package['version']}: {found['id']}, fixed in {_versions(found)}"
+        f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in {_versions(vulnerability)}"
         for package in asked
-        for found in package["vulns"]
+        for vulnerability in package["vulns"]
     ]
-    known = len(lines)
+    count = len(lines)
     left = len(packages) - len(asked)
-    lines.append(f"{known} known vulnerabilities in {len(asked)} packages" + (f"; {left} not checked" if left else ""))
-    return lines, int(known > 0)
+    lines.append(f"{count} known vulnerabilities in {len(asked)} packages" + (f"; {left} not checked" if left else ""))
+    return lines, int(count > 0)
 
 
-def _versions(found: Mapping[str, Any]) -> str:
-    return ", ".join(found["fix_versions"]) or "no version"
+def _versions(vulnerability: Mapping[str, Any]) -> str:
+    return ", ".join(vulnerability["fix_versions"]) or "no version"
 
 
 def ask(program: str, folder: str) -> tuple[dict[str, Any] | None, str]:
@@ -54,8 +54,8 @@ def ask(program: str, folder: str) -> tuple[dict[str, Any] | None, str]:
     try:
         return json.loads(done.stdout), ""
     except ValueError:
-        said = done.stderr.strip().splitlines()
-        return None, said[-1][:300] if said else f"pip-audit ended with {done.returncode}"
+        messages = done.stderr.strip().splitlines()
+        return None, messages[-1][:300] if messages else f"pip-audit ended with {done.returncode}"
 
 
 def main() -> int:

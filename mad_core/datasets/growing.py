@@ -50,8 +50,8 @@ def grown(old: Dataset, new: Dataset, subset: str = "") -> Grown:
     if subset and subset not in old.subsets:
         raise InputError(f"Dataset '{old.name}' has no subset '{subset[:80]}'; it has {', '.join(old.subsets)}.")
     subsets = {name: subset or _home(old, name) for name in new.subsets}
-    known = set(zip(old.table["subset"], old.table["content_hash"], strict=True))
-    fresh = list(_fresh(new.table, subsets, known))
+    former = set(zip(old.table["subset"], old.table["content_hash"], strict=True))
+    fresh = list(_fresh(new.table, subsets, former))
     trained = sum(row["split"] == "train" for row in fresh)
     rows = pd.DataFrame(list(_named(fresh, set(old.table["image_id"]))), columns=list(COLUMNS)).astype(dict(COLUMNS))
     rows = rows.assign(
@@ -73,9 +73,9 @@ def _home(old: Dataset, name: str) -> str:
     )
 
 
-def _fresh(table: pd.DataFrame, subsets: Mapping[str, str], known: set[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+def _fresh(table: pd.DataFrame, subsets: Mapping[str, str], former: set[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     """Rows whose content their subset does not hold yet, each content once."""
-    seen = set(known)
+    seen = set(former)
     for row in table.to_dict("records"):
         values = {str(name): value for name, value in row.items()} | {"subset": subsets[row["subset"]]}
         if (key := (values["subset"], values["content_hash"])) not in seen:

@@ -113,8 +113,8 @@ def checked_way(way: str) -> int:
     ------
     InputError
     """
-    known = {TYPICAL: DRAWN, EVERY: MOST}
-    number = int(way) if way.isdecimal() and len(way) < 10 else known.get(way, 0)
+    counts = {TYPICAL: DRAWN, EVERY: MOST}
+    number = int(way) if way.isdecimal() and len(way) < 10 else counts.get(way, 0)
     if number < FEWEST:
         raise InputError(
             f"Detectors learn from '{TYPICAL}', '{EVERY}' or a number of images from {FEWEST} on, not from "

@@ -80,10 +80,10 @@ def score_threshold(
 def describe_score_threshold(levels: ArrayLike, scores: ArrayLike, threshold: float) -> str:
     """The figure in words."""
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    there, known = values[np.isfinite(values)], np.isfinite(at)
+    there, labelled = values[np.isfinite(values)], np.isfinite(at)
     if not len(there):
         return NO_SCORE
-    groups = [g for g in by_level(at[known], values[known], {}, "light") if len(g.scores)]
+    groups = [g for g in by_level(at[labelled], values[labelled], {}, "light") if len(g.scores)]
     medians = [f"L{g.level:g} has the median {np.median(g.scores):.4g}" for g in groups]
     above = int((there >= threshold).sum())
     words = f"{above:,} of {len(there):,} scores lie at or above the threshold {threshold:.4g}."

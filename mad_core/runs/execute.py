@@ -220,8 +220,8 @@ def create_scorer(info: ScorerInfo, parameters: Mapping[str, Any], dataset: Data
     own = dataset.own_normals(subset) if info.needs_fit and not info.parts else None
     if own is None:
         return info.create(parameters)
-    known = dataset.select(split="train", subset=subset)["image_id"]
-    return OutOfFold(partial(info.create, parameters), own, set(known))
+    normals = dataset.select(split="train", subset=subset)["image_id"]
+    return OutOfFold(partial(info.create, parameters), own, set(normals))
 
 
 def items(rows: pd.DataFrame, dataset: Dataset) -> list[Item]:
@@ -418,14 +418,14 @@ def _look_outside(control: Control, run: Run, dataset: Dataset, subset: str) -> 
     if entry is None or run.image_limit:
         return
     try:
-        found = outside.look(dataset, subset, entry, control.check_cancel)
+        fact = outside.look(dataset, subset, entry, control.check_cancel)
     except CancelledError:
         raise
     except Exception as error:
         log.error("images outside of what was fitted on were not looked for", exc_info=error)
         return
-    if found is not None:
-        control.store.save_run_subset(run.id, replace(entry, facts={**entry.facts, outside.FACT: found}))
+    if fact is not None:
+        control.store.save_run_subset(run.id, replace(entry, facts={**entry.facts, outside.FACT: fact}))
 
 
 def _look_at_normals(
@@ -488,8 +488,8 @@ def _score_held_out(
 def _learned_from(dataset: Dataset, subset: str, context: Context) -> pd.DataFrame:
     """Rows of the images that a scorer is fitted on."""
     normals = dataset.normals(subset)
-    found = {image_id for part in context.parts.values() for image_id in part.learned(subset)}
-    rows: Any = normals[(normals["split"] == "train") | normals["image_id"].isin(list(found))] if found else normals
+    learned = {image_id for part in context.parts.values() for image_id in part.learned(subset)}
+    rows: Any = normals[(normals["split"] == "train") | normals["image_id"].isin(list(learned))] if learned else normals
     return rows
 
 

@@ -33,9 +33,9 @@ class OutOfFold(Scorer):
         Ids of known normals, which are learned from in any case.
     """
 
-    def __init__(self, create: Callable[[], Scorer], own: OwnNormals, known: Collection[str] = ()) -> None:
+    def __init__(self, create: Callable[[], Scorer], own: OwnNormals, normals: Collection[str] = ()) -> None:
         super().__init__()
-        self._create, self._own, self._known = create, own, frozenset(known)
+        self._create, self._own, self._known = create, own, frozenset(normals)
         self._scorer = create()
         self._learned: Sequence[Item] = ()
 
@@ -45,9 +45,9 @@ class OutOfFold(Scorer):
 
     def _typical(self, normals: Sequence[Item], context: Context) -> list[Item]:
         """The half that departs least from the rest, in the order given; what has no score is not typical."""
-        found = {one.image_id: one.score for one in self._judged_apart(normals, normals, context)}
+        scores_of = {one.image_id: one.score for one in self._judged_apart(normals, normals, context)}
         asked = [item for item in normals if item.image_id not in self._known]
-        scores = np.array([np.inf if found[item.image_id] is None else found[item.image_id] for item in asked])
+        scores = np.array([np.inf if scores_of[item.image_id] is None else scores_of[item.image_id] for item in asked])
         kept = {asked[place].image_id for place in np.argsort(scores, kind="stable")[: -(-len(asked) // 2)]}
         return [item for item in normals if item.image_id in kept | self._known]
 

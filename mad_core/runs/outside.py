@@ -91,9 +91,9 @@ def look(dataset: Dataset, subset: str, entry: RunSubset, check_cancel: Callable
         return {"seen": len(tests), "images": []}
     ids, described = _described(tests.iloc[seen:], check_cancel)
     out = inside.outside(described) if len(described) else np.zeros(0, dtype=bool)
-    found = [image_id for image_id, is_out in zip(ids, out, strict=True) if is_out]
+    strange = [image_id for image_id, is_out in zip(ids, out, strict=True) if is_out]
     ends = {"low": inside.low.tolist(), "high": inside.high.tolist()}
-    return {**ends, "images": [*before.get("images", ()), *found], "seen": len(tests)}
+    return {**ends, "images": [*before.get("images", ()), *strange], "seen": len(tests)}
 
 
 def inside_of(facts: Mapping[str, Any]) -> Inside | None:
@@ -126,14 +126,14 @@ def _fitted(dataset: Dataset, subset: str, entry: RunSubset) -> pd.DataFrame:
 
 def _described(rows: pd.DataFrame, check_cancel: Callable[[], None]) -> tuple[Sequence[str], np.ndarray]:
     """Ids and descriptions of the images that can be read."""
-    found: list[tuple[str, np.ndarray]] = []
+    pairs: list[tuple[str, np.ndarray]] = []
     with ThreadPoolExecutor(_THREADS, "describing") as pool:
         described = pool.map(_described_or_none, rows["path"])
         for image_id, one in zip(rows["image_id"], described, strict=True):
             check_cancel()
             if one is not None:
-                found.append((image_id, one))
-    return [name for name, _ in found], np.array([one for _, one in found]).reshape(len(found), PLACES**2 + 2)
+                pairs.append((image_id, one))
+    return [name for name, _ in pairs], np.array([one for _, one in pairs]).reshape(len(pairs), PLACES**2 + 2)
 
 
 def _described_or_none(path: str) -> np.ndarray | None:

@@ -49,11 +49,11 @@ class Flagged:
     def in_words(self) -> str:
         """``37 of 812 images flagged; of 28 labelled: 2 of 10 abnormal missed, 1 of 18 normal flagged``."""
         words = f"{self.flagged:,} of {self.images:,} images flagged"
-        known = self.abnormal + self.normals
-        if not known:
+        labelled = self.abnormal + self.normals
+        if not labelled:
             return f"{words}; none is labelled, so nothing says how many of them are wrong"
         missed = f"{self.missed:,} of {self.abnormal:,} abnormal missed"
-        return f"{words}; of {known:,} labelled: {missed}, {self.false_alarms:,} of {self.normals:,} normal flagged"
+        return f"{words}; of {labelled:,} labelled: {missed}, {self.false_alarms:,} of {self.normals:,} normal flagged"
 
 
 def flagged(levels: np.ndarray, scores: np.ndarray, threshold: float) -> Flagged:
@@ -66,11 +66,11 @@ def flagged(levels: np.ndarray, scores: np.ndarray, threshold: float) -> Flagged
 
 def usual_threshold(levels: np.ndarray, scores: np.ndarray) -> float:
     """Where one in twenty normals is flagged; with fewer than ``ENOUGH`` of them, one in ten of all images."""
-    known = scores[np.isfinite(scores)]
+    finite = scores[np.isfinite(scores)]
     normal = scores[np.isfinite(scores) & (levels == 0)]
-    if not len(known):
+    if not len(finite):
         return 0.0
-    return float(np.quantile(normal, 0.95)) if len(normal) >= ENOUGH else float(np.quantile(known, 0.9))
+    return float(np.quantile(normal, 0.95)) if len(normal) >= ENOUGH else float(np.quantile(finite, 0.9))
 
 
 def calls(store: Store, run: Run, subset: str, images: pd.DataFrame, cuts: SavedCuts | None = None) -> pd.DataFrame:
@@ -93,19 +93,19 @@ def calls(store: Store, run: Run, subset: str, images: pd.DataFrame, cuts: Saved
     details = {} if run.imported else store.details(run.id, subset)
     apart = outside_of(store, run, subset)
     learned = [detail.get("level") is not None for detail in details.values()]
-    found = _told(images, details) if any(learned) else _by_score(images, cuts)
-    unlike = found["unlike"] | images["image_id"].isin(list(apart)).to_numpy()
-    return found.assign(
+    verdicts = _told(images, details) if any(learned) else _by_score(images, cuts)
+    unlike = verdicts["unlike"] | images["image_id"].isin(list(apart)).to_numpy()
+    return verdicts.assign(
         unlike=unlike,
-        called=found["called"].mask(unlike),
-        set=found["set"].mask(unlike, ""),
-        why=np.where(unlike, UNLIKE, found["why"]),
+        called=verdicts["called"].mask(unlike),
+        set=verdicts["set"].mask(unlike, ""),
+        why=np.where(unlike, UNLIKE, verdicts["why"]),
     )
 
 
-def guarantee_of(run: Run, found: pd.DataFrame) -> str:
+def guarantee_of(run: Run, verdicts: pd.DataFrame) -> str:
     """What the sets promise, in words; empty where there are none."""
-    if not (found["set"] != "").to_numpy().any():
+    if not (verdicts["set"] != "").to_numpy().any():
         return ""
     share = float(run.parameters.get("guarantee", 1 - MISS))
     return (
@@ -181,13 +181,13 @@ def listed(view: pd.DataFrame, threshold: float, tags: Mapping[str, Iterable[str
 
 def _told(images: pd.DataFrame, details: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """What a run that learned from grades says of each image."""
-    known = [details.get(image_id, {}) for image_id in images["image_id"]]
-    nearest = [", ".join(f"L{level_key(one['level'])}" for one in detail.get("nearest", ())) for detail in known]
+    of_images = [details.get(image_id, {}) for image_id in images["image_id"]]
+    nearest = [", ".join(f"L{level_key(one['level'])}" for one in detail.get("nearest", ())) for detail in of_images]
     return pd.DataFrame(
         {
-            "called": [float(np.nan if (at := detail.get("level")) is None else at) for detail in known],
-            "set": [in_words(detail.get("levels", ())) for detail in known],
-            "unlike": [bool(detail.get("unlike")) for detail in known],
+            "called": [float(np.nan if (at := detail.get("level")) is None else at) for detail in of_images],
+            "set": [in_words(detail.get("levels", ())) for detail in of_images],
+            "unlike": [bool(detail.get("unlike")) for detail in of_images],
             "why": [f"nearest graded images: {names}" if names else "" for names in nearest],
         },
         index=images.index,
@@ -197,34 +197,34 @@ def _told(images: pd.DataFrame, details: Mapping[str, Mapping[str, Any]]) -> pd.
 def _by_score(images: pd.DataFrame, cuts: SavedCuts | None) -> pd.DataFrame:
     """What the scores of labelled images say of each score."""
     scores, levels = (images[name].to_numpy(dtype=np.float64) for name in ("score", "level"))
-    known = np.isfinite(scores) & np.isfinite(levels)
-    scale = np.unique(levels[known])
+    usable = np.isfinite(scores) & np.isfinite(levels)
+    scale = np.unique(levels[usable])
     called, sets = np.full(len(images), np.nan), np.full(len(images), "", dtype=object)
     why = ""
     if len(scale) > 1:
-        strangeness, own = _strangeness(scores, scores[known], levels[known], scale)
+        strangeness, own = _strangeness(scores, scores[usable], levels[usable], scale)
         at = np.flatnonzero(np.isfinite(scores))
         called[at] = scale[strangeness[at].argmin(axis=1)]
-        if all((levels[known] == level).sum() >= needed(MISS) for level in scale):
-            inside = level_sets(strangeness[at], own, levels[known], scale, MISS)
+        if all((levels[usable] == level).sum() >= needed(MISS) for level in scale):
+            inside = level_sets(strangeness[at], own, levels[usable], scale, MISS)
             sets[at] = [in_words(scale[row]) for row in inside]
         why = "nearest median of the labelled scores"
     if cuts is not None:
         called, why = np.asarray(cuts.call(scores), dtype=np.float64), "by the cut-points kept with the run"
-    said = np.where(np.isfinite(called), why, "")
-    return pd.DataFrame({"called": called, "set": sets, "unlike": False, "why": said}, index=images.index)
+    reasons = np.where(np.isfinite(called), why, "")
+    return pd.DataFrame({"called": called, "set": sets, "unlike": False, "why": reasons}, index=images.index)
 
 
 def _strangeness(
-    scores: np.ndarray, known: np.ndarray, levels: np.ndarray, scale: np.ndarray
+    scores: np.ndarray, labelled: np.ndarray, levels: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each score from the median of each level, (m, L); of each known one from that of its own level
     without itself, (n,)."""
-    medians = np.array([np.median(known[levels == level]) for level in scale])
-    own = np.empty(len(known))
+    medians = np.array([np.median(labelled[levels == level]) for level in scale])
+    own = np.empty(len(labelled))
     for level in scale:
         at = np.flatnonzero(levels == level)
-        own[at] = np.abs(known[at] - medians_without(known[at]))
+        own[at] = np.abs(labelled[at] - medians_without(labelled[at]))
     return np.abs(scores[:, None] - medians[None, :]), own
 
 

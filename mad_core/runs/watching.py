@@ -103,7 +103,7 @@ class Watcher:
 
     def _listed(self) -> dict[str, Stamp] | None:
         """Image files and their stamps; None where the folder cannot be read now."""
-        found: dict[str, Stamp] = {}
+        stamps: dict[str, Stamp] = {}
 
         def fail(error: OSError) -> None:
             raise error
@@ -116,27 +116,27 @@ class Watcher:
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 for name in sorted(files):
                     if is_image(name) and not name.startswith(".") and not name.lower().endswith(UNFINISHED):
-                        self._stamp(Path(root) / name, found)
+                        self._stamp(Path(root) / name, stamps)
         except OSError as error:
             self.error = f"{self.folder} cannot be read now: {error.strerror or error}."
             return None
         self.error = ""
-        return found
+        return stamps
 
     @staticmethod
-    def _stamp(path: Path, found: dict[str, Stamp]) -> None:
+    def _stamp(path: Path, stamps: dict[str, Stamp]) -> None:
         try:
             facts = path.lstat()
         except OSError:  # gone again, or renamed
             return
         if stat.S_ISREG(facts.st_mode):  # no link leads out of the folder
-            found[str(path)] = facts.st_size, facts.st_mtime_ns
+            stamps[str(path)] = facts.st_size, facts.st_mtime_ns
 
     def _ready(self, there: Mapping[str, Stamp]) -> list[str]:
         """Files that stand as they stood at the last look and have not been taken."""
         if self._taken is None:
-            known = set(self.store.dataset(self.dataset_id).table["path"])
-            self._taken = {path: stamp for path, stamp in there.items() if path in known}
+            stored = set(self.store.dataset(self.dataset_id).table["path"])
+            self._taken = {path: stamp for path, stamp in there.items() if path in stored}
         self._looks += 1
         passed = self._taken if self._looks % AGAIN == 0 else self._taken | self._failed
         return [p for p, stamp in there.items() if stamp[0] and self._seen.get(p) == stamp != passed.get(p)][:AT_ONCE]
@@ -213,7 +213,7 @@ class WatchedFolders:
 
     def _watch(self, watch: Watch, stop: threading.Event) -> None:
         watcher = Watcher(self._store, watch.dataset_id, Path(watch.path), watch.runs, watch.subset)
-        added, told, said = int(watch.state.get("added", 0)), 0.0, ""
+        added, told, last_error = int(watch.state.get("added", 0)), 0.0, ""
         while not stop.wait(LOOK_SECONDS):
             came, error = None, ""
             try:
@@ -225,12 +225,12 @@ class WatchedFolders:
                 error = "It cannot be looked at (details in the worker's log)."
             added += came.added if came else 0
             error = error or watcher.error or next(iter(watcher.waiting.values()), "")
-            if came or error != said or time.monotonic() - told > TELL_SECONDS:
+            if came or error != last_error or time.monotonic() - told > TELL_SECONDS:
                 try:
                     self._store.watches.tell(watch.id, {"looked": time.time(), "added": added, "error": error})
                 except MadError:
                     continue
-                told, said = time.monotonic(), error
+                told, last_error = time.monotonic(), error
 
 
 def _broken(path: Path) -> str:

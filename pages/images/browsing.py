@@ -154,8 +154,8 @@ def _joined(
     _, subset, split, *_ = key
     first, second = (engine.table(one) if one else None for one in (_run, _against))
     images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
-    said = calls(engine.store(), _run, subset, images, _cuts) if _run and split == "test" else NOTHING_CALLED
-    images = images.assign(**{name: said[name] for name in COLUMNS})
+    called = calls(engine.store(), _run, subset, images, _cuts) if _run and split == "test" else NOTHING_CALLED
+    images = images.assign(**{name: called[name] for name in COLUMNS})
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
     levels += [NO_LEVEL] if len(labelled(images)) < len(images) else []
     return images, levels, sorted(images["defect"].dropna().unique())

@@ -54,8 +54,8 @@ def triage(view: Browsing) -> None:
 
 
 def _slider(view: Browsing, run: Run, scores: np.ndarray) -> float:
-    known = scores[np.isfinite(scores)]
-    low, high = float(known.min()), float(known.max())
+    finite = scores[np.isfinite(scores)]
+    low, high = float(finite.min()), float(finite.max())
     if low == high:
         return threshold_of(view)
     key = f"threshold_{run.id}_{view.subset}"

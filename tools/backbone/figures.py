@@ -29,9 +29,9 @@ KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 def auroc(table: pd.DataFrame) -> str:
     """Whole AUROC of a run's table, with its interval."""
-    found = mad.evaluate(table["level"], table["score"])
-    low, high = found["intervals"]["auroc_whole"]
-    return f"{found['auroc']['whole']:.3f} [{low:.3f}, {high:.3f}]"
+    metrics = mad.evaluate(table["level"], table["score"])
+    low, high = metrics["intervals"]["auroc_whole"]
+    return f"{metrics['auroc']['whole']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def above(table: pd.DataFrame, other: pd.DataFrame) -> str:
@@ -51,28 +51,28 @@ def halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def parts(scorer_id: str, parameters: Mapping[str, Any], tiles: Path | None) -> dict[str, pd.DataFrame]:
     """Scored images of each subset of the demo and, where given, of the photographs and their halves."""
     table = mad.score(mad.load("demo"), scorer_id, **parameters).table
-    found = {str(name): part for name, part in table.groupby("subset")}
+    tables = {str(name): part for name, part in table.groupby("subset")}
     if tiles:
         table = mad.score(mad.load(tiles), scorer_id, **parameters).table
         seen, held_out = halves(table)
-        found |= {"tiles": table, "seen tiles": seen, "tiles held out": held_out}
-    return found
+        tables |= {"tiles": table, "seen tiles": seen, "tiles held out": held_out}
+    return tables
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tiles", type=Path)
     chosen = parser.parse_args()
-    found = {}
+    by_kind = {}
     for kind, (scorer_id, parameters) in KINDS.items():
         info = catalog.scorer(scorer_id)
         if reason := info.why_not(info.check(parameters)):
             say(f"{kind}: left out. {reason}")
             continue
-        found[kind] = parts(scorer_id, parameters, chosen.tiles)
-        say(f"{kind}: " + ", ".join(f"{name} {auroc(part)}" for name, part in found[kind].items()))
-    own = found.pop(weights.FORMULA)
-    for kind, others in found.items():
+        by_kind[kind] = parts(scorer_id, parameters, chosen.tiles)
+        say(f"{kind}: " + ", ".join(f"{name} {auroc(part)}" for name, part in by_kind[kind].items()))
+    own = by_kind.pop(weights.FORMULA)
+    for kind, others in by_kind.items():
         say(
             f"{weights.FORMULA} less {kind}: " + ", ".join(f"{n} {above(own[n], other)}" for n, other in others.items())
         )

@@ -24,13 +24,13 @@ def brushed(rng: Rng) -> np.ndarray:
 def gabor_noise(rng: Rng) -> np.ndarray:
     """Noise of a narrow band of frequencies and directions."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SHEET), np.fft.rfftfreq(SHEET), indexing="ij")
-    found = np.zeros((SHEET, SHEET))
+    noise = np.zeros((SHEET, SHEET))
     for _ in range(int(rng.integers(1, 4))):
         frequency, angle = rng.uniform(0.02, 0.22), rng.uniform(0, np.pi)
         width = frequency * rng.uniform(0.08, 0.5)
         band = np.exp(-((fx - frequency * np.cos(angle)) ** 2 + (fy - frequency * np.sin(angle)) ** 2) / (2 * width**2))
-        found += np.fft.irfft2(band * np.exp(2j * np.pi * rng.random(fx.shape)), s=(SHEET, SHEET)) / (band.std() + 1e-9)
-    return found
+        noise += np.fft.irfft2(band * np.exp(2j * np.pi * rng.random(fx.shape)), s=(SHEET, SHEET)) / (band.std() + 1e-9)
+    return noise
 
 
 def fractal(rng: Rng) -> np.ndarray:
@@ -60,11 +60,11 @@ def fractal(rng: Rng) -> np.ndarray:
 
 def cast(rng: Rng) -> np.ndarray:
     """Cast metal or stone: blotches of several sizes, bounded above or below."""
-    found = np.zeros((SHEET, SHEET), np.float32)
+    shades = np.zeros((SHEET, SHEET), np.float32)
     for scale in np.geomspace(0.8, rng.uniform(4, 30), 4):
-        found += rng.uniform(0.2, 1) * _scaled(_smooth(rng, scale, scale * rng.uniform(1, 1.6)))
+        shades += rng.uniform(0.2, 1) * _scaled(_smooth(rng, scale, scale * rng.uniform(1, 1.6)))
     kind = rng.integers(3)
-    return found if kind == 0 else np.abs(found) if kind == 1 else -np.exp(-found)
+    return shades if kind == 0 else np.abs(shades) if kind == 1 else -np.exp(-shades)
 
 
 def corrugated(rng: Rng) -> np.ndarray:

@@ -53,10 +53,10 @@ def loss_of(net: nn.Module, episodes: list[Episode]) -> torch.Tensor:
     """Pairs of a blemished and a sound patch, and of the highest of each of two images, by the ratio of distances."""
     images = np.concatenate([part for e in episodes for part in (e.normals, e.tests)])
     with torch.autocast("cpu", torch.bfloat16):
-        found = patches(net, torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1)
+        features_of_all = patches(net, torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1)
     each = len(images) // len(episodes)
     losses = []
-    for episode, features in zip(episodes, found.flatten(2).transpose(1, 2).split(each), strict=True):
+    for episode, features in zip(episodes, features_of_all.flatten(2).transpose(1, 2).split(each), strict=True):
         bank, query = features[:NORMALS].flatten(0, 1), features[NORMALS:]
         far = distances(query.flatten(0, 1), bank).log().view(query.shape[:2])
         blemished, sound = marks_of(torch.from_numpy(episode.shares))
@@ -75,16 +75,16 @@ def judged(net: nn.Module, pool: np.ndarray, count: int = 40) -> float:
     """AUROC of the highest distance, blemished pieces against sound ones within an episode; mean over unseen sheets."""
     net.eval()
     rng = np.random.default_rng(1)
-    found = []
+    aurocs = []
     for _ in range(count):
         episode = draw_episode(pool, rng)
         images = torch.from_numpy(np.concatenate([episode.normals, episode.tests])).permute(0, 3, 1, 2) * 2 - 1
         features = patches(net, images).flatten(2).transpose(1, 2)
         query = features[NORMALS:]
         far = distances(query.flatten(0, 1), features[:NORMALS].flatten(0, 1)).view(query.shape[:2]).amax(1)
-        found.append(float(roc_auc_score(episode.shares.any((1, 2)), far)))
+        aurocs.append(float(roc_auc_score(episode.shares.any((1, 2)), far)))
     net.train()
-    return float(np.mean(found))
+    return float(np.mean(aurocs))
 
 
 @torch.no_grad()
@@ -128,8 +128,8 @@ def main() -> None:
         rng = course.rng()
         course.learn(loss_of(net, [draw_episode(learn, rng) for _ in range(chosen.episodes)]))
         if course.step % 250 == 0:
-            said = f"step {course.step}: loss {course.loss:.3f}, unseen sheets {judged(net, judge):.3f}"
-            say(said + (f", photographs {judged_on(net, chosen.tiles):.3f}" if chosen.tiles else ""))
+            sentence = f"step {course.step}: loss {course.loss:.3f}, unseen sheets {judged(net, judge):.3f}"
+            say(sentence + (f", photographs {judged_on(net, chosen.tiles):.3f}" if chosen.tiles else ""))
             course.save()
     course.save()
 

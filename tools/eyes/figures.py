@@ -99,12 +99,12 @@ def cell(scorer: str, name: str, data: Path, kept: Path, *, may_measure: bool = 
     file = kept_file(kept, scorer, name)
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    found = in_own_process(scorer, name, data) if may_measure else None
-    if found is not None:
+    measured = in_own_process(scorer, name, data) if may_measure else None
+    if measured is not None:
         building = file.with_suffix(".part")
-        building.write_text(json.dumps(found), encoding="utf-8")
+        building.write_text(json.dumps(measured), encoding="utf-8")
         building.replace(file)
-    return found
+    return measured
 
 
 def in_own_process(scorer: str, name: str, data: Path) -> dict[str, Any] | None:
@@ -119,13 +119,13 @@ def in_own_process(scorer: str, name: str, data: Path) -> dict[str, Any] | None:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def lines(found: list[dict[str, Any]]) -> list[str]:
+def lines(measured: list[dict[str, Any]]) -> list[str]:
     """The table in Markdown."""
     head = "| set | pictures | scorer | AUROC | C-index, abnormal only | seconds | MB |"
     rows = [head, "|---|---|---|---|---|---|---|"]
     for name in SETS:
         for half in (TUNING, HELD_OUT, DEMO):
-            for one in (one for one in found if one["set"] == name and half in one["parts"]):
+            for one in (one for one in measured if one["set"] == name and half in one["parts"]):
                 part = one["parts"][half]
                 place = f"{name}, {half}" if half != DEMO else name
                 cost = f"{one['seconds']:.0f} | {one['megabytes']}"
@@ -167,9 +167,9 @@ def main() -> None:
         kept.mkdir(parents=True, exist_ok=True)
         pairs = [(scorer, name) for name in chosen.sets.split(",") for scorer in scorers]
         cells = [cell(*pair, chosen.data, kept, may_measure=time.monotonic() < ends) for pair in pairs]
-    found = [one for one in cells if one is not None]
-    rows = lines(found)
-    sys.stdout.write("\n".join(rows) + f"\n{len(found)} of {len(pairs)} measured\n")
+    done = [one for one in cells if one is not None]
+    rows = lines(done)
+    sys.stdout.write("\n".join(rows) + f"\n{len(done)} of {len(pairs)} measured\n")
     if chosen.write:
         _write(rows)
 

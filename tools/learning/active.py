@@ -47,12 +47,12 @@ def curve(pictures: Collection, choose: Chooser, rng: np.random.Generator) -> np
     """C-index of the judged pictures after each batch; NaN while one level only is graded."""
     order = rng.permutation(len(pictures.levels))
     judged, pool = np.split(order, [round(JUDGED * len(order))])
-    graded, found = np.zeros(0, dtype=np.int64), []
+    graded, agreements = np.zeros(0, dtype=np.int64), []
     while len(graded) < min(MOST, len(order) - len(judged) - BATCH):
         graded = np.concatenate([graded, choose(pictures, graded, pool, rng)])
         pool = np.setdiff1d(pool, graded)
-        found.append(_agreement(pictures, graded, judged))
-    return np.array(found)
+        agreements.append(_agreement(pictures, graded, judged))
+    return np.array(agreements)
 
 
 def _agreement(pictures: Collection, graded: np.ndarray, judged: np.ndarray) -> float:
@@ -83,9 +83,9 @@ def main(arguments: Sequence[str]) -> None:
     if importlib.util.find_spec("elpv_dataset"):
         sources["cells mono"] = solar_cells("mono")
     for name, pictures in sources.items():
-        known = collection(name, pictures, asked.half, asked.cache, lambda done, total: None)
+        loaded = collection(name, pictures, asked.half, asked.cache, lambda done, total: None)
         both = [
-            np.array([curve(known, choose, np.random.default_rng([7, draw])) for draw in range(asked.draws)])
+            np.array([curve(loaded, choose, np.random.default_rng([7, draw])) for draw in range(asked.draws)])
             for choose in (most_useful, at_random)
         ]
         means = [np.nanmean(each, axis=0) for each in both]

@@ -71,8 +71,8 @@ def solar_cells(kind: str) -> list[Picture]:
 
     data = Path(str(elpv_dataset.__file__)).parent / "data"
     rows = [line.split() for line in (data / "labels.csv").read_text().splitlines() if line.strip()]
-    found = [(data / path, round(3 * float(chance))) for path, chance, of in rows if of == kind]
-    return [Picture(path, float(level), level == 0 and _trains(path)) for path, level in found]
+    cells = [(data / path, round(3 * float(chance))) for path, chance, of in rows if of == kind]
+    return [Picture(path, float(level), level == 0 and _trains(path)) for path, level in cells]
 
 
 def collection(
@@ -135,11 +135,13 @@ def _looks(
 
     of_normals = [layers(picture) for picture in normals]
     bank = make_bank(of_normals, Context())
-    found = {"normals": [described(of, bank, number) for number, of in enumerate(of_normals)], "tests": []}
+    by_split = {"normals": [described(of, bank, number) for number, of in enumerate(of_normals)], "tests": []}
     for done, picture in enumerate(tests, start=1):
-        found["tests"].append(described(layers(picture), bank))
+        by_split["tests"].append(described(layers(picture), bank))
         step(done, len(tests))
-    return {split: {group: np.stack([of[group] for of in each]) for group in GROUPS} for split, each in found.items()}
+    return {
+        split: {group: np.stack([of[group] for of in each]) for group in GROUPS} for split, each in by_split.items()
+    }
 
 
 def _digest(pictures: Sequence[Picture]) -> str:

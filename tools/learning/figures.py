@@ -41,15 +41,15 @@ def measures(levels: np.ndarray, scores: np.ndarray) -> tuple[float, float, floa
 
 def compared(pictures: Collection, per_level: int, draws: int, seed: int) -> dict[str, np.ndarray]:
     """:func:`measures` of the detector and of the learner on the ungraded pictures of each draw, (draws, 3)."""
-    found: dict[str, list[tuple[float, float, float]]] = {"detector": [], "graded": []}
+    by_way: dict[str, list[tuple[float, float, float]]] = {"detector": [], "graded": []}
     for number in range(draws):
         taught = draw(pictures.levels, per_level, np.random.default_rng([seed, per_level, number]))
         rest = np.setdiff1d(np.arange(len(pictures.levels)), taught)
         learner = learn(pictures.evidence.rows(taught), pictures.levels[taught], pictures.scale)
         images = pictures.evidence.rows(rest)
-        found["detector"].append(measures(pictures.levels[rest], images.detector))
-        found["graded"].append(measures(pictures.levels[rest], learner.predict(images).severity))
-    return {name: np.array(values) for name, values in found.items()}
+        by_way["detector"].append(measures(pictures.levels[rest], images.detector))
+        by_way["graded"].append(measures(pictures.levels[rest], learner.predict(images).severity))
+    return {name: np.array(values) for name, values in by_way.items()}
 
 
 def lines(pictures: Collection, draws: int, seed: int) -> list[str]:
@@ -57,11 +57,11 @@ def lines(pictures: Collection, draws: int, seed: int) -> list[str]:
     rows = []
     for per_level in GRADES:
         started = time.process_time()
-        found = compared(pictures, per_level, draws, seed)
+        by_way = compared(pictures, per_level, draws, seed)
         seconds = (time.process_time() - started) / draws
-        gain = found["graded"][:, 0] - found["detector"][:, 0]
+        gain = by_way["graded"][:, 0] - by_way["detector"][:, 0]
         means = " | ".join(
-            " ".join(f"{value:.3f}" for value in found[name].mean(axis=0)) for name in ("detector", "graded")
+            " ".join(f"{value:.3f}" for value in by_way[name].mean(axis=0)) for name in ("detector", "graded")
         )
         error = gain.std(ddof=1) / draws**0.5
         rows.append(
@@ -88,8 +88,8 @@ def main(arguments: Sequence[str]) -> None:
         f"{asked.half} half, {asked.draws} draws; columns: {', '.join(COLUMNS)}, of the detector, then of the learner"
     )
     for name, of in pictures.items():
-        known = collection(name, of, asked.half, asked.cache, lambda done, total: None)
-        print("\n".join(lines(known, asked.draws, asked.seed)), flush=True)
+        loaded = collection(name, of, asked.half, asked.cache, lambda done, total: None)
+        print("\n".join(lines(loaded, asked.draws, asked.seed)), flush=True)
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ class Seen:
 @torch.no_grad()
 def look(tower: Tower, pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Cells of pictures."""
-    pictures, found = iter(pictures), []
+    pictures, cells = iter(pictures), []
     while some := list(itertools.islice(pictures, _AT_ONCE)):
-        found.append(cells_of(tower.tower, to_pixels(some)).numpy())
-    return np.concatenate(found).astype(np.float16)
+        cells.append(cells_of(tower.tower, to_pixels(some)).numpy())
+    return np.concatenate(cells).astype(np.float16)
 
 
 def see(tower: Tower, paths: list[Path]) -> Seen:
@@ -90,7 +90,7 @@ def seen(pictures: Path, tower: Path, kept: Path) -> tuple[Seen, Seen]:
     """What the tower says of the pictures to learn from and of those held back; kept in two files."""
     paths = sorted(pictures.glob("[0-9]*.npz"))
     groups = {"learn": paths[:-HELD_BACK], "judge": paths[-HELD_BACK:]}
-    found = []
+    parts = []
     model = Tower()
     model.load_state_dict(torch.load(tower, map_location="cpu", weights_only=True)["model"])
     model.eval()
@@ -100,8 +100,8 @@ def seen(pictures: Path, tower: Path, kept: Path) -> tuple[Seen, Seen]:
             fresh = see(model, group)
             np.savez(path, **{field: getattr(fresh, field) for field in Seen.__dataclass_fields__})
         with np.load(path) as data:
-            found.append(Seen(**{field: data[field] for field in Seen.__dataclass_fields__}))
-    return found[0], found[1]
+            parts.append(Seen(**{field: data[field] for field in Seen.__dataclass_fields__}))
+    return parts[0], parts[1]
 
 
 def draw_sheet(

@@ -151,11 +151,11 @@ class Wording:
         first = talk.shared[0].text + talk.shared[1].text
         offsets = self.tokenizer(first, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         before = len(self.text(talk.system)) + 2
-        found = []
+        rows = []
         for marks in marks_of(first, judged):
             own = [int(marks[min(end, len(marks)) - 1]) for _, end in offsets]
-            found.append(([-1] * before + own + [-1] * length)[:length])
-        return Marks(*found)
+            rows.append(([-1] * before + own + [-1] * length)[:length])
+        return Marks(*rows)
 
     def pointers(self, shared: list[int], marks: Marks, answer: list[int], score: int, judged: Judged) -> list[Pointer]:
         """Where to look while ``answer`` is written: the line of its score, then the name of that line's band."""
@@ -163,14 +163,14 @@ class Wording:
         if band is None:
             return []
         mark = tenth(band.low, band.high)
-        line = [k for k, found in enumerate(marks.line) if found == mark]
-        found = [Pointer(JUDGING, self.cue, line)] if line else []
-        name = [k for k, found in enumerate(marks.name) if found == mark]
+        line = [k for k, marked in enumerate(marks.line) if marked == mark]
+        marked = [Pointer(JUDGING, self.cue, line)] if line else []
+        name = [k for k, marked in enumerate(marks.name) if marked == mark]
         ids = [shared[k] for k in name]
         for at in range(len(answer) - len(ids), self.cue, -1):
             if ids and answer[at : at + len(ids)] == ids:
-                return found + [Pointer(COPYING, at + k, [source]) for k, source in enumerate(name)]
-        return found
+                return marked + [Pointer(COPYING, at + k, [source]) for k, source in enumerate(name)]
+        return marked
 
     def own(self, talk: Conversation, *cells: int) -> list[int]:
         """What an image adds; ``cells`` of each of its pictures."""
@@ -247,20 +247,22 @@ class Packed(nn.Module):
         """The answer tokens of all questions. Every sheet has equally many."""
         each = len(sheets[0].questions)
         questions = [question for sheet in sheets for question in sheet.questions]
-        shared, known = _padded([sheet.shared for sheet in sheets], left=True)
+        shared, filled = _padded([sheet.shared for sheet in sheets], left=True)
         own, seen = _padded([q.own + q.answer for q in questions], left=False)
         labels, place = np.full(own.shape, -1), np.full(own.shape, -1)
         for row, q in enumerate(questions):
             first = len(q.own) - 1
             labels[row, first : first + len(q.answer)] = q.answer
             place[row, first : first + len(q.answer)] = np.arange(len(q.answer))
-        lengths = np.repeat(known.sum(1), each)[:, None]
+        lengths = np.repeat(filled.sum(1), each)[:, None]
         chosen = torch.from_numpy(labels >= 0)
         with torch.autocast("cpu", torch.bfloat16):
             cache = DynamicCache()
-            read, _, _ = self._run(shared, [s.cells for s in sheets], known, np.maximum(known.cumsum(1) - 1, 0), cache)
+            read, _, _ = self._run(
+                shared, [s.cells for s in sheets], filled, np.maximum(filled.cumsum(1) - 1, 0), cache
+            )
             cache.batch_repeat_interleave(each)
-            mask = np.concatenate([np.repeat(known, each, 0), seen], 1)
+            mask = np.concatenate([np.repeat(filled, each, 0), seen], 1)
             positions = lengths + np.arange(own.shape[1])
             asked, hidden, attention = self._run(own, [q.cells for q in questions], mask, positions, cache)
             logits = self.model.lm_head(hidden[chosen]).float()
@@ -270,7 +272,7 @@ class Packed(nn.Module):
             losses,
             logits,
             torch.from_numpy(place)[chosen],
-            read[torch.from_numpy(known)].float(),
+            read[torch.from_numpy(filled)].float(),
             asked[torch.arange(len(questions)), last].float(),
             _looked(attention, questions, [shared.shape[1] - len(s.shared) for s in sheets for _ in range(each)]),
         )
@@ -284,7 +286,7 @@ class Packed(nn.Module):
         projected = self.model.model.multi_modal_projector(features)
         embedded = self.model.get_input_embeddings()(tokens).to(projected.dtype)
         embedded = embedded.masked_scatter((tokens == self.image)[..., None], projected)
-        found = self.model.model.language_model(
+        output = self.model.model.language_model(
             inputs_embeds=embedded,
             attention_mask=torch.from_numpy(mask.astype(np.int64)),
             position_ids=torch.from_numpy(positions),
@@ -293,12 +295,12 @@ class Packed(nn.Module):
             output_hidden_states=True,
             output_attentions=True,
         )
-        return found.hidden_states[MIDDLE], found.last_hidden_state, found.attentions
+        return output.hidden_states[MIDDLE], output.last_hidden_state, output.attentions
 
 
 def _looked(attention: Sequence[torch.Tensor], questions: Sequence[Question], padding: Sequence[int]) -> torch.Tensor:
     """What each layer's first head gives to where the pointers point; ``padding`` stands before each prompt."""
-    found = []
+    parts = []
     for layer in (JUDGING, COPYING):
         rows, columns, right = [], [], []
         for row, (question, before) in enumerate(zip(questions, padding, strict=True)):
@@ -310,8 +312,8 @@ def _looked(attention: Sequence[torch.Tensor], questions: Sequence[Question], pa
                     mask[[before + k for k in pointer.targets]] = 1
                     right.append(mask)
         if rows:
-            found.append((attention[layer][rows, 0, columns].float() * torch.stack(right)).sum(1))
-    return torch.cat(found) if found else torch.zeros(0)
+            parts.append((attention[layer][rows, 0, columns].float() * torch.stack(right)).sum(1))
+    return torch.cat(parts) if parts else torch.zeros(0)
 
 
 def tenth(low: int, high: int) -> int:

@@ -103,10 +103,10 @@ def _encode(image: np.ndarray) -> bytes:
 
 def decode(data: bytes) -> np.ndarray:
     """A picture of a shard, uint8 of shape (SIDE, SIDE, 3), RGB."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if found is None:
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
         raise ValueError("a picture of the shard cannot be decoded")
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
 def main() -> None:

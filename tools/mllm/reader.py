@@ -136,9 +136,9 @@ def judged_well(packed: Packed, sheets: list[Sheet], wording: Wording) -> float:
     packed.eval()
     right: list[float] = []
     for sheet in sheets:
-        found = packed([sheet])
+        answers = packed([sheet])
         digits = [wording.text(str(d))[0] for d in range(10)]
-        first = found.logits[found.place == wording.cue][:, digits].softmax(1) @ torch.arange(10.0)
+        first = answers.logits[answers.place == wording.cue][:, digits].softmax(1) @ torch.arange(10.0)
         truth = [int(str(wording.tokenizer.decode(q.answer)).split(":")[1].split("\n")[0]) for q in sheet.questions]
         for i in range(len(truth)):
             for j in range(i):

@@ -61,8 +61,8 @@ def corpus(count: int = 20_000, seed: int = 0) -> Iterator[str]:
     """Made-up rubrics and answers, the demo's level meanings, and words of rubrics, so that none is spelled out."""
     rng = np.random.default_rng(seed)
     cards = demo_card().subsets.values()
-    known = [rubric.wording(product=card.product) for card in cards if (rubric := rubric_of_card(card))]
-    yield from [PROSE, *known] * 40
+    of_cards = [rubric.wording(product=card.product) for card in cards if (rubric := rubric_of_card(card))]
+    yield from [PROSE, *of_cards] * 40
     for _ in range(count):
         judged = make_rubric(rng)
         talk = ask(judged.rubric.wording("", make_product(rng)), expert=judged.rubric.expert, references=1, view=True)
@@ -99,6 +99,6 @@ def train_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     """The id of one special token."""
-    found = tokenizer.convert_tokens_to_ids(token)
-    assert isinstance(found, int)
-    return found
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int)
+    return number

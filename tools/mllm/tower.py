@@ -102,16 +102,16 @@ def varied(image: np.ndarray, rng: np.random.Generator, residue: np.ndarray | No
     residue : ndarray of shape (H, W, 3), optional
         What :func:`residue_of` found; laid over it now and then.
     """
-    found = (np.ascontiguousarray(image).astype(np.float32) - 128) * rng.uniform(0.6, 1.5)
+    pixels = (np.ascontiguousarray(image).astype(np.float32) - 128) * rng.uniform(0.6, 1.5)
     if residue is not None and rng.random() < 0.4:
-        found += rng.uniform(6, 40) * residue
+        pixels += rng.uniform(6, 40) * residue
     if rng.random() < 0.4:
-        found += rng.uniform(1, 9) * rng.standard_normal(found.shape, np.float32)
+        pixels += rng.uniform(1, 9) * rng.standard_normal(pixels.shape, np.float32)
     if rng.random() < 0.45:
-        found += rng.uniform(2, 22) * _grain(found.shape[:2], rng)[..., None]
+        pixels += rng.uniform(2, 22) * _grain(pixels.shape[:2], rng)[..., None]
     if rng.random() < 0.2:
-        found = cv2.GaussianBlur(found, (0, 0), float(rng.uniform(0.4, 0.9)))
-    return np.clip(found + 128, 0, 255)
+        pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 0.9)))
+    return np.clip(pixels + 128, 0, 255)
 
 
 def _grain(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

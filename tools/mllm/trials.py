@@ -169,14 +169,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     kept = Resources()
     for title, make in (("references", by_references), ("rubric", by_rubric)):
-        found: dict[str, list[bool]] = {}
+        by_kind: dict[str, list[bool]] = {}
         for number in range(chosen.pairs):
             question = make(number)
             with tempfile.TemporaryDirectory() as folder:
                 flipped = flips(question, parameters, Path(folder), kept)
-            found.setdefault(question.kind, []).append(bool(flipped))
-        everything = [one for some in found.values() for one in some]
-        for kind, some in {"all": everything, **found}.items():
+            by_kind.setdefault(question.kind, []).append(bool(flipped))
+        everything = [one for some in by_kind.values() for one in some]
+        for kind, some in {"all": everything, **by_kind}.items():
             low, high = wilson(sum(some), len(some))
             say(f"flips with the {title}, {kind}: {sum(some)} of {len(some)}, {low:.2f} to {high:.2f}")
 

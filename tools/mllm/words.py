@@ -372,8 +372,8 @@ def make_context(rng: Rng) -> str:
 def _spans(count: int, rng: Rng) -> list[tuple[int, int]]:
     edges = [round(100 * k / count) for k in range(count + 1)]
     if rng.random() < 0.5:
-        known = {2: (0, 50, 100), 3: (0, 30, 70, 100), 4: (0, 25, 50, 75, 100), 5: (0, 15, 30, 50, 70, 100)}
-        edges = list(known[count])
+        edges_of = {2: (0, 50, 100), 3: (0, 30, 70, 100), 4: (0, 25, 50, 75, 100), 5: (0, 15, 30, 50, 70, 100)}
+        edges = list(edges_of[count])
     elif rng.random() < 0.4:
         inner = np.sort(rng.choice(np.arange(10, 91, 5), count - 1, replace=False))
         if np.diff([0, *inner, 100]).min() >= 10:

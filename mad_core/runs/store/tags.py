@@ -29,11 +29,11 @@ class TagStore:
     def of(self, dataset_id: str) -> dict[str, tuple[str, ...]]:
         """The tags of each image that has any, in alphabetical order."""
         query = sa.select(tags.c.image_id, tags.c.tag).where(tags.c.dataset_id == dataset_id).order_by(tags.c.tag)
-        found: dict[str, tuple[str, ...]] = {}
+        by_image: dict[str, tuple[str, ...]] = {}
         with self._database.read() as connection:
             for image_id, tag in connection.execute(query):
-                found[image_id] = (*found.get(image_id, ()), tag)
-        return found
+                by_image[image_id] = (*by_image.get(image_id, ()), tag)
+        return by_image
 
     def add(self, dataset_id: str, image_ids: Iterable[str], tag: str) -> int:
         """Tag images; returns how many did not have the tag.
