@@ -33,8 +33,13 @@ def test_that_is_killed():
 def test_what_a_killed_run_started_ends_with_it(tmp_path: Path, ending: signal.Signals) -> None:
     (tmp_path / "test_run.py").write_text(RUN)
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "tests.conftest", "--rootdir", str(tmp_path)]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     run = subprocess.Popen(
-        [*command, "-c", os.devnull, str(tmp_path / "test_run.py")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [*command, "-c", os.devnull, str(tmp_path / "test_run.py")],
+        cwd=ROOT,
+        env=plain,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert run.stdout is not None
     line = next(line for line in run.stdout if line.strip().replace(" ", "").isdecimal())
