@@ -12,11 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from mad_core.datasets.demo import make
-from tests import reaper
+from tests import reaper, still_running
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     reaper.guard()
+    if not config.pluginmanager.has_plugin("still running"):
+        config.pluginmanager.register(still_running, "still running")
+        still_running.begin()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

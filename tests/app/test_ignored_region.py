@@ -10,7 +10,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mad_core.ignored import IgnoredRegion
-from mad_core.runs.commands import request_of
 from mad_core.runs.store.records import PARENT
 from mad_core.scorers.contract import Scored
 from pages.data import ignored
@@ -52,7 +51,7 @@ def test_what_is_no_boxes_is_refused(boxes: object) -> None:
 def test_a_run_says_what_was_left_out_and_what_further_normals_changed(home: Home, open_page: Open) -> None:
     (parent, *_) = [run for run in home.store.runs() if run.status == "done"]
     dataset = home.store.dataset(parent.dataset_id)
-    request = replace(request_of(parent), title="With more", parent=parent.id)
+    request = replace(parent.asked, title="With more", parent=parent.id)
     scores = home.store.scores(parent.id)
     before: dict[str, float] = dict(scores[["image_id", "score"]].dropna().itertuples(index=False, name=None))
     results = {
