@@ -18,6 +18,7 @@ from mad_core.errors import InputError, WorkError
 from mad_core.extras import explained
 from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.summary import evaluate, ordered
+from mad_core.metrics.units import groups_of
 from mad_core.scorers.catalog import DEFAULT
 from mad_core.scorers.contract import Parameter, Scorer
 from mad_core.scorers.exported import from_onnx, from_torch
@@ -70,7 +71,7 @@ def load(
     plan: Path | ImportPlan | None = None,
     window: str | Sequence[str] = (),
     ignore: str | Path | Sequence[str | Path] = (),
-    pages: str = "first",
+    pages: str = "",
     unlabelled: bool = False,
     normals_from: str | int = "",
 ) -> Imported:
@@ -86,7 +87,8 @@ def load(
     ignore : str, path, or sequence of them
         A mask of what counts for nothing, left out of fits, scores, maps and areas; of one ``"subset=mask.png"``.
     pages : str
-        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1.
+        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number, counted from 1. The
+        first one, where neither this nor the plan says otherwise.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them.
     normals_from : str or int
@@ -193,7 +195,8 @@ class ScoredRun:
 
         with_level = labelled(self.table)
         of_images, notes = ordered(with_level, levels)
-        result = evaluate(of_images, with_level["score"], with_level["subset"], draws=draws, seed=seed)
+        together = groups_of(with_level)
+        result = evaluate(of_images, with_level["score"], with_level["subset"], draws=draws, seed=seed, groups=together)
         own = [*unlabelled_notes(self.table), *reading_notes(self.store, self.id)]
         result["notes"] = list(dict.fromkeys([*own, *notes, *result["notes"]]))
         return result

@@ -13,8 +13,9 @@ BUILT_IN = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000", "AVI
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "bmp", "webp", "gif", "ppm", "pgm", "pbm", "pnm"),
-        *("jp2", "j2k", "jpx", "avif", "heic", "heif", "jxl", "dcm", "dicom"),
+        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "tif", "tiff", "bmp", "dib"),
+        *("webp", "gif", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "avif", "heic", "heif"),
+        *("jxl", "dcm", "dicom"),
     )
 )
 HEAD = 4096

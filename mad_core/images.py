@@ -249,9 +249,15 @@ def _itself(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a mask: bool of shape (H, W), by the rule of :func:`mad_core.mask_pixels.marked`."""
-    with opened_image(path) as file:
+def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS, content_hash: str = "") -> np.ndarray:
+    """Decode a mask: bool of shape (H, W), by the rule of :func:`mad_core.mask_pixels.marked`.
+
+    Raises
+    ------
+    ImageError
+        As :func:`read_image`.
+    """
+    with opened_image(path, content_hash) as file:
         return file.mask(max_pixels)
 
 
@@ -476,7 +482,8 @@ class ImageFile:
 
     def mask(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """As :func:`read_mask`."""
-        return self.as_stored(mask_pixels.marked, max_pixels)
+        with self._unchanged():
+            return self.as_stored(mask_pixels.marked, max_pixels)
 
     def as_stored(self, use: Callable[[Image.Image], T], max_pixels: int = MAX_PIXELS) -> T:
         """``use`` of the decoded image in its own mode; only its EXIF orientation is applied.

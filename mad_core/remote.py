@@ -104,6 +104,8 @@ def listed(address: str, progress: Callable[[int, int], None]) -> list[RemoteFil
             if len(below) > MOST_FILES:
                 raise InputError(f"{address} holds more than {MOST_FILES:,} files; name the dataset's own folder.")
             progress(0, len(below))
+        if not below and system.isfile(root):
+            raise InputError(f"{address} is one file; name the folder that holds the dataset.")
     if not below:
         raise InputError(f"{address} is not there or holds no files.")
     return sorted(below, key=lambda file: file.relative)

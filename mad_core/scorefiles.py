@@ -19,6 +19,7 @@ from mad_core.datasets.level_cells import levels_of
 from mad_core.errors import InputError, WorkError
 from mad_core.tables import (
     RISKY,
+    also_meant,
     columns_in_words,
     is_blank,
     numbers,
@@ -45,7 +46,8 @@ class ScoreFile:
     ----------
     path : Path
     table : DataFrame
-        Columns ``path``, ``level`` (float64), ``score`` (float64, NaN = unscored), ``subset``.
+        Columns ``path``, ``level`` (float64), ``score`` (float64, NaN = unscored), ``subset``; ``group`` (text, None
+        where nothing says it) if there is such a column.
     notes : tuple of str
         What readers of the numbers should know (unreadable scores, repeated rows).
     """
@@ -67,7 +69,7 @@ def read_scores(path: Path) -> ScoreFile:
     rows, notes = read_rows(path)
     check_severities(path, rows)
     check_scores(path, rows)
-    table: Any = rows[["path", "level", "score", "subset"]]
+    table: Any = rows[[name for name in ("path", "level", "score", "subset", "group") if name in rows]]
     unreadable = int(_unreadable(rows).sum())
     if unreadable:
         notes = (*notes, f"{unreadable} scores are not numbers and count as unscored.")
@@ -126,7 +128,8 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     rows : DataFrame
         Columns ``line`` (in the file), ``path``, ``severity`` (text), ``has_severity`` (whether there is such a
         column), ``level`` (float64, NaN where that is no level from 0 up), ``written`` (text), ``score`` (float64, NaN
-        where that is no number), ``subset``.
+        where that is no number), ``subset``, and ``group`` (text, None where a cell is
+        empty) if there is such a column.
     notes : tuple of str
 
     Raises
@@ -155,7 +158,10 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "subset": raw[columns["subset"]].to_numpy() if "subset" in columns else "",
         }
     )
-    return rows, (*raw.attrs.get("notes", ()), *_columns_taken(columns), *scores.notes)
+    if "group" in columns:
+        rows["group"] = [None if is_blank(v) else v for v in raw[columns["group"]]]
+    notes = (*raw.attrs.get("notes", ()), *_columns_taken(columns), *also_meant(raw, columns), *scores.notes)
+    return rows, notes
 
 
 def _columns_taken(columns: Mapping[str, str]) -> list[str]:
@@ -173,13 +179,15 @@ def scores_csv(table: pd.DataFrame) -> str:
     ----------
     table : DataFrame
         Columns ``path``, ``level``, ``score`` (NaN = failed: the row stays, the score is empty),
-        ``subset``, ``status``, ``reason``.
+        ``subset``, ``status``, ``reason``; ``group`` is written where one is known.
     """
     further = {
         "Subset": [text_cell(v) for v in table["subset"]],
         "Status": table["status"],
         "Reason": [text_cell(v) for v in table["reason"]],
     }
+    if "group" in table and table["group"].notna().any():
+        further["Group"] = [text_cell(v) for v in table["group"]]
     return csv_text(_published(table).assign(**further))
 
 

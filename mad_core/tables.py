@@ -167,6 +167,20 @@ def _meanings(names: Sequence[str]) -> dict[str, str]:
     return columns
 
 
+def also_meant(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Of columns that may be the level or the score as well as the one that is taken, and say something else."""
+    said = []
+    for ours in ("level", "score"):
+        taken = columns.get(ours)
+        if taken is None:
+            continue
+        for other in (n for n in table.columns if n not in columns.values() and plain_name(n) in SPELLINGS[ours]):
+            if (table[taken].astype(str).str.strip() != table[other].astype(str).str.strip()).any():
+                names = f"'{printable(taken)[:40]}' is taken for the {ours}; '{printable(other)[:40]}'"
+                said.append(f"{names} may be meant, too, and says something else.")
+    return said
+
+
 def _same_cells(table: Any, names: Sequence[str]) -> None:
     """Two columns of one meaning must say the same, else one of them would be read and the other not."""
     if table is None:
@@ -283,7 +297,7 @@ def _is_windows(raw: bytes) -> bool:
 
 
 def _csv(path: Path, raw: bytes) -> pd.DataFrame:
-    if raw.startswith(_STAND_INS):
+    if raw.startswith(_STAND_INS) or re.match(rb"[\xef\xbb\xbf\s]{0,99}<(!doctype\s+html|html)", raw, re.IGNORECASE):
         raise InputError(f"{path} is {kind_of(path)}.")
     text = decoded(raw)
     if not text.strip("\ufeff \t\r\n") or "\0" in text[:_SAMPLE_CHARACTERS]:
@@ -583,7 +597,8 @@ def table_of_records(path: Path, data: Any) -> pd.DataFrame:
     table = pd.DataFrame(records, dtype=object)
     table.columns = _unique_names(path, [str(c) for c in table.columns])
     for name in table.columns:
-        table[name] = table[name].map(cell_text).astype("str")
+        text = _path_text if plain_name(name) in SPELLINGS["path"] else cell_text
+        table[name] = table[name].map(text).astype("str")
     table.index = pd.RangeIndex(1, len(table) + 1)
     return _finished(path, table)
 
@@ -598,6 +613,14 @@ def _records(data: Any) -> list[Any]:
             return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         data = next(iter(lists.values())) if len(lists) == 1 else []
     return data if isinstance(data, list) else []
+
+
+def _path_text(value: Any) -> str:
+    """The path of an image; of an object, as the hub's library writes images, what names a file in it."""
+    if isinstance(value, dict):
+        keys = ("path", "file_name", "filename", "file", "name", "url", "src")
+        return next((v for key in keys if isinstance(v := value.get(key), str) and v), cell_text(value))
+    return cell_text(value)
 
 
 def cell_text(value: Any) -> str:

@@ -25,6 +25,7 @@ from mad_core.metrics.ranking import (
     told_apart,
 )
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Store
 
@@ -127,9 +128,10 @@ def consequence(
         subset, scores = str(name), rows["score"].to_numpy(dtype=np.float64)
         old = ordered(rows)[0]
         new = ordered(after.loc[rows.index])[0]
-        original = measure(old, scores, with_intervals=bool(draws))
+        told = {"with_intervals": bool(draws), "groups": groups_of(rows)}
+        original = measure(old, scores, **told)
         same = np.array_equal(old, new)
-        subsets[subset] = original, original if same else measure(new, scores, with_intervals=bool(draws))
+        subsets[subset] = original, original if same else measure(new, scores, **told)
         changed = np.flatnonzero(old != new)
         images = rows["image_id"].to_numpy()[changed]
         undone[subset] = dict(zip(images, each_undone(old, new, scores, changed), strict=True))

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
 from mad_core.datasets.dataset import level_key
+from mad_core.metrics.units import by_number, units_of
+from mad_core.metrics.units import dealt as dealt_whole
 
 FEWEST = 4
 """Images below which a level is judged together with its nearest one."""
@@ -160,7 +163,9 @@ def _sentence(most: int, scored: int, scorers: int, name: str) -> str:
     return f"{text} ({number(without)} {'has' if without == 1 else 'have'} no score)"
 
 
-def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed: int = 0) -> Predictions | None:
+def predict(
+    levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed: int = 0, together: Any = None
+) -> Predictions | None:
     """Out-of-fold ordinal predictions of the levels of one subset.
 
     Parameters
@@ -171,6 +176,8 @@ def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed:
         Raw units, one column a scorer, higher is more severe; NaN where an image failed.
     folds, seed : int
         How many folds, and by which draw images are dealt into them.
+    together : array of shape (n,), optional
+        What images belong to (a patient, a part): those of one are dealt into one fold.
 
     Returns
     -------
@@ -186,12 +193,12 @@ def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed:
     groups = grouped(levels)
     if len(np.unique(groups.of[some])) < 2:
         return None
-    rng = np.random.default_rng(seed)
+    rng, units = np.random.default_rng(seed), units_of(together, len(levels))
     normal = normal_scores(scores)
     shape = (len(levels), len(groups.levels))
     joint = np.full(shape, np.nan)
     features, of = filled(normal)[some], groups.of[some]
-    fold, trusted = dealt(of, folds, rng), np.ones(len(of))
+    fold, trusted = _folds(of, None if units is None else units[some], folds, rng), np.ones(len(of))
     for _ in range(ROUNDS):
         both = [_out_of_fold(features, of, trusted, shape[1], fold, model) for model in MODELS]
         predictions = stacked(np.stack(both), of, trusted)
@@ -203,7 +210,7 @@ def predict(levels: np.ndarray, scores: np.ndarray, *, folds: int = FOLDS, seed:
     for number, column in enumerate(normal.T):
         rows = seen[:, number]
         if rows.sum() >= 2 * FEWEST and len(np.unique(groups.of[rows])) > 1:
-            fold = dealt(groups.of[rows], folds, rng)
+            fold = _folds(groups.of[rows], None if units is None else units[rows], folds, rng)
             alone[number, rows] = _out_of_fold(
                 column[rows, None], groups.of[rows], weights[rows], shape[1], fold, gaussian_probabilities
             )
@@ -254,6 +261,12 @@ def filled(normal: np.ndarray) -> np.ndarray:
             coefficients = np.linalg.lstsq(covariance[np.ix_(pattern, pattern)], covariance[pattern][:, ~pattern])[0]
             result[np.ix_(rows, ~pattern)] = zeroed[np.ix_(rows, pattern)] @ coefficients
     return result
+
+
+def _folds(groups: np.ndarray, units: np.ndarray | None, folds: int, rng: np.random.Generator) -> np.ndarray:
+    if units is None:
+        return dealt(groups, folds, rng)
+    return dealt_whole(groups.astype(np.float64), by_number(units), folds, rng)
 
 
 def dealt(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:

@@ -15,6 +15,7 @@ from mad_core.audit.ordinal import Predictions, number, predict
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import InputError
 from mad_core.labelled import labelled
+from mad_core.metrics.units import groups_of
 
 PARTS = ("prediction", "agreement", "distance", "lookalikes", "raters")
 """The parts of suspicion, each a column of 0 to 1; NaN where nothing is known."""
@@ -196,7 +197,9 @@ def _of_subset(
     rows = np.flatnonzero(audited)
     ids, own = [ids[row] for row in rows], labels[rows]
     # Training normals take no part: scorers were fitted on them, so their scores are lower than they should be.
-    predictions = predict(own, raw.to_numpy(dtype=np.float64)[rows], seed=seed) if raw.shape[1] else None
+    belong = groups_of(table.iloc[rows])
+    values = raw.to_numpy(dtype=np.float64)[rows]
+    predictions = predict(own, values, seed=seed, together=belong) if raw.shape[1] else None
     nothing = np.full(len(rows), np.nan)
     parts: dict[str, np.ndarray] = dict(scorer_parts(predictions)) if predictions else dict.fromkeys(PARTS[:3], nothing)
     of_alike = [labels[near.which[row][near.which[row] >= 0]] for row in rows]

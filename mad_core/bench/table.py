@@ -19,6 +19,7 @@ from mad_core.metrics.differences import Difference, by_subset, clear_best, to_t
 from mad_core.metrics.macro import Macro, Measured, macro
 from mad_core.metrics.names import C_INDEX, COVERAGE, headline, metric_of
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.scorefiles import csv_text, text_cell
 
 HEADLINE, TO_BEST = C_INDEX.id, f"Difference to the best {C_INDEX.short}"
@@ -175,8 +176,8 @@ def places_of(subsets: Iterable[str], card: Card, dataset: str) -> tuple[Scope, 
 def measured_subsets(table: pd.DataFrame, *, draws: int = 1000) -> dict[str, Measured]:
     """Each subset of a run's table (:func:`mad_core.runs.results.run_table`) for itself; 0 draws: no intervals."""
     table = labelled(table)
-    images = table.get("image_id")
-    return by_subset(ordered(table)[0], table["score"], table["subset"], images, with_intervals=bool(draws))
+    columns = ordered(table)[0], table["score"], table["subset"], table.get("image_id")
+    return by_subset(*columns, groups=groups_of(table), with_intervals=bool(draws))
 
 
 def bench_table(title: str, places: Sequence[Scope], entries: Sequence[Entry], notes: Sequence[str] = ()) -> BenchTable:

@@ -63,7 +63,7 @@ def bench_table(
     plan: PlanFile = None,
     window: Windows = None,
     ignore: Ignore = None,
-    pages: Pages = "first",
+    pages: Pages = "",
     group_from_name: GroupFromName = "",
     as_json: AsJson = False,
 ) -> None:
@@ -159,7 +159,7 @@ def import_results(
     plan: PlanFile = None,
     window: Windows = None,
     ignore: Ignore = None,
-    pages: Pages = "first",
+    pages: Pages = "",
     group_from_name: GroupFromName = "",
     as_json: AsJson = False,
 ) -> None:

@@ -57,7 +57,7 @@ def check(
     plan: PlanFile = None,
     window: Windows = None,
     ignore: Ignore = None,
-    pages: Pages = "first",
+    pages: Pages = "",
     group_from_name: GroupFromName = "",
     accept: Annotated[bool, typer.Option("--accept", help="Take the levels that are proposed for words.")] = False,
     unlabelled: Unlabelled = False,

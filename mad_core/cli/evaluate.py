@@ -76,6 +76,7 @@ def _evaluate_one(
     from mad_core.labelled import labelled, unlabelled_notes
     from mad_core.metrics.summary import evaluate as evaluate_arrays
     from mad_core.metrics.summary import ordered
+    from mad_core.metrics.units import groups_of
     from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
     from mad_core.runs.results import reading_notes, run_table
@@ -96,7 +97,8 @@ def _evaluate_one(
         table = table.assign(rounded_up=rounded)
     with_level = labelled(table)
     levels, how = ordered(with_level, rounding)
-    result = evaluate_arrays(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed)
+    together = groups_of(with_level)
+    result = evaluate_arrays(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed, groups=together)
     result["notes"] = [*notes, *dict.fromkeys([*unlabelled_notes(table), *how, *result["notes"]])]
     return result | ({"unlabelled": len(table) - len(with_level)} if len(with_level) < len(table) else {})
 

@@ -80,7 +80,7 @@ def score(
     plan: PlanFile = None,
     window: Windows = None,
     ignore: Ignore = None,
-    pages: Pages = "first",
+    pages: Pages = "",
     group_from_name: GroupFromName = "",
     unlabelled: Unlabelled = False,
     normals_from: NormalsFrom = "",

@@ -50,7 +50,7 @@ def study(
     plan: PlanFile = None,
     window: Windows = None,
     ignore: Ignore = None,
-    pages: Pages = "first",
+    pages: Pages = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask a question of scores that are there: a sentence with its interval, tables, figures; `list` says which."""

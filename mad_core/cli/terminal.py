@@ -56,7 +56,8 @@ Ignore = Annotated[
     ),
 ]
 Pages = Annotated[
-    str, typer.Option("--pages", help="Of files with several pages or frames: first, each, or a page's number.")
+    str,
+    typer.Option("--pages", help="Of files with several pages or frames: first, each, or a page's number; else first."),
 ]
 GroupFromName = Annotated[
     str,

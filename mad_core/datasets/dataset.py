@@ -38,11 +38,12 @@ COLUMNS: Mapping[str, str] = {
     "defect": "object",  # str or None
     "group": "object",  # what belongs together: patient, part, lot, camera; str or None
     "mask_path": "object",  # absolute path or None
+    "mask_hash": "object",  # digest of the mask's bytes, or None where nothing is known
     "width": "int64",  # pixels as shown, after EXIF rotation; 0 where the header was not read
     "height": "int64",
 }
 """Columns of :attr:`Dataset.table`, in order, with their dtypes."""
-OPTIONAL = ("group",)
+OPTIONAL = ("group", "mask_hash")
 """Columns that a table may lack: nothing is known there."""
 
 PROBLEM_KINDS = (

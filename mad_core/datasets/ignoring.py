@@ -54,6 +54,13 @@ def with_ignored(imported: Imported, given: Iterable[str]) -> Imported:
     return replace(imported, dataset=dataset.with_ignored(regions), problems=(*imported.problems, *problems))
 
 
+def lying_at(text: str) -> str:
+    """The same region to ignore, its mask named from the root on: a plan that is kept may be used from elsewhere."""
+    name, file = _named(text)
+    place = str(Path(file).expanduser().absolute())
+    return f"{name}={place}" if name else place
+
+
 def _named(text: str) -> tuple[str, str]:
     """The subset, empty for all of them, and the file."""
     name, equals, file = text.partition("=")

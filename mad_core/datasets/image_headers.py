@@ -15,7 +15,7 @@ import numpy as np
 
 from mad_core.datasets.dataset import Problem, image_id, level_key
 from mad_core.datasets.gathering import Found, Gathered, PromisedLevel, differ, summed
-from mad_core.datasets.mask_files import read_masks
+from mad_core.datasets.mask_files import MaskOf, read_masks
 from mad_core.datasets.naming import UNLABELLED
 from mad_core.datasets.near_copies import MOST, SIDE
 from mad_core.datasets.own_normals import TYPICAL
@@ -67,12 +67,12 @@ def rows_of(
     copies = same_pictures(usable, {path: (r.content_hash, r.width, r.height, r.small) for path, r in files.items()})
     usable = with_training(usable, files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
-    problems += [*_without_normals(usable), *_without_level(usable)]
+    problems += [*_without_normals(usable), *_without_test(usable), *_without_level(usable)]
     problems += copy_problems(copies, usable) if len(files) <= MOST else [too_many(len(files))]
     problems += group_problems(usable)
     sizes = {path: (read.width, read.height) for path, read in files.items()}
     of, doubts = read_masks(usable, sizes, masks, lambda done: progress(images + done, images + masked))
-    return [_row(f, files, of.get(f.path)) for f in usable], [*gathered.problems, *problems, *doubts]
+    return [_row(f, files, of.get(f.path, MaskOf())) for f in usable], [*gathered.problems, *problems, *doubts]
 
 
 def _labels_first(image: Found) -> tuple[str, bool, float, str]:
@@ -223,6 +223,20 @@ def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
             yield Problem("empty-level", subset, sentence)
 
 
+def _without_test(images: Iterable[Found]) -> Iterator[Problem]:
+    """Subsets all of whose pictures serve training and calibration."""
+    splits: dict[str, set[str | None]] = {}
+    for f in images:
+        splits.setdefault(f.subset, set()).add(f.split)
+    for subset, there in splits.items():
+        if "test" not in there:
+            sentence = (
+                f"No picture of '{subset[:80]}' is for test, so nothing of it is scored or measured; say 'test' of "
+                "some, or leave the split out: then it is drawn."
+            )
+            yield Problem("empty-level", subset, sentence)
+
+
 def _without_level(images: Iterable[Found]) -> Iterator[Problem]:
     """How many pictures of each subset nobody has graded."""
     counts: Counter[str] = Counter()
@@ -237,7 +251,7 @@ def _without_level(images: Iterable[Found]) -> Iterator[Problem]:
             yield Problem("question", subset, sentence)
 
 
-def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str, Any]:
+def _row(image: Found, files: Mapping[str, Read], mask: MaskOf) -> dict[str, Any]:
     read = files[image.path]
     return {
         "image_id": id_of(image),
@@ -249,7 +263,8 @@ def _row(image: Found, files: Mapping[str, Read], mask: str | None) -> dict[str,
         "level": math.nan if image.level == UNLABELLED else image.level,
         "defect": image.defect,
         "group": image.group or None,
-        "mask_path": mask,
+        "mask_path": mask.path,
+        "mask_hash": mask.digest or None,
         "width": read.width,
         "height": read.height,
         "depth": read.depth,  # these two are not in the table

@@ -13,13 +13,13 @@ from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, SubsetCa
 from mad_core.datasets.demo.make import demo_card, make_demo
 from mad_core.datasets.depths import WindowChoice, with_windows
 from mad_core.datasets.gathering import Gathered, summed
-from mad_core.datasets.ignoring import with_ignored
+from mad_core.datasets.ignoring import lying_at, with_ignored
 from mad_core.datasets.image_headers import rows_of
 from mad_core.datasets.masks import attach
 from mad_core.datasets.naming import SPLITS, TEMPLATES, meaning
 from mad_core.datasets.own_normals import checked_way, notes_of_normals, with_own_normals, without_normals
 from mad_core.datasets.pages import FIRST, with_pages
-from mad_core.datasets.plan import ImportPlan, read_plan
+from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan
 from mad_core.datasets.planning import as_planned, plan_of
 from mad_core.datasets.policies import Policy, policy_in, read_policy, read_yaml
 from mad_core.datasets.readers import archives
@@ -29,6 +29,7 @@ from mad_core.datasets.readers.shards import holds_images, shards_in, unpacked
 from mad_core.datasets.readers.tables import subset_named
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
+from mad_core.paths import remove_tree
 from mad_core.settings import Settings
 from mad_core.tables import TEXTS, is_table
 
@@ -84,7 +85,7 @@ def import_dataset(
     plan: Path | ImportPlan | None = None,
     windows: Iterable[str] = (),
     ignore: Iterable[str] = (),
-    pages: str = FIRST,
+    pages: str = "",
     unlabelled: bool = False,
     normals_from: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -111,7 +112,8 @@ def import_dataset(
     ignore : sequence of str
         Masks of what counts for nothing, as :func:`~mad_core.datasets.ignoring.with_ignored` reads them.
     pages : str
-        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number.
+        Of files with several pages or frames the ``"first"``, ``"each"``, or one by its number. The plan's
+        windows, ignored regions, pages and normals count where none are given; without either it is the first page.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them.
     normals_from : str
@@ -148,20 +150,33 @@ def import_dataset(
         return with_ignored(replace(imported, dataset=named), ignore)
     given = Path(policy).expanduser().absolute() if policy else None
     decided = plan if isinstance(plan, ImportPlan) else read_plan(Path(plan).expanduser()) if plan else ImportPlan()
-    decided = replace(decided, unlabelled=decided.unlabelled or unlabelled)
+    decided = replace(
+        decided,
+        unlabelled=decided.unlabelled or unlabelled,
+        window=tuple(windows) or decided.window,
+        ignore=tuple(map(lying_at, ignore)) or decided.ignore,
+        pages=pages or decided.pages,
+        normals_from=normals_from or decided.normals_from,
+    )
+    if decided.normals_from:
+        checked_way(decided.normals_from)
     told = _Told(read_policy(given) if given else None, decided)
-    if remote.is_address(source):
-        origin = remote.plain_address(source)
-        imported = _import_bucket(origin, settings, told, heard)
-    else:
-        path = _one_name(source)
-        origin = str(path)
-        imported = _import_path(path, settings, told, heard)
+    try:
+        if remote.is_address(source):
+            origin = remote.plain_address(source)
+            imported = _import_bucket(origin, settings, told, heard)
+        else:
+            path = _one_name(source)
+            origin = str(path)
+            imported = _import_path(path, settings, told, heard)
+    except LevelsUnknownError as error:  # what was decided before it stays decided
+        asked = replace(decided, rows=error.plan.rows, unlabelled=False)
+        raise LevelsUnknownError(str(error), asked) from None
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
-    paged = with_pages(replace(imported, dataset=dataset), pages)
-    seen = with_ignored(with_windows(paged, WindowChoice.parse(windows), heard.again), ignore)
-    return _learning_from(seen, normals_from) if normals_from else seen
+    paged = with_pages(replace(imported, dataset=dataset), decided.pages or FIRST)
+    seen = with_ignored(with_windows(paged, WindowChoice.parse(decided.window), heard.again), decided.ignore)
+    return _learning_from(seen, decided.normals_from) if decided.normals_from else seen
 
 
 def _learning_from(imported: Imported, way: str) -> Imported:
@@ -238,23 +253,34 @@ def _import_path(path: Path, settings: Settings, told: _Told, progress: Callable
     try:
         return _import_folder(*_top(folder, archives.name_of(path)), told, settings, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
-        raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
+        raise _told_anew(error, str(error).replace(str(folder.resolve()), str(path))) from None
 
 
 def _import_shards(
-    path: Path, shards: Sequence[Path], settings: Settings, told: _Told, progress: Callable[[int, int], None]
+    path: Path,
+    shards: Sequence[Path],
+    settings: Settings,
+    told: _Told,
+    progress: Callable[[int, int], None],
+    name: str = "",
 ) -> Imported:
-    """A folder, or what the shards in it hold where its images lie in shards."""
+    """A folder, or what the shards in it hold where its images lie in shards; ``name`` is what it is called."""
     if not shards:
         return _import_folder(path, path.resolve().name, told, settings, progress)
-    folder, name = unpacked(shards, settings.imports, progress), path.stem if path.is_file() else path.resolve().name
+    folder = unpacked(shards, settings.imports, progress)
+    name = name or (path.stem if path.is_file() else path.resolve().name)
     beside = read_card(path.resolve()) if path.is_dir() else None
     policy = told.policy or policy_in(path.resolve() if path.is_dir() else path.parent.resolve())
     try:
         imported = _import_folder(*_top(folder, name), replace(told, policy=policy), settings, progress)
     except InputError as error:  # the user knows the shards, not where they were unpacked
-        raise InputError(str(error).replace(str(folder.resolve()), str(path))) from None
+        raise _told_anew(error, str(error).replace(str(folder.resolve()), str(path))) from None
     return replace(imported, dataset=replace(imported.dataset, card=beside)) if beside else imported
+
+
+def _told_anew(error: InputError, sentence: str) -> InputError:
+    """An error in other words, with the plan of what is asked where it has one."""
+    return LevelsUnknownError(sentence, error.plan) if isinstance(error, LevelsUnknownError) else InputError(sentence)
 
 
 def _import_bucket(address: str, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
@@ -267,10 +293,14 @@ def _import_bucket(address: str, settings: Settings, told: _Told, progress: Call
         return text.replace(str(root), address)
 
     try:
+        if shards := shards_in(root, walker):
+            found = _import_shards(root, shards, settings, told, progress, bucket.name)
+            remove_tree(root)  # what they hold is unpacked
+            return replace(found, problems=(*refused, *found.problems))
         gathered = attach(gather_folder(root, bucket.name, walker, told.policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it
-        raise InputError(with_address(str(error))) from None
+        raise _told_anew(error, with_address(str(error))) from None
     there = [
         replace(f, path=bucket.address_of(f.path), masks=tuple(map(bucket.address_of, f.masks))) for f in gathered.found
     ]

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, listed
 from mad_core.datasets.polygons import Outlines
 from mad_core.errors import InputError, WorkError
-from mad_core.images import ImageError, orientation_of, read_mask, turned
+from mad_core.images import ImageError, content_hash, orientation_of, read_mask, turned
 
 NEARLY_ALL, MORE_THAN_HALF = 0.9, 0.5
 _SAME_ASPECT = 0.02
+_BOXES = "Of this picture boxes, points or lines are drawn and no outlines: no mask is made of them."
 _THREADS = 4
 _REPORT_EVERY = 50
 _SIDEWAYS = 5
@@ -32,9 +33,10 @@ _SIDEWAYS = 5
 
 @dataclass(frozen=True)
 class MaskOf:
-    """The mask of one image: its file, and what is doubtful of it, by kind of problem."""
+    """The mask of one image: its file, the digest of its bytes, and what is doubtful of it, by kind of problem."""
 
     path: str | None = None
+    digest: str = ""
     doubts: tuple[Problem, ...] = ()
 
 
@@ -43,7 +45,7 @@ def read_masks(
     sizes: Mapping[str, tuple[int, int]],
     folder: Path,
     progress: Callable[[int], None],
-) -> tuple[dict[str, str], list[Problem]]:
+) -> tuple[dict[str, MaskOf], list[Problem]]:
     """The mask of each image that has one, by the image's path, and every doubt about masks.
 
     Parameters
@@ -63,13 +65,13 @@ def read_masks(
         If a mask cannot be written.
     """
     todo = list({f.path: f for f in images if f.masks or f.outlines}.values())
-    mask_paths: dict[str, str] = {}
+    mask_paths: dict[str, MaskOf] = {}
     doubts: list[Problem] = []
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "masks") as pool:
         made = pool.map(partial(_mask_of, sizes=sizes, folder=folder), todo)
         try:
             for done, (image, mask) in enumerate(zip(todo, made, strict=True), start=1):
-                mask_paths |= {image.path: mask.path} if mask.path else {}
+                mask_paths |= {image.path: mask} if mask.path else {}
                 doubts += mask.doubts
                 if done % _REPORT_EVERY == 0 or done == len(todo):
                     progress(done)
@@ -82,8 +84,11 @@ def read_masks(
 def _by_kind(doubts: Iterable[Problem]) -> list[Problem]:
     kinds: dict[str, list[Problem]] = {}
     for doubt in doubts:
-        kinds.setdefault(doubt.kind, []).append(doubt)
-    return [one for alike in kinds.values() for one in listed(alike)]
+        kinds.setdefault(_BOXES if doubt.message == _BOXES else doubt.kind, []).append(doubt)
+    boxes = kinds.pop(_BOXES, [])
+    more = f" So it is with {len(boxes) - 1:,} more pictures." if len(boxes) > 1 else ""
+    alone = [replace(boxes[0], message=f"{_BOXES}{more}")] if boxes else []
+    return [*(one for alike in kinds.values() for one in listed(alike)), *alone]
 
 
 def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -> MaskOf:
@@ -91,31 +96,38 @@ def _mask_of(image: Found, sizes: Mapping[str, tuple[int, int]], folder: Path) -
     size, parts, doubts = sizes[image.path], [], []
     for path in image.masks:
         try:
-            mask = read_mask(Path(path))
+            digest = content_hash(Path(path))
+            mask = read_mask(Path(path), content_hash=digest)
         except ImageError as error:
             doubts.append(Problem(error.kind, path, str(error)))
             continue
+        except OSError as error:
+            doubts.append(Problem("unreadable", path, f"{path} cannot be read: {error.strerror}."))
+            continue
         fitting = _upright(mask, image.path, size)
         doubts += _size_doubt(path, fitting, size)
-        parts.append((path, fitting, fitting is not mask))
+        parts.append((path, fitting, "" if fitting is not mask else digest))
     if image.outlines:
         place = f"{image.outlines.source} of {Path(image.path).name}"
         drawn, unclear = _drawn(image.outlines, place, image.path, size)
         doubts += unclear
-        parts += [] if drawn is None else [(place, drawn, True)]
+        parts += [] if drawn is None else [(place, drawn, "")]
     if not parts:
-        return MaskOf(None, tuple(doubts))
+        return MaskOf(doubts=tuple(doubts))
     joined = parts[0][1] if len(parts) == 1 else _together([mask for _, mask, _ in parts], size)
     doubts += _doubts(image, parts[0][0], joined)
-    if len(parts) == 1 and not parts[0][2]:
-        return MaskOf(parts[0][0], tuple(doubts))
-    return MaskOf(keep_mask(joined, folder), tuple(doubts))
+    if len(parts) == 1 and parts[0][2]:
+        return MaskOf(parts[0][0], parts[0][2], tuple(doubts))
+    made = keep_mask(joined, folder)
+    return MaskOf(made, content_hash(Path(made)), tuple(doubts))
 
 
 def _drawn(
     outlines: Outlines, place: str, image: str, size: tuple[int, int]
 ) -> tuple[np.ndarray | None, list[Problem]]:
     """The mask that outlines make, on the image as it is shown; None where they cannot be drawn on it."""
+    if not outlines.shapes:
+        return None, [Problem("mask-partial", place, _BOXES)]
     stated = outlines.size or size
     fits = _alike(stated, size)
     turn = 1 if fits else orientation_of(Path(image))

@@ -27,11 +27,15 @@ PERHAPS = frozenset(
 
 _SURE = r"masks?|gt|ground[_\-. ]?truth"
 _ANY = rf"{_SURE}|labels?|lbl|seg|segm|segmentation|annotations?|anno|annot|labelmap"
+_GAP = r"[_\-. ()\[\]]{1,3}"
+"""What stands between a picture's name and a word, such as ``x - mask`` and ``x(mask)`` have it."""
 _AFTER = re.compile(
-    rf"(?P<stem>.+?)[_\-. ](?P<word>{_ANY})(?:[_\-. ]?(?P<tail>\d{{1,4}}|[A-Za-z][A-Za-z0-9_\-]{{0,30}}))?",
+    rf"(?P<stem>.+?){_GAP}(?P<word>{_ANY})(?:[_\-. ]?(?P<tail>\d{{1,4}}|[A-Za-z][A-Za-z0-9_\-]{{0,30}}))?[)\]]?",
     re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"(?P<word>{_ANY})[_\-. ](?P<stem>.+)", re.IGNORECASE)
+_BEFORE = re.compile(rf"[(\[]?(?P<word>{_ANY}){_GAP}(?P<stem>.+)", re.IGNORECASE)
+_BESIDE_DIGITS = re.compile(rf"(?P<stem>.*\d)(?P<word>{_SURE})|(?P<before>{_SURE})(?P<number>\d.*)", re.IGNORECASE)
+"""``000mask`` and ``mask000``."""
 _GRAFTED = re.compile(r"(?P<stem>.*[a-z0-9])(?P<word>Mask|GT|GroundTruth|Label)(?P<tail>\d{0,3})")
 _NUMBERED = re.compile(r"(?P<stem>.+?)[_\-. ]\d{1,4}")
 _FIRST_WORD = re.compile(r"(?P<word>[A-Za-z]+)[_\-. ].+")
@@ -49,7 +53,7 @@ def may_hold_masks(folder: str) -> bool:
     ending, begun = _LAST_WORD.fullmatch(folder.strip()), _FIRST_WORD.fullmatch(folder.strip())
     last = plain(ending["word"] or ending["grafted"]) if ending else ""
     first = plain(begun["word"]) if begun else ""
-    return first in FOLDERS or bool({last, name} & (FOLDERS | PERHAPS)) or name.endswith("groundtruth")
+    return bool({first, last, name} & (FOLDERS | PERHAPS)) or name.endswith("groundtruth")
 
 
 def masked_stem(stem: str) -> str | None:
@@ -61,13 +65,16 @@ def masked_stem(stem: str) -> str | None:
         match = pattern.fullmatch(stem)
         if match:
             return match["stem"]
-    return None
+    match = _BESIDE_DIGITS.fullmatch(stem)
+    return (match["stem"] or match["number"]) if match else None
 
 
 def is_sure(stem: str) -> bool:
     """Whether a name says mask, and not a word that may say something else: ``x_mask``, ``x_GT``; not ``x_label``."""
     match = _AFTER.fullmatch(stem) or _BEFORE.fullmatch(stem) or _GRAFTED.fullmatch(stem)
-    return bool(match) and re.fullmatch(_SURE, match["word"], re.IGNORECASE) is not None
+    if not match:
+        return _BESIDE_DIGITS.fullmatch(stem) is not None
+    return re.fullmatch(_SURE, match["word"], re.IGNORECASE) is not None
 
 
 def picture_stems(stem: str) -> list[str]:
@@ -79,7 +86,7 @@ def picture_stems(stem: str) -> list[str]:
 def may_belong(stem: str, picture: str) -> bool:
     """Whether a name is a picture's own with a word more, such as ``x_roi`` or ``outline-x``; no mere number."""
     for rest in (stem.removeprefix(picture), stem.removesuffix(picture)):
-        word = rest.strip("_-. ")
+        word = rest.strip("_-. ()[]")
         if rest not in (stem, "") and word != rest and re.search(r"[A-Za-z]", word):
             return True
     return False
@@ -166,7 +173,7 @@ def _with_a_word_more(names: Sequence[str], stems: Mapping[str, str]) -> dict[st
     there = {stems[name] for name in names}
     by_stem: dict[str, list[str]] = {}
     for name in names:
-        parts = re.split(r"([_\-. ])", stems[name])
+        parts = re.split(r"([_\-. ()\[\]]+)", stems[name])
         shorter = ["".join(parts[:end]) for end in range(1, len(parts), 2)]
         shorter += ["".join(parts[start:]) for start in range(2, len(parts), 2)]
         picture = next((s for s in shorter if s in there and may_belong(stems[name], s)), None)

@@ -77,7 +77,9 @@ def attach(gathered: Gathered, walker: Walker) -> Gathered:
         elif owners or not _pictures_of(mask, left_out):
             problems[_SEVERAL if owners else _NO_IMAGE].append(mask.path)
     images = [replace(f, masks=(f.mask,) if f.mask else tuple(sorted(of.get(f.path, ())))) for f in gathered.found]
-    outlines = {**outlines_beside({f.path for f in images if not f.mask}, walker), **gathered.outlines}
+    beside = outlines_beside({f.path for f in images if not f.mask}, walker)
+    told = {path: drawn for path, drawn in gathered.outlines.items() if drawn.shapes or path not in beside}
+    outlines = {**beside, **told}
     images = [f if f.mask else replace(f, outlines=outlines.get(f.path)) for f in images]
     unread = [p for words, paths in problems.items() for p in listed(Problem("unmatched", x, words) for x in paths)]
     return replace(gathered, found=tuple(images), problems=(*gathered.problems, *unread, *_questions(walker)))

@@ -25,6 +25,9 @@ TABLE_ROLES = (LABELS, LEFT_OUT)
 COLUMNS = ("path", "level", "defect", "split", "subset", "mask", "group")
 """What a column of a table may be."""
 _GROUP = "group-from-name"
+_LISTS = ("window", "ignore")
+"""Options of an import that may stand there several times."""
+_PAGES, _NORMALS = "pages", "normals-from"
 ROOT = "."
 """How a plan names the folder itself."""
 MAX_BYTES = 2_000_000
@@ -35,6 +38,7 @@ _HEADER = """\
 # levels: what a defect type or a word stands for; left out where its images are not to be used,
 # none where they are tested without a level.
 # group-from-name: which part of a file's name is its group (patient, part), a preset or a pattern with one ( ).
+# window, pages, ignore, normals-from: as the options of these names.
 """
 
 
@@ -123,6 +127,13 @@ class ImportPlan:
         What came of it; not read back.
     group_from_name : str
         Which part of a file's name is its group: see :mod:`mad_core.datasets.name_groups`.
+    window, ignore : tuple of str
+        Through which windows pictures are seen, and masks of what counts for nothing, in the words of
+        :func:`~mad_core.datasets.importing.import_dataset`.
+    pages : str
+        Which pages of a file are images, where it is not the first one.
+    normals_from : str
+        From which of the images detectors learn where none is known to be normal.
     unlabelled : bool
         Whether images of which nothing says the level are tested without one, instead of asking about them. The plan
         that comes of it says so of each folder and word, so this is not written.
@@ -133,6 +144,10 @@ class ImportPlan:
     levels: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[PlanRow, ...] = ()
     group_from_name: str = ""
+    window: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    pages: str = ""
+    normals_from: str = ""
     unlabelled: bool = False
 
     def corrected(self, row: PlanRow, *, role: str, split: str, subset: str, level: float | None) -> ImportPlan:
@@ -159,7 +174,7 @@ class ImportPlan:
     @property
     def empty(self) -> bool:
         """Whether nothing is decided."""
-        return not (self.folders or self.tables or self.levels or self.group_from_name)
+        return not (self.folders or self.tables or self.levels or self._options())
 
     @property
     def asked(self) -> tuple[PlanRow, ...]:
@@ -205,20 +220,30 @@ class ImportPlan:
         decision = LEFT_OUT if level is None else NO_LEVEL if level == UNLABELLED else level
         return replace(self, levels={**self.levels, word: decision})
 
+    def with_window(self, subset: str, words: str) -> ImportPlan:
+        """A copy in which a subset's pictures are seen through another window."""
+        others = (text for text in self.window if text.rpartition("=")[:2] != (subset, "="))
+        return replace(self, window=(*others, f"{subset}={words}"))
+
     def to_json(self) -> dict[str, Any]:
-        """The decisions under ``folders``, ``tables`` and ``levels``, and the rows."""
-        named = {_GROUP: self.group_from_name} if self.group_from_name else {}
-        return {**self._decisions(), **named, "rows": [row.to_json() for row in self.rows]}
+        """The decisions under ``folders``, ``tables`` and ``levels``, options by their names, and the rows."""
+        return {**self._decisions(), **self._options(), "rows": [row.to_json() for row in self.rows]}
 
     def to_yaml(self) -> str:
         """The decisions as a small YAML file, with counts and examples as comments."""
         lines = [_HEADER]
-        lines += [f"{_GROUP}: {_flow(self.group_from_name)}\n"] if self.group_from_name else []
+        lines += [f"{name}: {_flow(value)}\n" for name, value in self._options().items()]
         for part, entries in self._decisions().items():
             if entries:
                 lines.append(f"{part}:\n")
                 lines += [f"  {_key(k)}: {_flow(v)}{self._comment(part, k)}\n" for k, v in entries.items()]
         return "".join(lines)
+
+    def _options(self) -> dict[str, Any]:
+        """What stands beside the decisions, without what is empty."""
+        words = {_GROUP: self.group_from_name, _PAGES: self.pages, _NORMALS: self.normals_from}
+        values = words | {name: [*getattr(self, name)] for name in _LISTS}
+        return {name: value for name, value in values.items() if value}
 
     def _decisions(self) -> dict[str, dict[str, Any]]:
         return {
@@ -265,12 +290,14 @@ def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
         If it is no plan; the sentence names the place.
     """
     data = mapping_of(text, source, plain_yaml.parse_words)
-    named = data.pop(_GROUP, "") or ""
-    if not isinstance(named, str):
-        raise InputError(f"{source}: {_GROUP} is one word or pattern.")
+    named, pages, normals = (_word(data.pop(name, ""), name, source) for name in (_GROUP, _PAGES, _NORMALS))
+    window, ignore = (_words(data.pop(name, ""), name, source) for name in _LISTS)
     unknown = [key for key in data if key not in ("folders", "tables", "levels")]
     if unknown or any(v and not isinstance(v, Mapping) for v in data.values()):
-        raise InputError(f"{source} is not a plan: it holds folders, tables and levels, each with lines 'name: value'.")
+        raise InputError(
+            f"{source} is not a plan: it holds folders, tables and levels, each with lines 'name: value', "
+            "and the options group-from-name, window, pages, ignore and normals-from."
+        )
     parts = {part: data.get(part) or {} for part in ("folders", "tables", "levels")}
     policy_of(parts["levels"], source)
     return ImportPlan(
@@ -278,7 +305,25 @@ def parse_plan(text: str, source: str = "The plan") -> ImportPlan:
         {name: _table(entry, name, source) for name, entry in parts["tables"].items()},
         parts["levels"],
         group_from_name=named,
+        window=window,
+        ignore=ignore,
+        pages=pages,
+        normals_from=normals,
     )
+
+
+def _word(entry: Any, name: str, source: str) -> str:
+    if entry and not isinstance(entry, str):
+        raise InputError(f"{source}: {name} is one word or pattern.")
+    return entry or ""
+
+
+def _words(entry: Any, name: str, source: str) -> tuple[str, ...]:
+    """One text, or a list of them."""
+    entries = [entry] if isinstance(entry, str) else entry
+    if not isinstance(entries, list) or not all(isinstance(text, str) for text in entries):
+        raise InputError(f"{source}: {name} is a text or a list of texts, as the option takes them.")
+    return tuple(filter(None, entries))
 
 
 def _folder(entry: Any, name: str, source: str) -> FolderPlan:
@@ -351,6 +396,8 @@ def _flow(value: Any) -> str:
     """A value as YAML on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_quoted(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
     return _quoted(str(value))
 
 

@@ -36,13 +36,13 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
     left = _left_over({f.path for f, _ in pairs} | set(masks), walker)
     drawn = _outline_rows([f for f, row in pairs if f.outlines and row["mask_path"]], walker)
     marked = (*_mask_rows(masks, walker), *drawn, *_question_rows(gathered.problems, set(masks), walker))
-    rows_now = (*_image_rows(pairs, tables), *marked, *left, *_passed_over(walker), *gathered.rows)
-    return ImportPlan(
-        {**_folders(gathered.found, tables), **_as_told(walker)},
-        gathered.tables,
-        _levels(pairs, words, walker),
-        rows_now,
-        walker.plan.group_from_name,
+    return replace(
+        walker.plan,
+        folders={**_folders(gathered.found, tables), **_as_told(walker)},
+        tables=gathered.tables,
+        levels=_levels(pairs, words, walker),
+        rows=(*_image_rows(pairs, tables), *marked, *left, *_passed_over(walker), *gathered.rows),
+        unlabelled=False,
     )
 
 

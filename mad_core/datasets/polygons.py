@@ -45,7 +45,7 @@ class Outlines:
     size : (width, height), optional
         Of the picture, as the file has it.
     others : int
-        Boxes, points and lines on the same picture, of which no mask is made.
+        Boxes, points and lines on the same picture, of which no mask is made; without shapes they stand alone.
     """
 
     source: str
@@ -88,7 +88,7 @@ class Outlines:
 
 def together(parts: Sequence[Outlines]) -> Outlines:
     """Outlines of one picture in one file as one; of files that measure in different ways the first alone counts."""
-    first = parts[0]
+    first = next((p for p in parts if p.shapes), parts[0])
     alike = [p for p in parts if (p.extent, p.size) == (first.extent, first.size)]
     shapes = tuple(shape for p in alike for shape in p.shapes)
     left = sum(len(p.shapes) for p in parts) - len(shapes)

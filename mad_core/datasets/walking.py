@@ -96,7 +96,7 @@ class Walker:
         if not _silent(path):
             return False
         if path not in self._contents:
-            self._contents[path] = _looks_like_one(path)
+            self._contents[path] = image_kind(path) is not None
         return self._contents[path]
 
     def masks(self, folder: Path) -> Iterator[tuple[str, str]]:
@@ -264,17 +264,17 @@ def _silent(name: str) -> bool:
     return suffix in ("", ".") or suffix[1:].isdigit()
 
 
-def _looks_like_one(path: str) -> bool:
-    """Whether a plain file begins as an image does."""
+def image_kind(path: str) -> str | None:
+    """The format of which a plain file is by its first bytes; None where it is no image."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:
-        return False
+        return None
     with os.fdopen(handle, "rb") as file:
         try:
-            return stat.S_ISREG(os.fstat(handle).st_mode) and kind_of(file.read(HEAD)) is not None
+            return kind_of(file.read(HEAD)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
         except OSError:
-            return False
+            return None
 
 
 def _suffix(name: str) -> str:

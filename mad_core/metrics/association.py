@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from mad_core.metrics.comparing import summarize
 from mad_core.metrics.intervals import expanded, percentile_interval, seed_of, stratified_counts
 from mad_core.metrics.special import mean_ranks
+from mad_core.metrics.units import fewest_units
 
 FEWEST = 4
 """Abnormal images with an area below which no correlation is made."""
@@ -34,9 +35,15 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def bootstrap_rank_correlation(
-    levels: np.ndarray, first: np.ndarray, second: np.ndarray, *, draws: int = 1000, seed: int = 0
+    levels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    groups: Any = None,
 ) -> np.ndarray:
-    """Spearman's rank correlation of ``draws`` resamples, drawn with replacement within each level.
+    """Spearman's rank correlation of ``draws`` resamples, drawn with replacement within each level, groups whole.
 
     Returns
     -------
@@ -45,7 +52,7 @@ def bootstrap_rank_correlation(
     """
     by_first, by_second = _Ranks(first), _Ranks(second)
     values = []
-    for counts in stratified_counts(levels, draws, seed):
+    for counts in stratified_counts(levels, draws, seed, groups):
         a, b = by_first.centred(counts), by_second.centred(counts)
         spread = (counts * a * a).sum(axis=1) * (counts * b * b).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -76,6 +83,7 @@ def severity_and_area(
     *,
     draws: int = 1000,
     seed: int = 0,
+    groups: Any = None,
 ) -> dict[str, Any]:
     """As :func:`mad_core.metrics.comparing.summarize`, with the rank correlation of score and area.
 
@@ -84,6 +92,8 @@ def severity_and_area(
     levels, scores, subsets : array of shape (n,)
     areas : array of shape (n,)
         Area of the defect, in any unit; NaN where it is not known. Only abnormal images enter.
+    groups : array of shape (n,), optional
+        What images belong to; those of one count together.
 
     Returns
     -------
@@ -93,7 +103,8 @@ def severity_and_area(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     areas, names = np.asarray(areas, dtype=np.float64), np.asarray(subsets, dtype=object)
-    result = summarize(levels, scores, names, draws=draws, seed=seed)
+    result = summarize(levels, scores, names, draws=draws, seed=seed, groups=groups)
+    belong = None if groups is None else np.asarray(groups, dtype=object)
     usable = (levels > 0) & np.isfinite(scores) & np.isfinite(areas)
     values, resampled, n, fewest = [], [], 0, len(levels)
     for name in sorted(set(names.tolist()), key=str):
@@ -106,8 +117,10 @@ def severity_and_area(
         n += int(rows.sum())
         values.append(value)
         at, own = levels[rows], seed_of(str(name), seed)
-        fewest = min(fewest, int(np.unique(at, return_counts=True)[1].min()))
-        resampled.append(bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=own))
+        together = None if belong is None else belong[rows]
+        fewest = min(fewest, fewest_units(at, together))
+        drawn = bootstrap_rank_correlation(at, scores[rows], areas[rows], draws=draws, seed=own, groups=together)
+        resampled.append(drawn)
     result["area"] = {
         "rank_correlation": sum(values) / len(values) if values else None,
         "interval": percentile_interval(np.mean(resampled, axis=0), expanded(0.95, fewest))

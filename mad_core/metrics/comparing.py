@@ -14,6 +14,7 @@ from mad_core.metrics.intervals import METRICS
 from mad_core.metrics.names import ABNORMAL_C_INDEX, ABNORMAL_TAU, Flat
 from mad_core.metrics.ranking import count_pairs, inversion_matrix, told_apart
 from mad_core.metrics.summary import AS_IS_NOTE, ROUNDED_UP_NOTE, evaluate, ordered
+from mad_core.metrics.units import groups_of
 
 _MANY_TIES = 0.05
 READ_METRICS = (
@@ -27,7 +28,13 @@ READ_METRICS = (
 
 
 def summarize(
-    levels: ArrayLike, scores: ArrayLike, subsets: ArrayLike | None = None, *, draws: int = 1000, seed: int = 0
+    levels: ArrayLike,
+    scores: ArrayLike,
+    subsets: ArrayLike | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    groups: Any = None,
 ) -> dict[str, Any]:
     """As :func:`evaluate`, with intervals of the abnormal-only metrics as well.
 
@@ -36,7 +43,7 @@ def summarize(
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     names = None if subsets is None else np.asarray(subsets, dtype=object)
-    result = evaluate(levels, scores, names, draws=draws, seed=seed, intervals=METRICS)
+    result = evaluate(levels, scores, names, draws=draws, seed=seed, intervals=METRICS, groups=groups)
     above = levels > 0
     alone = evaluate(levels[above], scores[above], None if names is None else names[above], draws=0)
     result["reference"]["abnormal_kendall_tau_b_max_untied"] = alone["reference"]["kendall_tau_b_max_untied"]
@@ -127,11 +134,14 @@ def mean_inversion_matrix(
 def summarize_rows(rows: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
     """As :func:`summarize`, of the labelled images of a run's table.
 
-    Its levels are taken as its subsets ask for; the notes say how, and how many images have none.
+    Its levels are taken as its subsets ask for; the notes say how, and how many images have none. Images of a group are
+    taken together.
     """
     with_level = labelled(rows)
     levels, notes = ordered(with_level)
-    result = summarize(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed)
+    result = summarize(
+        levels, with_level["score"], with_level["subset"], draws=draws, seed=seed, groups=groups_of(with_level)
+    )
     return result | {"notes": list(dict.fromkeys([*unlabelled_notes(rows), *notes, *result["notes"]]))}
 
 

@@ -6,6 +6,7 @@ cut is called ``l_k`` or worse. All costs are of one image, in any unit.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 from mad_core.errors import InputError
 from mad_core.metrics.intervals import percentile_interval
 from mad_core.metrics.special import monotone
+from mad_core.metrics.units import dealt, units_of
 
 _Z = 1.959963984540054
 
@@ -331,11 +333,19 @@ def worth(
 
 
 def crossed_confusion(
-    levels: ArrayLike, scores: ArrayLike, scale: ArrayLike, cost: ArrayLike, *, folds: int = 5, seed: int = 0
+    levels: ArrayLike,
+    scores: ArrayLike,
+    scale: ArrayLike,
+    cost: ArrayLike,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    groups: Any = None,
 ) -> np.ndarray:
     """The table of cuts by cost where no image is called by a cut that was placed on it; int64 of shape (L, L).
 
-    Each level is dealt to the folds at random; the images of one are called by cuts placed on all the others.
+    Each level is dealt to the folds at random; the images of one are called by cuts placed on all the others. Images of
+    one of the ``groups`` are dealt together.
 
     Raises
     ------
@@ -345,11 +355,16 @@ def crossed_confusion(
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if len(at) < 2:
         raise InputError("Cut-points cannot be measured on other images than they were placed on: there are too few.")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(at))
-    order = order[np.argsort(at[order], kind="stable")]
-    fold = np.empty(len(at), dtype=np.int64)
-    fold[order] = np.arange(len(at)) % min(folds, len(at))
+    rng, units = np.random.default_rng(seed), units_of(groups, len(at))
+    if units is None:
+        order = rng.permutation(len(at))
+        order = order[np.argsort(at[order], kind="stable")]
+        fold = np.empty(len(at), dtype=np.int64)
+        fold[order] = np.arange(len(at)) % min(folds, len(at))
+    else:
+        fold = dealt(at, units, folds, rng)
+        if not fold.any():
+            raise InputError("Cut-points cannot be measured on other groups than they were placed on: there is one.")
     parts = []
     for held in np.unique(fold):
         cuts = cuts_by_cost(at[fold != held], values[fold != held], scale, cost)

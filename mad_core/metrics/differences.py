@@ -6,6 +6,7 @@ two intervals beside each other show.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -64,13 +65,13 @@ def _on(one: Measured, other: Measured) -> Measured:
     if one.images is None or other.images is None or np.array_equal(one.images, other.images):
         return one
     _, rows, _ = np.intersect1d(one.images.astype(str), other.images.astype(str), return_indices=True)
-    return measure(one.levels[rows], one.scores[rows], one.images[rows], with_intervals=one.with_intervals)
+    return one.only(rows)
 
 
 def _only(one: Measured, rows: np.ndarray) -> Measured:
     if rows.all():
         return one
-    return measure(one.levels[rows], one.scores[rows], with_intervals=one.with_intervals)
+    return one.only(rows)
 
 
 def to_the_best(
@@ -117,9 +118,17 @@ def clear_best(differences: Mapping[str, Difference | None]) -> str | None:
 
 
 def differences(
-    levels: ArrayLike, first: ArrayLike, second: ArrayLike, subsets: ArrayLike, *, with_intervals: bool = True
+    levels: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    subsets: ArrayLike,
+    groups: Any = None,
+    *,
+    with_intervals: bool = True,
 ) -> tuple[int, dict[str, tuple[float | None, list[float] | None]]]:
     """First minus second scorer on the images that both scored, with paired 95 % intervals.
+
+    Images of one of the ``groups`` are taken together.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def differences(
     at, names = np.asarray(levels, dtype=np.float64), np.asarray(subsets, dtype=object)
     scores = [np.asarray(values, dtype=np.float64) for values in (first, second)]
     both = np.isfinite(scores[0]) & np.isfinite(scores[1])
-    a, b = (by_subset(at, values, names, with_intervals=with_intervals) for values in scores)
+    a, b = (by_subset(at, values, names, groups=groups, with_intervals=with_intervals) for values in scores)
     gaps = {metric.id: difference(a, b, metric.id) for metric in judged()}
     return int(both.sum()), {m: (gap.value, gap.interval) if gap else (None, None) for m, gap in gaps.items()}
 
@@ -143,15 +152,16 @@ def by_subset(
     subsets: ArrayLike,
     images: ArrayLike | None = None,
     *,
+    groups: Any = None,
     with_intervals: bool = True,
 ) -> dict[str, Measured]:
     """Each subset measured for itself; arrays of shape (n,)."""
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     names = np.asarray([str(name) for name in np.asarray(subsets, dtype=object).tolist()], dtype=object)
-    called = None if images is None else np.asarray(images, dtype=object)
+    called, belong = (None if of is None else np.asarray(of, dtype=object) for of in (images, groups))
     parts = {}
     for name in sorted(set(names.tolist())):
         rows = names == name
-        own = None if called is None else called[rows]
-        parts[name] = measure(at[rows], values[rows], own, with_intervals=with_intervals)
+        own, together = (None if of is None else of[rows] for of in (called, belong))
+        parts[name] = measure(at[rows], values[rows], own, with_intervals=with_intervals, groups=together)
     return parts

@@ -3,16 +3,19 @@
 The intervals of the metrics themselves need no draws: :mod:`mad_core.metrics.uncertainty`.
 
 Images are drawn with replacement within each level, so level sizes stay as they are. A draw is a
-table of counts on the distinct scores, which are sorted once for all draws.
+table of counts on the distinct scores, which are sorted once for all draws. Images of a group are drawn together,
+within the groups of the same highest level; the sizes of other levels vary then.
 """
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from mad_core.metrics.ranking import cross_pairs, told_apart
 from mad_core.metrics.special import NORMAL, student_quantile
+from mad_core.metrics.units import held, strata_of
 
 _AT_ONCE = 2_000_000
 """Counts that are held at a time, about."""
@@ -24,7 +27,9 @@ def seed_of(subset: str, seed: int = 0) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}\0{subset}".encode(), digest_size=4).digest())
 
 
-def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
+def bootstrap(
+    levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed: int = 0, groups: Any = None
+) -> dict[str, np.ndarray]:
     """Metrics of ``draws`` stratified resamples.
 
     Parameters
@@ -32,41 +37,64 @@ def bootstrap(levels: np.ndarray, scores: np.ndarray, *, draws: int = 1000, seed
     levels, scores : ndarray of shape (n,)
         Scores are finite.
     draws, seed : int
+    groups : array of shape (n,), optional
+        What images belong to; those of one are drawn together.
 
     Returns
     -------
     dict
         For each of ``METRICS`` an array of shape (draws,), NaN where a draw has no value.
     """
-    present, rows = np.unique(told_apart(levels), return_inverse=True)
-    values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    ranks_of = [ranks[rows == i] for i in range(len(present))]
-    rng = np.random.default_rng(seed)
+    present = np.unique(told_apart(levels))
     result = {name: np.full(draws, np.nan) for name in METRICS}
-    for draw in range(draws):
-        table = np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
+    for draw, table in enumerate(drawn_tables(levels, scores, draws, seed, groups)):
         for name, value in _metrics(table, present).items():
             result[name][draw] = value
     return result
 
 
-def stratified_counts(levels: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+def drawn_tables(
+    levels: np.ndarray, scores: np.ndarray, draws: int, seed: int, groups: Any = None
+) -> Iterator[np.ndarray]:
+    """How often each distinct score was drawn in each level, int64 of shape (L, U), a table for each draw."""
+    known, rows = np.unique(told_apart(levels), return_inverse=True)
+    values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+    if held(told_apart(levels), groups) is None:
+        ranks_of = [ranks[rows == i] for i in range(len(known))]
+        rng = np.random.default_rng(seed)
+        for _ in range(draws):
+            yield np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
+        return
+    shape = len(known), len(values)
+    for counts in stratified_counts(told_apart(levels), draws, seed, groups):
+        for row in counts:
+            table = np.bincount(rows * shape[1] + ranks, weights=row, minlength=shape[0] * shape[1])
+            yield table.astype(np.int64).reshape(shape)
+
+
+def stratified_counts(levels: np.ndarray, draws: int, seed: int, groups: Any = None) -> Iterator[np.ndarray]:
     """Bootstrap draws within levels, as how often each image is drawn: int64 of shape (some draws, n) at a time.
 
     Parameters
     ----------
     levels : ndarray of shape (n,)
     draws, seed : int
+    groups : array of shape (n,), optional
+        What images belong to; those of one are drawn together, within the groups of the same highest level.
     """
     n = len(levels)
-    groups = [np.flatnonzero(levels == level) for level in np.unique(levels)]
+    together = held(levels, groups)
+    units = np.arange(n) if together is None else together
+    tops = strata_of(levels, units)
+    strata, size = [np.flatnonzero(tops == level) for level in np.unique(tops)], len(tops)
     rng = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // max(n, 1))
     for start in range(0, draws, step):
         rows = min(step, draws - start)
-        chosen = np.concatenate([group[rng.integers(0, len(group), (rows, len(group)))] for group in groups], axis=1)
-        flat = (chosen + n * np.arange(rows)[:, None]).ravel()
-        yield np.bincount(flat, minlength=rows * n).reshape(rows, n)
+        chosen = np.concatenate([own[rng.integers(0, len(own), (rows, len(own)))] for own in strata], axis=1)
+        flat = (chosen + size * np.arange(rows)[:, None]).ravel()
+        counts = np.bincount(flat, minlength=rows * size).reshape(rows, size)
+        yield counts if together is None else counts[:, units]
 
 
 def counted_c_index(levels: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -136,7 +164,8 @@ def _metrics(table: np.ndarray, present: np.ndarray) -> dict[str, float]:
         below2_normal = 2 * (np.cumsum(table[0]) - table[0]) + table[0]
         abnormal = table[1:].sum(axis=0)
         detected2 = (below2_normal * abnormal).sum()
-        result["auroc_whole"] = detected2 / (2 * int(sizes[0]) * int(sizes[1:].sum()))
+        apart = 2 * int(sizes[0]) * int(sizes[1:].sum())
+        result["auroc_whole"] = detected2 / apart if apart else float("nan")  # a draw of groups may miss a level
         result |= _ordering(wins2 - detected2, sizes[1:], abnormal, "abnormal_")
     elif not normal:
         result |= {f"abnormal_{name}": value for name, value in result.items()}

@@ -13,12 +13,15 @@ the test set's own shares this gives exactly the metrics of :mod:`mad_core.metri
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.errors import InputError
-from mad_core.metrics.ranking import score_table
+from mad_core.metrics.intervals import drawn_tables
+from mad_core.metrics.ranking import score_table, told_apart
+from mad_core.metrics.units import held
 
 METRICS = ("c_index", "abnormal_c_index", "kendall_tau_b", "auroc_whole")
 
@@ -68,19 +71,33 @@ def level_pairs(levels: ArrayLike, scores: ArrayLike) -> LevelPairs:
     return LevelPairs(present, table.sum(axis=1), above[None], tied[None])
 
 
-def bootstrap_level_pairs(levels: ArrayLike, scores: ArrayLike, *, draws: int = 300, seed: int = 0) -> LevelPairs:
-    """The tables of ``draws`` resamples, drawn with replacement within each level; level sizes stay as they are."""
-    table, present = score_table(np.asarray(levels), np.asarray(scores))
+def bootstrap_level_pairs(
+    levels: ArrayLike, scores: ArrayLike, *, draws: int = 300, seed: int = 0, groups: Any = None
+) -> LevelPairs:
+    """The tables of ``draws`` resamples, drawn with replacement within each level; level sizes stay as they are.
+
+    Images of a group are drawn together, as :func:`mad_core.metrics.intervals.stratified_counts` does it.
+    """
+    at, values = np.asarray(levels), np.asarray(scores)
+    table, present = score_table(at, values)
+    if held(told_apart(at), groups) is not None:
+        return _of_tables(
+            present, table.sum(axis=1), [_pairs(one) for one in drawn_tables(at, values, draws, seed, groups)]
+        )
     columns = [np.repeat(np.arange(table.shape[1]), row) for row in table]
     rng = np.random.default_rng(seed)
     parts = []
     for _ in range(draws):
         rows = [np.bincount(at[rng.integers(0, len(at), len(at))], minlength=table.shape[1]) for at in columns]
         parts.append(_pairs(np.stack(rows)))
+    return _of_tables(present, table.sum(axis=1), parts)
+
+
+def _of_tables(present: np.ndarray, sizes: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]]) -> LevelPairs:
     size = len(present)
     above = np.stack([part[0] for part in parts]) if parts else np.empty((0, size, size))
     tied = np.stack([part[1] for part in parts]) if parts else np.empty((0, size, size))
-    return LevelPairs(present, table.sum(axis=1), above, tied)
+    return LevelPairs(present, sizes, above, tied)
 
 
 def _pairs(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,9 +105,10 @@ def _pairs(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sizes = counts.sum(axis=1)
     below2 = 2 * (np.cumsum(counts, axis=1) - counts) + counts
     pairs = np.outer(sizes, sizes)
-    above = np.triu(below2 @ counts.T / (2 * pairs), k=1)
     equal = counts @ counts.T
-    tied = equal / pairs
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw of groups may miss a level
+        above = np.triu(below2 @ counts.T / (2 * pairs), k=1)
+        tied = equal / pairs
     within = sizes * (sizes - 1)
     np.fill_diagonal(tied, np.where(within > 0, (np.diagonal(equal) - sizes) / np.maximum(within, 1), 0.0))
     return above, tied

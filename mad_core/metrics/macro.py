@@ -9,6 +9,7 @@ are all equal counts with a tau-b of 0, for it orders nothing.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +33,8 @@ class Measured:
     images : ndarray of shape (n,) or None
         What the images are called, so that two scorers are compared on the same ones.
     with_intervals : bool
+    groups : ndarray of shape (n,) or None
+        What images belong to: those of one are no independent ones.
     """
 
     levels: np.ndarray
@@ -39,6 +42,7 @@ class Measured:
     values: Flat
     images: np.ndarray | None = None
     with_intervals: bool = True
+    groups: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -54,7 +58,13 @@ class Measured:
     def uncertainties(self) -> dict[str, Uncertainty]:
         """Of each metric that has an interval here; nothing where none was asked for."""
         usable = np.isfinite(self.scores)
-        return uncertainties(self.levels[usable], self.scores[usable]) if self.with_intervals else {}
+        groups = None if self.groups is None else self.groups[usable]
+        return uncertainties(self.levels[usable], self.scores[usable], groups) if self.with_intervals else {}
+
+    def only(self, rows: np.ndarray) -> "Measured":
+        """The same on some of its images, by place or by a mask."""
+        images, groups = (None if of is None else of[rows] for of in (self.images, self.groups))
+        return measure(self.levels[rows], self.scores[rows], images, with_intervals=self.with_intervals, groups=groups)
 
     def counted(self, metric: str) -> float | None:
         """The value that enters a macro average: 0 for the tau-b of equal scores."""
@@ -102,7 +112,12 @@ class Macro:
 
 
 def measure(
-    levels: ArrayLike, scores: ArrayLike, images: ArrayLike | None = None, *, with_intervals: bool = True
+    levels: ArrayLike,
+    scores: ArrayLike,
+    images: ArrayLike | None = None,
+    *,
+    with_intervals: bool = True,
+    groups: Any = None,
 ) -> Measured:
     """The metrics of one subset.
 
@@ -112,10 +127,13 @@ def measure(
         Severity levels; raw scores, NaN and infinities count as unscored.
     images : array of shape (n,), optional
         What they are called.
+    groups : array of shape (n,), optional
+        What they belong to; those of one are taken together in intervals.
     """
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     metrics = flat(evaluate(at, values, draws=0))
-    return Measured(at, values, metrics, None if images is None else np.asarray(images, dtype=object), with_intervals)
+    named, belong = (None if of is None else np.asarray(of, dtype=object) for of in (images, groups))
+    return Measured(at, values, metrics, named, with_intervals, belong)
 
 
 def macro(parts: Sequence[Measured | None]) -> Macro:

@@ -11,12 +11,14 @@ score that measures z alone keeps one. What is left at a fixed z is asked of res
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics.intervals import stratified_counts
 from mad_core.metrics.special import mean_ranks
+from mad_core.metrics.units import held
 
 MOST = 3000
 """Images beyond which the tables of signs would not fit: take a sample first."""
@@ -80,8 +82,10 @@ def taus(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike) -> Taus:
     return _taus(_signs(at, scores, areas), np.ones((1, len(at))))
 
 
-def bootstrap_taus(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike, *, draws: int = 1000, seed: int = 0) -> Taus:
-    """The same of ``draws`` resamples, drawn with replacement within each level; arrays of shape (draws,).
+def bootstrap_taus(
+    levels: ArrayLike, scores: ArrayLike, areas: ArrayLike, *, draws: int = 1000, seed: int = 0, groups: Any = None
+) -> Taus:
+    """The same of ``draws`` resamples, drawn with replacement within each level, groups whole; shape (draws,).
 
     O(draws · n²) for n images. The same seed and levels draw the same images, so two scorers' draws are paired.
 
@@ -92,7 +96,7 @@ def bootstrap_taus(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike, *, dr
     """
     at = np.asarray(levels, dtype=np.float64)
     signs = _signs(at, scores, areas)
-    parts = [_taus(signs, counts) for counts in stratified_counts(at, draws, seed)]
+    parts = [_taus(signs, counts) for counts in stratified_counts(at, draws, seed, groups)]
     names = Taus.__dataclass_fields__
     return Taus(**{name: np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)]) for name in names})
 
@@ -157,7 +161,7 @@ class Left:
     freedom: int
 
 
-def left_at_fixed(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike) -> Left | None:
+def left_at_fixed(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike, groups: Any = None) -> Left | None:
     """The rank correlation of score and level that is left between images of nearly equal area.
 
     Ranks of the score, and levels, each less what the area makes expect: a line that bends where the area's rank
@@ -169,6 +173,8 @@ def left_at_fixed(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike) -> Lef
     ----------
     levels, scores, areas : array of shape (n,)
         Finite, of one subset.
+    groups : array of shape (n,), optional
+        What images belong to; those of one are no independent ones.
 
     Returns
     -------
@@ -187,8 +193,11 @@ def left_at_fixed(levels: ArrayLike, scores: ArrayLike, areas: ArrayLike) -> Lef
     scale = float(np.sqrt((x * x).mean() * (y * y).mean()))
     if scale <= 1e-9 * n:
         return None
-    products, freedom = x * y / scale, n - int(rank) - 1
-    return Left(float(products.mean()), float(products.std() / np.sqrt(max(freedom, 1))), max(freedom, 1))
+    products, units = x * y / scale, held(np.asarray(levels, dtype=np.float64), groups)
+    apart = products - products.mean() if units is None else np.bincount(units, weights=products - products.mean())
+    freedom = max(len(apart) - int(rank) - 1, 1)
+    spread = float(np.sqrt((apart**2).sum() / n**2 * len(apart) / freedom))
+    return Left(float(products.mean()), spread, freedom)
 
 
 def levels_by_area(levels: ArrayLike, areas: ArrayLike) -> np.ndarray:
@@ -214,7 +223,13 @@ def levels_by_area(levels: ArrayLike, areas: ArrayLike) -> np.ndarray:
 
 
 def bootstrap_c_index(
-    strata: ArrayLike, scores: ArrayLike, order: ArrayLike, *, draws: int = 1000, seed: int = 0
+    strata: ArrayLike,
+    scores: ArrayLike,
+    order: ArrayLike,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    groups: Any = None,
 ) -> tuple[float | None, np.ndarray]:
     """C-index of a score against any order of the images, and that of ``draws`` resamples within strata.
 
@@ -226,6 +241,8 @@ def bootstrap_c_index(
         Finite.
     order : array of shape (n,)
         Levels of any kind, not rounded; pairs of equal ones are left out.
+    groups : array of shape (n,), optional
+        What images belong to; those of one are drawn together.
 
     Returns
     -------
@@ -252,5 +269,5 @@ def bootstrap_c_index(
             return np.where(pairs > 0, 0.5 + 0.5 * won / pairs, np.nan)
 
     value = float(share_won(np.ones((1, len(at))))[0])
-    drawn = [share_won(counts) for counts in stratified_counts(at, draws, seed)]
+    drawn = [share_won(counts) for counts in stratified_counts(at, draws, seed, groups)]
     return (value if np.isfinite(value) else None), np.concatenate(drawn or [np.empty(0)])

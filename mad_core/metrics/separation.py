@@ -6,6 +6,9 @@ than taking rows; leading axes hold several parts of one size at once.
 Intervals come from halves: half of the images of each level, drawn without replacement, on which everything is done
 again, the probe included (the delete-d jackknife of Shao and Wu 1989, with d = n / 2). Drawing with replacement would
 not do here: an image that is drawn twice lies at distance 0 from itself, and stands on both sides of a fold.
+
+Images that belong together (a patient's, a lot's) are drawn and dealt into folds as one: one of them in another fold
+would tell the probe the answer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +16,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from mad_core.errors import InputError
+from mad_core.metrics.units import by_number, strata_of
+
 FOLDS, REPEATS = 5, 10
 """Folds of the probe, and how often images are dealt into folds for its value."""
 PENALTY = 1.0
 """Weight of the ridge penalty, in mean squared lengths of a feature vector."""
 _AT_ONCE = 4_000_000
 """Numbers of an array that are held at a time, about."""
+_TRIES = 200
+"""Draws of groups in a row that may miss a level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +74,13 @@ def products_and_distances(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return products, apart
 
 
-def separation(products: np.ndarray, apart: np.ndarray, levels: np.ndarray, learn: int | None = None) -> Separation:
+def separation(
+    products: np.ndarray,
+    apart: np.ndarray,
+    levels: np.ndarray,
+    learn: int | None = None,
+    units: np.ndarray | None = None,
+) -> Separation:
     """Everything, for images in a random order within their levels.
 
     Parameters
@@ -76,6 +90,8 @@ def separation(products: np.ndarray, apart: np.ndarray, levels: np.ndarray, lear
         Whole numbers, two different ones at least.
     learn : int, optional
         Most images that the probe learns from; all of the other folds where absent.
+    units : ndarray of shape (n,), int64, optional
+        What images belong together with, as :func:`mad_core.metrics.units.units_of` gives it.
     """
     member = _member(levels)
     sizes = member.sum(0)
@@ -87,7 +103,7 @@ def separation(products: np.ndarray, apart: np.ndarray, levels: np.ndarray, lear
         means = sums / pairs
         ratio = (sums[..., across].sum(-1) / pairs[across].sum()) / (sums[..., ~across].sum(-1) / np.trace(pairs))
     own = np.diagonal(means, axis1=-2, axis2=-1)
-    predicted = probe(products, levels, learn)
+    predicted = probe(products, levels, learn, units)
     below, above = predicted[..., :, None], predicted[..., None, :]
     wins = member.T @ ((above > below) + 0.5 * (above == below)) @ member
     upper = np.triu(np.outer(sizes, sizes), 1)
@@ -111,13 +127,15 @@ def silhouettes(apart: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.where(peers > 0, (other - within) / np.maximum(np.maximum(other, within), 1e-12), 0.0)
 
 
-def probe(products: np.ndarray, levels: np.ndarray, learn: int | None = None) -> np.ndarray:
+def probe(
+    products: np.ndarray, levels: np.ndarray, learn: int | None = None, units: np.ndarray | None = None
+) -> np.ndarray:
     """The level of each image as ridge regression predicts it from other folds, (..., n).
 
-    Images take turns within their level: the first goes to the first fold, the second to the second.
+    Images take turns within their level: the first goes to the first fold, the second to the second. Images that belong
+    together go to one fold, and take turns within those of the same highest level.
     """
-    place = np.concatenate([np.arange(count) for count in np.unique(levels, return_counts=True)[1]])
-    place = place[np.argsort(np.argsort(levels, kind="stable"), kind="stable")]
+    place = _turns(levels) if units is None else _turns_of_units(levels, units)
     predicted = np.full(products.shape[:-1], float(levels.mean()))
     for fold in range(FOLDS):
         gone, there = np.flatnonzero(place % FOLDS == fold), np.flatnonzero(place % FOLDS != fold)
@@ -125,6 +143,20 @@ def probe(products: np.ndarray, levels: np.ndarray, learn: int | None = None) ->
         if len(gone) and len(there):
             predicted[..., gone] = _ridge(products, levels, there, gone)
     return predicted
+
+
+def _turns(levels: np.ndarray) -> np.ndarray:
+    """Which one of its level each is, from 0."""
+    place = np.concatenate([np.arange(count) for count in np.unique(levels, return_counts=True)[1]])
+    return place[np.argsort(np.argsort(levels, kind="stable"), kind="stable")]
+
+
+def _turns_of_units(levels: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Which unit of its highest level each image is of, in the order in which they first occur; shape (n,)."""
+    order = np.argsort(np.unique(units, return_index=True)[1], kind="stable")
+    turns = np.empty(len(order), dtype=np.int64)
+    turns[order] = _turns(strata_of(levels, units)[order])
+    return turns[units]
 
 
 def _ridge(products: np.ndarray, levels: np.ndarray, there: np.ndarray, gone: np.ndarray) -> np.ndarray:
@@ -151,10 +183,18 @@ def _member(levels: np.ndarray) -> np.ndarray:
 
 
 def measured(
-    products: np.ndarray, apart: np.ndarray, levels: np.ndarray, rng: np.random.Generator, learn: int | None = None
+    products: np.ndarray,
+    apart: np.ndarray,
+    levels: np.ndarray,
+    rng: np.random.Generator,
+    learn: int | None = None,
+    units: np.ndarray | None = None,
 ) -> Separation:
     """The value of everything: the mean over :data:`REPEATS` ways to deal images into folds."""
-    parts = _parts(products, apart, levels, np.unique(levels, return_counts=True)[1], REPEATS, rng, learn)
+    if units is None:
+        parts = _parts(products, apart, levels, np.unique(levels, return_counts=True)[1], REPEATS, rng, learn)
+    else:
+        parts = _parts_of_units(products, apart, levels, units, 1.0, REPEATS, rng, learn)
     whole = joined(parts)
     return Separation(**{name: getattr(whole, name).mean(0) for name in _NAMES})
 
@@ -166,22 +206,33 @@ def halves(
     draws: int,
     rng: np.random.Generator,
     learn: int | None = None,
+    units: np.ndarray | None = None,
 ) -> Iterator[Separation]:
     """Everything on ``draws`` random halves of each level, rounded up, some draws at a time.
 
-    The probe learns from half as many images. :func:`spread_factor` goes with it.
+    Of images that belong together half of the units of each highest level are drawn. The probe learns from half as many
+    images. :func:`spread_factor` goes with it.
+
+    Raises
+    ------
+    InputError
+        If hardly any half of the units has every level.
     """
     kept = _half(levels)
     least = None if learn is None else -(-learn * int(kept.sum()) // len(levels))
+    if units is not None:
+        return _parts_of_units(products, apart, levels, units, 0.5, draws, rng, least)
     return _parts(products, apart, levels, kept, draws, rng, least)
 
 
-def spread_factor(levels: np.ndarray) -> float:
+def spread_factor(levels: np.ndarray, units: np.ndarray | None = None) -> float:
     """By how much the spread over halves is to be multiplied: sqrt(m / (n - m)) for m of n images; NaN for m = n.
 
-    It turns the spread of parts drawn without replacement into that of samples of the size at hand.
+    It turns the spread of parts drawn without replacement into that of samples of the size at hand. Of images that
+    belong together units count.
     """
-    m, n = int(_half(levels).sum()), len(levels)
+    of = levels if units is None else strata_of(levels, units)
+    m, n = int(_half(of).sum()), len(of)
     return (m / (n - m)) ** 0.5 if n > m else float("nan")
 
 
@@ -210,6 +261,33 @@ def _parts(
         taken = np.concatenate(chosen, axis=1)
         at = taken[:, :, None], taken[:, None, :]
         yield separation(products[at], apart[at], there, learn)
+
+
+def _parts_of_units(
+    products: np.ndarray,
+    apart: np.ndarray,
+    levels: np.ndarray,
+    units: np.ndarray,
+    share: float,
+    draws: int,
+    rng: np.random.Generator,
+    learn: int | None,
+) -> Iterator[Separation]:
+    """As :func:`_parts`, of whole units, a draw at a time: they differ in size."""
+    members = [np.flatnonzero(units == unit) for unit in range(int(units.max()) + 1)]
+    tops = strata_of(levels, units)
+    strata = [np.flatnonzero(tops == top) for top in np.unique(tops)]
+    distinct = len(np.unique(levels))
+    for _ in range(draws):
+        for _ in range(_TRIES):
+            drawn = np.concatenate([rng.permutation(own)[: int(np.ceil(share * len(own)))] for own in strata])
+            taken = np.concatenate([members[unit] for unit in rng.permutation(drawn)])
+            if len(np.unique(levels[taken])) == distinct:
+                break
+        else:
+            raise InputError("Too few groups have images of each level for halves of whole groups.")
+        at = taken[None, :, None], taken[None, None, :]
+        yield separation(products[at], apart[at], levels[taken], learn, by_number(units[taken]))
 
 
 def joined(parts: Iterable[Separation]) -> Separation:

@@ -26,7 +26,8 @@ from mad_core.metrics.ranking import (
     score_table,
     told_apart,
 )
-from mad_core.metrics.uncertainty import FEWEST, Uncertainty, interval, uncertainties
+from mad_core.metrics.uncertainty import Uncertainty, interval, uncertainties
+from mad_core.metrics.units import FEWEST, held, units_of
 
 INTERVALS = ("c_index", "kendall_tau_b", "auroc_whole")
 """Metrics that get an interval in ``evaluate --json``."""
@@ -47,6 +48,7 @@ def evaluate(
     seed: int = 0,
     intervals: Sequence[str] = INTERVALS,
     rounding: str = AS_IS,
+    groups: Any = None,
 ) -> Metrics:
     """All metrics of one set of scores.
 
@@ -67,6 +69,10 @@ def evaluate(
     rounding : {"as-is", "rounded-up"}
         Whether images are ordered by their levels as they are, or half levels are rounded up first, as the benchmark
         does. Where it makes a difference the notes say which.
+    groups : array of shape (n,), optional
+        What images belong to (a patient, a part, a lot), None or an empty text where one stands alone. The images of a
+        group are no independent ones: intervals take them together where every level has images of five groups; the
+        notes say whether they do.
 
     Returns
     -------
@@ -89,9 +95,14 @@ def evaluate(
     levels, remarks = by_rule(levels, rounding)
     check_draws(draws, seed, intervals, METRICS)
     subset_names = sorted(set(names.tolist()))
+    units = units_of(groups, len(levels))
     if len(subset_names) <= 1:
-        return Metrics(_with_notes(_one(levels, scores, bool(draws), intervals)[0], remarks))
-    parts = {name: _one(levels[names == name], scores[names == name], bool(draws), intervals) for name in subset_names}
+        return Metrics(_with_notes(_one(levels, scores, bool(draws), intervals, units)[0], remarks))
+    parts = {}
+    for name in subset_names:
+        own = names == name
+        together = None if units is None else units[own]
+        parts[name] = _one(levels[own], scores[own], bool(draws), intervals, together)
     return Metrics(_with_notes(_macro(parts, intervals), remarks))
 
 
@@ -113,33 +124,32 @@ def by_rule(levels: np.ndarray, rounding: str) -> tuple[np.ndarray, list[str]]:
 def ordered(rows: pd.DataFrame, rounding: str | None = None) -> tuple[np.ndarray, list[str]]:
     """The levels by which the images of a run's table are ordered, and sentences that say how where it matters.
 
-    One more sentence says that intervals take images as independent where several are of one group.
-
     Parameters
     ----------
     rows : DataFrame
-        ``level``, and ``rounded_up`` (bool) where the benchmark's protocol may ask for it; ``group`` where known.
+        ``level``, and ``rounded_up`` (bool) where the benchmark's protocol may ask for it.
     rounding : {"as-is", "rounded-up"}, optional
         For all images; by default what ``rounded_up`` says of each.
     """
     levels = rows["level"].to_numpy(dtype=np.float64)
     if rounding is not None or "rounded_up" not in rows:
-        kept, remarks = by_rule(levels, rounding or AS_IS)
-        return kept, [*remarks, *_grouped(rows)]
+        return by_rule(levels, rounding or AS_IS)
     up = rows["rounded_up"].to_numpy(dtype=bool)
-    notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1], *_grouped(rows)]
+    notes = [*by_rule(levels[up], ROUNDED_UP)[1], *by_rule(levels[~up], AS_IS)[1]]
     return np.where(up, rounded_up(levels), levels), notes
 
 
-def _grouped(rows: pd.DataFrame) -> list[str]:
-    """That images of one group are not independent, where several are of one."""
-    named: Any = rows[rows["group"].notna() & (rows["group"] != "")] if "group" in rows else rows.iloc[:0]
-    groups = [tuple(pair) for pair in named[[c for c in ("subset", "group") if c in named]].to_numpy().tolist()]
-    if len(set(groups)) == len(groups):
+def _together(levels: np.ndarray, units: np.ndarray | None) -> list[str]:
+    """Whether intervals take the images of a group together, where several are of one."""
+    if units_of(units, len(levels)) is None:
         return []
+    count = len(np.unique(units))
+    start = f"{len(levels):,} images are of {count:,} groups (each that stands alone counts as one)"
+    if held(told_apart(levels), units) is not None:
+        return [f"{start}: intervals take the images of a group together."]
     return [
-        f"{len(groups):,} images are of {len(set(groups)):,} groups. The intervals take images as independent; where "
-        "those of a group are alike they are too narrow."
+        f"{start}. Fewer than {FEWEST} groups have images of some level: intervals take images as independent, and "
+        "hold for other images of these groups, not for other groups."
     ]
 
 
@@ -148,7 +158,11 @@ def _with_notes(result: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
 
 
 def _one(
-    levels: np.ndarray, scores: np.ndarray, with_intervals: bool, intervals: Sequence[str]
+    levels: np.ndarray,
+    scores: np.ndarray,
+    with_intervals: bool,
+    intervals: Sequence[str],
+    units: np.ndarray | None = None,
 ) -> tuple[dict[str, Any], dict[str, Uncertainty]]:
     """The metrics of one subset and how uncertain they are."""
     usable = np.isfinite(scores)
@@ -163,7 +177,8 @@ def _one(
     sizes = dict(zip(counts.levels.tolist(), counts.sizes.tolist(), strict=True))
     everyone = np.unique(told_apart(levels), return_counts=True)
     pairs = cross_pairs(counts.sizes)
-    parts = uncertainties(levels[usable], scores[usable]) if with_intervals else {}
+    together = None if units is None else units[usable]
+    parts = uncertainties(levels[usable], scores[usable], together) if with_intervals else {}
     result = {
         "n": len(levels),
         "n_scored": int(usable.sum()),
@@ -181,7 +196,7 @@ def _one(
         "notes": notes
         + _missing(counts.levels, counts.distinct)
         + _backwards(counts)
-        + (_too_few(sizes) if with_intervals and pairs else []),
+        + (_too_few(sizes) + _together(levels[usable], together) if with_intervals and pairs else []),
     }
     values = metric_names.flat(result)
     available = {name: parts[name] for name in intervals if name in parts and values.get(name) is not None}

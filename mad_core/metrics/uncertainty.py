@@ -10,6 +10,9 @@ that carry the variance of a cautious prior, and the interval is Wilson's (1927)
 leaves the range of the metric, and never is empty. The more images the errors at hand come from, the fewer are added:
 what can still come is seen then. Few images widen it by Student's t, its degrees of freedom by Satterthwaite.
 
+Images of a group (a patient, a lot) are no independent ones: what they move is added up first, and a level has as many
+independent parts as it has groups (Obuchowski 1997, Nonparametric analysis of clustered ROC curve data).
+
 What these intervals cover in simulations with known truth is in ``docs/metrics.md``; ``make truth`` repeats it.
 """
 
@@ -17,15 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mad_core.metrics.ranking import score_table, told_apart
 from mad_core.metrics.special import NORMAL, student_quantile
+from mad_core.metrics.units import FEWEST, counts_by_level, held
 
-FEWEST = 5
-"""Images of a level below which a metric that needs the level has no interval."""
 _ERRORS = 2.0
 """Errors that are added, over all images, where none is seen; half of them where two images make those seen."""
 _SEEN = 2.0
@@ -54,6 +57,8 @@ class Uncertainty:
         known but level sizes.
     errors : float
         How many errors are added.
+    units : ndarray of shape (n,), int64, optional
+        What images belong together with; each is independent where it is absent.
     """
 
     value: float
@@ -64,11 +69,13 @@ class Uncertainty:
     unbiased: float
     prior: float
     errors: float = _ERRORS
+    units: np.ndarray | None = None
 
     @property
-    def images(self) -> int:
-        """Images that enter."""
-        return int((self.strata >= 0).sum())
+    def independent(self) -> int:
+        """Images that enter, or groups of them."""
+        there = self.strata >= 0
+        return int(there.sum()) if self.units is None else len(np.unique(self.units[there]))
 
     @property
     def variances(self) -> np.ndarray:
@@ -77,18 +84,33 @@ class Uncertainty:
 
     @property
     def freedom(self) -> np.ndarray:
-        """Images of each level less one, shape (L,)."""
-        return np.bincount(self.strata[self.strata >= 0]) - 1
+        """Images, or groups, of each level less one, shape (L,)."""
+        return self._sizes - 1
+
+    @property
+    def _sizes(self) -> np.ndarray:
+        there = self.strata >= 0
+        return counts_by_level(self.strata[there], None if self.units is None else self.units[there])
 
     def covariances(self, other: Uncertainty) -> np.ndarray:
         """What each level adds to the covariance with another metric of the same images, shape (L,)."""
-        there = self.strata >= 0
-        sizes = np.bincount(self.strata[there])
-        sums = np.bincount(self.strata[there], weights=(self.moves * other.moves)[there])
+        there, sizes = self.strata >= 0, self._sizes
+        if self.units is None:
+            products = self.moves * other.moves
+        else:
+            products = (self.moves * other.of_units + other.moves * self.of_units) / 2
+        sums = np.bincount(self.strata[there], weights=products[there])
         return (self.unbiased * other.unbiased) ** 0.5 * sums * sizes / np.maximum(sizes - 1, 1)
 
+    @property
+    def of_units(self) -> np.ndarray:
+        """What the whole group of each image moves, shape (n,); what the image moves where it is independent."""
+        if self.units is None:
+            return self.moves
+        return np.bincount(self.units, weights=np.where(self.strata >= 0, self.moves, 0.0))[self.units]
 
-def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty]:
+
+def uncertainties(levels: ArrayLike, scores: ArrayLike, groups: Any = None) -> dict[str, Uncertainty]:
     """The rank metrics of one subset, those of :data:`mad_core.metrics.intervals.METRICS` that have an interval.
 
     O(n log n + L U) for L levels and U distinct scores.
@@ -97,11 +119,14 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     ----------
     levels, scores : array of shape (n,)
         Scores are finite.
+    groups : array of shape (n,), optional
+        What images belong to; those of one are taken together where :func:`mad_core.metrics.units.held` says so.
 
     Returns
     -------
     dict
-        Without metrics that are not defined, or that need a level of fewer than :data:`FEWEST` images.
+        Without metrics that are not defined, or that need a level of fewer than
+        :data:`mad_core.metrics.units.FEWEST` images.
     """
     at, values = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if not len(at):
@@ -109,14 +134,14 @@ def uncertainties(levels: ArrayLike, scores: ArrayLike) -> dict[str, Uncertainty
     table, present = score_table(at, values)
     rows = np.searchsorted(present, told_apart(at))
     columns = np.unique(values, return_inverse=True)[1]
-    by_metric = {}
-    alone = int(present[0] == 0)
-    if min(table.sum(axis=1)) >= FEWEST:
-        by_metric |= _ordering(_Placed(table, rows, columns), "")
-    if len(present) > alone and min(table[alone:].sum(axis=1)) >= FEWEST:
-        by_metric |= _ordering(_Placed(table[alone:], rows - alone, columns), "abnormal_")
-    if alone and len(present) > 1 and min(table[0].sum(), table[1:].sum()) >= FEWEST:
-        by_metric["auroc_whole"] = _detection(table, rows, columns)
+    units, by_metric = held(rows, groups), {}
+    sizes, alone = counts_by_level(rows, units), int(present[0] == 0)
+    if min(sizes) >= FEWEST:
+        by_metric |= _ordering(_Placed(table, rows, columns, units), "")
+    if len(present) > alone and min(sizes[alone:]) >= FEWEST:
+        by_metric |= _ordering(_Placed(table[alone:], rows - alone, columns, units), "abnormal_")
+    if alone and len(present) > 1 and min(counts_by_level(np.minimum(rows, 1), units)) >= FEWEST:
+        by_metric["auroc_whole"] = _detection(_Placed(table, rows, columns, units), sizes)
     return by_metric
 
 
@@ -127,6 +152,16 @@ class _Placed:
     table: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+    units: np.ndarray | None = None
+
+    def alike(self, one: Uncertainty) -> float:
+        """By how much the variance is larger than that of independent images: 1 to the images of a group, which it is
+        where nothing varies; 1 without groups."""
+        if self.units is None:
+            return 1.0
+        most = float((self.rows >= 0).sum()) / one.independent
+        alone = float(replace(one, units=None).variances.sum())
+        return min(max(float(one.variances.sum()) / alone, 1.0), most) if alone > 0 else most
 
     def of_images(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values of cells, less the mean of their level, for each image; and the strata."""
@@ -151,7 +186,9 @@ class _Placed:
         value = float((won * counts).sum()) / (2 * pairs)
         moves, strata = self.of_images(won / pairs)
         prior, errors = _prior(weights, sizes, pairs, value), _errors(counts, won, weights, sizes)
-        one = Uncertainty(value, 0.0, 1.0, moves, strata, 1.0, prior, errors)
+        one = Uncertainty(value, 0.0, 1.0, moves, strata, 1.0, prior, errors, self.units)
+        if self.units is not None:
+            return replace(one, prior=prior * self.alike(one), errors=_ERRORS), won, pairs
         whole = float(one.variances.sum())
         excess = float((weights * np.outer(sizes, sizes) * _interaction(counts, below, sizes)).sum()) / pairs**2
         kept = min(max((whole - max(excess, 0.0)) / whole, 0.5), 1.0) if whole > 0 else 1.0
@@ -224,18 +261,19 @@ def _tau(
     signed = 2 * won - (sizes.sum() - sizes)[:, None]
     moves, strata = placed.of_images(signed / (pairs * untied) ** 0.5 - tau / 2 * apart / untied)
     ties, _ = placed.of_images(np.broadcast_to(apart / untied / 2, placed.table.shape))
-    loose = Uncertainty(0.0, 0.0, 1.0, ties, strata, 1.0, 0.0).variances.sum() ** 0.5
+    loose = max(Uncertainty(0.0, 0.0, 1.0, ties, strata, 1.0, 0.0, units=placed.units).variances.sum(), 0.0) ** 0.5
     end = min(1.0, rate * float(np.exp(NORMAL.inv_cdf(0.975) * loose)))
-    return Uncertainty(tau, -end, end, moves, strata, share.unbiased, share.prior)
+    return Uncertainty(tau, -end, end, moves, strata, share.unbiased, share.prior, units=placed.units)
 
 
-def _detection(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Uncertainty:
+def _detection(placed: _Placed, sizes: np.ndarray) -> Uncertainty:
     """AUROC of level 0 against the rest; levels too small to vary within are taken together with all abnormal ones."""
-    if min(table[1:].sum(axis=1)) < FEWEST:
-        table, rows = np.stack([table[0], table[1:].sum(axis=0)]), np.minimum(rows, 1)
-    counted = np.zeros((len(table), len(table)))
+    if min(sizes[1:]) < FEWEST:
+        table = np.stack([placed.table[0], placed.table[1:].sum(axis=0)])
+        placed = replace(placed, table=table, rows=np.minimum(placed.rows, 1))
+    counted = np.zeros((len(placed.table), len(placed.table)))
     counted[0, 1:] = 1
-    return _Placed(table, rows, columns).share(counted)[0]
+    return placed.share(counted)[0]
 
 
 # -- intervals ------------------------------------------------------------------------------------
@@ -252,7 +290,7 @@ def interval(parts: Sequence[Uncertainty], confidence: float = 0.95) -> list[flo
     share = min(max((value - low) / reach, 0.0), 1.0)
     each = np.concatenate([part.variances for part in parts]) / (count * reach) ** 2
     free = np.concatenate([part.freedom for part in parts])
-    errors = np.array([part.errors / part.images for part in parts])
+    errors = np.array([part.errors / part.independent for part in parts])
     prior = np.array([part.prior * ((part.high - part.low) / reach) ** 2 for part in parts])
     effect = (each.sum() + (errors * prior).sum() / count**2) / (share * (1 - share) + errors.mean())
     ends = _wilson(share, 1 / effect, _student(each, free, (1 - confidence) / 2))
@@ -304,7 +342,7 @@ def _unseen(part: Uncertainty) -> float:
     """What errors that may be missing by chance would add to the variance; 0 where the value is far from its ends."""
     reach = part.high - part.low
     share = min(max((part.value - part.low) / reach, 0.0), 1.0)
-    errors = part.errors / part.images
+    errors = part.errors / part.independent
     spread = share * (1 - share) + errors / 2
     return errors / spread * max(part.prior * spread * reach**2 - float(part.variances.sum()), 0.0)
 

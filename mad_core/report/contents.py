@@ -180,7 +180,7 @@ def _pair(a: Run, b: Run, tables: Mapping[str, pd.DataFrame], request: ReportReq
     table = labelled(table[table[a.id].notna() & table[b.id].notna()])
     if table.empty:
         return []
-    columns = table["level"], table[a.id], table[b.id], table["subset"]
+    columns = table["level"], table[a.id], table[b.id], table["subset"], table["group"]
     _, gaps = differences(*columns, with_intervals=bool(request.draws))
     ranks = {"rank_a": ranks_within_subsets(table, a.id), "rank_b": ranks_within_subsets(table, b.id)}
     return [RunPair(a, b, table.assign(**ranks), gaps)]

@@ -9,6 +9,7 @@ from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import by_subset, every_to_the_best
 from mad_core.metrics.names import COVERAGE, Metric
+from mad_core.metrics.units import groups_of
 from mad_core.report.contents import ReportPart
 from mad_core.report.html import folded, how_to_read, table, take_away
 from mad_core.runs.comparing import metrics_csv, scores_side_by_side_csv, side_by_side, supervision_note
@@ -52,7 +53,11 @@ def _to_the_best(part: ReportPart, complete: Mapping[str, Any]) -> Mapping[str, 
         return {}
     tables = {part.names[run.id]: labelled(part.tables[run.id]) for run in part.runs}
     columns = ("level", "score", "subset", "image_id")
-    return every_to_the_best({name: by_subset(*(tables[name][column] for column in columns)) for name in complete})
+    measured = {
+        name: by_subset(*(tables[name][column] for column in columns), groups=groups_of(tables[name]))
+        for name in complete
+    }
+    return every_to_the_best(measured)
 
 
 def in_short(part: ReportPart) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mad_core.scorefiles import csv_text, text_cell
 from mad_core.scorers import catalog
 from mad_core.scorers.multimodal import models
 
-_KEYS = ["image_id", "path", "subset", "level"]
+_KEYS = ["image_id", "path", "subset", "level", "group"]
 
 
 def distinct_names(runs: Sequence[Run]) -> dict[str, str]:
@@ -78,10 +78,10 @@ def side_by_side(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``image_id``, ``path``, ``subset``, ``level``, then for each run its id: float64, NaN where it
+        ``image_id``, ``path``, ``subset``, ``level``, ``group``, then for each run its id: float64, NaN where it
         has no score. Images stand in the order in which they first occur.
     """
-    everything: Any = pd.concat([table[_KEYS] for table in tables.values()])
+    everything: Any = pd.concat([table.reindex(columns=_KEYS) for table in tables.values()])
     images = everything.drop_duplicates("image_id", ignore_index=True)
     for run_id, table in tables.items():
         images[run_id] = images["image_id"].map(dict(zip(table["image_id"], table["score"], strict=True)))

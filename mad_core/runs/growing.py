@@ -149,6 +149,7 @@ def _row(subset: str, path: Path, digest: str, width: int, height: int) -> dict[
         "defect": None,
         "group": None,
         "mask_path": None,
+        "mask_hash": None,
         "width": width,
         "height": height,
     }
@@ -186,7 +187,8 @@ def changes(store: Store, run: Run) -> dict[str, Any]:
     both: Any = after.assign(before=[former.get(i, float("nan")) for i in after["image_id"]])
     gap = (both["score"] - both["before"]).dropna()
     labelled = both[both["level"].notna()]
-    n, changed = differences(labelled["level"], labelled["score"], labelled["before"], labelled["subset"])
+    columns = (labelled[name] for name in ("level", "score", "before", "subset", "group"))
+    n, changed = differences(*columns)
     columns = zip(both["path"], both["level"], both["before"], both["score"], strict=True)
     return {
         "run": run.id,

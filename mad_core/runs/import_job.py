@@ -35,8 +35,9 @@ def import_job(control: Control) -> dict[str, Any]:
         control.report(phase="importing", done=done, total=total)
         control.check_cancel()
 
+    told = parse_plan(payload.plan) if payload.plan else None
     if payload.guarded:
-        masks = (mask.rpartition("=")[2] for mask in payload.ignore)
+        masks = (mask.rpartition("=")[2] for mask in (*payload.ignore, *(told.ignore if told else ())))
         ask_again(control.settings, payload.source, payload.policy, *masks)
     try:
         imported = import_dataset(
@@ -44,7 +45,7 @@ def import_job(control: Control) -> dict[str, Any]:
             control.settings,
             name=payload.name,
             policy=Path(payload.policy) if payload.policy else None,
-            plan=parse_plan(payload.plan) if payload.plan else None,
+            plan=told,
             windows=payload.windows,
             ignore=payload.ignore,
             pages=payload.pages,

@@ -129,7 +129,7 @@ def joined_scores(path: Path, dataset: Dataset) -> ScoreFile:
             raise InputError(_nothing_fits(path, own, images, subset))
         mismatches += matched.mismatches
         scores = [math.nan if one.score is None else one.score for one in matched.results]
-        table = images[["template_path", "level"]].rename(columns={"template_path": "path"})
+        table = images[["template_path", "level", "group"]].rename(columns={"template_path": "path"})
         parts.append(table.assign(score=scores, subset=subset))
     lines = mismatch_lines(Counter(m.kind for m in mismatches))
     levels = f"The levels are those of '{dataset.name}'{': ' + ', '.join(lines) if lines else ''}."

@@ -171,7 +171,7 @@ class ImportJob(JobPayload):
     policy: str | None = None
     windows: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    pages: str = "first"
+    pages: str = ""
     then: tuple[str, ...] = ()
     guarded: bool = False
     plan: str | None = None

@@ -17,10 +17,11 @@ import pandas as pd
 
 from mad_core.errors import InputError, MadError, NotFoundError
 from mad_core.ignored import IgnoredRegion
-from mad_core.images import read_mask
+from mad_core.images import CHANGED, ImageError, read_mask
 from mad_core.labelled import labelled, unlabelled_notes
 from mad_core.metrics.association import in_words, severity_and_area
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.runs.map_thresholds import FACT, NormalMaps
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, Store
@@ -315,17 +316,20 @@ def mask_areas(store: Store, run: Run, subsets: Sequence[str]) -> MaskAreas:
     chosen: Any = rows[(rows["split"] == "test") & rows["subset"].isin(subsets) & (rows["level"] > 0)]
     with_mask = chosen[chosen["mask_path"].notna()]
     regions = [ignored.get(subset) for subset in with_mask["subset"]]
-    facts = zip(with_mask["mask_path"], with_mask["width"], with_mask["height"], regions, strict=True)
+    facts = with_mask[["mask_path", "mask_hash", "width", "height"]].assign(ignored=regions).itertuples(index=False)
     with ThreadPoolExecutor(READERS) as pool:
         shares = dict(zip(with_mask["image_id"], pool.map(lambda one: _share(*one), facts), strict=True))
     why = Counter([NO_MASK] * (len(chosen) - len(with_mask)) + [v for v in shares.values() if isinstance(v, str)])
     return MaskAreas({k: v for k, v in shares.items() if isinstance(v, float)}, len(chosen), dict(why))
 
 
-def _share(path: str, width: int, height: int, ignored: IgnoredRegion | None) -> float | str:
+def _share(path: str, digest: str | None, width: int, height: int, ignored: IgnoredRegion | None) -> float | str:
     """The share of what counts of the image, or why there is none."""
     try:
-        mask = read_mask(Path(path))
+        mask = read_mask(Path(path), content_hash=digest or "")
+    except ImageError as error:
+        changed = error.kind == CHANGED
+        return "with a mask that changed since it was imported" if changed else "with a mask that cannot be read"
     except (MadError, OSError):
         return "with a mask that cannot be read"
     if width and height and abs(mask.shape[1] / mask.shape[0] * height / width - 1) >= _SAME_ASPECT:
@@ -400,7 +404,8 @@ def compare_reductions(
         if name == OWN or bool(scores.notna().any()):
             # The area above the threshold says nothing about itself.
             other = areas.mask(table["subset"].isin(without)) if name == "area" else areas
-            metrics[name] = severity_and_area(ordered(table)[0], scores, other, table["subset"], draws=draws, seed=seed)
+            columns = ordered(table)[0], scores, other, table["subset"]
+            metrics[name] = severity_and_area(*columns, draws=draws, seed=seed, groups=groups_of(table))
         step(done + 1, len(NAMES))
     area = MASK_AREA if by_mask else AREA_ABOVE
     notes = [*reduced.notes, *unlabelled_notes(reduced.table)]

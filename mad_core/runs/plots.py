@@ -13,6 +13,7 @@ from mad_core.errors import InputError
 from mad_core.labelled import labelled
 from mad_core.metrics.comparing import mean_inversion_matrix, summarize
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.palette import Theme, chrome
 from mad_core.runs.comparing import ranks_within_subsets
 from mad_core.runs.results import run_table
@@ -74,7 +75,8 @@ def strip(view: PlotView) -> go.Figure:
 
 
 def intervals(view: PlotView) -> go.Figure:
-    metrics = summarize(ordered(view.rows)[0], view.rows["score"], view.rows["subset"])
+    rows = view.rows
+    metrics = summarize(ordered(rows)[0], rows["score"], rows["subset"], groups=groups_of(rows))
     parts = {"all subsets" if metrics["subsets"] else "all images": metrics, **metrics["subsets"]}
     random = metrics["reference"]["c_index_random_severity"]
     rows = [figures.interval_row(name, one["c_index"], one["intervals"].get("c_index")) for name, one in parts.items()]

@@ -163,6 +163,7 @@ class Watcher:
                 "level": math.nan,
                 "defect": None,
                 "mask_path": None,
+                "mask_hash": None,
                 "width": read.width,
                 "height": read.height,
             }

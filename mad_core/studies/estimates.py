@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -67,7 +67,14 @@ def mean(estimates: Sequence[Estimate]) -> Estimate | None:
 
 
 def of_subset(
-    levels: ArrayLike, scores: ArrayLike, subset: str, *, draws: int, seed: int, by_level: bool = False
+    levels: ArrayLike,
+    scores: ArrayLike,
+    subset: str,
+    *,
+    draws: int,
+    seed: int,
+    by_level: bool = False,
+    groups: Any = None,
 ) -> dict[str, Estimate]:
     """The rank metrics of one subset that can be computed; with ``by_level`` also ``auroc_<level>``.
 
@@ -77,12 +84,15 @@ def of_subset(
         Scores are finite.
     subset : str
         With ``seed`` it seeds the draws: independent between subsets, the same for every scorer.
+    groups : array of shape (n,), optional
+        What images belong to; those of one are drawn together.
     """
     levels, scores = np.asarray(levels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     result, own = measure(levels, scores), seed_of(subset, seed)
-    drawn = bootstrap(levels, scores, draws=draws, seed=own) if len(np.unique(told_apart(levels))) > 1 else {}
+    told: dict[str, Any] = {"draws": draws, "seed": own, "groups": groups}
+    drawn = bootstrap(levels, scores, **told) if len(np.unique(told_apart(levels))) > 1 else {}
     if by_level:
-        parts = bootstrap_level_aurocs(levels, scores, draws=draws, seed=own)
+        parts = bootstrap_level_aurocs(levels, scores, **told)
         drawn |= {f"auroc_{level_name(level)}": values for level, values in parts.items()}
     return {
         name: Estimate(value, values)

@@ -4,6 +4,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from mad_core.labelled import labelled
+from mad_core.metrics.units import in_words
 from mad_core.runs.execute import FLUSH_SECONDS, preserved_generators, record
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import StudyJob
@@ -68,7 +70,8 @@ class _Turns:
 
 
 def _with_record(finding: Finding, control: Control, stored: StudyRecord, started: float) -> Finding:
-    """The finding with what is needed to repeat it."""
+    """The finding with what is needed to repeat it, and what became of images that belong together."""
+    about = in_words(labelled(control.store.dataset(stored.dataset_id).select(split="test")))
     facts = {
         **finding.facts,
         "record": record(control.device),
@@ -77,4 +80,4 @@ def _with_record(finding: Finding, control: Control, stored: StudyRecord, starte
         | {"code": study(stored.study).code},
         "seconds": round(time.time() - started, 2),
     }
-    return replace(finding, facts=facts)
+    return replace(finding, caveat=f"{finding.caveat} {about}".strip(), facts=facts)

@@ -11,6 +11,7 @@ from mad_core.errors import InputError
 from mad_core.labelled import labelled
 from mad_core.metrics.macro import Measured, measure
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.results import run_table
 from mad_core.studies.study import Work
@@ -111,6 +112,6 @@ def measured(work: Work, sample: Sample) -> dict[str, dict[str, Measured]]:
         for subset, rows in table.groupby("subset"):
             work.check_cancel()
             values = rows["level"], rows["score"]
-            results[run_id][str(subset)] = measure(*values, rows["image_id"])
+            results[run_id][str(subset)] = measure(*values, rows["image_id"], groups=groups_of(rows))
         work.progress(done + 1, len(sample.tables))
     return results

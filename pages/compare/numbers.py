@@ -10,6 +10,7 @@ from mad_core.labelled import labelled
 from mad_core.metrics import comparing
 from mad_core.metrics import names as metric_names
 from mad_core.metrics.differences import by_subset, every_to_the_best
+from mad_core.metrics.units import groups_of
 from mad_core.runs.comparing import (
     metrics_csv,
     scores_side_by_side_csv,
@@ -82,7 +83,8 @@ def _best(view: View, complete: Mapping[str, dict[str, Any]]) -> Mapping[str, tu
 def _to_the_best(_view: View, run_ids: tuple[str, ...], key: tuple[Any, ...]) -> Any:
     tables = {_view.names[run.id]: labelled(_view.rows(run)) for run in _view.runs if run.id in run_ids}
     columns = ("level", "score", "subset", "image_id")
-    return every_to_the_best({name: by_subset(*(rows[c] for c in columns)) for name, rows in tables.items()})
+    measured = {name: by_subset(*(rows[c] for c in columns), groups=groups_of(rows)) for name, rows in tables.items()}
+    return every_to_the_best(measured)
 
 
 def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from mad_core.labelled import labelled
 from mad_core.metrics.differences import differences
 from mad_core.metrics.names import judged
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.palette import Theme
 from mad_core.runs.comparing import (
     ranks_within_subsets,
@@ -98,7 +99,8 @@ def _ranks_of(
 @st.cache_data(max_entries=64, show_spinner="Computing the paired intervals")
 def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> Any:
     levels, subsets = ordered(_table)[0], _table["subset"]
-    return differences(levels, _table[first], _table[second], subsets, with_intervals=bool(draws))
+    columns = levels, _table[first], _table[second], subsets, groups_of(_table)
+    return differences(*columns, with_intervals=bool(draws))
 
 
 def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:

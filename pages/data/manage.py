@@ -50,6 +50,15 @@ def manage(info: DatasetInfo) -> None:
         asked = st.form_submit_button("Rename")
         if asked and session.attempt(lambda: engine.store().rename_dataset(info.id, name)):
             st.rerun()
+    if info.card.plan:
+        st.download_button(
+            "Plan of the import",
+            info.card.plan,
+            "plan.yaml",
+            "text/yaml",
+            icon=":material/download:",
+            help="A small YAML file: what became what. check, score and the others repeat the import with --plan.",
+        )
     if st.button("Delete dataset", icon=":material/delete:"):
         _confirm_delete(info)
 

@@ -13,6 +13,7 @@ from pages.data.ignored import ignored_section
 from pages.data.manage import level_meanings, manage
 from pages.data.normals import normals_section
 from pages.data.plan import show_plan
+from pages.data.problems import in_short, listed_problems
 from pages.data.published import published
 from pages.data.window import window_section
 from pages.ui import charts, engine, guide, session, tiles
@@ -77,7 +78,7 @@ def _imports_note() -> None:
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
     tests = len(dataset.select(split="test"))
     graded = f" ({tests - dataset.unlabelled():,} labelled)" if dataset.unlabelled() else ""
-    facts = [f"{info.images:,} images", f"{tests:,} for test{graded}", f"{len(dataset.subsets)} subsets"]
+    facts = [f"{info.images:,} images", f"{tests:,} for test{graded}", _subsets(dataset)]
     masks = sum(entry["masks"] for entry in dataset.counts())
     facts += [f"{masks:,} masks"] if masks else []
     groups = sum(entry.get("groups", 0) for entry in dataset.counts())
@@ -91,6 +92,11 @@ def _about(info: DatasetInfo, dataset: Dataset) -> None:
         guide.start_button()
         if st.button("Add a dataset", icon=":material/add:"):
             add_dataset_dialog()
+
+
+def _subsets(dataset: Dataset) -> str:
+    count = len(dataset.subsets)
+    return f"{count} subset{'s' if count != 1 else ''}"
 
 
 def _subset(dataset: Dataset) -> str:
@@ -162,14 +168,8 @@ def _problems(info: DatasetInfo) -> None:
             icon=":material/check:",
         )
         return
-    table = pd.DataFrame([p.to_json() for p in info.problems]).rename(
-        columns={"kind": "Problem", "path": "File", "message": "What happened"}
-    )
-    kinds = table["Problem"].value_counts()
-    summary = ", ".join(f"{n} × {kind}" for kind, n in kinds.items())
-    noun = "problem" if len(table) == 1 else "problems"
-    with st.expander(f"{len(table)} {noun}: {summary}", expanded=True, icon=":material/warning:"):
-        st.dataframe(table, hide_index=True, width="stretch", height=min(320, 38 + 35 * len(table)))
+    with st.expander(in_short(info.problems), expanded=True, icon=":material/warning:"):
+        listed_problems(info.problems)
 
 
 page()

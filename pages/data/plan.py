@@ -1,17 +1,19 @@
 """What an import would make of a source: shown before anything is stored, and corrected here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from mad_core.datasets.dataset import SPLITS
+from mad_core.datasets.dataset import SPLITS, Problem
 from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, PlanRow, level_told, parse_plan
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.queue import Job
 from pages.data.normals import normals_choice
+from pages.data.problems import READ, in_short, listed_problems
 from pages.ui import engine, session
 from pages.ui.text import plain
 
@@ -30,12 +32,16 @@ def show_plan() -> None:
         st.caption(f"{plain(job.payload['name'] or job.payload['source'])}: nothing is stored yet.")
         if sentence := job.result.get("sentence"):
             st.warning(plain(sentence), icon=":material/help:")
+            st.caption("Here the levels stand in the table: a number, none to test without a level, or left out.")
         _counts(job.result)
         normals = normals_choice(job.result.get("without_normals", []), job.result["images"], f"normals_{job.id}")
         corrections = _table(plan, job.id)
         if job.result["more"]:
             st.caption(f"{job.result['more']:,} more rows are in the file of the plan.")
-        _problems(job.result.get("problems", []))
+        usable = bool(job.result["images"] or plan.asked)
+        if not usable:
+            st.error("As it is, no image can be used; the problems say why.", icon=":material/error:")
+        _problems(job.result.get("problems", []), expanded=not usable)
         _buttons(job, plan, corrections, normals)
 
 
@@ -51,8 +57,7 @@ def _looked_at() -> Job | None:
 
 def plan_of(result: Mapping[str, Any]) -> ImportPlan:
     """The plan that a look at a source found, with its rows."""
-    told = parse_plan(result["plan"])
-    return ImportPlan(told.folders, told.tables, told.levels, tuple(PlanRow.from_json(row) for row in result["rows"]))
+    return replace(parse_plan(result["plan"]), rows=tuple(PlanRow.from_json(row) for row in result["rows"]))
 
 
 def _counts(result: Mapping[str, Any]) -> None:
@@ -75,8 +80,12 @@ def _table(plan: ImportPlan, job_id: int) -> pd.DataFrame:
         key=f"plan_{job_id}",
         hide_index=True,
         width="stretch",
+        placeholder="",
         disabled=["What", "Name", "Files", "Example", "Why"],
         column_config={
+            "What": st.column_config.TextColumn(width=80),
+            "Name": st.column_config.TextColumn(width="medium"),
+            "Why": st.column_config.TextColumn(width="large"),
             "Role": st.column_config.SelectboxColumn("Became", options=_ROLES, required=True),
             "Split": st.column_config.SelectboxColumn(options=["", *SPLITS]),
             "Level": st.column_config.TextColumn(
@@ -131,11 +140,11 @@ def corrected(plan: ImportPlan, table: pd.DataFrame) -> ImportPlan:
     return plan
 
 
-def _problems(problems: list[dict[str, str]]) -> None:
-    if not problems:
-        return
-    with st.expander(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", icon=":material/warning:"):
-        st.dataframe(pd.DataFrame(problems), hide_index=True, width="stretch")
+def _problems(problems: list[dict[str, str]], expanded: bool) -> None:
+    met = [Problem(**problem) for problem in problems]
+    if met:
+        with st.expander(in_short(met), expanded=expanded or len(met) <= READ, icon=":material/warning:"):
+            listed_problems(met)
 
 
 def _buttons(job: Job, plan: ImportPlan, table: pd.DataFrame, normals: str) -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from mad_core.datasets.dataset import Dataset, Imported, Problem, SubsetCard
+from mad_core.datasets.plan import ImportPlan, parse_plan
 from mad_core.figures.pixel_histogram import READ_PIXEL_HISTOGRAM, describe_pixel_histogram, pixel_histogram
 from mad_core.pixels import EIGHT_BIT, FOUND, FULL, PRESETS, USED, PixelRange, Window, chosen
 from mad_core.runs.store import DatasetInfo
@@ -84,7 +85,9 @@ def _seen(info: DatasetInfo, dataset: Dataset, subset: str, words: str) -> str:
     card = dataset.card.subset(subset)
     window = chosen(words, card.window or EIGHT_BIT, card.pixels) if words != FOUND else card.window
     problems = tuple(p for p in info.problems if not _of_the_window(p, subset))
-    return engine.store().add_dataset(Imported(dataset.with_windows({subset: window}), problems))
+    seen = dataset.with_windows({subset: window})
+    plan = parse_plan(seen.card.plan).with_window(subset, words) if seen.card.plan else ImportPlan()
+    return engine.store().add_dataset(Imported(seen, problems, plan))
 
 
 def _of_the_window(problem: Problem, subset: str) -> bool:

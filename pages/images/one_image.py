@@ -106,14 +106,16 @@ def _called(view: Browsing, image_id: str) -> None:
 
 def _size(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [("Size", f"{row['width']} × {row['height']} px")] if row["width"] else []
-    return [*facts, ("Defect area", _mask_share(row["mask_path"], row["content_hash"]))] if row["mask_path"] else facts
+    return (
+        [*facts, ("Defect area", _mask_share(row["mask_path"], row["mask_hash"] or ""))] if row["mask_path"] else facts
+    )
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _mask_share(path: str, content: str) -> str:
-    """The share of the image that its mask marks, in words; the mask belongs to the image's content."""
+def _mask_share(path: str, digest: str) -> str:
+    """The share of the image that its mask marks, in words."""
     try:
-        return f"{100 * read_mask(Path(path)).mean():.2g} % of the image"
+        return f"{100 * read_mask(Path(path), content_hash=digest).mean():.2g} % of the image"
     except MadError as error:
         return str(error)
 
@@ -162,7 +164,8 @@ def _viewer(
 
 
 def _picture(view: Browsing, row: Mapping[str, Any], kind: str) -> str:
-    return urls.picture(view.info.id, row["image_id"], kind, row["content_hash"])
+    digest = row["mask_hash"] if kind == "mask" else None
+    return urls.picture(view.info.id, row["image_id"], kind, digest or row["content_hash"])
 
 
 def _addresses(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:

@@ -12,6 +12,7 @@ from mad_core.labelled import labelled
 from mad_core.metrics.level_mix import METRICS
 from mad_core.metrics.names import metric_of
 from mad_core.metrics.summary import ordered
+from mad_core.metrics.units import groups_of
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.studies.estimates import Estimate
 from mad_core.studies.finding import Finding
@@ -70,7 +71,7 @@ def _live(run_id: str, subset: str) -> None:
 def _prepared(run_id: str, subset: str, under: float, over: float, state: tuple[Any, ...]) -> Prepared:
     rows: Any = labelled(engine.table(engine.store().run(run_id)))
     rows = rows[(rows["subset"] == subset) & np.isfinite(rows["score"])]
-    return prepare(ordered(rows)[0], rows["score"], under=under, over=over)
+    return prepare(ordered(rows)[0], rows["score"], under=under, over=over, groups=groups_of(rows))
 
 
 def _table(ready: Prepared, shares: Sequence[float]) -> pd.DataFrame:

@@ -150,7 +150,7 @@ def _mask(request: Request) -> Response:
     if not row["mask_path"]:
         raise NotFoundError("This image has no mask.")
     path, out = Path(row["mask_path"]), io.BytesIO()
-    with _told(path), opened_image(path) as file:
+    with _told(path), opened_image(path, row["mask_hash"] or "") as file:
         if not remote.is_address(path):
             _check_place(row, path, file)
         Image.fromarray(file.mask()).save(out, "PNG")

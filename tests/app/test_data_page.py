@@ -15,7 +15,7 @@ from mad_core.datasets.plan import ImportPlan, PlanRow, TablePlan, parse_plan
 from mad_core.errors import InputError
 from mad_core.runs.in_process import do_here
 from mad_core.runs.jobs import ImportJob, submit
-from pages.data.plan import corrected, table_of
+from pages.data.plan import corrected, plan_of, table_of
 from tests.app.conftest import Home
 from tests.engine.pictures import draw
 
@@ -52,8 +52,16 @@ def test_problems_are_listed(home: Home, open_page: Open) -> None:
         connection.execute(datasets.update().values(problems=[problem.to_json()]))
     test = open_page("data")
     assert any(e.label == "1 problem: 1 × unreadable" for e in test.expander)
+    (read,) = [m.value for m in test.markdown if m.value.startswith("**unreadable**")]
+    assert "cut off" in read and "plate/x" in read
+    many = [Problem("duplicate", f"plate/{n}.png", "The same again.").to_json() for n in range(9)]
+    with store.database.write() as connection:
+        connection.execute(datasets.update().values(problems=[*many, problem.to_json()]))
+    test.run()
+    assert any(e.label == "10 problems: 9 × duplicate, 1 × unreadable" for e in test.expander)
     (table,) = [d.value for d in test.dataframe if "Problem" in d.value]
-    assert table["File"].tolist() == ["plate/x.png"]
+    assert table["File"].tolist()[-1] == "plate/x.png" and len(table) == 10
+    assert sum(m.value.startswith(("**duplicate**", "**unreadable**")) for m in test.markdown) == 5
 
 
 def test_a_dataset_is_renamed_and_a_taken_name_is_a_sentence(home: Home, open_page: Open) -> None:
@@ -236,6 +244,21 @@ def test_the_plan_is_shown_before_anything_is_stored_and_then_taken(
     stored = home.store.datasets()[-1]
     assert home.store.dataset(stored.id).counts()[0]["test"] == {"0": 1, "1": 2, "2": 1}
     assert parse_plan(stored.card.plan).levels == {"none": "0", "mild": "1", "severe": "2"}
+
+
+def test_a_source_of_which_nothing_can_be_used_says_why(home: Home, open_page: Open, tmp_path: Path) -> None:
+    draw(tmp_path / "parts/a.png")
+    (tmp_path / "parts/labels.csv").write_text("path,level\n" + "".join(f"no{n}.png,1\n" for n in range(9)))
+    look_at(home, tmp_path / "parts/labels.csv")
+    test = open_page("data")
+    assert any("no image can be used" in error.value for error in test.error)
+    assert any(m.value.startswith("**missing") for m in test.markdown)
+
+
+def test_options_of_the_plan_outlive_a_correction() -> None:
+    text = ImportPlan(group_from_name="first-number", window=("used",), pages="each").to_yaml()
+    told = corrected(plan_of({"plan": text, "rows": []}), table_of(ImportPlan()))
+    assert (told.group_from_name, told.window, told.pages) == ("first-number", ("used",), "each")
 
 
 def test_corrections_in_the_plans_table_become_decisions() -> None:

@@ -128,6 +128,17 @@ def test_a_file_that_is_not_what_was_imported_is_not_served(
     assert client.get(at(home, row, "thumbnail")).status_code == 409
 
 
+def test_a_mask_that_is_not_what_was_imported_is_not_served(
+    home: Home, client: TestClient, row: dict[str, str]
+) -> None:
+    mask = Path(row["mask_path"])
+    change(home, row, mask_hash=content_hash(mask))
+    assert client.get(at(home, row, "mask")).status_code == 200
+    Image.new("L", (9, 9), 255).save(mask)
+    got = client.get(at(home, row, "mask"))
+    assert got.status_code == 409 and "not the one that was imported" in got.text
+
+
 def test_what_was_checked_is_what_is_sent(
     home: Home, client: TestClient, row: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

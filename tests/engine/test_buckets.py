@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from mad_core import remote
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.readers import buckets
 from mad_core.errors import InputError, UnavailableError
 from mad_core.images import ImageError, content_hash, read_image, thumbnail
 from mad_core.settings import Settings
@@ -62,6 +66,25 @@ def test_it_is_the_dataset_of_the_folder(settings: Settings, folder: Path, bucke
 def test_it_is_scored_and_shown_as_from_a_folder(settings: Settings, folder: Path, bucket: str) -> None:
     here, there = import_dataset(folder, settings), import_dataset(bucket, settings)
     assert scores_of(here, settings.home / "0").equals(scores_of(there, settings.home / "1"))
+
+
+def test_shards_with_images_are_unpacked_as_from_a_folder(
+    settings: Settings, folder: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"image": p.read_bytes(), "name": p.name, "level": i % 2} for i, p in enumerate(folder.rglob("train/*/*"))]
+    (tmp_path / "hub").mkdir()
+    for number in (0, 1):
+        pq.write_table(pa.Table.from_pylist(rows[number::2]), tmp_path / f"hub/train-0000{number}.parquet")
+    fsspec.filesystem("memory").put(str(tmp_path / "hub"), "/shop/hub", recursive=True)
+    monkeypatch.setattr(buckets, "MOST_TEXT_BYTES", 10)  # no bound for shards
+    here, there = import_dataset(tmp_path / "hub", settings), import_dataset("memory://shop/hub", settings)
+    assert there.dataset.version == here.dataset.version and len(there.dataset.table) == len(rows) > 1
+    assert (there.dataset.source, there.dataset.name) == ("memory://shop/hub", "hub")
+    assert all(Path(path).is_relative_to(settings.imports) for path in there.dataset.table["path"])
+    with pytest.raises(InputError, match="shards, more than the"):
+        import_dataset("memory://shop/hub", replace(settings, remote_bytes=10))
+    with pytest.raises(InputError, match="is one file; name the folder"):
+        import_dataset("memory://shop/hub/train-00000.parquet", settings)
 
 
 def test_an_image_that_was_dropped_is_fetched_again(settings: Settings, bucket: str, tmp_path: Path) -> None:

@@ -59,8 +59,10 @@ def test_files_among_images_are_named_by_kind(tmp_path: Path, settings: Settings
     root = tree(tmp_path / "parts", ["level_0/a.png", "level_1/b.png"])
     np.save(root / "level_0/x.npy", np.zeros(3))
     (root / "level_1/y.nii").write_bytes(b"\0" * 600)
+    (root / "level_1/z.dat").write_bytes((root / "level_1/b.png").read_bytes())
     messages = {Path(p.path).name: p.message for p in import_dataset(root, settings).problems}
     assert "NumPy array" in messages["x.npy"] and "NIfTI" in messages["y.nii"]
+    assert "an image (PNG) that is not called as one" in messages["z.dat"]
 
 
 def test_a_zip_that_was_cut_off_is_named(tmp_path: Path, settings: Settings) -> None:

@@ -62,8 +62,15 @@ def test_parquet_with_image_bytes_is_read(tmp_path: Path, settings: Settings) ->
     imported = import_dataset(path, settings)
     assert kinds(imported) == []
     assert levels(imported) == {f"{i}.png": i % 3 for i in range(6)}
-    assert set(imported.dataset.table["split"]) == {"train", "calibration"}
+    assert set(imported.dataset.table["split"]) == {"train", "test"}  # no file is of tests, so they are drawn
     assert import_dataset(path, settings).dataset.version == imported.dataset.version
+
+
+def test_shards_that_are_all_for_training_are_parted(tmp_path: Path, settings: Settings) -> None:
+    rows = [(image_bytes(tmp_path, f"i{i}"), f"{i}.png", i % 2) for i in range(8)]
+    hub_shard(tmp_path / "hub/train-00000-of-00001.parquet", rows)
+    table = import_dataset(tmp_path / "hub", settings).dataset.table
+    assert table["split"].value_counts().to_dict() == {"test": 6, "train": 2}
 
 
 def test_a_folder_of_shards_is_one_dataset(tmp_path: Path, settings: Settings) -> None:

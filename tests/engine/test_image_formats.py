@@ -16,6 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from mad_core import extras, image_formats
 from mad_core.datasets.importing import check_report, import_dataset
+from mad_core.datasets.plan import parse_plan
 from mad_core.errors import InputError
 from mad_core.image_formats import jxl_size, kind_of
 from mad_core.images import ImageError, content_hash, forget_patient, inspect, probe, read_image, read_pixels
@@ -315,6 +316,23 @@ def test_pages_of_a_file_are_chosen_and_said(tmp_path: Path, choice: str, names:
         assert np.array_equal(read_image(Path(row.path), content_hash=row.content_hash)[..., 0], expected)
     with pytest.raises(InputError, match="says no page"):
         imported(tmp_path / "set", tmp_path / "home", pages="all")
+
+
+def test_the_plan_repeats_pages_windows_and_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, home = paged(tmp_path / "set"), tmp_path / "home"
+    mask = Image.new("L", (48, 40), 0)
+    mask.paste(255, (0, 0, 8, 8))
+    mask.resize(Image.open(folder / "level_0/one.tif").size, 0).save(tmp_path / "clamp.png")
+    monkeypatch.chdir(tmp_path)
+    found = imported(folder, home, pages="each", windows=["10:200:0.8"], ignore=["clamp.png"])
+    plan = parse_plan(found.plan.to_yaml())
+    assert (plan.pages, plan.window, plan.ignore) == ("each", ("10:200:0.8",), (str(tmp_path / "clamp.png"),))
+    monkeypatch.chdir("/")
+    again = imported(folder, home, plan=plan)
+    assert again.dataset.version == found.dataset.version and again.plan.to_yaml() == found.plan.to_yaml()
+    assert len(again.dataset.table) == 4 and again.dataset.ignored and again.dataset.windows
+    other = imported(folder, home, plan=plan, pages="2", windows=["auto"])  # what is asked for stands before the plan
+    assert len(other.dataset.table) == 2 and other.plan.pages == "2"
 
 
 def test_a_page_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
 from mad_core.datasets.readers import archives
 from mad_core.datasets.readers.archives import extract, name_of
 from mad_core.errors import CancelledError, InputError
@@ -24,7 +25,7 @@ from mad_core.runs.store import Store
 from mad_core.runs.uploads import keep_upload, safe_name
 from mad_core.settings import Settings
 
-from .pictures import industrial, tree
+from .pictures import draw, industrial, tree
 
 
 def pack_zip(folder: Path, target: Path, top: str) -> Path:
@@ -401,3 +402,20 @@ def test_deleting_a_dataset_frees_its_upload_and_unpacked_files(tmp_path: Path, 
     folders = [p for p in settings.imports.iterdir() if p.is_dir()]
     assert len(folders) == 2
     assert all(Path(p).is_file() for p in store.dataset(kept).table["path"])
+
+
+def test_an_archive_whose_words_are_asked_about_has_a_plan_that_keeps_what_was_decided(
+    tmp_path: Path, settings: Settings
+) -> None:
+    for name in ("none/a", "mild/b", "odd/c", "extra/d"):
+        draw(tmp_path / f"set/{name}.png", name)
+    path = pack_zip(tmp_path / "set", tmp_path / "set.zip", "")
+    told = ImportPlan(group_from_name="first-number", window=("used",)).with_folder("extra", role="left out")
+    with pytest.raises(LevelsUnknownError) as asked:
+        import_dataset(path, settings, plan=told)
+    plan = asked.value.plan
+    assert {row.name for row in plan.asked} == {"none", "mild", "odd"} and str(settings.imports) not in str(asked.value)
+    assert parse_plan(plan.to_yaml()) == told
+    taken = plan.accepted().with_level("odd", 2)
+    levels = import_dataset(path, settings, plan=taken).dataset.table.set_index("template_path")["level"]
+    assert levels.to_dict() == {"none/a.png": 0, "mild/b.png": 1, "odd/c.png": 2}

@@ -47,6 +47,29 @@ def write(path: Path) -> Path:
     return path
 
 
+def test_images_of_records_may_be_objects(parts: Path, settings: Settings) -> None:
+    path = parts / "labels.jsonl"
+    path.write_text("".join(json.dumps({"image": {"path": r["path"]}, "level": r["level"]}) + "\n" for r in ROWS))
+    assert len(import_dataset(path, settings).dataset.table) == 3
+
+
+def test_two_columns_that_may_be_the_level_are_said_where_they_differ(parts: Path, settings: Settings) -> None:
+    path = parts / "labels.csv"
+    lines = [f"{row['path']},{row['level']},{int(row['level'])}" for row in ROWS]
+    path.write_text("\n".join(["path,severity,grade", *lines]))
+    (row,) = (r for r in import_dataset(path, settings).plan.rows if r.kind == "table")
+    assert "'severity' is taken for the level; 'grade' may be meant, too, and says something else" in row.note
+    path.write_text("\n".join(["path,severity,grade", *(line.replace("1.5", "1") for line in lines)]))
+    assert all("may be meant" not in r.note for r in import_dataset(path, settings).plan.rows)
+
+
+def test_a_table_without_tests_says_so(parts: Path, settings: Settings) -> None:
+    path = parts / "labels.csv"
+    path.write_text("path,level,split\n" + "".join(f"{row['path']},0,train\n" for row in ROWS))
+    (problem,) = (p for p in import_dataset(path, settings).problems if p.kind == "empty-level")
+    assert "is for test, so nothing of it is scored" in problem.message
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet"])
 def test_every_format_says_the_same(parts: Path, settings: Settings, suffix: str) -> None:
     imported = import_dataset(write(parts / f"labels.{suffix}"), settings)
@@ -205,7 +228,7 @@ def test_a_level_that_is_no_number_is_a_problem(parts: Path, settings: Settings,
 def test_an_unknown_split_is_a_problem(parts: Path, settings: Settings) -> None:
     (parts / "t.csv").write_text("path,level,split\nimages/b.png,0,Validation\nimages/c.png,1,someday\n")
     imported = import_dataset(parts / "t.csv", settings)
-    assert kinds(imported) == ["empty-level", "unmatched"]
+    assert kinds(imported) == ["empty-level", "empty-level", "unmatched"]  # of the level, and of tests
     assert counts(imported, "calibration") == {"0": 1}
 
 

@@ -1,6 +1,7 @@
 """Masks: how they are called, where they lie, what is marked, and what is said of those that cannot be right."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import import_dataset
-from mad_core.images import read_mask
+from mad_core.images import ImageError, content_hash, read_mask
 from mad_core.settings import Settings
 
 from .pictures import counts, draw, kinds
@@ -63,6 +64,9 @@ def masks_of(imported: Imported) -> dict[str, str]:
         "x_seg.tif",
         "gt-x.png",
         "x_mask_1.png",
+        "x - mask.png",
+        "x(mask).png",
+        "[gt] x.png",
         "x.bmp",
     ],
 )
@@ -92,6 +96,9 @@ def test_files_beside_their_picture_are_masks_and_no_pictures(tmp_path: Path, se
         ("test/dent_level_1/rgb/0.png", "test/dent_level_1/gt/0.png"),
         ("test/dent_level_1/0.png", "test_masks/dent_level_1/0.png"),
         ("test/level_1/images/0.png", "test/level_1/labels/0.png"),
+        ("level_1/0.png", "label_img/level_1/0.png"),
+        ("level_1/003.png", "level_1/003mask.png"),
+        ("level_1/003.png", "level_1/mask003.png"),
     ],
 )
 def test_folders_of_masks(tmp_path: Path, settings: Settings, picture_at: str, mask_at: str) -> None:
@@ -244,6 +251,32 @@ def test_masks_that_cannot_be_right_are_named(
     one_mask(tmp_path, mask, level)
     (problem,) = import_dataset(tmp_path, settings).problems
     assert (problem.kind, Path(problem.path).name) == (kind, "0_mask.png") and words in problem.message
+
+
+def by_name(imported: Imported) -> Any:
+    table = imported.dataset.table
+    return table.set_index(table["path"].map(lambda path: Path(path).stem))
+
+
+def test_the_bytes_of_masks_are_those_that_were_imported(tmp_path: Path, settings: Settings) -> None:
+    root = tmp_path / "set"
+    picture(root / "test/crack_level_1/a.png")
+    picture(root / "test/good/b.png")
+    picture(root / "test/crack_level_1/c.png")
+    lies = save(root / "masks/crack_level_1/a_mask.png", spot())
+    for number in (1, 2):
+        save(root / f"masks/crack_level_1/c_mask_{number}.png", spot(top=8 * number))
+    table = by_name(import_dataset(root, settings))
+    for name in ("a", "c"):  # one lies there, the other is made of two
+        row = table.loc[name]
+        assert row["mask_hash"] == content_hash(Path(row["mask_path"]))
+        assert read_mask(Path(row["mask_path"]), content_hash=row["mask_hash"]).any()
+    assert table["mask_hash"].isna().equals(table["mask_path"].isna())
+    save(lies, ~spot())
+    with pytest.raises(ImageError, match="not the one that was imported") as error:
+        read_mask(lies, content_hash=table.loc["a", "mask_hash"])
+    assert error.value.kind == "changed-file"
+    assert by_name(import_dataset(root, settings)).loc["a", "mask_hash"] == content_hash(lies)
 
 
 def test_an_empty_mask_of_a_normal_image_is_right(tmp_path: Path, settings: Settings) -> None:

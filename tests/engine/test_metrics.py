@@ -221,15 +221,6 @@ def test_levels_of_a_run_are_rounded_up_where_its_subset_asks_for_it() -> None:
     assert ordered(rows[["level"]], "rounded-up")[0].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("groups", "said"), [(["a", "a", None], "2 images are of 1 groups"), (["a", "b", None], "")])
-def test_images_of_one_group_are_said_to_be_no_independent_ones(groups: list[str | None], said: str) -> None:
-    rows = pd.DataFrame({"level": [0.0, 1.0, 2.0], "subset": "s", "group": groups})
-    notes = ordered(rows)[1]
-    assert [said in note for note in notes] == ([True] if said else [])
-    assert ordered(rows.assign(rounded_up=True))[1] == notes
-    assert ordered(rows.assign(subset=["s", "t", "s"]))[1] == []
-
-
 @pytest.mark.parametrize(
     ("levels", "scores", "sentence"),
     [

@@ -24,8 +24,16 @@ TABLES = st.builds(TablePlan, columns=st.dictionaries(st.sampled_from(["path", "
 @given(st.dictionaries(NAMES, FOLDERS), st.dictionaries(NAMES, TABLES), NAMES)
 def test_a_plan_is_read_back_as_it_was_written(folders, tables, word: str) -> None:
     rows = tuple(PlanRow("folder", name, "images", images=3, example=word) for name in folders)
-    plan = ImportPlan(folders, tables, {word: "2"}, rows)
-    assert parse_plan(plan.to_yaml()) == ImportPlan(folders, tables, {word: "2"})
+    told = {"group_from_name": word, "window": (word, f"{word}=1:2"), "ignore": (word,), "pages": "each"}
+    plan = ImportPlan(folders, tables, {word: "2"}, rows, **told, normals_from="typical")
+    assert parse_plan(plan.to_yaml()) == ImportPlan(folders, tables, {word: "2"}, **told, normals_from="typical")
+    assert not ImportPlan(window=(word,)).empty and plan.to_json()["window"] == [word, f"{word}=1:2"]
+
+
+def test_another_window_of_a_subset_takes_the_place_of_the_one_before() -> None:
+    plan = parse_plan("window: [lung, a=used, a=b=1:2]").with_window("a", "1:5")
+    assert plan.window == ("lung", "a=b=1:2", "a=1:5")
+    assert parse_plan("window: lung").window == ("lung",) and parse_plan("window:").window == ()
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,9 @@ def test_what_is_proposed_counts_only_once_it_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("window: {a: lung}", "window is a text or a list of texts"),
+        ("ignore: [[a]]", "ignore is a text or a list of texts"),
+        ("pages: [1]", "pages is one word"),
         ("- 1", "must hold lines"),
         ("folders: 3", "is not a plan"),
         ("colours: {a: b}", "is not a plan"),

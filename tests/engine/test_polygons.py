@@ -215,6 +215,18 @@ def test_boxes_beside_outlines_are_said(tmp_path: Path, settings: Settings) -> N
     assert np.array_equal(only_mask(imported), CRACK) and kinds(imported) == ["mask-partial"]
 
 
+def test_boxes_alone_are_said_once_and_hide_no_outlines_beside(tmp_path: Path, settings: Settings) -> None:
+    root = pictures(tmp_path / "set")
+    coco(root / "a.json", [])
+    data = json.loads((root / "a.json").read_text())
+    data["annotations"] = [{"id": k, "image_id": k, "category_id": 1, "bbox": [8, 1, 2, 2]} for k in (1, 2)]
+    (root / "a.json").write_text(json.dumps(data))
+    imported = import_dataset(root, settings)
+    (said,) = (p.message for p in imported.problems if p.kind == "mask-partial")
+    assert "boxes, points or lines are drawn and no outlines" in said and "1 more picture" in said
+    assert imported.dataset.table["mask_path"].isna().all()
+
+
 def label_studio(root: Path, value: dict[str, Any], kind: str) -> None:
     part = {"type": kind, "original_width": 12, "original_height": 8, "value": {**value, kind: ["crack"]}}
     tasks = [

@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, InputError, WorkError
-from mad_core.images import read_mask
+from mad_core.images import content_hash, read_mask
 from mad_core.map_files import MapStore
 from mad_core.metrics.association import (
     bootstrap_rank_correlation,
@@ -302,7 +302,9 @@ def parts(tmp_path: Path) -> Dataset:
         np.save(tmp_path / f"{row.image_id}.npy", values)
         paths.append(str(tmp_path / f"{row.image_id}.npy"))
         masks.append(str(mask) if mask and row.subset == "a" else None)
+    digests = [mask and content_hash(Path(mask)) for mask in masks]
     table = table.assign(path=paths, mask_path=pd.Series(masks, dtype=object), width=SIDE, height=SIDE)
+    table = table.assign(mask_hash=pd.Series(digests, dtype=object))
     return Dataset("parts", table, base.card, "/data/parts")
 
 
@@ -486,7 +488,18 @@ def test_one_subset_alone(store: Store, parts: Dataset) -> None:
     assert found.metrics["mean"]["area"]["rank_correlation"] is not None
 
 
+def test_a_mask_that_changed_since_it_was_imported_is_named_and_measures_nothing(store: Store, parts: Dataset) -> None:
+    run = scored_run(store, parts)
+    before = map_reductions.mask_areas(store, run, ["a"])
+    path = Path(parts.table["mask_path"].dropna().iloc[0])
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    after = map_reductions.mask_areas(store, run, ["a"])
+    assert len(after.of) == len(before.of) - 1 and set(after.of) < set(before.of)
+    assert "1 with a mask that changed since it was imported" in after.in_words()
+
+
 def test_masks_that_say_nothing_of_the_defect_are_counted_and_left_out(store: Store, parts: Dataset) -> None:
+    parts = replace(parts, table=parts.table.assign(mask_hash=None))  # as a store of the version before has them
     run = scored_run(store, parts)
     rows: Any = parts.table[(parts.table["level"] > 0) & parts.table["mask_path"].notna()]
     empty, narrow = rows["mask_path"].iloc[0], rows["mask_path"].iloc[1]

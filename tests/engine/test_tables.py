@@ -32,6 +32,12 @@ DIALECTS = {
 }
 
 
+def test_a_page_of_a_login_called_as_a_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\n<!DOCTYPE html><html><body>Log in</body></html>\n")
+    with pytest.raises(InputError, match="a web page saved under this name"):
+        read_table(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize("text", DIALECTS.values(), ids=DIALECTS)
 def test_dialects(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text, encoding="utf-8", newline="")

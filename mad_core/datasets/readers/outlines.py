@@ -21,10 +21,10 @@ _FEWEST_NUMBERS = 7
 
 
 def of_coco(source: str, image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]) -> Outlines | None:
-    """What COCO's annotations of an image draw; None where nothing is drawn."""
+    """What COCO's annotations of an image draw, no shape where they are boxes alone; None where there are none."""
     shapes = [s for a in annotations if (s := _segmentation(a.get("segmentation"))) is not None]
     size = _size(image.get("width"), image.get("height"))
-    return Outlines(source, tuple(shapes), None, size, len(annotations) - len(shapes)) if shapes else None
+    return _of(source, shapes, None, size, len(annotations) - len(shapes))
 
 
 def _segmentation(value: Any) -> Any:
@@ -54,7 +54,7 @@ def of_label_studio(source: str, parts: Iterable[Mapping[str, Any]]) -> Outlines
             size = size or own
         elif {"x", "y"} <= value.keys():
             others += 1
-    return Outlines(source, tuple(shapes), (100.0, 100.0), size, others) if shapes else None
+    return _of(source, shapes, (100.0, 100.0), size, others)
 
 
 def of_labelme(source: str, data: Any) -> Outlines | None:
@@ -63,14 +63,20 @@ def of_labelme(source: str, data: Any) -> Outlines | None:
     shapes = [s for s in shapes if isinstance(s, dict)] if isinstance(shapes, list) else []
     polygons = [[s.get("points")] for s in shapes if s.get("shape_type", "polygon") == "polygon"]
     size = _size(data.get("imageWidth"), data.get("imageHeight")) if polygons else None
-    return Outlines(source, tuple(polygons), None, size, len(shapes) - len(polygons)) if polygons else None
+    return _of(source, polygons, None, size, len(shapes) - len(polygons))
 
 
 def of_yolo(source: str, lines: Iterable[Sequence[float]]) -> Outlines | None:
     """What the lines of a text of YOLO draw, each a class and points in shares of the picture's sides."""
     lines = list(lines)
     polygons = [[list(line[1:])] for line in lines if len(line) >= _FEWEST_NUMBERS and len(line) % 2]
-    return Outlines(source, tuple(polygons), (1.0, 1.0), None, len(lines) - len(polygons)) if polygons else None
+    return _of(source, polygons, (1.0, 1.0), None, len(lines) - len(polygons))
+
+
+def _of(
+    source: str, shapes: Sequence[Any], extent: tuple[float, float] | None, size: tuple[int, int] | None, others: int
+) -> Outlines | None:
+    return Outlines(source, tuple(shapes), extent, size, others) if shapes or others else None
 
 
 def _size(width: Any, height: Any) -> tuple[int, int] | None:
@@ -88,12 +94,12 @@ def outlines_beside(paths: Iterable[str], walker: Walker) -> dict[str, Outlines]
 
 
 def _beside(image: Path, walker: Walker) -> Outlines | None:
-    for file in files_beside(image, ".json", _BESIDE, walker):
-        outlines = of_labelme(str(file), _document(file))
-        if outlines is not None:
-            return outlines
+    files = files_beside(image, ".json", _BESIDE, walker)
+    found = [drawn for file in files if (drawn := of_labelme(str(file), _document(file))) is not None]
     text = text_beside(image, walker)
-    return of_yolo(str(text), _numbers(text)) if text else None
+    if text and not any(drawn.shapes for drawn in found) and (drawn := of_yolo(str(text), _numbers(text))):
+        found.append(drawn)
+    return next((drawn for drawn in found if drawn.shapes), found[0] if found else None)
 
 
 def _document(file: Path) -> Any:

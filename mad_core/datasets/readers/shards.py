@@ -62,6 +62,11 @@ def holds_images(path: Path) -> bool:
     return path.suffix.lower() == ".parquet" and _layout(path) is not None
 
 
+def may_be_shard(name: str) -> bool:
+    """Whether a file is called as shards are."""
+    return name.lower().endswith((".parquet", *_TARS))
+
+
 def shards_in(folder: Path, walker: Walker) -> list[Path]:
     """The shards of a folder that holds no images of its own: Parquet files with images, or tars; none otherwise."""
     if next(walker.images(folder), None) is not None:
@@ -184,11 +189,15 @@ class _Unpacking:
     most: int = RATIO_FROM
     lines: list[dict[str, str]] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
+    by_name: int = 0
+    """Rows whose split the name of their file says; where all are for training nothing was parted."""
 
     def go(self, shards: Sequence[Path]) -> None:
         self.most = max(RATIO_FROM, MAX_RATIO * sum(s.stat().st_size for s in shards))
         for shard in shards:
             self._shard(shard)
+        if self.by_name == len(self.lines) and all(line["split"] == "train" for line in self.lines):
+            self.lines = [{k: v for k, v in line.items() if k != "split"} for line in self.lines]
         if self.lines:
             columns = dict.fromkeys(key for line in self.lines for key in line)
             with (self.folder / TABLE).open("w", encoding="utf-8", newline="") as file:
@@ -239,6 +248,7 @@ class _Unpacking:
         line = {"path": name, **self._facts(layout, row)}
         if split and not line.get("split"):
             line["split"] = split
+            self.by_name += 1
         mask = _image_of(row[layout.mask])[0] if layout.mask else b""
         if mask:
             line["mask"] = f"masks/{name.removeprefix('images/')}{_suffix(mask)}"

@@ -12,7 +12,7 @@ from mad_core.datasets.madbench import BENCHMARKS, ECONOMIC, Identity, built_in,
 from mad_core.datasets.naming import SPLITS, UNLABELLED, UNSORTED, looks_levelled, looks_short, meaning, meanings, plain
 from mad_core.datasets.policies import FILE_NAMES, Policy, read_policy
 from mad_core.datasets.readers.yolo import yolo_words
-from mad_core.datasets.walking import Walker
+from mad_core.datasets.walking import Walker, image_kind
 from mad_core.filekinds import kind_of
 
 
@@ -281,12 +281,18 @@ def _siblings(
         yield Class(f, f"{prefix}{f.name}/", f"{written}{f.name}/", part, level, defect, word=word)
 
 
+def _what_it_is(path: str) -> str:
+    kind, image = kind_of(Path(path)), image_kind(path)
+    if kind is None and image is not None:
+        return f"an image ({image}) that is not called as one: give its name the suffix of its format"
+    return kind or "no image of a known format"
+
+
 def not_read(paths: Iterable[str]) -> list[Problem]:
     """Files that are no pictures, each kind named for what it is."""
     by_words: dict[str, list[str]] = {}
     for path in paths:
-        kind = kind_of(Path(path))
-        by_words.setdefault(f"This file is {kind or 'no image of a known format'}.", []).append(path)
+        by_words.setdefault(f"This file is {_what_it_is(path)}.", []).append(path)
     return [problem for words, group in by_words.items() for problem in unmatched(group, words)]
 
 

@@ -26,7 +26,7 @@ from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.table_paths import Match, TablePaths, naming_column, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.tables import columns_in_words, printable, resolve_columns
+from mad_core.tables import also_meant, columns_in_words, printable, resolve_columns
 
 _TEMPLATE = "_template"
 _EXAMPLES = 5
@@ -170,7 +170,7 @@ def labels_of_table(
     cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items())
     lines = zip(*cells, strict=True)
     rows = (TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1))
-    facts: Any = table.attrs
+    facts: Any = {**table.attrs, "notes": (*table.attrs.get("notes", ()), *also_meant(table, columns))}
     return rows_of_lines((row for row in rows if row.path or row.level), facts), wanted
 
 

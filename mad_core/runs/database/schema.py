@@ -64,6 +64,7 @@ images = Table(
     Column("defect", Text),
     Column("group", String(200)),  # what belongs together: patient, part, lot
     Column("mask_path", Text),
+    Column("mask_hash", String(64)),  # digest of the mask's bytes
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Index(None, "content_hash"),

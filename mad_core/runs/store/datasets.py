@@ -21,7 +21,7 @@ from mad_core.runs.store.runs import carry_runs
 
 INSERT_ROWS = 5_000
 LONGEST_NAME = 190
-MOVING = ("path", "mask_path", "group")
+MOVING = ("path", "mask_path", "mask_hash", "group")
 """Columns that say nothing of an image's content: they are renewed in the dataset that is there."""
 AT_ONCE = 400
 """Values in one question to the database; SQLite takes some thousand."""
@@ -288,7 +288,7 @@ def _free_name(connection: Connection, name: str) -> str:
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries of plain Python values, what is missing as None."""
     columns = {name: table[name].tolist() for name in COLUMNS}
-    for name in ("defect", "mask_path", "group"):
+    for name in ("defect", "mask_path", "mask_hash", "group"):
         columns[name] = [v if isinstance(v, str) else None for v in columns[name]]
     columns["level"] = [None if math.isnan(v) else v for v in columns["level"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

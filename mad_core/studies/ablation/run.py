@@ -16,6 +16,7 @@ from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
 from mad_core.metrics.ranking import told_apart
+from mad_core.metrics.units import group_by_image, independent
 from mad_core.studies.ablation.asking import BLANK, CHOSEN, NEUTRAL, REVERSED, STRANGE, WAYS, Asking, asks, stranger
 from mad_core.studies.estimates import RISK, Estimate, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
@@ -54,7 +55,8 @@ def run(work: Work) -> Finding:
         )
     subsets = {name for one in runs for name in one.subsets}
     sample = sample_of(replace(work, runs=runs), images=max(QUICK_LEAST, QUICK_IMAGES // len(subsets)))
-    finding = ablation(Asking(work, sample).cells(runs), draws=DRAWS, seed=work.seed)
+    groups = group_by_image(work.dataset.table)
+    finding = ablation(Asking(work, sample).cells(runs), draws=DRAWS, seed=work.seed, groups=groups)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     alone = [name for one in runs for name in one.subsets if stranger(work.dataset, name) is None]
     missing = " References of another subset could not be shown, since no other one has normals." if alone else ""
@@ -96,7 +98,8 @@ def expanded(loss: Estimate, images: int, freedom: int, confidence: float) -> Es
     Parameters
     ----------
     images, freedom : int
-        How many images, and how many beyond the first one of each level and subset; without any there is no interval.
+        How many images (or groups of them), and how many beyond the first one of each level and subset; without any
+        there is no interval.
     """
     if not freedom:
         return Estimate(loss.value, np.full_like(loss.draws, np.nan))
@@ -105,7 +108,7 @@ def expanded(loss: Estimate, images: int, freedom: int, confidence: float) -> Es
     return Estimate(loss.value, loss.value + factor * (loss.draws - loss.value))
 
 
-def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
+def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0, groups: Mapping[str, str] | None = None) -> Finding:
     """The finding, from scores.
 
     Parameters
@@ -116,8 +119,10 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
         that scored less than half of them is left out there instead.
     draws, seed : int
         Of the bootstrap over images, stratified by level, paired between ways.
+    groups : mapping of image id to str, optional
+        What images belong to; those of one are drawn together.
     """
-    results = {str(name): _judge(rows, draws, seed) for name, rows in cells.groupby("run", sort=False)}
+    results = {str(name): _judge(rows, draws, seed, groups or {}) for name, rows in cells.groupby("run", sort=False)}
     count = sum(len(one.judged()) for one in results.values())
     confidence = 1 - RISK / max(count, 1)
     rows = []
@@ -142,7 +147,11 @@ def ablation(cells: pd.DataFrame, *, draws: int, seed: int = 0) -> Finding:
     )
 
 
-def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
+def _images(wide: pd.DataFrame) -> list[str]:
+    return wide.index.get_level_values("image_id").tolist()
+
+
+def _judge(cells: pd.DataFrame, draws: int, seed: int, groups: Mapping[str, str]) -> _Judged:
     metrics: dict[str, list[dict[str, Estimate]]] = {}
     losses: dict[str, list[dict[str, Estimate]]] = {}
     ways = [way for way in WAYS if way in set(cells["way"])]
@@ -158,10 +167,12 @@ def _judge(cells: pd.DataFrame, draws: int, seed: int) -> _Judged:
         if CHOSEN not in kept or whole.empty:
             continue
         levels = whole.index.get_level_values("level").to_numpy(dtype=np.float64)
-        of_way = {w: of_subset(levels, whole[w].to_numpy(), str(subset), draws=draws, seed=seed) for w in kept}
+        told: Any = {"draws": draws, "seed": seed, "groups": [groups.get(image) for image in _images(whole)]}
+        of_way = {w: of_subset(levels, whole[w].to_numpy(), str(subset), **told) for w in kept}
+        apart = independent(levels, told["groups"])
         for way, values in of_way.items():
-            images[way] += len(whole)
-            freedom[way] += len(whole) - len(np.unique(told_apart(levels)))
+            images[way] += apart
+            freedom[way] += max(apart - len(np.unique(told_apart(levels))), 0)
             metrics.setdefault(way, []).append(values)
             if way != CHOSEN:
                 both = [m for m in values if m in of_way[CHOSEN]]

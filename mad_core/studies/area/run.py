@@ -31,6 +31,7 @@ from mad_core.metrics.partial import (
 )
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.metrics.special import student_quantile
+from mad_core.metrics.units import fewest_units, groups_of
 from mad_core.runs.map_reductions import AREA_ABOVE, MASK_AREA, maker_of_maps, mask_areas, reduce_run
 from mad_core.runs.store import Run
 from mad_core.studies.finding import Finding
@@ -231,14 +232,16 @@ def points_of(sample: Sample, areas: Areas) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``image_id``, ``subset``, ``level``, ``area`` (share of the image), ``area_level`` (levels of the same sizes
-        that follow the area alone), and ``misleads``: percentile of the area less that of the severity, -1 to 1.
+        ``image_id``, ``subset``, ``level``, ``group``, ``area`` (share of the image), ``area_level`` (levels of the
+        same sizes that follow the area alone), and ``misleads``: percentile of the area less that of the severity, -1
+        to 1.
     """
-    everything: Any = pd.concat([table[["image_id", "subset", "level"]] for table in sample.tables.values()])
+    names = ["image_id", "subset", "level", "group"]
+    everything: Any = pd.concat([table.reindex(columns=names) for table in sample.tables.values()])
     points: Any = everything.drop_duplicates("image_id", ignore_index=True)
     points = points.assign(area=points["image_id"].map(dict(areas.of)).astype("float64"))
     points = points[(points["level"] > 0) & np.isfinite(points["area"])]
-    return _with_levels(points).reindex(columns=["image_id", "subset", "level", "area", "area_level", "misleads"])
+    return _with_levels(points).reindex(columns=[*names, "area", "area_level", "misleads"])
 
 
 def scores_of(points: Any, table: Any) -> Any:
@@ -274,19 +277,20 @@ def measure(images: pd.DataFrame, normals: np.ndarray, *, draws: int, seed: int)
     Parameters
     ----------
     images : DataFrame
-        ``level``, ``area``, ``area_level`` and ``score``, all finite.
+        ``level``, ``area``, ``area_level`` and ``score``, all finite; ``group`` where known.
     normals : ndarray of shape (m,)
         Scores of normal images, for the C-index over all images.
     """
     level, area, by_area, score = (
         images[name].to_numpy(np.float64) for name in ("level", "area", "area_level", "score")
     )
-    risk, risk_draws = bootstrap_c_index(level, score, level, draws=draws, seed=seed)
-    size, size_draws = bootstrap_c_index(level, score, by_area, draws=draws, seed=seed)
-    plain, drawn = taus(level, score, area), bootstrap_taus(level, score, area, draws=draws, seed=seed)
+    told: dict[str, Any] = {"draws": draws, "seed": seed, "groups": groups_of(images)}
+    risk, risk_draws = bootstrap_c_index(level, score, level, **told)
+    size, size_draws = bootstrap_c_index(level, score, by_area, **told)
+    plain, drawn = taus(level, score, area), bootstrap_taus(level, score, area, **told)
     values = {"c_risk": _number(risk), "c_area": _number(size), **{k: float(v[0]) for k, v in _of(plain).items()}}
     values["difference"] = values["c_risk"] - values["c_area"]
-    left = left_at_fixed(level, score, area)
+    left = left_at_fixed(level, score, area, groups_of(images))
     lists = {"c_risk": risk_draws, "c_area": size_draws, "difference": risk_draws - size_draws, **_of(drawn)}
     whole = {name: _whole(at, score, normals) for name, at in (("c_risk_whole", level), ("c_area_whole", by_area))}
     return AreaMetrics(values, lists, len(images), whole, left)
@@ -308,8 +312,9 @@ def _whole(levels: np.ndarray, scores: np.ndarray, normals: np.ndarray) -> float
 
 
 def _fewest(images: Any) -> int:
-    """Images of the smallest level of a subset."""
-    return int(images.groupby(["subset", "level"]).size().min())
+    """Images, or groups of them, of the smallest level of a subset."""
+    levels = ((rows["level"].to_numpy(np.float64), groups_of(rows)) for _, rows in images.groupby("subset"))
+    return min(fewest_units(at, together) for at, together in levels)
 
 
 def _macro(parts: Mapping[str, AreaMetrics], confidence: float, fewest: int) -> tuple[dict[str, Any], dict[str, int]]:
@@ -361,7 +366,7 @@ def _per_level(scorer: str, subset: str, images: Any, draws: int, seed: int) -> 
         value = rank_correlation(score, area) if len(rows) >= FEWEST else None
         if value is not None:
             strata = np.zeros(len(rows))
-            drawn = bootstrap_rank_correlation(strata, score, area, draws=draws, seed=seed)
+            drawn = bootstrap_rank_correlation(strata, score, area, draws=draws, seed=seed, groups=groups_of(rows))
             low, high = percentile_interval(drawn[np.isfinite(drawn)]) or (None, None)
             row = {"scorer": scorer, "subset": subset, "level": float(level), "images": len(rows)}
             correlations.append(row | {"correlation": value, "low": low, "high": high})
@@ -373,7 +378,8 @@ def _alone(points: Any, draws: int, seed: int, confidence: float) -> dict[str, A
     parts = []
     for subset, rows in points.groupby("subset"):
         level, area = rows["level"].to_numpy(np.float64), rows["area"].to_numpy(np.float64)
-        parts.append(bootstrap_c_index(level, area, level, draws=draws, seed=seed_of(str(subset), seed)))
+        told: dict[str, Any] = {"draws": draws, "seed": seed_of(str(subset), seed), "groups": groups_of(rows)}
+        parts.append(bootstrap_c_index(level, area, level, **told))
     values = [value for value, _ in parts if value is not None]
     wide = expanded(confidence, _fewest(points))
     interval = percentile_interval(np.mean([drawn for _, drawn in parts], axis=0), wide) if values else None

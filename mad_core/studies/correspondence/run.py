@@ -21,6 +21,7 @@ from mad_core.metrics.intervals import seed_of
 from mad_core.metrics.macro import Measured, macro, measure, uncertainties_of
 from mad_core.metrics.ranking import reference_points, told_apart
 from mad_core.metrics.uncertainty import interval
+from mad_core.metrics.units import dealt, units_of
 from mad_core.studies.estimates import RISK
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, measured, sample_of
@@ -183,7 +184,13 @@ def _half_values(
 
 
 def _halved(one: Measured, seed: int) -> np.ndarray:
-    """0 or 1 for each image, level by level; the same for every scorer that was asked for the same images."""
+    """0 or 1 for each image, level by level; the same for every scorer that was asked for the same images.
+
+    Images of a group are in one half.
+    """
+    units = units_of(one.groups, one.n)
+    if units is not None:
+        return dealt(one.levels, units, 2, np.random.default_rng(seed))
     order = np.random.default_rng(seed).permutation(one.n)
     order = order[np.argsort(one.levels[order], kind="stable")]
     half = np.empty(one.n, dtype=np.int64)

@@ -30,6 +30,7 @@ from mad_core.metrics.decisions import (
     worth,
 )
 from mad_core.metrics.intervals import percentile_interval
+from mad_core.metrics.units import strata_of, units_of
 from mad_core.runs.store.cuts import COST, HAND, ISOTONIC
 from mad_core.studies.decisions.calibration import calibration_scores, has_calibration
 from mad_core.studies.estimates import RISK
@@ -66,10 +67,12 @@ class Parts:
 def halves(images: pd.DataFrame, seed: int = 0) -> Parts:
     """Part scored images in two, level by level; the same image falls on the same side for every run.
 
+    Images of a group fall on one side; a level that is on one side alone is left out.
+
     Parameters
     ----------
     images : DataFrame
-        ``image_id``, ``level`` and ``score`` of one subset.
+        ``image_id``, ``level`` and ``score`` of one subset; ``group`` where known.
 
     Raises
     ------
@@ -77,14 +80,26 @@ def halves(images: pd.DataFrame, seed: int = 0) -> Parts:
         If fewer than two levels have two scored images each.
     """
     shuffled = _shuffled(images, seed)
-    size = shuffled.groupby("level")["key"].transform("size")
-    shuffled = shuffled[size >= 2]
-    first = (shuffled.groupby("level").cumcount() % 2 == 0).to_numpy()
+    first = _sides(shuffled)
+    both = np.intersect1d(shuffled["level"][first], shuffled["level"][~first])
+    kept = shuffled["level"].isin(both).to_numpy()
+    shuffled, first = shuffled[kept], first[kept]
     levels, scores = shuffled["level"].to_numpy(np.float64), shuffled["score"].to_numpy(np.float64)
     scale = np.unique(levels)
     if len(scale) < 2:
         raise InputError("Cut-points need two levels with two scored images each; score more images first.")
     return Parts(scale, (levels[first], scores[first]), (levels[~first], scores[~first]))
+
+
+def _sides(shuffled: Any) -> np.ndarray:
+    """Which images fall on the first side: every other one of a level, or group of the same highest level."""
+    levels = shuffled["level"].to_numpy(np.float64)
+    units = units_of(shuffled.get("group"), len(levels))
+    if units is None:
+        return (shuffled.groupby("level").cumcount() % 2 == 0).to_numpy(dtype=bool)
+    tops = pd.DataFrame({"unit": units, "top": strata_of(levels, units)[units]}).drop_duplicates("unit")
+    sides = dict(zip(tops["unit"], tops.groupby("top").cumcount() % 2 == 0, strict=True))
+    return np.array([sides[unit] for unit in units.tolist()], dtype=bool)
 
 
 def by_calibration(images: pd.DataFrame, calibration: pd.DataFrame, seed: int = 0) -> Parts | None:

@@ -191,7 +191,9 @@ def _graded(
         orders = {"": learner.predict(rest).severity, DETECTOR: rest.detector}
         orders |= {name: of[judges] for name, of in pool.others.items()}
         once = np.ones((1, len(judges)), dtype=np.int64)
-        counts = np.concatenate([once, *stratified_counts(at[judges], RESAMPLES, int(rng.integers(1 << 31)))])
+        belong = [pool.groups[row] for row in judges]
+        drawn = stratified_counts(at[judges], RESAMPLES, int(rng.integers(1 << 31)), belong)
+        counts = np.concatenate([once, *drawn])
         for name, scores in orders.items():
             value, *more = counted_c_index(at[judges], scores, counts).tolist()
             values.setdefault(name, []).append(value)

@@ -17,6 +17,7 @@ from mad_core.errors import InputError
 from mad_core.metrics.intervals import counted_c_index, seed_of, stratified_counts
 from mad_core.metrics.names import headline
 from mad_core.metrics.ranking import told_apart
+from mad_core.metrics.units import dealt, groups_of, units_of
 from mad_core.runs.parts import kind_of
 from mad_core.scorers.hybrid import LABELLED, WEIGHTS, ScoreScale
 from mad_core.studies.estimates import RISK, Estimate, of_subset, over_subsets
@@ -43,7 +44,7 @@ def run(work: Work) -> Finding:
     pairs: dict[tuple[str, str], pd.DataFrame] = {}
     for detector in detectors:
         for model in models:
-            left: Any = sample.tables[detector][["image_id", "subset", "level", "score"]]
+            left: Any = sample.tables[detector][["image_id", "subset", "level", "group", "score"]]
             right: Any = sample.tables[model][["image_id", "score"]]
             joined = left.rename(columns={"score": "detector"}).merge(right.rename(columns={"score": "mllm"}))
             pairs[sample.names[detector], sample.names[model]] = joined
@@ -65,7 +66,7 @@ def hybrid(
     Parameters
     ----------
     pairs : mapping of (detector, model) to DataFrame
-        ``image_id``, ``subset``, ``level``, ``detector`` and ``mllm`` (finite raw scores).
+        ``image_id``, ``subset``, ``level``, ``detector`` and ``mllm`` (finite raw scores); ``group`` where known.
     """
     curves, sides, gaps, sentences = [], [], {}, []
     confidence = 1 - RISK / max(len(pairs), 1)
@@ -157,11 +158,12 @@ def judge(
             continue
         own = seed_of(str(subset), seed)
         blends = np.stack([blended(rows, weight) for weight in WEIGHTS])
-        value = _values(levels, blends, folds(levels, own), np.ones((1, len(levels)), dtype=np.int64))
+        together, once = groups_of(rows), np.ones((1, len(levels)), dtype=np.int64)
+        value = _values(levels, blends, folds(levels, own, together), once)
         series = {name: [float(one[0])] for name, one in value.items()}
-        for counts in stratified_counts(levels, draws, own):
+        for counts in stratified_counts(levels, draws, own, together):
             check_cancel()
-            for name, values in _values(levels, blends, folds(levels, own), counts).items():
+            for name, values in _values(levels, blends, folds(levels, own, together), counts).items():
                 series[name] += values.tolist()
         parts.append({name: _centred(values[0], np.array(values[1:])) for name, values in series.items()})
     return over_subsets(parts)
@@ -172,9 +174,12 @@ def _centred(value: float, draws: np.ndarray) -> Estimate:
     return Estimate(value, draws - draws.mean() + value if len(draws) else draws)
 
 
-def folds(levels: np.ndarray, seed: int) -> np.ndarray:
-    """A fold for each image, even within levels."""
+def folds(levels: np.ndarray, seed: int, groups: Any = None) -> np.ndarray:
+    """A fold for each image, even within levels; images of a group have one fold."""
     rng, fold = np.random.default_rng(seed), np.zeros(len(levels), dtype=int)
+    units = units_of(groups, len(levels))
+    if units is not None:
+        return dealt(levels, units, FOLDS, rng)
     for level in np.unique(levels):
         own = np.flatnonzero(levels == level)
         fold[rng.permutation(own)] = (np.arange(len(own)) + rng.integers(FOLDS)) % FOLDS
@@ -207,5 +212,6 @@ def _chosen(levels: np.ndarray, blends: np.ndarray, counts: np.ndarray) -> np.nd
 
 def _estimates(table: pd.DataFrame, scores: np.ndarray, draws: int, seed: int) -> dict[str, Estimate]:
     levels = table["level"].to_numpy(dtype=np.float64)
-    parts = table.groupby("subset").indices.items()
-    return over_subsets([of_subset(levels[i], scores[i], str(s), draws=draws, seed=seed) for s, i in parts])
+    parts, groups = table.groupby("subset").indices.items(), table.get("group")
+    told = {s: {"draws": draws, "seed": seed, "groups": None if groups is None else groups.iloc[i]} for s, i in parts}
+    return over_subsets([of_subset(levels[i], scores[i], str(s), **told[s]) for s, i in parts])

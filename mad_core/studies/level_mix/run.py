@@ -21,6 +21,7 @@ from mad_core.metrics.level_mix import (
     reweighted,
 )
 from mad_core.metrics.ranking import level_name, told_apart
+from mad_core.metrics.units import fewest_units, groups_of
 from mad_core.studies.estimates import RISK, Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.sampling import Sample, sample_of
@@ -65,7 +66,14 @@ class Prepared:
 
 
 def prepare(
-    levels: Any, scores: Any, *, draws: int = 300, seed: int = 0, under: float = 5.0, over: float = 1.0
+    levels: Any,
+    scores: Any,
+    *,
+    draws: int = 300,
+    seed: int = 0,
+    under: float = 5.0,
+    over: float = 1.0,
+    groups: Any = None,
 ) -> Prepared:
     """Count and resample once, for any number of mixes.
 
@@ -75,6 +83,8 @@ def prepare(
         Images without a finite score are left out.
     under, over : float
         What each level too low, or too high, costs.
+    groups : array of shape (n,), optional
+        What images belong to; those of one are drawn and dealt together.
 
     Raises
     ------
@@ -82,13 +92,14 @@ def prepare(
         If fewer than two levels have scores.
     """
     at, values = told_apart(levels), np.asarray(scores, dtype=np.float64)
-    at, values = at[np.isfinite(values)], values[np.isfinite(values)]
+    there = np.isfinite(values)
+    at, values, belong = at[there], values[there], None if groups is None else np.asarray(groups, dtype=object)[there]
     pairs = level_pairs(at, values)
     if len(pairs.levels) < 2:
         raise InputError("A mix of levels needs scored images of two levels at least.")
     cost = distance_cost(pairs.levels, under, over)
-    counts = crossed_confusion(at, values, pairs.levels, cost, seed=seed)
-    drawn = bootstrap_level_pairs(at, values, draws=draws, seed=seed)
+    counts = crossed_confusion(at, values, pairs.levels, cost, seed=seed, groups=belong)
+    drawn = bootstrap_level_pairs(at, values, draws=draws, seed=seed, groups=belong)
     return Prepared(pairs, drawn, rates_of(counts), rates_of(redrawn(counts, draws=draws, seed=seed)), cost)
 
 
@@ -133,8 +144,9 @@ def level_mix(sample: Sample, parameters: Mapping[str, Any], *, quick: bool = Fa
                 seed=seed,
                 under=parameters["under"],
                 over=parameters["over"],
+                groups=groups_of(images),
             )
-            fewest = min(fewest, int(ready.pairs.sizes.min()))
+            fewest = min(fewest, fewest_units(told_apart(images["level"]), groups_of(images)))
             mix = checked_mix(field_mix(ready.pairs.levels, parameters["normal"]), len(ready.pairs.levels))
             parts.append({"test set": ready.under(ready.pairs.shares), "field": ready.under(mix)})
             aurocs.append({f"L{level_name(level)}": value for level, value in ready.aurocs().items()})

@@ -15,6 +15,7 @@ from mad_core.errors import InputError
 from mad_core.figures.words import listed
 from mad_core.metrics.names import headline
 from mad_core.metrics.ranking import as_short
+from mad_core.metrics.units import group_by_image
 from mad_core.studies.estimates import RISK, Estimate, clearly_above, mean, of_subset, order_of, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.robustness.corruptions import CORRUPTIONS, STRENGTHS, corruption_of
@@ -42,7 +43,8 @@ def run(work: Work) -> Finding:
     sample = sample_of(work, images=QUICK_IMAGES)
     example = example_of(work)
     scored = SpoiltScores(work, conditions, example).all_of(runs, sample)
-    finding = robustness(scored.cells, sample.names, draws=sample.draws, seed=work.seed)
+    groups = group_by_image(work.dataset.table)
+    finding = robustness(scored.cells, sample.names, draws=sample.draws, seed=work.seed, groups=groups)
     start = f"On a sample of {sample.in_words()}: " if work.quick else ""
     amounts = {name: list(CORRUPTIONS[name].amounts) for name in dict.fromkeys(c for c, _ in conditions)}
     facts = {**finding.facts, **sample.facts(), "amounts": amounts, "example": scored.pictures(sample.names)}
@@ -60,7 +62,14 @@ def _conditions(work: Work) -> list[Condition]:
 # -- the finding ------------------------------------------------------------------------------------
 
 
-def robustness(cells: pd.DataFrame, names: Mapping[str, str], *, draws: int, seed: int = 0) -> Finding:
+def robustness(
+    cells: pd.DataFrame,
+    names: Mapping[str, str],
+    *,
+    draws: int,
+    seed: int = 0,
+    groups: Mapping[str, str] | None = None,
+) -> Finding:
     """The finding, from scores.
 
     Parameters
@@ -71,9 +80,13 @@ def robustness(cells: pd.DataFrame, names: Mapping[str, str], *, draws: int, see
     names : mapping of run id to str
     draws, seed : int
         Of the bootstrap over images, stratified by level, paired between conditions.
+    groups : mapping of image id to str, optional
+        What images belong to; those of one are drawn together.
     """
     complete = _complete(cells)
-    estimates = {run_id: _estimates(parts, draws=draws, seed=seed) for run_id, parts in complete.items()}
+    estimates = {
+        run_id: _estimates(parts, draws=draws, seed=seed, groups=groups or {}) for run_id, parts in complete.items()
+    }
     losses = {run_id: _losses(conditions) for run_id, conditions in estimates.items()}
     by_level = _level_losses(losses.values())
     used = {names[run_id]: sum(map(len, complete.get(run_id, {}).values())) for run_id in dict.fromkeys(cells["run"])}
@@ -131,14 +144,16 @@ Estimates = Mapping[Condition, Mapping[str, Estimate]]
 """Condition to metric to its value, of one run, averaged over its subsets."""
 
 
-def _estimates(tables: Mapping[str, pd.DataFrame], *, draws: int, seed: int) -> Estimates:
+def _estimates(tables: Mapping[str, pd.DataFrame], *, draws: int, seed: int, groups: Mapping[str, str]) -> Estimates:
     parts: dict[Condition, list[dict[str, Estimate]]] = {}
     for subset, wide in tables.items():
         levels = wide.index.get_level_values("level").to_numpy(dtype=np.float64)
+        told: Any = {"draws": draws, "seed": seed, "by_level": True}
+        told["groups"] = [groups.get(image) for image in wide.index.get_level_values("image_id")]
         for column in wide.columns:
             condition = str(column[0]), int(column[1])
             scores = wide[column].to_numpy(dtype=np.float64)
-            values = of_subset(levels, scores, subset, draws=draws, seed=seed, by_level=True) if len(wide) else {}
+            values = of_subset(levels, scores, subset, **told) if len(wide) else {}
             parts.setdefault(condition, []).append(values)
     return {condition: over_subsets(parts[condition]) for condition in sorted(parts)}
 

@@ -35,6 +35,7 @@ from mad_core.metrics.separation import (
     spread_factor,
     standardised,
 )
+from mad_core.metrics.units import held
 from mad_core.studies.estimates import Estimate, Ranking, mean, order_of
 from mad_core.studies.finding import Finding
 from mad_core.studies.separability.features import features
@@ -62,12 +63,20 @@ class SubsetFeatures:
     domain : str
     dataset : str
         Name of the dataset it is of.
+    groups : ndarray of shape (n,), optional
+        What images belong to; None where one stands alone.
     """
 
     vectors: np.ndarray
     levels: np.ndarray
     domain: str = "other"
     dataset: str = ""
+    groups: np.ndarray | None = None
+
+    @property
+    def units(self) -> np.ndarray | None:
+        """What belongs together, as :func:`mad_core.metrics.units.held` gives it."""
+        return held(self.levels, self.groups)
 
 
 def run(work: Work) -> Finding:
@@ -90,7 +99,8 @@ def run(work: Work) -> Finding:
             domain = dataset.card.subset(str(subset)).domain
             up = rounds_up([str(subset)], dataset.card)[str(subset)]
             levels = (rounded_up if up else told_apart)(rows["level"])[which]
-            places[name] = SubsetFeatures(vectors, levels, domain, dataset.name)
+            groups = rows["group"].to_numpy(dtype=object)[which]
+            places[name] = SubsetFeatures(vectors, levels, domain, dataset.name, groups)
             done += len(rows)
     finding = separability(places, draws=DRAWS, seed=work.seed, step=work.check_cancel)
     used = sum(finding.tables["subsets"]["images"].tolist())
@@ -203,7 +213,8 @@ def _usable(place: SubsetFeatures) -> SubsetFeatures | None:
     kept = np.isin(levels, distinct[counts >= FEWEST])
     if len(np.unique(levels[kept])) < 2:
         return None
-    return replace(place, vectors=place.vectors[kept], levels=levels[kept])
+    groups = None if place.groups is None else place.groups[kept]
+    return replace(place, vectors=place.vectors[kept], levels=levels[kept], groups=groups)
 
 
 # -- one subset -----------------------------------------------------------------------------------
@@ -242,15 +253,15 @@ class _Separation:
 def _separation_of(
     place: SubsetFeatures, draws: int, rng: np.random.Generator, learn: int, step: Callable[[], None]
 ) -> _Separation:
-    levels = place.levels
+    levels, units = place.levels, place.units
     distinct, counts = np.unique(levels, return_counts=True)
     space = products_and_distances(standardised(place.vectors))
-    value = measured(*space, levels, rng, learn)
+    value = measured(*space, levels, rng, learn, units)
     parts: list[Separation] = []
-    for part in halves(*space, levels, draws, rng, learn):
+    for part in halves(*space, levels, draws, rng, learn, units):
         step()
         parts.append(part)
-    drawn, factor = joined(parts), spread_factor(levels)
+    drawn, factor = joined(parts), spread_factor(levels, units)
 
     def spread(at: np.ndarray, over: np.ndarray) -> Estimate:
         return Estimate(float(at), at + (over - over.mean()) * factor)
