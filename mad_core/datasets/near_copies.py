@@ -30,6 +30,10 @@ _REACH, _CALMEST, _SOME_GRAIN = (3, 2), 0.4, 0.3
 """Pixels to the next edge in both, the share of pixels that lie calmest, and the grain they need to be told by."""
 _EVERYWHERE, _EVERYWHERE_RESIZED = 0.9, 0.72
 """What the details around (nearly) every point have to agree; less where the files differ in size."""
+_SURELY, _UNEXPLAINED = 0.96, 1.5
+"""What they have to agree in files of one size that are not turned, unless so few greys (standard deviation) of one are
+not explained by the other that noise and compression do it: two cells of one wafer differ by more, even where their
+details agree by 0.95. Turned ones are shrunk from other pixels."""
 _AROUND, _DETAIL = 8, 2.0
 """Pixels to each side, and the standard deviation in greys from which on there are details."""
 _FEW_POINTS = 0.02
@@ -99,9 +103,9 @@ def near_copies(pictures: np.ndarray, sizes: Sequence[tuple[int, int]] | None = 
     for turn in range(len(TURNS)):
         for a, b, closely in _alike(middle, median, turn):
             first, second = int(usable[a]), int(usable[b])
-            limits = (_IS if closely else _MAY_BE)[2], _EVERYWHERE
+            limits = (_IS if closely else _MAY_BE)[2], _EVERYWHERE, np.inf if turn else _UNEXPLAINED
             if shapes[first] != shapes[second]:
-                limits = limits[0], _EVERYWHERE_RESIZED
+                limits = limits[0], _EVERYWHERE_RESIZED, np.inf
             if (first, second) not in copies and _is_copy(pictures[first], turned(pictures[second], turn), *limits):
                 copies[first, second] = Copy(first, second, turn)
     return list(copies.values())
@@ -191,7 +195,7 @@ def _blurred(pictures: np.ndarray, reach: int) -> np.ndarray:
     return pictures
 
 
-def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float, everywhere: float) -> bool:
+def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float, everywhere: float, unexplained: float) -> bool:
     """Whether two pictures that look alike share their grain and, all over, their details.
 
     Where there is no grain, whether they differ by few greys.
@@ -212,12 +216,17 @@ def _is_copy(one: np.ndarray, other: np.ndarray, same_grain: float, everywhere: 
     limits = zip(away, (_AWAY, _AWAY_COARSELY), strict=True)
     if None not in away and not any(agreed is not None and agreed >= least for agreed, least in limits):
         return False
-    alike = _alike_all_over(a, b)
-    return alike is None or alike >= everywhere
+    all_over = _alike_all_over(a, b)
+    if all_over is None:
+        return True
+    alike, left = all_over
+    return alike >= everywhere and (alike >= _SURELY or left <= unexplained)
 
 
-def _alike_all_over(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Correlation of details around a point, what it is at 99 of 100 points; None where hardly any has details.
+def _alike_all_over(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
+    """Correlation of details around a point, and the greys of them that the other picture does not explain.
+
+    Each as it is at 99 of 100 points; None where hardly any has details.
 
     Two wafers of one ingot, say, look the same but for a scratch or a few cells.
     """
@@ -230,7 +239,9 @@ def _alike_all_over(a: np.ndarray, b: np.ndarray) -> float | None:
     detailed = np.maximum(high, low) >= _DETAIL**2
     if detailed.mean() < _FEW_POINTS:
         return None
-    return float(np.quantile((shared / np.sqrt(high * low))[detailed], 0.01))
+    alike = (shared / np.sqrt(high * low))[detailed]
+    left = np.sqrt(np.maximum(np.minimum(high, low)[detailed] * (1 - alike**2), 0))
+    return float(np.quantile(alike, 0.01)), float(np.quantile(left, 0.99))
 
 
 def _grain_away(a: np.ndarray, b: np.ndarray, reach: int) -> float | None:

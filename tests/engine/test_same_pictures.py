@@ -107,3 +107,18 @@ def test_wafers_of_one_ingot_are_no_copies_of_each_other() -> None:
     copy = np.clip(wafers[2] + np.random.default_rng(7).normal(0, 1, wafers[2].shape), 0, 255).astype(np.uint8)
     assert near_copies(wafers) == []
     assert [(c.first, c.second) for c in near_copies(np.concatenate([wafers, copy[None]]))] == [(2, 6)]
+
+
+def cell(number: int) -> np.ndarray:
+    """A cell of one wafer: all share its crystals and most of their grain, each has dark lines of its own."""
+    wafer, own = np.random.default_rng(5), np.random.default_rng(number)
+    shared = np.kron(wafer.normal(0, 18, (32, 32)), np.ones((4, 4))) + wafer.normal(0, 6, (SIDE, SIDE))
+    grey = 130 + shared + own.normal(0, 1.5, (SIDE, SIDE)) + np.kron(own.normal(0, 3, (16, 16)), np.ones((8, 8)))
+    return np.clip(grey, 0, 255).astype(np.uint8)
+
+
+def test_cells_whose_details_agree_but_for_some_greys_are_no_copies() -> None:
+    cells = np.stack([cell(number) for number in range(5)])
+    assert near_copies(cells) == []
+    copy = np.clip(cells[2].astype(int) + 2, 0, 255).astype(np.uint8)
+    assert [(c.first, c.second) for c in near_copies(np.concatenate([cells, copy[None]]))] == [(2, 5)]
