@@ -22,10 +22,29 @@ def pytest_configure(config: pytest.Config) -> None:
         still_running.begin()
 
 
+LONGEST = (
+    "browser/test_journeys",
+    "browser/test_components",
+    "engine/test_contract",
+    "browser/test_streamlit_patched",
+    "engine/test_cli",
+    "engine/test_shipped_backbone",
+    "browser/test_audit_journey",
+    "statistics/test_statistics",
+)
+"""Files that take more than a minute, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first, so that processes side by side end together."""
-    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in long)
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    places = {name: place for place, name in enumerate(LONGEST)}
+
+    def place(item: pytest.Item) -> int:
+        name = f"{item.path.parent.name}/{item.path.stem}"
+        return places.get(name, len(LONGEST) + (item.path not in slow))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

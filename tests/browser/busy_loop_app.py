@@ -1,7 +1,7 @@
 """Presses whose runs have ended before a busy event loop has sent what they drew.
 
-``Press`` is beside a clock that renews itself; ``Press slowly`` takes three seconds, and when it is pressed again
-while it runs, ten. With ``STREAMLIT_PATCHED=1`` messages of ended runs are sent, as in the app.
+``Press`` is beside a clock that renews itself; ``Press slowly`` takes one and a half seconds, and when it is pressed
+again while it runs, five. With ``STREAMLIT_PATCHED=1`` messages of ended runs are sent, as in the app.
 """
 
 import os
@@ -25,7 +25,7 @@ def slow() -> None:
 
 def count_slowly() -> None:
     st.session_state["slow"] = st.session_state.get("slow", 0) + 1
-    time.sleep(3 if st.session_state["slow"] == 1 else 10)
+    time.sleep(1.5 if st.session_state["slow"] == 1 else 5)
 
 
 if runtime.exists():

@@ -25,13 +25,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright import sync_api
 
-from mad_core.runs.first_start import queue_demo
-from mad_core.runs.store import Store
-from mad_core.settings import Settings
+from tests.used_home import used_home
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
-STOP_SECONDS = 10
+STOP_SECONDS = 3
 WAIT_MS = 60_000
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -113,14 +111,6 @@ def _start(script: Path, env: Mapping[str, str], folder: Path, port: int, path: 
     return Server(f"http://127.0.0.1:{port}{path}", log, process)
 
 
-def used_home(home: Path) -> Path:
-    """A ``MAD_HOME`` that was used before: no first start scores the demo there, beside the test."""
-    store = Store(Settings.from_environment({"MAD_HOME": str(home)}))
-    store.queue.request_cancel(queue_demo(store))
-    store.close()
-    return home
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -185,17 +175,18 @@ def profile(browser: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
     context.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser: sync_api.Browser) -> Iterator[sync_api.BrowserContext]:
-    """The profile of a test's tab."""
+    """The profile of a module's tabs: what one tab loaded of a server, the next has."""
     with profile(browser) as opened:
         yield opened
 
 
 @pytest.fixture
 def page(context: sync_api.BrowserContext, watch: Watch) -> Iterator[sync_api.Page]:
-    """A fresh tab; console errors and requests to other machines fail the test."""
+    """A fresh tab that keeps nothing of earlier ones; console errors and requests to other machines fail the test."""
     page = context.new_page()
+    _forget(page)
     page.on("console", lambda message: watch.errors.append(_said(message)) if _matters(message) else None)
     page.on("pageerror", lambda error: watch.errors.append(str(error)))
     page.on("request", lambda request: None if _is_local(request.url) else watch.foreign.append(request.url))
@@ -204,6 +195,14 @@ def page(context: sync_api.BrowserContext, watch: Watch) -> Iterator[sync_api.Pa
         page.close()
     assert watch.foreign == [], "requests left this machine"
     assert watch.errors == [], "the browser's console shows errors"
+
+
+def _forget(page: sync_api.Page) -> None:
+    """Have the tab's profile lose cookies and stores of every origin; what was loaded stays loaded."""
+    page.context.clear_cookies()
+    session = page.context.new_cdp_session(page)
+    session.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "local_storage,indexeddb,cache_storage"})
+    session.detach()
 
 
 def _is_local(address: str) -> bool:

@@ -251,7 +251,7 @@ def proxying(port: int, upstream_port: int, path: str) -> Iterator[str]:
         app = web.Application(client_max_size=1 << 30)
         app["session"] = ClientSession()
         app.router.add_route("*", "/{tail:.*}", handle)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         started.set()

@@ -25,15 +25,17 @@ from tests.browser.scored_demo import scored_demo
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 expect.set_options(timeout=120_000)
 
-IMAGES = 50
+A_LEVEL = 14
+"""Test images of each level in a smaller demo."""
+TESTS, IMAGES = 5 * A_LEVEL, 50
 NAME = "Ada Expert"
 
 
 @pytest.fixture(scope="module")
 def demo(
-    tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]
+    tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[..., Path]
 ) -> Iterator[tuple[Store, str, dict[str, float], Path]]:
-    home = with_demo(tmp_path_factory.mktemp("audit") / "store")
+    home = with_demo(tmp_path_factory.mktemp("audit") / "store", normals=8, a_level=A_LEVEL)
     store, dataset_id, truth = scored_demo(home)
     yield store, dataset_id, truth, home
     store.close()
@@ -79,7 +81,7 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
 
     page.context.close()  # left, and taken up in a browser that knows nothing
     begin(second_page, server.url, NAME, settled)
-    expect(second_page.get_by_text("18 of 130 rated")).to_be_visible()
+    expect(second_page.get_by_text(f"18 of {TESTS} rated")).to_be_visible()
     rest = rate(second_page, truth, IMAGES - 18)
     saved(second_page)
     assert len(set(rest)) == len(rest)
@@ -113,7 +115,7 @@ def test_fifty_images_are_audited_by_keys_and_the_corrections_count(
     assert list(table.columns)[:3] == ["Path", "Severity", "Anomaly Score"]
     checked, evaluated = (_takes(command, out) for command in ("check", "evaluate"))
     assert checked["problems"] == []
-    assert evaluated["n"] == evaluated["n_scored"] == 130
+    assert evaluated["n"] == evaluated["n_scored"] == TESTS
     plates = store.dataset(dataset_id).select(subset="plate", split="test")
     ids = dict(zip(plates["template_path"], plates["image_id"], strict=True))
     levels = {ids[path]: level for path, level in zip(table["Path"], table["Severity"], strict=True)}

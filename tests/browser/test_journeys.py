@@ -22,7 +22,7 @@ from tests.browser.conftest import ROOT, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
 WORK_MS = 600_000
-NORMALS, A_LEVEL = 16, 8
+NORMALS, A_LEVEL = 12, 4
 """Images of a smaller demo: training normals of each subset, and test images of each of its five levels."""
 TESTS = 3 * 5 * A_LEVEL
 expect.set_options(timeout=60_000)

@@ -139,7 +139,7 @@ def test_what_a_press_drew_is_sent_though_the_next_press_waited_for_it(patched: 
 
 def test_streamlit_alone_shows_only_the_last(alone: Apps, page: Page) -> None:
     press_twice(page, alone("busy_loop"))
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(3500)
     expect(page.get_by_text("Slowly pressed 0 times")).to_be_visible()
 
 

@@ -61,41 +61,6 @@ def test_it_fits_scores_and_comes_back(scorer_id: str, pictures: list[Item]) -> 
     np.testing.assert_allclose(check(list(again.score(tests, context))), scores, rtol=1e-3, atol=1e-6)
 
 
-@pytest.fixture
-def narrow_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CLIP and RADIO as they are, but narrow and shallow: whole ones hold gigabytes."""
-    import open_clip
-    from anomalib.models.image.anomalyvfm import torch_model
-    from anomalib.models.image.anomalyvfm.components import radio
-
-    from mad_core.scorers.detectors import winclip as detector
-
-    def narrow(name: str, pretrained: object = None, **_: object) -> tuple[Any, None, None]:
-        vision = open_clip.CLIPVisionCfg(layers=1, width=64, head_width=32, patch_size=16, image_size=64)
-        return open_clip.CLIP(32, vision, open_clip.CLIPTextCfg(layers=1, width=32, heads=2)), None, None
-
-    def shallow(self: Any) -> None:
-        super(torch_model.BaseModel, self).__init__()
-        self.net = radio.RADIOModel()
-        self.net.model = radio.VisionTransformer(embed_dim=64, depth=1, num_heads=2)
-        self.feature_dim, self.patch_size = 64, 16
-
-    monkeypatch.setattr(open_clip, "create_model_and_transforms", narrow)
-    monkeypatch.setattr(detector, "SIDE", 64)
-    monkeypatch.setattr(radio.RADIOModel, "__init__", _without_transformer)
-    monkeypatch.setattr(torch_model.BaseModel, "__init__", shallow)
-
-
-def _without_transformer(self: Any) -> None:
-    """What RADIO has around its transformer, which is put in later."""
-    import torch
-    from anomalib.models.image.anomalyvfm.components import radio
-
-    torch.nn.Module.__init__(self)
-    self.input_conditioner, self.feature_normalizer = radio.InputConditioner(), torch.nn.Identity()
-    self.register_buffer("summary_idxs", torch.tensor([0, 1, 2]))
-
-
 @pytest.mark.usefixtures("narrow_networks")
 @pytest.mark.parametrize(
     ("scorer_id", "parameters"),

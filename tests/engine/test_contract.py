@@ -101,7 +101,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Iterat
         yield {"mllm": {"model": str(model), "rubric": "title: As taught\ntext: '0: normal.'\n"}}
 
 
-@pytest.mark.usefixtures("narrow_efficientad")
+@pytest.mark.usefixtures("narrow_efficientad", "narrow_networks")
 @pytest.mark.parametrize("info", catalog.scorers(), ids=lambda info: info.id)
 def test_every_scorer_that_ships_keeps_the_contract(info: ScorerInfo, here: Mapping[str, Any], tmp_path: Path) -> None:
     parameters = {p.name: small(p) for p in info.parameters if p.name in SMALL} | here.get(info.id, {})

@@ -75,9 +75,9 @@ def test_a_wrong_command_does_not_parse() -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[[Path], Path]) -> Path:
-    """A ``MAD_HOME`` with the demo, for all pages: one fit of the demo serves them all."""
-    return with_demo(tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[..., Path]) -> Path:
+    """A ``MAD_HOME`` with a smaller demo, for all pages: one fit of the demo serves them all."""
+    return with_demo(tmp_path_factory.mktemp("home"), normals=12, a_level=6)
 
 
 @pytest.mark.slow

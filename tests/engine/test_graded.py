@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,16 +61,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def scored(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A store's folder in which a detector has scored the spots, and that run's id."""
+    home = tmp_path_factory.mktemp("scored") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAD_HOME", str(home))
+        return home, mad.score(folder, "filterbank", size=64).id
+
+
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scored: tuple[Path, str]) -> None:
+    """A copy of that store for each test."""
+    shutil.copytree(scored[0], tmp_path / "home")
     monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(graded, "FrozenBackbone", Averages)
     Averages.calls.clear()
 
 
 @pytest.fixture
-def detector(folder: Path) -> mad.ScoredRun:
-    return mad.score(folder, "filterbank", size=64)
+def detector(scored: tuple[Path, str]) -> mad.ScoredRun:
+    return mad.run(scored[1])
 
 
 def order(rows: Any, scores: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from mad_core.settings import VERSION
+from tests.used_home import used_home
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MEGABYTES = 400
@@ -112,7 +113,8 @@ def test_the_app_opens_from_an_installed_wheel(wheel: Path, tmp_path: Path) -> N
     pytest.importorskip("streamlit")
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    environment = {**os.environ, "PYTHONPATH": str(site), "MAD_HOME": str(tmp_path / "home")}
+    home = used_home(tmp_path / "home")
+    environment = {**os.environ, "PYTHONPATH": str(site), "MAD_HOME": str(home)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

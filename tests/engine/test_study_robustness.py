@@ -125,7 +125,7 @@ def pictures(folder: Path, per_level: int = 4) -> Dataset:
 
 
 def scored(store: Store, dataset_id: str) -> Run:
-    made = store.request_run(RunRequest(dataset_id, "filterbank", catalog.scorer("filterbank").check({})))
+    made = store.request_run(RunRequest(dataset_id, "filterbank", catalog.scorer("filterbank").check({"size": 64})))
     job = store.queue.active_for(made.job_key)
     assert job is not None
     do_here(store, job.id, "cpu", lambda progress: None)
