@@ -169,7 +169,7 @@ def _meanings(names: Sequence[str]) -> dict[str, str]:
 
 def also_meant(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
     """Of columns that may be the level or the score as well as the one that is taken, and say something else."""
-    said = []
+    sentences = []
     for ours in ("level", "score"):
         taken = columns.get(ours)
         if taken is None:
@@ -177,8 +177,8 @@ def also_meant(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
         for other in (n for n in table.columns if n not in columns.values() and plain_name(n) in SPELLINGS[ours]):
             if (table[taken].astype(str).str.strip() != table[other].astype(str).str.strip()).any():
                 names = f"'{printable(taken)[:40]}' is taken for the {ours}; '{printable(other)[:40]}'"
-                said.append(f"{names} may be meant, too, and says something else.")
-    return said
+                sentences.append(f"{names} may be meant, too, and says something else.")
+    return sentences
 
 
 def _same_cells(table: Any, names: Sequence[str]) -> None:

@@ -294,9 +294,9 @@ def _import_bucket(address: str, settings: Settings, told: _Told, progress: Call
 
     try:
         if shards := shards_in(root, walker):
-            found = _import_shards(root, shards, settings, told, progress, bucket.name)
+            unpacked = _import_shards(root, shards, settings, told, progress, bucket.name)
             remove_tree(root)  # what they hold is unpacked
-            return replace(found, problems=(*refused, *found.problems))
+            return replace(unpacked, problems=(*refused, *unpacked.problems))
         gathered = attach(gather_folder(root, bucket.name, walker, told.policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it

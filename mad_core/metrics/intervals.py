@@ -57,15 +57,15 @@ def drawn_tables(
     levels: np.ndarray, scores: np.ndarray, draws: int, seed: int, groups: Any = None
 ) -> Iterator[np.ndarray]:
     """How often each distinct score was drawn in each level, int64 of shape (L, U), a table for each draw."""
-    known, rows = np.unique(told_apart(levels), return_inverse=True)
+    present, rows = np.unique(told_apart(levels), return_inverse=True)
     values, ranks = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     if held(told_apart(levels), groups) is None:
-        ranks_of = [ranks[rows == i] for i in range(len(known))]
+        ranks_of = [ranks[rows == i] for i in range(len(present))]
         rng = np.random.default_rng(seed)
         for _ in range(draws):
             yield np.stack([np.bincount(r[rng.integers(0, len(r), len(r))], minlength=len(values)) for r in ranks_of])
         return
-    shape = len(known), len(values)
+    shape = len(present), len(values)
     for counts in stratified_counts(told_apart(levels), draws, seed, groups):
         for row in counts:
             table = np.bincount(rows * shape[1] + ranks, weights=row, minlength=shape[0] * shape[1])

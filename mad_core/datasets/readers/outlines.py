@@ -95,11 +95,11 @@ def outlines_beside(paths: Iterable[str], walker: Walker) -> dict[str, Outlines]
 
 def _beside(image: Path, walker: Walker) -> Outlines | None:
     files = files_beside(image, ".json", _BESIDE, walker)
-    found = [drawn for file in files if (drawn := of_labelme(str(file), _document(file))) is not None]
+    outlines = [drawn for file in files if (drawn := of_labelme(str(file), _document(file))) is not None]
     text = text_beside(image, walker)
-    if text and not any(drawn.shapes for drawn in found) and (drawn := of_yolo(str(text), _numbers(text))):
-        found.append(drawn)
-    return next((drawn for drawn in found if drawn.shapes), found[0] if found else None)
+    if text and not any(drawn.shapes for drawn in outlines) and (drawn := of_yolo(str(text), _numbers(text))):
+        outlines.append(drawn)
+    return next((drawn for drawn in outlines if drawn.shapes), outlines[0] if outlines else None)
 
 
 def _document(file: Path) -> Any:
