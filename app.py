@@ -17,7 +17,7 @@ def draw() -> None:
     """Draw the page in view."""
     from pages.ui import access, engine, guide, session
 
-    st.set_page_config(page_title="MAD Inspector", page_icon=str(asset("icon.svg")), layout="wide")
+    st.set_page_config(page_icon=str(asset("icon.svg")), layout="wide")
     st.logo(asset("logo.svg"), size="medium", icon_image=asset("icon.svg"))
     st.html(STYLE)
     admitted = access.admitted()
@@ -37,10 +37,9 @@ def draw() -> None:
         return
     if session.attempt(engine.store) is None:
         return
-    session.begin()
-    guide.bar(page.title)
-    page.run()
-    session.finish()
+    with session.drawing():
+        guide.bar(page.title)
+        page.run()
 
 
 if runtime.exists():

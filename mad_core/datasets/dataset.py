@@ -46,28 +46,30 @@ COLUMNS: Mapping[str, str] = {
 OPTIONAL = ("group", "mask_hash")
 """Columns that a table may lack: nothing is known there."""
 
-PROBLEM_KINDS = (
-    "missing-file",
-    "unreadable",
-    "duplicate",
-    "conflicting-level",
-    "train-test-leak",
-    "empty-level",
-    "too-large",
-    "unknown-level",
-    "unmatched",
-    "question",  # a file that may be one thing or another, and what was made of it
-    "mask-size",
-    "mask-empty",  # of an abnormal image
-    "mask-full",  # marks nearly everything
-    "mask-of-normal",
-    "mask-partial",  # outlines beside boxes, points or lines, or outlines that cannot be drawn
-    "near-duplicate",
-    "group-leak",  # one group in training and test
-    "mixed-depth",
-    "narrow-range",
-    "pages",
-)
+PROBLEM_WORDS = {
+    "missing-file": ("missing file", "missing files"),
+    "unreadable": ("unreadable file", "unreadable files"),
+    "duplicate": ("copy", "copies"),
+    "conflicting-level": ("picture under two levels", "pictures under two levels"),
+    "train-test-leak": ("picture in training and test", "pictures in training and test"),
+    "empty-level": ("level without images", "levels without images"),
+    "too-large": ("file that is too large", "files that are too large"),
+    "unknown-level": ("level that is not known", "levels that are not known"),
+    "unmatched": ("file that fits nothing", "files that fit nothing"),
+    "question": ("question", "questions"),  # what may be one thing or another, and what was made of it
+    "mask-size": ("mask of another size", "masks of another size"),
+    "mask-empty": ("empty mask", "empty masks"),  # of an abnormal image
+    "mask-full": ("mask of everything", "masks of everything"),  # marks nearly everything
+    "mask-of-normal": ("mask of a normal image", "masks of normal images"),
+    "mask-partial": ("mask in part", "masks in part"),  # outlines that cannot be drawn, or beside boxes, points, lines
+    "near-duplicate": ("near copy", "near copies"),
+    "group-leak": ("group in training and test", "groups in training and test"),
+    "mixed-depth": ("subset of mixed depth", "subsets of mixed depth"),
+    "narrow-range": ("narrow range of pixels", "narrow ranges of pixels"),
+    "pages": ("file of several pages", "files of several pages"),
+}
+"""Kinds of problems, and what one and several of a kind are called."""
+PROBLEM_KINDS = tuple(PROBLEM_WORDS)
 
 
 @dataclass(frozen=True)

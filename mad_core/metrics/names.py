@@ -90,6 +90,12 @@ class Metric:
             return "–"
         return f"{100 * value:.1f}\u00a0%" if self.percent else f"{value:.3f}"
 
+    def is_below_chance(self, value: float | None) -> bool:
+        """Whether a value is worse than chance."""
+        if value is None or self.higher_is_better is None:
+            return False
+        return value < self.chance if self.higher_is_better else value > self.chance
+
     def best_of(self, values: Collection[float]) -> float:
         """The best of some values."""
         return min(values) if self.higher_is_better is False else max(values)

@@ -61,7 +61,9 @@ class ReportPart:
     metrics : mapping of run id to metrics
         As :func:`mad_core.metrics.comparing.summarize`.
     studies : sequence of StudyRecord
-        Those with a finding on any of the runs.
+        Those with a finding, of these runs alone or of images without runs.
+    studies_of_others : int
+        How many there are of other runs besides, and are left out.
     audited : bool
         Whether anybody rated an image of the dataset.
     """
@@ -75,6 +77,7 @@ class ReportPart:
     metrics: Mapping[str, dict[str, Any]]
     pairs: Sequence[RunPair] = ()
     studies: Sequence[StudyRecord] = ()
+    studies_of_others: int = 0
     audited: bool = False
 
     @property
@@ -135,7 +138,8 @@ def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[
         pairs += _pair(runs[a], runs[b], tables, request)
         steps.step()
     ids = {run.id for run in runs}
-    studies = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
+    asked = [one for one in list_studies(store, dataset_id) if one.finding and (not one.runs or ids & set(one.runs))]
+    studies = [one for one in asked if set(one.runs) <= ids]
     return ReportPart(
         store.dataset_info(dataset_id),
         request,
@@ -146,6 +150,7 @@ def _part(store: Store, request: ReportRequest, dataset_id: str, runs: Sequence[
         metrics,
         pairs,
         newest(studies),
+        len(asked) - len(studies),
         audited,
     )
 

@@ -24,7 +24,7 @@ from mad_core.report.pictures import Pictures
 from mad_core.report.repeat import repeat_html, report_command
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import Store
-from mad_core.studies.export import slug, table_csv
+from mad_core.studies.export import decimals, slug, table_csv
 from mad_core.studies.record import StudyRecord
 from mad_core.studies.study import figures as study_figures
 
@@ -137,6 +137,9 @@ class _Writer:
 
     def studies(self, part: ReportPart) -> Iterator[str]:
         rows = self._rows(part)
+        if others := part.studies_of_others:
+            many = "1 study that is" if others == 1 else f"{others} studies that are"
+            yield f"<p class=note>Left out: {many} also of runs that this report does not hold.</p>"
         for record in part.studies:
             yield from self._study(part, record, rows)
 
@@ -213,7 +216,9 @@ class _Writer:
             shown = [StripImage(image_id, (), "") for image_id in ids[:STRIP]]
             yield from self._strip(part, ImageStrip(name, "", shown), rows)
         for name, frame in finding.tables.items():
-            body = [[cell(value) for value in row] for row in frame.head(MOST_ROWS).to_numpy(object).tolist()]
+            shown = frame.head(MOST_ROWS).to_numpy(object).tolist()
+            digits = [decimals(column) for column in zip(*shown, strict=True)]
+            body = [[cell(value, n) for value, n in zip(row, digits, strict=True)] for row in shown]
             heads = [str(column).replace("_", " ") for column in frame.columns]
             inner = table(heads, body) + take_away(f"{finding.study}-{slug(name)}.csv", table_csv(frame))
             cut = f", the first {MOST_ROWS} of {len(frame):,} rows" if len(frame) > MOST_ROWS else ""
@@ -236,7 +241,7 @@ _SECTIONS: Mapping[str, tuple[str, Callable[[_Writer, ReportPart], Iterator[str]
 
 def _sections(part: ReportPart) -> dict[str, str]:
     """The sections of a part and their headings; those without content are left out."""
-    has_content = {"studies": bool(part.studies), "audit": part.audited}
+    has_content = {"studies": bool(part.studies or part.studies_of_others), "audit": part.audited}
     return {key: title for key, (title, _) in _SECTIONS.items() if has_content.get(key, True)}
 
 

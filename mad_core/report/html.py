@@ -1,6 +1,7 @@
 """Small pieces of the report's HTML; every text that comes in is escaped here."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -54,6 +55,11 @@ def folded(title: str, inner: str, *, rows: int = 0, columns: int = 0) -> str:
     return f"<details{printed}><summary>{escape(title)}</summary>{inner}</details>"
 
 
+def kept_off_paper(title: str, inner: str) -> str:
+    """Something behind a line that opens it, which stands in the file alone."""
+    return f"<details><summary>{escape(title)}</summary>{inner}</details>"
+
+
 def how_to_read(text: str) -> str:
     """How to read something, folded away; empty where there is no text."""
     if not text:
@@ -86,8 +92,10 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def cell(value: Any) -> str:
-    """A value of a study's table in a few characters."""
+def cell(value: Any, digits: int | None) -> str:
+    """A value of a study's table in a few characters, with as many decimals as its column has."""
     if value is None or value != value:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if digits is None or not math.isfinite(value) else f"{value:.{digits}f}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from mad_core.pixels import Window
 from mad_core.report.contents import ReportPart, ReportRequest
-from mad_core.report.html import facts, folded
+from mad_core.report.html import facts, kept_off_paper
 from mad_core.runs.commands import repeat_run
 from mad_core.runs.results import reading_notes
 from mad_core.runs.store import Run, Store
@@ -26,7 +26,7 @@ def repeat_html(store: Store, part: ReportPart) -> Iterator[str]:
         yield _commands(repeat.commands)
         yield from (f"<p class=note>{escape(note)}</p>" for note in repeat.notes)
         yield facts(_facts(store, run))
-        yield folded("Record of the run", facts(_record(store, run)))
+        yield kept_off_paper("Record of the run", facts(_record(store, run)))
     if part.studies:
         yield f"<h3>Studies</h3>{_commands([study_command(one) for one in part.studies])}"
 

@@ -42,6 +42,37 @@ def _facts(run: Run) -> dict[str, Any]:
     return {**run.parameters, "seed": run.seed, "limit": run.image_limit}
 
 
+def how_made(runs: Sequence[Run], names: Mapping[str, str]) -> tuple[pd.DataFrame, int]:
+    """How runs were made, beside each other: what differs first.
+
+    Returns
+    -------
+    table, differing : DataFrame, int
+        A row a fact, with its name under ``What`` and a column of texts a run; how many of the first rows differ.
+    """
+    facts = {run.id: _how_made(run) for run in runs}
+    rows = list(dict.fromkeys(what for one in facts.values() for what in one))
+    values = {what: [facts[run.id].get(what, "–") for run in runs] for what in rows}
+    differing = [what for what in rows if len(set(values[what])) > 1]
+    order = [*differing, *(what for what in rows if what not in differing)]
+    columns = {names[run.id]: [values[what][place] for what in order] for place, run in enumerate(runs)}
+    return pd.DataFrame({"What": order, **columns}), len(differing)
+
+
+def _how_made(run: Run) -> dict[str, str]:
+    facts = {
+        "scorer": run.scorer,
+        **run.parameters,
+        "subsets": ", ".join(run.subsets),
+        "images a subset": run.image_limit,
+    }
+    device = run.record.get("device", {})
+    facts |= {"seed": run.seed, "dataset version": run.dataset_version, "device": device.get("id", run.device)}
+    facts |= {f"version of {name}": version for name, version in run.record.get("versions", {}).items()}
+    facts |= {"code": run.record.get("code")}
+    return {what: str(value) for what, value in facts.items() if value is not None}
+
+
 def supervision_note(run: Run, facts: Sequence[Mapping[str, Any]] = ()) -> str:
     """What labels a run owes its scores to, in words; empty where it saw training normals alone.
 

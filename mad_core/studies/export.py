@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -85,6 +87,18 @@ def table_csv(table: pd.DataFrame) -> str:
         safe[name] = safe[name].map(lambda value: text_cell(value) if isinstance(value, str) else value)
     safe.columns = [text_cell(str(name)) for name in safe.columns]
     return csv_text(safe, float_format=lambda value: repr(float(value)))
+
+
+def decimals(values: Iterable[Any]) -> int | None:
+    """How many decimals all numbers of a column are written with, so that they stand under each other.
+
+    Three digits or more of the largest one are shown. None where it has no fractions, or is no column of numbers.
+    """
+    numbers = [value for value in values if isinstance(value, float) and math.isfinite(value)]
+    if all(number.is_integer() for number in numbers):
+        return None
+    digits = math.floor(math.log10(max(map(abs, numbers))))
+    return max(3 - digits, 1) if digits > 0 else 3 if digits == -1 or digits == 0 else min(2 - digits, 9)
 
 
 def slug(text: str) -> str:

@@ -133,7 +133,7 @@ def _do(audit: Audit, queue: ReviewQueue, act: Act) -> None:
 def _reviewers(audit: Audit) -> None:
     everybody = records().reviewers()
     rows = [(one.name, one.role, "login" if one.login else "name only") for one in everybody]
-    st.subheader("Reviewers", anchor=False)
+    st.header("Reviewers", anchor=False)
     st.dataframe(
         pd.DataFrame(rows, columns=["Reviewer", "Role", "Known by"]),
         hide_index=True,

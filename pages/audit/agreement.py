@@ -73,7 +73,7 @@ def _alpha(result: Agreement) -> None:
             icon=":material/info:",
         )
         return
-    st.subheader("All reviewers", anchor=False)
+    st.header("All reviewers", anchor=False)
     st.markdown(
         f"Ordinal Krippendorff's alpha of {len(names)} reviewers on {result.several:,} images rated by two or more: "
         f"**{with_interval(result.alpha.value, result.alpha.interval)}**"
@@ -104,7 +104,7 @@ def _alpha_in_words(alpha: AgreementEstimate) -> str:
 
 def _kappas(result: Agreement) -> None:
     """Quadratic-weighted kappa of each pair of reviewers, and of each with the labels."""
-    st.subheader("Each pair, and each against the labels", anchor=False)
+    st.header("Each pair, and each against the labels", anchor=False)
     rows = [_kappa_row(f"{first} and {second}", kappa) for (first, second), kappa in result.kappas.items()]
     rows += [_kappa_row(f"{one.name} and {LABELS}", one.kappa) for one in result.reviewers]
     shown = [row for row in rows if row["n"]]
@@ -127,7 +127,7 @@ def _kappa_row(name: str, kappa: AgreementEstimate) -> dict[str, Any]:
 
 def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
     """How often one gave a level where the other gave another."""
-    st.subheader("Level against level", anchor=False)
+    st.header("Level against level", anchor=False)
     given = ratings.pivot_table(index="image_id", columns="reviewer", values="level", dropna=False)
     given[LABELS] = [(audit.image(str(i)) or {})["level"] for i in given.index]
     names = [str(name) for name in given.columns]
@@ -158,7 +158,7 @@ def _confusion(audit: Audit, ratings: pd.DataFrame, subset: str) -> None:
 
 def _bias(result: Agreement) -> None:
     """How far each reviewer is above or below, and whether that changes over the ratings."""
-    st.subheader("Bias and drift", anchor=False)
+    st.header("Bias and drift", anchor=False)
     against = "the other reviewers" if result.several else LABELS
     off = {
         one.name: (one.bias, one.drift) if result.several else (one.label_bias, one.label_drift)

@@ -63,7 +63,7 @@ def _consequence(_audited: pd.DataFrame, run_id: str, title: str, state: tuple[A
 def _run(audit: Audit, run: Run, name: str, audited: pd.DataFrame) -> None:
     digest = digest_of(audited)
     consequence = _consequence(audited, run.id, name, (run.done, run.status, run.finished, digest))
-    st.subheader(plain(name), anchor=False)
+    st.header(plain(name), anchor=False)
     st.markdown(plain(_in_words(consequence)))
     rows = _rows(consequence)
     figure = metric_intervals(rows, theme=charts.theme(), width=760, x_title="value")

@@ -12,11 +12,9 @@ from mad_core.runs.store import DatasetInfo
 from pages.audit.review_component import remembered_name
 from pages.ui import access, engine, session, urls
 from pages.ui.text import level_text, plain
-from pages.ui.widgets import pick
 
 NAME = "audit_reviewer"
 FORGET = "audit_forget"
-ALL = "All subsets"
 NO_PROTECTION = "It is no protection: without a login anybody who can open this page can write under any name."
 ROLES = {
     "viewer": "looks, writes nothing",
@@ -137,11 +135,3 @@ def _end() -> None:
 
 
 # -- what is in view ----------------------------------------------------------------------------
-
-
-def subset_choice(audit: Audit, options: list[str], **facts: Any) -> str | None:
-    """A choice of subset, bound to the view; None stands for all. Nothing is drawn where there is only one."""
-    if len(options) < 2:
-        return options[0] if options else None
-    chosen = pick("Subset", "within", [ALL, *options], **facts)
-    return None if chosen == ALL else chosen

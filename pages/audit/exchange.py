@@ -46,7 +46,7 @@ def exchange_section(audit: Audit) -> None:
 
 
 def _labels(audit: Audit) -> None:
-    st.subheader("Corrected labels", anchor=False)
+    st.header("Corrected labels", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rule = rule_choice()
         runs = {run.id: run for run in scored_runs(audit)}
@@ -85,7 +85,7 @@ def _scores(run: Any) -> Mapping[str, float] | None:
 
 def _report(audit: Audit) -> None:
     """The change report for whoever owns the dataset."""
-    st.subheader("Change report", anchor=False)
+    st.header("Change report", anchor=False)
     st.caption("What the audit changes and why, for the dataset's owner: one HTML file that needs nothing else.")
     rule = session.get("rule", RULES[0])
     run_ids = [run.id for run in scored_runs(audit)][-REPORTED:]
@@ -98,7 +98,7 @@ def _report(audit: Audit) -> None:
 
 
 def _record(audit: Audit) -> None:
-    st.subheader("Record", anchor=False)
+    st.header("Record", anchor=False)
     events = records().originals(audit.info.id)
     if not events:
         st.info("The record is empty: nobody has rated, compared or commented yet.", icon=":material/info:")
@@ -113,7 +113,7 @@ def _record(audit: Audit) -> None:
 
 
 def _import(audit: Audit) -> None:
-    st.subheader("Import events", anchor=False)
+    st.header("Import events", anchor=False)
     st.caption(
         "Events of another database, as CSV or JSON. They find their images by content; what is here already is not "
         "doubled, and nothing is lost."

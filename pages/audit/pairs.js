@@ -1,11 +1,13 @@
 // Pairs: two images and one question, which of them is worse.
 
 import { button, element, setText } from "../ui/js/dom.js";
+import { Help } from "../ui/js/help.js";
+import { roomBelow } from "../ui/js/room.js";
 import { Keys } from "./keys.js";
 import { Sender } from "./sending.js";
-import { hints, mount, picture, prefetch, whenPainted } from "./shared.js";
+import { mount, picture, prefetch, whenPainted } from "./shared.js";
 
-const REST = 330; // of the window's height, for what stands above and below the pictures
+const BELOW = 70; // pixels, for what stands below the pictures
 const SMALLEST = 260;
 const KEYS = [
   ["←", "left is worse"],
@@ -14,6 +16,7 @@ const KEYS = [
   ["S", "another pair"],
   ["Z", "undo"],
   ["Y", "redo"],
+  ["?", "show or hide this help"],
 ];
 
 export default function (component) {
@@ -44,6 +47,7 @@ class Pairs {
     this.count = element("span", { class: "pace" });
     this.saved = element("span", { class: "saved", role: "status" });
     this.note = element("p", { class: "note", role: "status" });
+    this.help = new Help(KEYS);
     this.sides = ["Left", "Right"].map((name, index) => this.side(name, index));
     const answers = element("div", { class: "answers" }, [
       this.answer("←", "Left is worse", 1),
@@ -51,11 +55,11 @@ class Pairs {
       this.answer("→", "Right is worse", 0),
     ]);
     this.root = element("div", { class: "pairs", role: "region", "aria-label": "Pairs", tabindex: "-1" }, [
-      element("div", { class: "top" }, [this.question, this.count, this.saved]),
+      element("div", { class: "top" }, [this.question, this.count, this.saved, this.help.button]),
+      this.help.panel,
       this.note,
       element("div", { class: "pair" }, this.sides.map((side) => side.root)),
       answers,
-      hints(KEYS),
     ]);
   }
 
@@ -125,7 +129,7 @@ class Pairs {
   }
 
   layout() {
-    const room = Math.max(window.innerHeight - REST, SMALLEST);
+    const room = Math.max(roomBelow(this.sides[0].stage) - BELOW, SMALLEST);
     for (const side of this.sides) {
       const ratio = side.ratio || 4 / 3;
       const width = Math.min(side.stage.clientWidth, room * ratio);
@@ -159,6 +163,8 @@ class Pairs {
       s: () => this.act({ act: "skip" }),
       z: () => this.sender.add({ act: event.shiftKey ? "redo" : "undo" }),
       y: () => this.sender.add({ act: "redo" }),
+      "?": () => this.help.toggle(),
+      escape: () => this.help.show(false),
     };
     const act = this.data && actions[event.key.toLowerCase()];
     if (act && !event.repeat) act();

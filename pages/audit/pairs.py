@@ -139,7 +139,7 @@ def _show_order(audit: Audit, order: SeverityOrder, count: int) -> None:
         st.caption("The order of severity shows here after the first comparisons.")
         return
     table = order.table()
-    st.subheader("Order of severity", anchor=False)
+    st.header("Order of severity", anchor=False)
     columns = [table[name].tolist() for name in ("strength", "low", "high")]
     charts.show(
         severity_order(table["image_id"].tolist(), *columns, theme=charts.theme()),

@@ -3,16 +3,19 @@
 // and kept until the page has written it.
 
 import { button, element, setText } from "../ui/js/dom.js";
+import { Help } from "../ui/js/help.js";
 import { clamp } from "../ui/js/numbers.js";
 import { Keys } from "./keys.js";
 import { boxBetween, movedBox, WAYS } from "../ui/js/region.js";
+import { roomBelow } from "../ui/js/room.js";
 import { Sender } from "./sending.js";
-import { hints, mount, picture, prefetch, whenPainted } from "./shared.js";
+import { mount, picture, prefetch, whenPainted } from "./shared.js";
 
-const REST = 400; // of the window's height, for what stands above and below the picture
+const BELOW = 64; // pixels, for what stands below the picture
 const SMALLEST = 300;
 const LENS = 240; // pixels across
 const STRONGEST = 12;
+const NO_REFERENCE = "Choose this level on an image that shows it well, then press A: the image becomes a reference of the level.";
 const KEYS = [
   ["0–9", "level"],
   [".", "half"],
@@ -25,7 +28,8 @@ const KEYS = [
   ["Z", "undo"],
   ["Y", "redo"],
   ["M", "magnifier"],
-  ["A", "reference"],
+  ["A", "make the image a reference of its level"],
+  ["?", "show or hide this help"],
 ];
 
 export default function (component) {
@@ -73,7 +77,8 @@ class Review {
       this.message,
     ]);
     this.listen();
-    this.aside = element("div", { class: "aside" }, [...this.buildLadder(), ...this.buildDoubt(), this.buildEvidence(), this.buildReveal()]);
+    this.help = new Help(KEYS);
+    this.aside = element("div", { class: "aside" }, [...this.buildLadder(), this.buildReveal(), ...this.buildDoubt(), this.buildEvidence()]);
     const off = { "aria-pressed": "false" };
     const strengthens = "Magnifier under the pointer (M); the wheel makes it stronger";
     this.lensButton = button("Magnifier", strengthens, () => this.toggleLens(), off);
@@ -85,14 +90,14 @@ class Review {
       button("Redo", "Do again what you took back (Y)", () => this.redo()),
       this.lensButton,
       this.regionButton,
+      this.help.button,
     ]);
     const left = element("div", { class: "left" }, [this.stage, this.tools]);
     const top = element("div", { class: "top" }, [this.count, this.bar, this.pace, this.saved]);
     this.root = element("div", { class: "review", role: "region", "aria-label": "Review", tabindex: "-1" }, [
       top,
       this.note,
-      element("div", { class: "both" }, [left, this.aside]),
-      hints(KEYS),
+      element("div", { class: "both" }, [left, this.help.panel, this.aside]),
     ]);
   }
 
@@ -375,7 +380,8 @@ class Review {
       enter: () => this.enter(),
       arrowleft: () => this.step(-1),
       arrowright: () => this.step(1),
-      escape: () => this.say(""),
+      "?": () => this.help.toggle(),
+      escape: () => (this.help.shown ? this.help.show(false) : this.say("")),
     };
     const act = this.data && actions[event.key.toLowerCase()];
     if (!act || (event.repeat && !event.key.startsWith("Arrow"))) return Boolean(act);
@@ -485,7 +491,7 @@ class Review {
     if (!item || !this.stage.clientWidth) return;
     const width = item.width || 4;
     const height = item.height || 3;
-    const room = Math.max(window.innerHeight - REST, SMALLEST);
+    const room = Math.max(roomBelow(this.stage) - BELOW, SMALLEST);
     const scale = Math.min(this.stage.clientWidth / width, room / height);
     this.stage.style.height = `${Math.max(Math.round(height * scale), SMALLEST)}px`;
     this.frame.style.width = `${Math.round(width * scale)}px`;
@@ -565,7 +571,7 @@ class Review {
     choose.append(element("kbd", {}, [level.key]), words);
     const references = level.references.map((one) => [one.id, this.reference(one)]);
     const strip = element("div", { class: "references" }, references.map(([, node]) => node));
-    if (!references.length) strip.append(element("span", { class: "none" }, ["no reference"]));
+    if (!references.length) strip.append(element("span", { class: "none", title: NO_REFERENCE }, ["no reference yet: A adds one"]));
     return { root: element("div", { class: "step" }, [choose, strip]), button: choose, level: level.level, references };
   }
 
@@ -591,6 +597,7 @@ class Review {
   drawReveal() {
     const reveal = this.item?.reveal;
     const waiting = !reveal && this.item?.mine && this.data.show_after;
+    this.aside.classList.toggle("after", Boolean(reveal && this.item?.mine)); // it takes the place of the rubric
     const key = reveal ? JSON.stringify(reveal) : String(waiting);
     if (this.drawnReveal === key) return;
     this.drawnReveal = key;

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mad_core.audit.queue import ORDERS
 from pages.audit.acts import NOTE, say, take_back, taking, write
-from pages.audit.context import Audit, records, subset_choice
+from pages.audit.context import Audit, records
 from pages.audit.ladder import ladders, levels_of
 from pages.audit.review_component import Act, Mine, Reveal, ReviewImage, ReviewPosition, ReviewWindow, review
 from pages.audit.review_queue import (
@@ -25,7 +25,7 @@ from pages.audit.sample_size import sample_size
 from pages.ui import charts, session, urls
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text
-from pages.ui.widgets import pick
+from pages.ui.widgets import pick, pick_subset_or_all
 
 AFTER = {"show": "show what was hidden", "on": "go straight on"}
 AFTER_HELP = "Seeing the label after each image teaches you its habits; for ratings that owe nothing to it, go on."
@@ -62,7 +62,7 @@ def review_section(audit: Audit) -> None:
         st.info("This dataset has no test images whose labels could be audited.", icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        subset = subset_choice(audit, sorted(tests["subset"].unique().tolist()), width=200)
+        subset = pick_subset_or_all(sorted(tests["subset"].unique().tolist()), width=200)
         order = pick("Order", "queue", ORDERS, ORDER_WORDS, help=ORDER_HELP, width=240)
         after = pick("After a commit", "after", list(AFTER), AFTER, help=AFTER_HELP, width=240)
         with st.popover("Sample size", icon=":material/calculate:"):

@@ -23,8 +23,9 @@ from pages.ui.component import load
 _HERE = Path(__file__).parent
 MOST_ACTS = 500
 MOST_TEXT = 10_000
-_REVIEW = load("mad_review", _HERE / "review.js")
-_PAIRS = load("mad_pairs", _HERE / "pairs.js", _HERE / "review.css")
+_STYLES = (_HERE / "review.css", _HERE.with_name("ui") / "js" / "help.css")
+_REVIEW = load("mad_review", _HERE / "review.js", *_STYLES)
+_PAIRS = load("mad_pairs", _HERE / "pairs.js", *_STYLES)
 _NAME = load("mad_reviewer_name", _HERE / "review_name.js")
 
 

@@ -1,7 +1,6 @@
 // What the two review components share: they go on where they were when they are taken off the page and put back, and
 // load their pictures ahead.
 
-import { element } from "../ui/js/dom.js";
 import { decoded, Recent } from "../ui/js/recent.js";
 
 const KEPT_COMPONENTS = 4;
@@ -40,11 +39,6 @@ function end(whose, component) {
   component.keys.remove();
   component.sender.end();
   kept.delete(whose);
-}
-
-export function hints(rows) {
-  const parts = rows.map(([key, text]) => element("span", {}, [element("kbd", {}, [key]), ` ${text}`]));
-  return element("p", { class: "hints" }, parts);
 }
 
 /** Milliseconds from `start` until what was drawn is on the screen. */

@@ -22,7 +22,7 @@ from pages.compare.report import report_download
 from pages.compare.view import View, draws_of, renewed
 from pages.ui import audited_labels, engine
 from pages.ui.reading import how_to_read
-from pages.ui.table import metric_table
+from pages.ui.table import BELOW, metric_table
 from pages.ui.text import plain
 from pages.ui.widgets import download
 
@@ -111,8 +111,8 @@ def _in_words(view: View, results: Sequence[dict[str, Any]]) -> None:
     st.caption(
         f"{average}Under each value its 95 % interval. **Bold**: better than every other run by paired differences on "
         "the same images, widened for the number of runs. Underlined: highest, but not clearly. Partial runs are never "
-        "marked. Where a run owes its scores to severity labels or to a general model, its name says so; the others "
-        "learned from training normals alone."
+        f"marked. {BELOW}: below chance. Where a run owes its scores to severity labels or to a general model, its "
+        "name says so; the others learned from training normals alone."
     )
     if not _same_images(results):
         st.caption(

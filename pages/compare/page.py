@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from mad_core.runs.comparing import (
-    distinct_names,
-)
+from mad_core.runs.comparing import distinct_names, how_made
 from mad_core.runs.store import DatasetInfo, Run
 from pages.compare import deferred_intervals
 from pages.compare.bench import bench_section
@@ -17,12 +15,13 @@ from pages.compare.reductions import severity_from_maps
 from pages.compare.score_against_level import score_against_level
 from pages.compare.two_runs import two_runs
 from pages.compare.view import LIVE_SECONDS, View
-from pages.ui import audited_labels, engine, session
+from pages.ui import audited_labels, charts, engine, session
+from pages.ui.called_cells import called_cells
 from pages.ui.header import header
 from pages.ui.labels_note import labels_note
-from pages.ui.widgets import pick, pick_several
+from pages.ui.text import plain
+from pages.ui.widgets import pick_several, pick_subset_or_all
 
-ALL = "All subsets"
 FEW = 8
 """Runs in view where none were chosen: the newest ones."""
 # Figures stand beside each other only where both have room; below that they stand under each other.
@@ -31,7 +30,7 @@ ROOM = "<style>.st-key-figures [data-testid='stColumn'] { min-width: min(30rem, 
 
 def page() -> None:
     if st.session_state.pop("compare_open", False):
-        st.switch_page("pages/images/page.py")
+        session.open_page("pages/images/page.py")
     info = header("Compare")
     if info is None:
         st.info("There is no dataset yet; add one on the Data page.", icon=":material/info:")
@@ -69,15 +68,45 @@ def _draw(info: DatasetInfo, view: View) -> None:
     what_did_not_fit(view.runs, view.names)
     bench_section(info, view.runs)
     add_results(info)
+    _how_made(view)
     st.html(ROOM)
     with st.container(key="figures"):
         score_against_level(view)
         if len(view.runs) > 1:
             two_runs(view)
+    _by_cuts(view)
     severity_from_maps(view.subset, view.runs, view.names)
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
         st.page_link("pages/score/page.py", label="Choose another scorer", icon=":material/play_arrow:")
+
+
+def _how_made(view: View) -> None:
+    """How the runs were made, beside each other: what differs first."""
+    if len(view.runs) < 2:
+        return
+    table, differing = how_made(view.runs, view.names)
+    what = "nothing differs" if not differing else "1 thing differs" if differing == 1 else f"{differing} things differ"
+    with st.expander(f"How these runs were made: {what}", icon=":material/difference:"):
+        charts.show_table(table, "Parameters and records of the runs beside each other, what differs first")
+        if differing:
+            st.caption("What differs stands first.")
+
+
+def _by_cuts(view: View) -> None:
+    """Of each run with cuts that were kept for the subset, the level against the called level."""
+    if view.subset is None:
+        return
+    cuts = {run.id: engine.store().cuts.of_run(run.id).get(view.subset) for run in view.runs}
+    if not any(cuts.values()):
+        return
+    st.header("Level against called level", anchor=False)
+    st.caption("By the cuts kept with each run (Studies, Decisions). A number opens its images.")
+    for run in view.runs:
+        kept = cuts[run.id]
+        if kept is not None:
+            st.markdown(f"**{plain(view.names[run.id])}**")
+            called_cells(view.info, run, view.subset, kept, view.names[run.id])
 
 
 def _await_scores(info: DatasetInfo, shown: set[str]) -> None:
@@ -91,11 +120,8 @@ def _choose(info: DatasetInfo, scored: Sequence[Run]) -> View:
     names = distinct_names(scored)
     subsets = engine.store().dataset(info.id).subsets
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        subset = subsets[0]
-        if len(subsets) > 1:
-            subset = pick("Subset", "within", [ALL, *subsets], width=240)
+        subset = pick_subset_or_all(subsets, width=240)
         chosen = pick_several("Runs", "runs", list(by_id), names, list(by_id)[-FEW:])
-    subset = None if subset == ALL else subset
     runs = [by_id[run_id] for run_id in chosen if subset is None or subset in by_id[run_id].subsets]
     return View(info, subset, runs, names, audited_labels.labels_in_view(info))
 

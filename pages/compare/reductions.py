@@ -32,7 +32,7 @@ def severity_from_maps(subset: str | None, runs: Sequence[Run], names: Mapping[s
     by_id = {run.id: run for run in runs if run.map_policy == "all" and engine.store().maps.disk_use(run.id)}
     if not by_id:
         return
-    st.subheader("Severity from maps", anchor=False)
+    st.header("Severity from maps", anchor=False)
     st.caption(
         "The maximum of a map says how strange its strangest place is; area, mass and number of regions say how much "
         "of it lies above a threshold that comes from normal images alone. Here each of them is taken as the score, "

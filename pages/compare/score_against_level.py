@@ -29,7 +29,7 @@ FIGURE_SECONDS = 5.0
 
 def score_against_level(view: View) -> None:
     """For each run the raincloud and, beside it, the inversion matrix."""
-    st.subheader("Score against severity level", anchor=False)
+    st.header("Score against severity level", anchor=False)
     st.caption(
         "A click on a point opens its image. The matrix takes the C-index apart: for each pair of levels, how often "
         "the more severe image scores higher."
@@ -53,7 +53,7 @@ def _figures(view: View, place: int) -> None:
 def _cloud(view: View, run: Run) -> None:
     figure, alt = _cloud_of(view, run, view.key(run))
     clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
-    open_image(view.rows(run), clicked, run.id)
+    open_image(view, view.rows(run), clicked, run.id)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -39,7 +39,7 @@ APART = 6
 
 def two_runs(view: View) -> None:
     """Two of the runs: their difference with its interval, rank against rank, and where they disagree."""
-    st.subheader("Two runs side by side", anchor=False)
+    st.header("Two runs side by side", anchor=False)
     ids = [run.id for run in view.runs]
     with st.container(horizontal=True):
         how_to_read(READ_RANK_SCATTER, "ranks")
@@ -72,7 +72,7 @@ def _pair_of(_view: View, first: str, second: str, key: tuple[Any, ...]) -> pd.D
 def _ranks(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
     figure, alt = _ranks_of(view, table, first, second, key)
     clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
-    open_image(table, clicked, first)
+    open_image(view, table, clicked, first)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -135,7 +135,7 @@ def _disagreements(view: View, table: pd.DataFrame, first: str, second: str) -> 
     st.markdown("**Where they disagree most**")
     st.caption(f"Percentile ranks by {plain(view.names[first])} and by {plain(view.names[second])}.")
     shown = tiles.tiles_of(view.info, list(ranks), ranks)
-    open_image(table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
+    open_image(view, table, gallery(shown, columns=APART, key=f"apart_{first}_{second}"), first)
     if view.subset and st.button("All images by rank difference", icon=":material/grid_view:"):
         session.put(image=None, subset=view.subset, split=None, sort="rank difference", run=first, against=second)
-        st.switch_page("pages/images/page.py")
+        session.open_page("pages/images/page.py")

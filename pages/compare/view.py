@@ -11,6 +11,7 @@ from mad_core.audit.consensus import RULES
 from mad_core.report.contents import ReportRequest
 from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import audited_labels, charts, engine, session
+from pages.ui.viewer import MAX_MAPS
 
 LIVE_SECONDS = 2.0
 DRAWS = 1000
@@ -74,13 +75,14 @@ def draws_of(run: Run) -> int:
     return 0 if run.active else DRAWS
 
 
-def open_image(rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
-    """Go to the image that was clicked, with the run in view.
+def open_image(view: View, rows: pd.DataFrame, image_id: str | None, run_id: str) -> None:
+    """Go to the image that was clicked, under the maps of this run and of those that are compared with it.
 
     The page is left by the next full run: a browser that is sent away from within a fragment may end blank.
     """
     if image_id:
         subset = rows.loc[rows["image_id"] == image_id, "subset"].iloc[0]
-        session.put(image=image_id, subset=subset, split=None, run=run_id)
+        shown = [run.id for run in view.runs if run.map_policy != "none" and run.id != run_id]
+        session.put(image=image_id, subset=subset, split=None, run=run_id, maps=[run_id, *shown][:MAX_MAPS])
         st.session_state["compare_open"] = True
         st.rerun()

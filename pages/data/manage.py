@@ -13,7 +13,7 @@ USE_SECONDS = 60
 
 def level_meanings(info: DatasetInfo, subset: str) -> None:
     """Names and meanings of the levels, editable."""
-    st.subheader("What the levels mean", anchor=False)
+    st.header("What the levels mean", anchor=False)
     card = info.card.subset(subset)
     keys = [level_key(level) for level in engine.store().dataset(info.id).levels(subset)]
     table = pd.DataFrame(
@@ -43,7 +43,7 @@ def _disk_use(dataset_id: str) -> int:
 
 
 def manage(info: DatasetInfo) -> None:
-    st.subheader("This dataset", anchor=False)
+    st.header("This dataset", anchor=False)
     st.caption(f"From {plain(info.source)} · {size(_disk_use(info.id))} kept here: maps and thumbnails")
     with st.form(f"rename_{info.id}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name", info.name, max_chars=190)

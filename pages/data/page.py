@@ -10,10 +10,11 @@ from pages.data.add import add_dataset, add_dataset_dialog
 from pages.data.calibration import calibrating
 from pages.data.grow import add_images, added_in_words, watched_folders
 from pages.data.ignored import ignored_section
+from pages.data.lead_on import lead_on
 from pages.data.manage import level_meanings, manage
 from pages.data.normals import normals_section
 from pages.data.plan import show_plan
-from pages.data.problems import in_short, listed_problems
+from pages.data.problems import problems
 from pages.data.published import published
 from pages.data.window import window_section
 from pages.ui import charts, engine, guide, session, tiles
@@ -43,7 +44,7 @@ def page() -> None:
     window_section(info, dataset, subset)
     ignored_section(info, dataset, subset)
     _preview(info, dataset, subset)
-    _problems(info)
+    problems(info, dataset)
     left, right = st.columns([3, 2], gap="large")
     with left:
         level_meanings(info, subset)
@@ -89,14 +90,14 @@ def _about(info: DatasetInfo, dataset: Dataset) -> None:
             if info.card.description:
                 st.markdown(plain(info.card.description))
             st.caption(" · ".join(facts))
+        lead_on(info)
         guide.start_button()
         if st.button("Add a dataset", icon=":material/add:"):
             add_dataset_dialog()
 
 
 def _subsets(dataset: Dataset) -> str:
-    count = len(dataset.subsets)
-    return f"{count} subset{'s' if count != 1 else ''}"
+    return "1 subset" if len(dataset.subsets) == 1 else f"{len(dataset.subsets):,} subsets"
 
 
 def _subset(dataset: Dataset) -> str:
@@ -148,7 +149,7 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
         )
         if chosen:
             session.put(image=chosen, subset=subset)
-            st.switch_page("pages/images/page.py")
+            session.open_page("pages/images/page.py")
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -158,18 +159,6 @@ def _samples(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> d
     for level, rows in _dataset.select(split="test", subset=subset).groupby("level", dropna=False):
         samples[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
     return samples
-
-
-def _problems(info: DatasetInfo) -> None:
-    if not info.problems:
-        st.success(
-            "The import met no problems. It checked headers, digests and masks, and compared small copies of up to "
-            "20,000 images; whole pixels are decoded when they are needed.",
-            icon=":material/check:",
-        )
-        return
-    with st.expander(in_short(info.problems), expanded=True, icon=":material/warning:"):
-        listed_problems(info.problems)
 
 
 page()

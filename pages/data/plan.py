@@ -28,7 +28,7 @@ def show_plan() -> None:
         return
     plan = plan_of(job.result)
     with st.container(border=True):
-        st.subheader("What will be imported")
+        st.header("What will be imported")
         st.caption(f"{plain(job.payload['name'] or job.payload['source'])}: nothing is stored yet.")
         if sentence := job.result.get("sentence"):
             st.warning(plain(sentence), icon=":material/help:")

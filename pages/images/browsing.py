@@ -18,11 +18,15 @@ from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.cuts import SavedCuts
 from mad_core.runs.triage import COLUMNS, calls, usual_threshold
 from pages.ui import engine, session
+from pages.ui.gallery import Maps, TileSize
 
 T = TypeVar("T")
 
 NOTHING_CALLED = {"called": math.nan, "set": "", "unlike": False, "why": ""}
-SIZES = (24, 36, 48)
+SIZES = (24, 36, 48, 120, 480, 4000)
+TILE_SIZES: tuple[TileSize, ...] = ("medium", "small", "large")
+MAPS: tuple[Maps, ...] = ("off", "hover", "always")
+"""When the gallery lays the run's anomaly maps over the pictures."""
 APART = tuple(range(0, 100, 5))
 PERCENTILES = [ALL_RANKS, *combinations(range(0, 101, 5), 2)]
 
@@ -42,7 +46,7 @@ class Browsing:
     names : mapping of str to str
         What each of them is called here; no two alike.
     run, against : Run or None
-        The one whose scores are shown, and the one its ranks are compared with.
+        The one whose scores are shown, and the one its ranks are compared with; both have scores.
     cuts : SavedCuts or None
         Those kept with the run for this subset.
     images : DataFrame
@@ -90,6 +94,20 @@ class Browsing:
         return _shown(self.images, self.key, Wanted(order=self.wanted.order))
 
     @property
+    def tile_size(self) -> TileSize:
+        return _chosen("tiles", TILE_SIZES)
+
+    @property
+    def overlays(self) -> Maps:
+        """When the run's anomaly maps lie over the pictures."""
+        return _chosen("overlays", MAPS) if self.run is not None and self.run.map_policy == "all" else "off"
+
+    @property
+    def scored(self) -> Sequence[Run]:
+        """The runs that have scores, oldest first."""
+        return [run for run in self.runs.values() if run.done]
+
+    @property
     def size(self) -> int:
         """Images a page."""
         return _chosen("size", SIZES)
@@ -103,9 +121,9 @@ def browse(info: DatasetInfo) -> Browsing:
     splits = [split for split in reversed(SPLITS) if split in there]
     split = _chosen("split", splits)
     runs = {run.id: run for run in session.runs_in_view(info) if split == "test" and subset in run.subsets}
-    begun_first = sorted(runs.values(), key=lambda run: run.done == 0)
-    run = runs.get(session.get("run")) or next(iter(begun_first), None)
-    others = {other.id: other for other in begun_first if other is not run}
+    scored = {run.id: run for run in runs.values() if run.done}
+    run = scored.get(session.get("run")) or next(iter(scored.values()), None)
+    others = {other.id: other for other in scored.values() if other is not run}
     against = others.get(session.get("against")) or next(iter(others.values()), None)
     cuts = engine.store().cuts.of_run(run.id).get(subset) if run else None
     key = (

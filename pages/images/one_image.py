@@ -17,7 +17,7 @@ from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
 from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, reason
-from pages.ui.placing import place
+from pages.ui.placing import place_beside
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
@@ -25,8 +25,13 @@ from pages.ui.widgets import pick_several
 
 LAST_INSPECTED = "last_inspected"
 LOOK_SECONDS = 2
-SIDE = 240
+SIDE = 330
 """Width of the panel beside the picture, pixels."""
+ROOM = """<style>
+[data-testid='stLayoutWrapper']:has(> .st-key-picture) { min-width: min(36rem, 100%); }
+.st-key-beside { gap: 0.5rem; }
+</style>"""
+"""Where the picture would get less, the panel stands below it."""
 
 
 def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
@@ -40,37 +45,45 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
     place = int(places[0])
 
     def move(step: int) -> None:
-        if 0 <= place + step < len(order):
-            session.put(image=order["image_id"].iloc[place + step])
+        now = np.flatnonzero((order["image_id"] == session.get("image")).to_numpy())  # of several presses at once
+        to = (int(now[0]) if len(now) else place) + step
+        if 0 <= to < len(order):
+            session.put(image=order["image_id"].iloc[to])
             if in_gallery:
-                page = (place + step) // view.size + 1
+                page = to // view.size + 1
                 session.put(page=str(page) if page > 1 else None)
 
-    with st.container(horizontal=True, gap="medium"):
-        picture, side = st.container(width="stretch"), st.container(width=SIDE)
+    st.html(ROOM)
+    with st.container(horizontal=True, gap="medium", key="one_image"):
+        picture, side = st.container(width="stretch", key="picture"), st.container(width=SIDE, key="beside")
     with side:
-        _steps(place, len(order), in_gallery, move)
-        _severity(view, row)
+        _steps(place, len(order), move)
+        _severity(view, row, f"{place + 1:,} of {len(order):,}")
+        if not in_gallery:
+            st.caption("Outside the gallery's filters")
         _called(view, row["image_id"])
+        places, facts, choice = st.container(), st.container(), st.container()
+    with choice:
         runs = _runs(view)
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
     with picture:
         _viewer(view, row, runs, stored, around, move)
+    with places:
+        for run in runs:
+            _place(view, run, stored[run.id])
+    with facts:
+        _facts(view, row)
     _scores(view, row, runs, stored)
 
 
 # -- beside the picture -------------------------------------------------------------------------
 
 
-def _steps(place: int, total: int, in_gallery: bool, move: Callable[[int], None]) -> None:
+def _steps(place: int, total: int, move: Callable[[int], None]) -> None:
     """The way back, and to the images before and after this one."""
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, gap="small"):
         st.button("Gallery", icon=":material/arrow_back:", on_click=session.put, kwargs={"image": None})
-        st.caption(f"{place + 1:,} of {total:,}")
-    if not in_gallery:
-        st.caption("Outside the gallery's filters")
-    with st.container(horizontal=True):
         for label, step, key in (("Previous", -1, "←"), ("Next", 1, "→")):
             st.button(
                 label,
@@ -82,10 +95,16 @@ def _steps(place: int, total: int, in_gallery: bool, move: Callable[[int], None]
             )
 
 
-def _severity(view: Browsing, row: Mapping[str, Any]) -> None:
-    """The name, the level in words and what it means, and the facts of the image."""
-    st.subheader(plain(Path(row["path"]).name), anchor=False)
+def _severity(view: Browsing, row: Mapping[str, Any], count: str) -> None:
+    """The name, where it stands among how many, and the level in words."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(plain(Path(row["path"]).name), anchor=False, width="content")
+        st.caption(count, width="content")
     st.html(charts.level_chip(row["level"], view.levels, view.card, large=True))
+
+
+def _facts(view: Browsing, row: Mapping[str, Any]) -> None:
+    """What the level means, and what is known of the image."""
     meaning = view.card.levels.get(level_key(row["level"]), LevelMeaning()).meaning
     if meaning:
         st.markdown(plain(meaning))
@@ -215,7 +234,7 @@ def _why_no_score(run: Run) -> str:
 def _scores(
     view: Browsing, row: Mapping[str, Any], runs: Sequence[Run], stored: Mapping[str, StoredScore | None]
 ) -> None:
-    """Each run's score among the scores of every level, two beside each other."""
+    """What each run says beyond its score and map, two beside each other."""
     waiting = [run.id for run in runs if run.active and stored[run.id] is None]
     if waiting:
         _await_scores(waiting, row["image_id"])
@@ -223,10 +242,11 @@ def _scores(
         with st.container(horizontal=True):
             how_to_read(READ_MAPS, "the maps")
             how_to_read(READ_SCORE_STRIP, "the place of a score")
-    columns = st.columns(min(len(runs), 2) or 1, gap="large")
-    for i, run in enumerate(runs):
+    saying = [(run, one) for run in runs if (one := stored[run.id]) is not None and _says_more(run, one)]
+    columns = st.columns(min(len(saying), 2) or 1, gap="large")
+    for i, (run, one) in enumerate(saying):
         with columns[i % 2]:
-            _score(view, row, run, stored[run.id])
+            _more(view, run, one)
 
 
 @st.fragment(run_every=LOOK_SECONDS)
@@ -235,17 +255,30 @@ def _await_scores(run_ids: Sequence[str], image_id: str) -> None:
         st.rerun()
 
 
-def _score(view: Browsing, row: Mapping[str, Any], run: Run, stored: StoredScore | None) -> None:
-    st.markdown(f"**{plain(view.names[run.id])}**")
+def _place(view: Browsing, run: Run, stored: StoredScore | None) -> None:
+    """The score of a run among the scores of every level."""
+    name = view.names[run.id]
+    if stored is not None and stored.score is not None:
+        place_beside(run, name, view.subset, view.card, stored.score, f"strip_{run.id}")
+        return
+    st.markdown(f"**{plain(name)}**")
     if stored is None:
         st.caption(_why_no_score(run))
-        return
-    if stored.score is None:
-        st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
     else:
+        st.error(plain(f"Failed: {failure(stored.status, stored.reason)}"), icon=":material/error:")
+
+
+def _says_more(run: Run, stored: StoredScore) -> bool:
+    """Whether there is a reason, an answer, or something that can still be asked for."""
+    asked = "reasons" in run.parameters or (run.map_policy == "on demand" and stored.map is None)
+    return bool(asked or stored.reason or stored.detail or stored.distribution is not None)
+
+
+def _more(view: Browsing, run: Run, stored: StoredScore) -> None:
+    st.markdown(f"**{plain(view.names[run.id])}**")
+    if stored.score is not None:
         reason(stored)
         _ask_for_reason(run, stored)
-        place(run, view.subset, view.card, stored.score, f"strip_{run.id}")
         _ask_for_map(run, stored)
     answer(run, view.card, stored, f"distribution_{run.id}")
 

@@ -15,10 +15,13 @@ from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_ro
 from mad_core.runs.learned import GRADED
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.triage import UNLIKE
+from mad_core.studies.export import decimals
 from pages.images.browsing import (
     APART,
+    MAPS,
     PERCENTILES,
     SIZES,
+    TILE_SIZES,
     Browsing,
     browse,
     level_written,
@@ -28,7 +31,7 @@ from pages.images.browsing import (
 )
 from pages.images.one_image import LAST_INSPECTED, inspect
 from pages.images.triage import triage
-from pages.ui import engine, session, tiles
+from pages.ui import engine, session, tiles, urls
 from pages.ui.gallery import Tile, gallery
 from pages.ui.header import header
 from pages.ui.text import level_text, plain
@@ -45,6 +48,8 @@ ORDER_WORDS = {
     "rank difference": "Rank difference",
     "name": "File name",
 }
+NEEDS = {"severe first": "levels", "normal first": "levels", "rank difference": "two runs that have scores"}
+"""What orders need, where it is not scores."""
 
 
 def page() -> None:
@@ -85,23 +90,67 @@ def _gallery(view: Browsing) -> None:
     pages = page_count(len(shown), view.size)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.markdown(_count(shown, view.images), width="content")
-        if view.run is not None and view.run.active:
-            _news(view.run.id, view.run.done)
+        if active := _at_work(view):
+            _news(active.id, active.done)
         st.space("stretch")
-        st.segmented_control(
-            "Images a page", SIZES, label_visibility="collapsed", required=True, **_first_page("size", SIZES)
-        )
+        with st.popover("View", icon=":material/grid_view:"):
+            _view(view)
         number = st.pagination(pages, **session.bound("page", range(1, pages + 1), 1))
         st.caption(f"of {pages:,}", width="content")
+    if why := _unsorted(view):
+        st.caption(plain(why))
     if shown.empty:
         _nothing(view)
         return
+    rows = page_rows(shown, number, view.size)
+    digits = decimals(rows["score"].tolist())
     gallery(
-        [_tile(view, row) for row in page_rows(shown, number, view.size).itertuples()],
+        [_tile(view, row, digits) for row in rows.itertuples()],
         key="gallery",
         selected=st.session_state.get(LAST_INSPECTED),
+        size=view.tile_size,
+        maps=view.overlays,
         on_open=lambda image_id: session.put(image=image_id),
     )
+
+
+def _view(view: Browsing) -> None:
+    """How the gallery looks: how many images stand on a page, how large, and under which maps."""
+    st.segmented_control("Images a page", SIZES, required=True, **_first_page("size", SIZES))
+    st.segmented_control(
+        "Tiles", TILE_SIZES, format_func=str.capitalize, required=True, **session.bound("tiles", TILE_SIZES, "medium")
+    )
+    if view.run is not None and view.run.map_policy == "all":
+        words = {"off": "Off", "hover": "Under the pointer", "always": "Always"}
+        st.segmented_control(
+            f"Anomaly maps of {plain(view.names[view.run.id])}",
+            MAPS,
+            format_func=words.__getitem__,
+            required=True,
+            **session.bound("overlays", MAPS, "off"),
+        )
+
+
+def _at_work(view: Browsing) -> Run | None:
+    """The run whose scores are shown, if it is at work; the first that is where nothing has scores yet."""
+    if view.run is not None:
+        return view.run if view.run.active else None
+    return next((run for run in view.runs.values() if run.active), None)
+
+
+def _unsorted(view: Browsing) -> str:
+    """Why images do not stand in the order, or under the scores, that were asked for; empty where they do."""
+    asked, order = view.runs.get(session.get("run")), view.wanted.order
+    said = ""
+    if asked is not None and not asked.done:
+        shown = f"; the scores of {view.names[view.run.id]} are shown" if view.run else ""
+        said = f"{view.names[asked.id]} has scored nothing yet{shown}. "
+    if "score" in order and view.run and not np.isfinite(view.images["score"].to_numpy(dtype=float)).any():
+        said += f"{view.names[view.run.id]} has scored none of these images yet: they stand by file name."
+    elif session.get("sort") in ORDER_WORDS and session.get("sort") != order:
+        needs = NEEDS.get(session.get("sort"), "scores")
+        said += f"{ORDER_WORDS[session.get('sort')]}, needs {needs}: they stand by {ORDER_WORDS[order].lower()}."
+    return said
 
 
 def _choices(view: Browsing) -> None:
@@ -110,11 +159,11 @@ def _choices(view: Browsing) -> None:
         if len(view.subsets) > 1:
             st.selectbox("Subset", view.subsets, width=160, **_first_page("subset", view.subsets))
         if view.run:
-            _run_choice("Scorer", "run", view, list(view.runs), view.run)
+            _run_choice("Scorer", "run", view, [run.id for run in view.scored], view.run)
         options = orders(view.level_keys, view.run, view.against)
         st.selectbox("Sort by", options, format_func=ORDER_WORDS.__getitem__, width=210, **_first_page("sort", options))
         if view.against and (view.wanted.order == "rank difference" or view.wanted.apart):
-            others = [run.id for run in view.runs.values() if run is not view.run]
+            others = [run.id for run in view.scored if run is not view.run]
             _run_choice("Rank difference to", "against", view, others, view.against, RANK_HELP)
         st.text_input("File name", placeholder="any part", width=160, **_first_page("find", ["", view.wanted.name]))
         active = _active(view)
@@ -208,8 +257,8 @@ def _to_first_page(binding: dict[str, Any]) -> dict[str, Any]:
     remember = binding["on_change"]
 
     def change(*given: Any) -> None:
-        remember(*given)
-        session.put(page=None, **({"threshold": None} if given and given[0] in ("run", "subset") else {}))
+        if remember(*given):
+            session.put(page=None, **({"threshold": None} if given and given[0] in ("run", "subset") else {}))
 
     return binding | {"on_change": change}
 
@@ -239,8 +288,15 @@ def _nothing(view: Browsing) -> None:
         st.button("Reset filters", on_click=_reset)
 
 
-def _tile(view: Browsing, row: Any) -> Tile:
+def _tile(view: Browsing, row: Any, digits: int | None) -> Tile:
+    """A tile; the scores of a page have as many decimals."""
     tile = tiles.tile(view.info, row, view.levels, row.score if row.state == "scored" else None)
+    if row.state == "scored" and digits is not None:
+        tile = replace(tile, score_label=f"{row.score:.{digits}f}")
+    if view.run is not None and view.overlays != "off" and row.state == "scored":
+        tile = replace(
+            tile, overlay=urls.map_thumbnail(view.run.id, row.image_id, f"{view.run.finished or view.run.done}")
+        )
     if view.wanted.order == "rank difference" and row.apart >= 0:
         tile = replace(tile, score_label=f"{row.rank_first:.0f} vs {row.rank_second:.0f}")
     if row.state == "failed":

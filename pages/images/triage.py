@@ -59,7 +59,7 @@ def _slider(view: Browsing, run: Run, scores: np.ndarray) -> float:
     if low == high:
         return threshold_of(view)
     key = f"threshold_{run.id}_{view.subset}"
-    st.session_state[key] = min(max(threshold_of(view), low), high)
+    session.show(key, min(max(threshold_of(view), low), high))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         step = (high - low) / STEPS
         value = st.slider(
@@ -70,16 +70,18 @@ def _slider(view: Browsing, run: Run, scores: np.ndarray) -> float:
 
 
 def _moved(key: str) -> None:
-    session.put(threshold=str(st.session_state[key]), page=None)
+    if session.chosen(key):
+        session.put(threshold=str(st.session_state[key]), page=None)
 
 
 def _flagged_only() -> dict[str, Any]:
-    st.session_state["view_flagged"] = session.get("flagged") == "yes"
+    session.show("view_flagged", session.get("flagged") == "yes")
     return {"key": "view_flagged", "on_change": _flag}
 
 
 def _flag() -> None:
-    session.put(flagged="yes" if st.session_state["view_flagged"] else None, page=None)
+    if session.chosen("view_flagged"):
+        session.put(flagged="yes" if st.session_state["view_flagged"] else None, page=None)
 
 
 def _said(view: Browsing, run: Run) -> None:

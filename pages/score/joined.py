@@ -9,7 +9,7 @@ from mad_core.errors import NotFoundError
 from mad_core.metrics.names import judged
 from mad_core.runs.growing import changes
 from mad_core.runs.store import Run
-from pages.ui import engine
+from pages.ui import charts, engine
 from pages.ui.text import plain
 
 
@@ -32,7 +32,7 @@ def joined_section(run: Run) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
         table = pd.DataFrame(changes["scores"]).rename(columns=str.capitalize)
         table["Change"] = table["After"] - table["Before"]
-        st.dataframe(table, hide_index=True, width="stretch")
+        charts.show_table(table, "Scores before and after the normals joined")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -1,6 +1,6 @@
 """Choose a scorer from its card, set its parameters, queue a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -8,17 +8,19 @@ import streamlit as st
 from mad_core.datasets.own_normals import way_chosen, without_normals
 from mad_core.runs import consent
 from mad_core.runs.commands import calibration_steps, score_command
+from mad_core.runs.estimating import Pace, finished, pace_of
 from mad_core.runs.parts import kind_of
 from mad_core.runs.request import resolve_request
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
+from mad_core.scorers.features import weights
 from mad_core.scorers.named_paths import check_open, closed
 from pages.score.multimodal import Asked, asking_form, asks_a_model
 from pages.score.sending import needs_consent
 from pages.ui import engine, session
 from pages.ui.fields import fields, key_of, run_field
-from pages.ui.text import plain
+from pages.ui.text import duration, plain
 
 COLUMNS = 3
 MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
@@ -26,17 +28,17 @@ MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
 
 def cards(info: DatasetInfo) -> None:
     """Every scorer as a card, by family."""
-    scorers = catalog.scorers()
+    scorers, runs = catalog.scorers(), finished(engine.store())
     for plugin in catalog.plugins():
         if plugin.why_not:
             st.warning(plain(plugin.why_not), icon=":material/extension_off:")
     for start in range(0, len(scorers), COLUMNS):
         for column, scorer in zip(st.columns(COLUMNS), scorers[start : start + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):
-                _card(info, scorer)
+                _card(info, scorer, runs.get(scorer.id, []))
 
 
-def _card(info: DatasetInfo, scorer: ScorerInfo) -> None:
+def _card(info: DatasetInfo, scorer: ScorerInfo, runs: Sequence[Run]) -> None:
     missing = scorer.why_not(scorer.defaults())
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(scorer.family[0].upper() + scorer.family[1:], width="stretch")
@@ -45,10 +47,24 @@ def _card(info: DatasetInfo, scorer: ScorerInfo) -> None:
         else:
             st.badge("ready", color="green")
     st.markdown(f"**{plain(scorer.title)}**  \n{plain(scorer.summary)}")
-    st.caption(f"{plain(scorer.needs)} {plain(scorer.cost)}")
+    needs = scorer.needs if missing else weights.at_hand(scorer.id, scorer.defaults()) or scorer.needs
+    st.caption(" ".join(plain(text) for text in (needs, scorer.cost, _time(info, scorer, runs)) if text))
     st.space("stretch")
-    if st.button("Set up", key=f"set_up_{scorer.id}", type="secondary" if missing else "primary"):
+    if st.button(
+        f"Set up {plain(scorer.title)}", key=f"set_up_{scorer.id}", type="secondary" if missing else "primary"
+    ):
         _set_up(info, scorer)
+
+
+def _time(info: DatasetInfo, scorer: ScorerInfo, runs: Sequence[Run]) -> str:
+    """How long the dataset in view will take, where the scorer has worked here before."""
+    pace = pace_of(engine.store(), runs, scorer.defaults())
+    return f"Your images: {_about(pace, info)}." if pace else ""
+
+
+def _about(pace: Pace, info: DatasetInfo, subsets: Sequence[str] = (), limit: int | None = None) -> str:
+    seconds = pace.seconds(engine.store().dataset(info.id), subsets, limit)
+    return f"about {duration(seconds)}, as fast as {pace.run.title} was on {pace.run.done:,} images"
 
 
 @st.dialog("New run", width="large")
@@ -67,18 +83,20 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
         st.warning("No image is known to be normal: choose on Data what detectors learn from.", icon=":material/help:")
     st.divider()
     request = _request(info, scorer, asked.parameters)
+    pace = pace_of(engine.store(), finished(engine.store()).get(scorer.id, []), asked.parameters, request.device)
     host = needs_consent(info, scorer, asked.parameters)
     with st.container(horizontal=True, vertical_alignment="center"):
         ready = missing is None and asked.problem is None and host != ""
         if st.button("Queue run", type="primary", disabled=not ready):
             run = session.attempt(lambda: _queue(info, request, host))
             if run is not None:
-                session.put(view=None, run=run.id)
+                session.put(view=None, watched=run.id)
                 st.rerun()
+        time = f"It takes {_about(pace, info, request.subsets, request.limit)}. " if pace else ""
         st.caption(
             plain(asked.problem)
             if asked.problem
-            else "Asked for before? Then the stored scores are shown and nothing is computed twice."
+            else f"{plain(time)}Asked for before? Then the stored scores are shown and nothing is computed twice."
         )
     with st.expander("The same on the command line"):
         st.code(_command(info, scorer, request), language="shell", wrap_lines=True)

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from mad_core.runs.queue import WorkerInfo
+from mad_core.runs.queue import Job, WorkerInfo
 from pages.score.new_run import cards
 from pages.score.single_image import one_image
-from pages.score.watch import watch
+from pages.score.watch import run_in_view, watch
 from pages.ui import engine, session
 from pages.ui.header import header, without_dataset
 from pages.ui.text import plain, size
@@ -15,7 +15,7 @@ NO_GPU = "no GPU: large networks and language models take long here"
 
 
 def page() -> None:
-    info = header("Score")
+    info = header("Score", shows=_shown)
     if info is None:
         without_dataset()
         return
@@ -27,6 +27,13 @@ def page() -> None:
         with st.container(width="content"):
             _machine()
     VIEWS[view or "Runs"](info)
+
+
+def _shown(job: Job) -> bool:
+    """Whether the panel of the run in view shows how far this job is."""
+    info = session.dataset()
+    run = run_in_view(info) if info and session.get("view", "Runs") == "Runs" else None
+    return run is not None and job.key == run.job_key
 
 
 @st.fragment(run_every=5)

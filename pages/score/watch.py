@@ -13,6 +13,7 @@ from mad_core.metrics.comparing import READ_METRICS
 from mad_core.metrics.names import headline
 from mad_core.metrics.summary import ordered
 from mad_core.palette import Theme
+from mad_core.runs.comparing import distinct_names
 from mad_core.runs.imported_scores import provenance
 from mad_core.runs.results import reading_notes, run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
@@ -37,40 +38,58 @@ WORDS = {"queued": "waiting", "running": "at work", "done": "done", "failed": "f
 def watch(info: DatasetInfo) -> None:
     """The runs of a dataset, newest first, and the one in view with its numbers as they come."""
     if st.session_state.pop("score_open", False):
-        st.switch_page("pages/images/page.py")
+        session.open_page("pages/images/page.py")
     runs = session.runs_in_view(info)[::-1]
-    if not runs:
+    first = run_in_view(info)
+    if first is None:
         st.info("No scorer has been run on this dataset yet.", icon=":material/info:")
         return
-    by_id = {run.id: run for run in runs}
-    first = next((run for run in reversed(runs) if run.active), runs[0])
+    by_id, names = {run.id: run for run in runs}, distinct_names(runs)
     choice, panel = st.columns([1, 3], gap="large")
+    binding = session.bound("watched", list(by_id), first.id)
+
+    def change(*given: Any) -> None:
+        run = by_id[st.session_state["view_watched"]]
+        if binding["on_change"](*given) and run.done:  # the other pages show it, too
+            session.put(run=run.id)
+
+    watched: dict[str, Any] = {**binding, "on_change": change}
     with choice:
         chosen = st.radio(
             "Runs",
             list(by_id),
-            format_func=lambda r: plain(by_id[r].title),
+            format_func=lambda r: plain(names[r]),
             label_visibility="collapsed",
             captions=[plain(_in_short(run)) for run in runs],
-            **session.bound("run", list(by_id), first.id),
+            **watched,
         )
-    session.put(run=chosen or first.id)  # stays in view when it ends and another one starts
+    session.put(watched=chosen or first.id)  # stays in view when it ends and another one starts
     with panel:
         run = by_id[chosen or first.id]
         st.fragment(_panel, run_every=LIVE_SECONDS if run.active else None)(info, run.id)
 
 
+def run_in_view(info: DatasetInfo) -> Run | None:
+    """The run that is watched, else the other pages' one, the first at work, the newest; None where there is none."""
+    runs = session.runs_in_view(info)
+    by_id = {run.id: run for run in runs}
+    asked = by_id.get(session.get("watched")) or by_id.get(session.get("run"))
+    return asked or next((run for run in runs if run.active), runs[-1] if runs else None)
+
+
 def _in_short(run: Run) -> str:
     when = datetime.fromtimestamp(run.created).strftime("%d %b, %H:%M")
-    images = f"{run.total:,} images" if run.status == "done" else f"{run.done:,} of {run.total:,} images"
     word = "imported" if run.imported else WORDS[run.status]
+    if run.active:  # how far it is stands in the panel alone, where it is renewed
+        return f"{word} · {when}"
+    images = f"{run.total:,} images" if run.status == "done" else f"{run.done:,} of {run.total:,} images"
     return f"{word} · {images} · {when}"
 
 
 def _panel(info: DatasetInfo, run_id: str) -> None:
     run = engine.store().run(run_id)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(plain(run.title), anchor=False, width="stretch")
+        st.header(plain(run.title), anchor=False, width="stretch")
         _actions(run)
     _state(run)
     if run.done:
@@ -177,11 +196,13 @@ def _numbers(run: Run) -> None:
     draws = 0 if run.active else 1000
     result = engine.metrics(run, None, draws)
     for column, metric in zip(st.columns(len(headline())), headline(), strict=True):
-        interval = metric.interval(result)
+        value, interval = metric.value(result), metric.interval(result)
+        below = "below chance" if metric.is_below_chance(value) else ""
+        between = f"{metric.text(interval[0])} to {metric.text(interval[1])}" if interval else ""
         column.metric(
             metric.title,
-            metric.text(metric.value(result)),
-            delta=f"{metric.text(interval[0])} to {metric.text(interval[1])}" if interval else None,
+            metric.text(value),
+            delta=" · ".join(filter(None, (between, below))) or None,
             delta_color="off",
             delta_arrow="off",
             help=metric.read,
@@ -232,7 +253,7 @@ def _cloud(info: DatasetInfo, run: Run) -> None:
     chosen = charts.show_clickable(figure, alt, f"cloud_{run.id}_{subset}")
     if chosen:  # a page is left in a full run only: leaving it in a fragment's can blank the browser
         st.session_state["score_open"] = True
-        session.put(image=chosen, subset=subset, split=None)
+        session.put(image=chosen, subset=subset, split=None, run=run.id)
         st.rerun()
 
 

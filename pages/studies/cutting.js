@@ -7,7 +7,8 @@ import { calledAt, limits, stepped } from "./cuts.js";
 const FLAG = 22;
 const ROW = 34;
 const AXIS = 30;
-const LEFT = 124;
+const LEAST_LEFT = 124; // for the names of the levels; more where one is longer
+const MOST_LEFT = 0.4; // of the whole width
 const RIGHT = 12;
 const WAIT_MS = 350;
 const MOVES = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
@@ -23,6 +24,7 @@ class CutPlot {
     this.root.append(this.picture);
     this.handles = [];
     this.cuts = [];
+    this.left = LEAST_LEFT;
     this.given = "";
     this.waiting = 0;
     this.held = -1;
@@ -61,7 +63,28 @@ class CutPlot {
   }
 
   get width() {
-    return Math.max(this.root.clientWidth - LEFT - RIGHT, 40);
+    return Math.max(this.root.clientWidth - this.left - RIGHT, 40);
+  }
+
+  /** Where the axis begins: behind the longest name, which is never cut where its level stands. */
+  measure() {
+    const names = this.data.rows.map((row) => shape("text", { class: "name" }, row.label));
+    this.picture.replaceChildren(...names);
+    const longest = Math.max(...names.map((name) => name.getComputedTextLength()));
+    this.left = clamp(longest + 24, LEAST_LEFT, Math.max(MOST_LEFT * this.root.clientWidth, LEAST_LEFT));
+  }
+
+  /** A name at the left edge; its end gives way where it is too long. */
+  name(label, y) {
+    const node = shape("text", { class: "name", x: 4, y }, label);
+    this.picture.append(node);
+    let rest = label;
+    while (rest.length > 3 && node.getComputedTextLength() > this.left - 12) {
+      rest = rest.slice(0, -1);
+      node.textContent = `${rest.trimEnd()}…`;
+    }
+    if (rest !== label) node.append(shape("title", {}, label));
+    return node;
   }
 
   get top() {
@@ -74,12 +97,12 @@ class CutPlot {
 
   place(value) {
     const { low, high } = this.data;
-    return LEFT + (this.width * (clamp(value, low, high) - low)) / (high - low);
+    return this.left + (this.width * (clamp(value, low, high) - low)) / (high - low);
   }
 
   valueAt(x) {
     const { low, high } = this.data;
-    return clamp(low + ((high - low) * (x - LEFT)) / this.width, low, high);
+    return clamp(low + ((high - low) * (x - this.left)) / this.width, low, high);
   }
 
   limits(index) {
@@ -104,6 +127,7 @@ class CutPlot {
     if (!this.data || !this.root.clientWidth) return;
     const height = this.bottom + AXIS;
     this.root.style.height = `${height}px`;
+    this.measure();
     this.picture.setAttribute("width", this.root.clientWidth);
     this.picture.setAttribute("height", height);
     this.picture.replaceChildren(...this.bands(), ...this.axis(), ...this.data.rows.flatMap((row, k) => this.row(row, k)));
@@ -112,7 +136,7 @@ class CutPlot {
 
   /** Behind the points the colour of the level that a score there is called. */
   bands() {
-    const ends = [LEFT, ...this.cuts.map((cut) => this.place(cut)), LEFT + this.width];
+    const ends = [this.left, ...this.cuts.map((cut) => this.place(cut)), this.left + this.width];
     return this.data.rows.map((row, k) =>
       shape("rect", {
         class: "band",
@@ -127,12 +151,12 @@ class CutPlot {
 
   row(row, k) {
     const middle = this.top + ROW * (k + 0.5);
-    const name = shape("text", { class: "name", x: LEFT - 12, y: middle - 2 }, row.label);
+    const name = this.name(row.label, middle - 2);
     const right = row.scores.filter((score) => calledAt(this.cuts, score) === k).length / (row.scores.length || 1);
-    const called = shape("text", { class: "called", x: LEFT - 12, y: middle + 12 }, `${Math.round(100 * right)} % of ${row.images} called so`);
+    const called = shape("text", { class: "called", x: 4, y: middle + 12 }, `${Math.round(100 * right)} % of ${row.images} called so`);
     const points = (scores) => scores.map((score, i) => `M${this.place(score).toFixed(1)} ${(middle + jitter(i)).toFixed(1)}h0`).join("");
     const of = (scores, kind, colour) => shape("path", { class: kind, d: points(scores), stroke: colour });
-    const line = shape("path", { class: "rule", d: `M${LEFT} ${middle + ROW / 2}h${this.width}` });
+    const line = shape("path", { class: "rule", d: `M${this.left} ${middle + ROW / 2}h${this.width}` });
     return [
       line,
       of(row.placed, "rim", row.edge),
@@ -183,7 +207,7 @@ class Handle {
     this.node.style.left = `${x}px`;
     this.node.style.top = `${FLAG * index}px`;
     this.node.style.height = `${plot.bottom - FLAG * index}px`;
-    this.node.classList.toggle("leftward", x > LEFT + plot.width * 0.7);
+    this.node.classList.toggle("leftward", x > plot.left + plot.width * 0.7);
     setText(this.flag, `${row.short} from ${text(value)}${beyond}`);
     this.flag.style.backgroundColor = row.colour;
     this.flag.style.color = row.ink;

@@ -27,6 +27,7 @@ from mad_core.studies.finding import Finding
 from pages.studies.cut_component import CutRow, cut_plot
 from pages.studies.runs_in_view import run_and_subset, runs_of
 from pages.ui import charts, engine, session
+from pages.ui.called_cells import called_cells
 from pages.ui.text import level_text, plain, score_text, with_interval
 
 WAYS = {COST: "Lowest cost", ISOTONIC: "Isotonic fit", HAND: "By hand"}
@@ -87,6 +88,9 @@ def _live(info: DatasetInfo, run_id: str, subset: str) -> None:
     _missed(parts, overkill / 100)
     _by_group(run_id, subset, overkill / 100, key)
     _keep(run_id, subset, parts, cuts, str(way), kept)
+    if kept is not None and list(kept.cuts) == cuts:
+        with st.expander("All images by these cuts; a number opens its images", icon=":material/grid_on:"):
+            called_cells(info, run, subset, kept)
     with st.expander("How far the level may lie from the fitted one", icon=":material/straighten:"):
         _intervals(parts, key)
 

@@ -10,7 +10,7 @@ from pages.ui.labels_note import labels_note
 
 def page() -> None:
     if st.session_state.pop("studies_open", False):
-        st.switch_page("pages/images/page.py")
+        session.open_page("pages/images/page.py")
     info = header("Studies")
     if info is None:
         without_dataset()

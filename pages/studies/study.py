@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from mad_core.errors import MadError
 from mad_core.figures.plot import Plot
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.store import DatasetInfo, Run
@@ -55,13 +56,13 @@ def studying(info: DatasetInfo, runs: Sequence[Run]) -> None:
             "Studies",
             list(by_id),
             format_func=lambda s: plain(by_id[s].title),
-            captions=[_in_short(latest.get(s)) for s in by_id],
+            captions=[_in_short(latest.get(s), tuple(chosen)) for s in by_id],
             label_visibility="collapsed",
             **session.bound("study", list(by_id), first),
         )
         _all_button(info, tuple(chosen))
     with panel:
-        _panel(info, by_id[name or first], tuple(chosen))
+        _panel(info, by_id[name or first], tuple(chosen), latest.get(name or first))
 
 
 def _runs(runs: Sequence[Run]) -> list[str]:
@@ -69,12 +70,20 @@ def _runs(runs: Sequence[Run]) -> list[str]:
     return pick_several("Runs", "studied", ids, names, ids)
 
 
-def _in_short(record: StudyRecord | None) -> str:
-    return "not asked yet" if record is None else WORDS[record.status]
+def _in_short(latest: StudyRecord | None, runs: tuple[str, ...]) -> str:
+    """How the newest study of this kind stands, and whether it was asked of something else than what is chosen."""
+    if latest is None:
+        return "not asked yet"
+    same = StudyRequest(latest.dataset_id, latest.study, runs, latest.parameters, latest.quick, latest.seed)
+    try:
+        now = find_study(engine.store(), same)
+    except MadError:  # a version before had other parameters
+        now = None
+    return WORDS[latest.status] if now and now.id == latest.id else f"{WORDS[latest.status]}, for other runs or scores"
 
 
-def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
-    st.subheader(plain(study.title), anchor=False)
+def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...], latest: StudyRecord | None) -> None:
+    st.header(plain(study.title), anchor=False)
     st.markdown(plain(study.question))
     with st.expander("How to read this", icon=":material/menu_book:"):
         st.markdown(plain(study.about))
@@ -94,6 +103,9 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
     missing = _missing(study, request)
     if missing:
         st.caption(missing)
+    if record is None and latest is not None:
+        st.info(plain(_earlier(info, latest)), icon=":material/history:")
+        record = latest
     if record is None:
         if study.least_runs == 0:
             st.caption("This has not been asked of this dataset yet. It needs no run.")
@@ -108,6 +120,20 @@ def _panel(info: DatasetInfo, study: StudyInfo, runs: tuple[str, ...]) -> None:
         st.warning("Stopped; asking again goes on.", icon=":material/pause:")
     if record.finding is not None:
         _finding(info, record.finding)
+
+
+def _earlier(info: DatasetInfo, latest: StudyRecord) -> str:
+    """What the finding that is shown was asked of, where that is not what is chosen now."""
+    runs = {run.id: run for run in engine.store().runs(info.id)}
+    names = distinct_names(list(runs.values()))
+    gone = len([run for run in latest.runs if run not in runs])
+    said = [names[run] for run in runs if run in latest.runs] + ([f"{gone} that were deleted"] if gone else [])
+    of = f" of {', '.join(said)}" if said else ""
+    how = "a sample" if latest.quick else "every image"
+    return (
+        f"This was asked earlier,{of or ' of this dataset'}, with {how}; that stands below. Runs, scores or parameters "
+        "are others now: run the study to ask it of them."
+    )
 
 
 def _button(study: StudyInfo, request: StudyRequest, record: StudyRecord | None) -> None:
@@ -236,7 +262,7 @@ def _take_away(finding: Finding, plots: Sequence[Plot]) -> None:
     """The tables as CSV, the figures as HTML that needs no network, all of it as JSON."""
     with st.expander("Tables", icon=":material/table_chart:"):
         for name, table in finding.tables.items():
-            st.dataframe(table, hide_index=True, width="stretch", alt=f"{finding.title}: {name}")
+            charts.show_table(table, f"{finding.title}: {name}")
     with st.popover("Download", icon=":material/download:"):
         for name, table in finding.tables.items():
             _file(f"{name} (CSV)", f"{finding.study}-{slug(name)}.csv", lambda t=table: table_csv(t))

@@ -71,6 +71,7 @@ def ask_login() -> None:
     """What stands in place of every page for somebody who is not in."""
     from pages.ui.text import plain  # brings pandas, which the image routes do without
 
+    st.set_page_config(page_title="MAD Inspector")
     st.title("MAD Inspector", anchor=False)
     if unreadable_secrets():
         st.error(

@@ -5,11 +5,13 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.palette import Theme, chrome, level_colour, outline, text_on
+from mad_core.studies.export import decimals
 from pages.ui.text import level_text
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
@@ -43,6 +45,15 @@ def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
     seen = st.session_state.get(f"{key}_seen")
     st.session_state[f"{key}_seen"] = chosen
     return str(chosen) if chosen and chosen != seen else None
+
+
+def show_table(table: pd.DataFrame, alt: str, **facts: Any) -> None:
+    """Draw a table whose numbers stand under each other: of a column with fractions all have as many decimals."""
+    digits = {str(name): decimals(column.tolist()) for name, column in table.items()}
+    columns: dict[str, Any] = {
+        name: st.column_config.NumberColumn(format=f"%.{n}f") for name, n in digits.items() if n is not None
+    }
+    st.dataframe(table, hide_index=True, width="stretch", alt=alt, column_config=columns, **facts)
 
 
 def level_tones(level: float, levels: Collection[float]) -> tuple[str, str, str]:

@@ -11,9 +11,9 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", r
 _LEFT = re.compile(r"^(?:import\b|export\b(?! default\b)).*", re.MULTILINE)
 
 
-def load(name: str, script: Path, style: Path | None = None) -> Any:
-    """A component of Streamlit from a module and a style sheet, by default the one of the same name beside it."""
-    css = (style or script.with_suffix(".css")).read_text(encoding="utf-8")
+def load(name: str, script: Path, *styles: Path) -> Any:
+    """A component of Streamlit from a module and style sheets, by default the one of the same name beside it."""
+    css = "\n".join(style.read_text(encoding="utf-8") for style in styles or (script.with_suffix(".css"),))
     return component(name, js=bundled(script), css=css)
 
 

@@ -7,12 +7,16 @@ is encoded while the page runs. All texts are shown as text, whatever they conta
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
 from pages.ui.component import load
 
 _COMPONENT = load("mad_gallery", Path(__file__).with_name("js") / "gallery.js")
+
+TileSize = Literal["small", "medium", "large"]
+Maps = Literal["off", "hover", "always"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Tile:
         A short word over the picture, such as ``failed``.
     href : str or None
         Address of the same image on this site, for opening it in another tab.
+    overlay : str or None
+        Address of the anomaly map as a picture of the image's own aspect, to lie over the thumbnail.
     """
 
     image_id: str
@@ -51,6 +57,7 @@ class Tile:
     score_label: str = ""
     badge: str | None = None
     href: str | None = None
+    overlay: str | None = None
 
 
 def gallery(
@@ -59,6 +66,8 @@ def gallery(
     key: str,
     columns: int | None = None,
     selected: str | None = None,
+    size: TileSize = "medium",
+    maps: Maps = "off",
     on_open: Callable[[str], None] | None = None,
 ) -> str | None:
     """Draw the tiles and return the ``image_id`` of the one that was just opened, else None.
@@ -72,6 +81,10 @@ def gallery(
         Number of columns at full width; as many as fit if None. Narrow screens get fewer.
     selected : str or None
         The ``image_id`` to mark as the one in view.
+    size : {"small", "medium", "large"}
+        How wide tiles are where ``columns`` is None.
+    maps : {"off", "hover", "always"}
+        When overlays are shown: with ``hover`` under the pointer, and where the focus is.
     on_open : callable or None
         Called with the ``image_id`` before the page runs again.
 
@@ -85,7 +98,13 @@ def gallery(
     ids = {tile.image_id for tile in tiles}
     result = _COMPONENT(
         key=key,
-        data={"tiles": [asdict(tile) for tile in tiles], "columns": columns, "selected": selected},
+        data={
+            "tiles": [asdict(tile) for tile in tiles],
+            "columns": columns,
+            "selected": selected,
+            "size": size,
+            "maps": maps,
+        },
         on_open_change=lambda: _report(key, ids, on_open),
     )
     opened = result.get("open")

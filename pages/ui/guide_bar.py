@@ -19,6 +19,7 @@ _SHOWN = "guide_shown"
 _FORGOTTEN = ("audit_queue", "last_inspected")
 """What a page remembers besides the view; starting again forgets it."""
 _STYLE = """
+[data-testid='stLayoutWrapper']:has(> .st-key-guide) {{ position: sticky; top: 3.75rem; z-index: 20; }}
 .st-key-guide {{ background: {panel}; border: 1px solid {line}; border-left: 5px solid {accent}; border-radius: 0.5rem;
   padding: 0.6rem 1rem; gap: 0.4rem; }}
 .st-key-guide :is(p, a p, button p) {{ font-size: 19px; line-height: 1.4; }}

@@ -217,7 +217,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "A large stain, little risk",
-        "The level stands at the right; below the anomaly maps is the place of each score among all levels.",
+        "At the right stands the level, and below it the place of each score among those of all levels.",
         "Images",
         _one_stain,
         _stain_result,

@@ -1,24 +1,41 @@
 """The line on top of every page: the dataset in view and the work that is going on."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
-from mad_core.runs.jobs import RunJob, title_of
+from mad_core.errors import MadError
+from mad_core.runs.comparing import distinct_names
+from mad_core.runs.jobs import RunJob, StudyJob, about, title_of
 from mad_core.runs.queue import Job
 from mad_core.runs.store import DatasetInfo
+from mad_core.studies.record import read_study
+from mad_core.studies.study import study
 from pages.ui import engine, session
-from pages.ui.text import duration, plain
+from pages.ui.text import duration, plain, shortened
 from pages.ui.widgets import pick
 
 REFRESH_SECONDS = 1.5
+LONGEST_NAME = 48
 
 
-def header(title: str) -> DatasetInfo | None:
-    """Draw the page's heading, the choice of dataset and the jobs; returns the dataset in view."""
+def _shows_none(job: Job) -> bool:
+    return False
+
+
+def header(title: str, shows: Callable[[Job], bool] = _shows_none) -> DatasetInfo | None:
+    """Draw the page's heading, the choice of dataset and the jobs; returns the dataset in view.
+
+    Parameters
+    ----------
+    shows : callable
+        Whether the page itself shows how far a job is: then no second number stands on top.
+    """
     datasets = engine.store().datasets()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(title, anchor=False, width="stretch")
         with st.container(width="content"):
-            jobs_line()
+            jobs_line(title, shows)
         info = session.dataset()
         if info is not None:
             names = {d.id: d.name for d in datasets}
@@ -36,9 +53,13 @@ def without_dataset() -> None:
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
-def jobs_line() -> None:
-    """What is going on, with cancel; renewed by itself, and the page with it when a job ends."""
+def jobs_line(title: str, shows: Callable[[Job], bool] = _shows_none) -> None:
+    """What is going on, with cancel; renewed by itself, and the page with it when a job ends.
+
+    The browser's title holds the page's, and how far the first job is.
+    """
     active = engine.store().queue.active()
+    st.set_page_config(page_title=f"{_percent(active)}{title} · MAD Inspector")
     before = st.session_state.get("active_jobs")
     now = [job.id for job in active]
     st.session_state["active_jobs"] = now
@@ -48,7 +69,8 @@ def jobs_line() -> None:
         st.caption("No work is waiting", width="content")
         return
     first = active[0]
-    with st.popover(describe(first) + (f" · {len(active) - 1} waiting" if len(active) > 1 else ""), type="tertiary"):
+    said = f"{name_of(first)}: at work" if first.status == "running" and shows(first) else describe(first)
+    with st.popover(plain(said) + (f" · {len(active) - 1} waiting" if len(active) > 1 else ""), type="tertiary"):
         for job in active:
             with st.container(horizontal=True, vertical_alignment="center"):
                 progress = share(job)
@@ -70,6 +92,12 @@ def cancel(job: Job) -> None:
         store.queue.request_cancel(job.id)
 
 
+def _percent(active: list[Job]) -> str:
+    """How far the first job is, for a title: ``37 % · ``; nothing where nothing is at work."""
+    progress = share(active[0]) if active else None
+    return "" if progress is None else f"{100 * progress:.0f} % · "
+
+
 def share(job: Job) -> float | None:
     """How much of a job is done, 0-1, where that is known."""
     done, total = job.progress.get("done"), job.progress.get("total")
@@ -79,7 +107,7 @@ def share(job: Job) -> float | None:
 def describe(job: Job) -> str:
     """A job in a few words: what, how far, how fast, how long still."""
     facts = job.progress
-    name = _run_title(job) if job.kind == RunJob.kind else title_of(job)
+    name = name_of(job)
     if job.cancel:
         return f"{name}: stopping"
     if job.status == "queued":
@@ -96,6 +124,16 @@ def describe(job: Job) -> str:
     return f"{name}: starting"
 
 
-def _run_title(job: Job) -> str:
-    run = next((r for r in engine.store().runs() if r.id == job.payload.get("run")), None)
-    return run.title if run else "Run"
+def name_of(job: Job) -> str:
+    """What a job does and on what, so that two of a kind are told apart."""
+    store = engine.store()
+    try:
+        if job.kind == RunJob.kind:
+            run = store.run(RunJob.from_json(job.payload).run)
+            return distinct_names(store.runs(run.dataset_id))[run.id]
+        if job.kind == StudyJob.kind:
+            return study(read_study(store, StudyJob.from_json(job.payload).study).study).title
+    except MadError:
+        return title_of(job)
+    subject = "" if job.payload.get("source") == "demo" else about(store, job)
+    return f"{title_of(job)}, {shortened(subject, LONGEST_NAME)}" if subject else title_of(job)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
@@ -12,17 +13,45 @@ from pages.ui import charts, engine
 from pages.ui.text import level_names, plain
 
 WIDTH = 560
+NARROW, ROW = 330, 17
+"""Width of a strip that stands beside a picture, and the height that it gives each level, pixels."""
 
 
 def place(run: Run, subset: str, card: SubsetCard, mark: float, key: str) -> None:
     """Draw the place of a score (finite, raw units) among those of the run's images of one subset."""
-    rows: Any = engine.table_of(run, subset)
-    with_level = labelled(rows)
-    arrays, names = (with_level["level"], with_level["score"]), level_names(card)
-    higher, scored = int((rows["score"] > mark).sum()), int(rows["score"].notna().sum())
-    sentence = describe_place(*arrays, mark, level_names=names)
+    scores, names = _labelled(run, subset), level_names(card)
+    sentence = describe_place(*scores, mark, level_names=names)
     figure = score_strip(
-        *arrays, mark=mark, mark_label="This image", level_names=names, theme=charts.theme(), width=WIDTH
+        *scores, mark=mark, mark_label="This image", level_names=names, theme=charts.theme(), width=WIDTH
     )
     charts.show(figure, sentence, key)
-    st.caption(plain(f"Rank {higher + 1:,} of {scored:,}, 1 being the highest score. {sentence}"))
+    st.caption(plain(f"{_rank(run, subset, mark)}, 1 being the highest score. {sentence}"))
+
+
+def place_beside(run: Run, name: str, subset: str, card: SubsetCard, mark: float, key: str) -> None:
+    """The same under a run's name in the narrow room beside a picture: levels without names, the sentence on asking."""
+    scores = _labelled(run, subset)
+    sentence = describe_place(*scores, mark, level_names=level_names(card))
+    figure = score_strip(
+        *scores,
+        mark=mark,
+        mark_label="This image",
+        level_names={},
+        score_label="",
+        theme=charts.theme(),
+        width=NARROW,
+        height=48 + ROW * max(scores[0].nunique(), 1),
+    )
+    words = f"**{plain(name)}** :gray[{plain(_rank(run, subset, mark))}]"
+    st.markdown(words, help=plain(f"1 is the highest score. {sentence}"))
+    charts.show(figure, sentence, key)
+
+
+def _labelled(run: Run, subset: str) -> tuple[pd.Series, pd.Series]:
+    rows: Any = labelled(engine.table_of(run, subset))
+    return rows["level"], rows["score"]
+
+
+def _rank(run: Run, subset: str, mark: float) -> str:
+    scores: Any = engine.table_of(run, subset)["score"]
+    return f"Rank {int((scores > mark).sum()) + 1:,} of {int(scores.notna().sum()):,}"

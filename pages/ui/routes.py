@@ -29,6 +29,7 @@ def routes() -> list[Route]:
     return [
         *(Route(f"{at}/image/{{dataset}}/{{image}}/{kind}", _serve(kind)) for kind in kinds),
         Route(f"{at}/map/{{run}}/{{image}}", _serve("map")),
+        Route(f"{at}/map/{{run}}/{{image}}/thumbnail", _serve("map thumbnail")),
         Route(f"{at}/single/{{job}}/{{kind}}", _serve("single")),
         Route(f"{at}/{FIRST_PAGE}", _to_first_page),
     ]

@@ -10,9 +10,11 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
@@ -20,8 +22,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from mad_core import remote
 from mad_core.errors import MadError, NotFoundError
 from mad_core.images import ImageError, ImageFile, is_made, opened_image, probe, thumbnail, thumbnail_path
-from mad_core.map_files import pack
+from mad_core.map_files import pack, shrink
+from mad_core.palette import COLOUR_MAPS, colour_map
 from mad_core.pixels import Window
+from mad_core.runs.results import display_range
 from mad_core.runs.single_image import single_file, single_window
 from pages.ui import access, engine
 
@@ -35,6 +39,8 @@ GUARDED = {
 KEEP = {**GUARDED, "Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {**GUARDED, "Cache-Control": "no-store"}
 THUMBNAIL = 256
+MAP_THUMBNAIL, MAP_OPACITY = 128, 0.8
+"""Longest side of a map over a thumbnail, pixels, and how much of the picture its highest scores cover."""
 PREVIEW = 1600
 """Longest side, pixels, of what browsers get where they cannot read the original's format."""
 log = logging.getLogger("mad.web")
@@ -174,6 +180,29 @@ def _map(request: Request) -> Response:
     return Response(pack(anomaly_map), media_type="application/octet-stream", headers=FRESH)
 
 
+def _map_thumbnail(request: Request) -> Response:
+    """The anomaly map as a small picture to lie over the image: low scores let it through, as in the viewer."""
+    store, image_id = engine.store(), request.path_params["image"]
+    run = store.run(request.path_params["run"])
+    anomaly_map = store.read_map(run, image_id)
+    if anomaly_map is None:
+        raise NotFoundError("There is no anomaly map of this image yet.")
+    subset = store.image(run.dataset_id, image_id)["subset"]
+    low, high = _range_of(run.id, subset, run.done) or (float(np.nanmin(anomaly_map)), float(np.nanmax(anomaly_map)))
+    part = np.nan_to_num((shrink(anomaly_map, MAP_THUMBNAIL) - low) / max(high - low, 1e-12)).clip(0, 1)
+    alpha = 255 * MAP_OPACITY * np.minimum(1, 2 * part)
+    pixels = np.dstack([colour_map(COLOUR_MAPS[0])[(255 * part).astype(np.uint8)], alpha.astype(np.uint8)])
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=70, method=2)
+    return Response(out.getvalue(), media_type="image/webp", headers=KEEP)
+
+
+@lru_cache(maxsize=64)
+def _range_of(run_id: str, subset: str, done: int) -> tuple[float, float] | None:
+    found = display_range(engine.store(), run_id, subset)
+    return found[:2] if found else None
+
+
 def _single(request: Request) -> Response:
     store, kind, job = engine.store(), request.path_params["kind"], int(request.path_params["job"])
     if kind == "map":
@@ -197,5 +226,6 @@ SERVED: Mapping[str, Callable[[Request], Response]] = {
     "thumbnail": _thumbnail,
     "mask": _mask,
     "map": _map,
+    "map thumbnail": _map_thumbnail,
     "single": _single,
 }

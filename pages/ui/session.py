@@ -5,8 +5,10 @@ opened or the browser goes back, survives navigation between pages, and is writt
 after every run. Widgets are bound to it by :func:`bound`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -15,23 +17,45 @@ from mad_core.runs.store import DatasetInfo, Run
 from pages.ui import engine
 from pages.ui.text import plain
 
+ALL_SUBSETS = "All subsets"
+"""What ``within`` says on pages that can show all subsets; else they show the one that the other pages show."""
 _VIEW = "view"
 _WRITTEN = "view_written"
+_CHANGED = "view_changed"
+"""Whether a press changed the view since the last page was drawn."""
+_drawing: ContextVar[bool] = ContextVar("drawing", default=False)
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """While a page is drawn: the view is that of the URL before, and stands in the URL after."""
+    token = _drawing.set(True)
+    try:
+        begin()
+        yield
+        finish()
+    finally:
+        _drawing.reset(token)
 
 
 def begin() -> None:
-    """Take over what the URL says, where it was changed from outside (a link, back, forward)."""
+    """Take over what the URL says, where it was changed from outside (a link, back, forward).
+
+    Where somebody changed the view, it stands: with quick presses the browser still has the URL of a press before.
+    """
     view = st.session_state.setdefault(_VIEW, {})
-    given = _url()
-    if given and given != st.session_state.get(_WRITTEN):
+    given, changed = _url(), st.session_state.pop(_CHANGED, False)
+    if given and given != st.session_state.get(_WRITTEN) and not changed:
         view.clear()
         view.update(given)
         st.session_state[_WRITTEN] = given
+        if get("within") not in ("", ALL_SUBSETS):
+            view.setdefault("subset", get("within"))
 
 
 def finish() -> None:
     """Write the view to the URL."""
-    view = {k: v for k, v in st.session_state[_VIEW].items() if v not in (None, "", [])}
+    view = _filled()
     if view != _url():
         st.query_params.from_dict(view)
     st.session_state[_WRITTEN] = view
@@ -40,6 +64,17 @@ def finish() -> None:
 def write() -> None:
     """Write the view to the URL even if it seems to stand there: a link to the page in view leaves the browser's."""
     st.query_params.from_dict(st.session_state[_VIEW])
+
+
+def open_page(file: str) -> NoReturn:
+    """Go to another page with the view in its address from the first, so that one press leads back."""
+    st.session_state[_WRITTEN] = _filled()
+    st.switch_page(file, query_params=_filled())
+
+
+def _filled() -> dict[str, Any]:
+    """The names of the view that say something."""
+    return {k: v for k, v in st.session_state[_VIEW].items() if v not in (None, "", [])}
 
 
 def _url() -> dict[str, Any]:
@@ -65,8 +100,12 @@ def get_list(name: str) -> list[str]:
 
 
 def put(**values: str | list[str] | None) -> None:
-    """Change the view; ``None`` removes a name."""
+    """Change the view; ``None`` removes a name. Pages that can show all subsets follow to another one."""
     view = st.session_state.setdefault(_VIEW, {})
+    if not _drawing.get():
+        st.session_state[_CHANGED] = True
+    if values.get("subset") and get("within") not in (ALL_SUBSETS, values["subset"]):
+        view.pop("within", None)
     for name, value in values.items():
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
@@ -89,25 +128,64 @@ def bound(name: str, options: Sequence[Any], default: Any, text: Callable[[Any],
     """
     key = f"view_{name}"
     by_text = {text(option): option for option in options}
-    st.session_state[key] = by_text.get(get(name), default)
+    show(key, by_text.get(get(name), default))
     return {"key": key, "on_change": _remember, "args": (name, text, default)}
 
 
 def bound_list(name: str, options: Sequence[Any], default: Sequence[Any] = ()) -> dict[str, Any]:
     """The same for a widget of several choices."""
     key = f"view_{name}"
-    chosen = [o for o in options if o in get_list(name)]
-    st.session_state[key] = chosen or [o for o in options if o in default]
+    given = [o for o in options if o in get_list(name)]
+    show(key, given or [o for o in options if o in default])
     return {"key": key, "on_change": _remember_list, "args": (name,)}
 
 
-def _remember(name: str, text: Callable[[Any], str], default: Any) -> None:
+def show(key: str, value: Any) -> None:
+    """What a widget of this key shows."""
+    st.session_state[key] = st.session_state[f"shown {key}"] = value
+
+
+def chosen(key: str) -> bool:
+    """Whether somebody chose something else than what the widget of this key showed.
+
+    A browser also sends what a widget showed that has just left the page; Streamlit takes that for a choice.
+    """
+    value, shown = st.session_state[key], st.session_state.get(f"shown {key}")
+    st.session_state[f"shown {key}"] = value
+    return value != shown
+
+
+def _remember(name: str, text: Callable[[Any], str], default: Any) -> bool:
+    """Put a choice in view; gives whether it is another one."""
+    if not chosen(f"view_{name}"):
+        return False
     value = st.session_state[f"view_{name}"]
-    put(**{name: None if value is None or value == default else text(value)})
+    if name == "subset" and value is not None:  # the default is written, too: other pages take it over
+        put(subset=text(value), within=None)
+    else:
+        put(**{name: None if value is None or value == default else text(value)})
+    return True
 
 
-def _remember_list(name: str) -> None:
+def bound_within(subsets: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments that bind a choice among all subsets and each of them to the view."""
+    given = [get("within"), get("subset")]
+    show("view_within", next((s for s in given if s in (ALL_SUBSETS, *subsets)), ALL_SUBSETS))
+    return {"key": "view_within", "on_change": _remember_within}
+
+
+def _remember_within() -> None:
+    if not chosen("view_within"):
+        return
+    within = st.session_state["view_within"]
+    put(within=within, **({} if within == ALL_SUBSETS else {"subset": within}))
+
+
+def _remember_list(name: str) -> bool:
+    if not chosen(f"view_{name}"):
+        return False
     put(**{name: [str(v) for v in st.session_state[f"view_{name}"]]})
+    return True
 
 
 # -- the dataset and the runs in view -----------------------------------------------------------

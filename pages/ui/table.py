@@ -2,7 +2,7 @@
 
 import html
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -12,6 +12,8 @@ from mad_core.metrics.names import COVERAGE, Flat, Metric, flat
 from mad_core.palette import chrome
 from pages.ui.charts import theme
 
+BELOW = "\u25be"
+"""Stands before a value that is below chance."""
 _STYLE = """
 .mad-metrics {{ overflow-x: auto; font-variant-numeric: tabular-nums; line-height: 1.3; }}
 .mad-metrics table {{ border-collapse: collapse; width: 100%; font-size: 0.9rem; margin: 0; }}
@@ -25,6 +27,8 @@ _STYLE = """
   min-width: 7rem; max-width: 17rem; overflow-wrap: anywhere; }}
 .mad-metrics tbody .name {{ font-weight: 600; }}
 .mad-metrics small {{ display: block; color: {muted}; font-size: 0.75rem; font-weight: 400; }}
+.mad-metrics span {{ color: {muted}; }}
+.mad-metrics a {{ color: {accent}; }}
 .mad-metrics b {{ font-weight: 700; }}
 .mad-metrics u {{ text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: 3px; }}
 .mad-metrics .reference :is(th, td) {{ color: {muted}; font-weight: 400; border-bottom-style: dotted; }}
@@ -61,13 +65,48 @@ def metric_table(
     columns = [(column, metric) for metric in metric_names.METRICS for column in _columns(metric, levels)]
     scored = [_row(name, result, columns, (notes or {}).get(name, ""), best or {}) for name, result in rows]
     made_up = [_reference_row(name, values, columns) for name, values in (reference or {}).items()]
-    tones, label = chrome(theme()), f"Metrics by {html.escape(first.lower())}"
-    style = _STYLE.format(page=tones.page, ink=tones.ink, muted=tones.muted, line=tones.line)
+    label = f"Metrics by {html.escape(first.lower())}"
     st.html(
-        f'<style>{style}</style><div class="mad-metrics" role="region" tabindex="0" aria-label="{label}">'
+        f'<style>{_style()}</style><div class="mad-metrics" role="region" tabindex="0" aria-label="{label}">'
         f"<table><caption>{label}, with 95 % intervals</caption>{_head(first, levels, level_names or {})}"
         f'<tbody>{"".join(scored)}</tbody><tbody class="reference">{"".join(made_up)}</tbody></table></div>'
     )
+
+
+def number_links(
+    label: str, rows: Sequence[str], columns: Sequence[str], cell: Callable[[int, int], tuple[int, str]]
+) -> None:
+    """A table of numbers, each a link to what it counts; 0 is none.
+
+    Parameters
+    ----------
+    label : str
+        What the table is, for those who do not see it.
+    rows, columns : sequence of str
+    cell : callable(row, column) -> (number, address)
+    """
+
+    def text(number: int, address: str) -> str:
+        link = f'<a href="{html.escape(address, quote=True)}" target="_self">{number:,}</a>'
+        return f"<td>{link if number else 0}</td>"
+
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+    body = "".join(
+        f'<tr><th class="name" scope="row">{html.escape(name)}</th>'
+        f"{''.join(text(*cell(row, column)) for column in range(len(columns)))}</tr>"
+        for row, name in enumerate(rows)
+    )
+    name = html.escape(label, quote=True)
+    st.html(
+        f'<style>{_style()}</style><div class="mad-metrics" role="region" tabindex="0" aria-label="{name}">'
+        f'<table><caption>{name}</caption><thead><tr><th class="name"></th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _style() -> str:
+    tones = chrome(theme())
+    return _STYLE.format(page=tones.page, ink=tones.ink, muted=tones.muted, line=tones.line, accent=tones.accent)
 
 
 def _columns(metric: Metric, levels: Sequence[str]) -> list[str]:
@@ -103,7 +142,11 @@ def _row(
     values, cells = flat(result), []
     for column, metric in columns:
         winner, clear = best.get(column, ("", False))
-        text = metric.text(values.get(column))
+        value = values.get(column)
+        text = metric.text(value)
+        if metric.is_below_chance(value):
+            mark = f'title="Below chance, {metric.chance:g}" role="img" aria-label="below chance"'
+            text = f"<span {mark}>{BELOW}</span> {text}"
         if winner == name:
             text = f"<b>{text}</b>" if clear else f"<u>{text}</u>"
         interval = result["intervals"].get(column)

@@ -13,17 +13,31 @@ _FOUND_LATER = re.compile(
     re.IGNORECASE,
 )
 """Where Streamlit looks for links, icons, emoji and arrows in a text whose Markdown was read already."""
+_ADDRESS = re.compile(r"((?:\b[a-z][\w+.-]*://|\bwww\.)[^\s`]*[^\s`.,;:!?'\")\]}])", re.IGNORECASE)
 _JOINER = "\u2060"  # no width, no break
 
 
 def plain(text: str) -> str:
     """Text of a file, a label or a model, so that Markdown shows it letter by letter.
 
-    Marks are escaped; a joiner that nobody sees parts what becomes a link (``www.``), an icon (``:material/x:``), an
-    emoji or an arrow (``->``) even then.
+    Marks are escaped; a joiner that nobody sees parts what becomes an icon (``:material/x:``), an emoji or an arrow
+    (``->``) even then. Addresses stand as code, which becomes no link, so that they are copied as they are.
     """
     flat = re.sub(r"\n[ \t]+", "\n", text)  # indented lines would be code
-    return _MARKS.sub(r"\\\1", _FOUND_LATER.sub(_JOINER, flat))
+    parts = _ADDRESS.split(flat)
+    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return _MARKS.sub(r"\\\1", _FOUND_LATER.sub(_JOINER, text))
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters: what stands in the middle gives way, since names differ at their ends."""
+    if len(text) <= longest:
+        return text
+    end = longest // 2
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
 
 
 def duration(seconds: float) -> str:

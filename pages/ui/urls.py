@@ -23,9 +23,19 @@ def image_page(dataset_id: str, subset: str, image_id: str) -> str:
     return f"{base()}/images?" + urlencode({"dataset": dataset_id, "subset": subset, "image": image_id})
 
 
+def images(**view: str) -> str:
+    """Address of the gallery with this in view."""
+    return f"{base()}/images?{urlencode(view)}"
+
+
 def anomaly_map(run_id: str, image_id: str, created: float) -> str:
     """Address of a stored anomaly map."""
     return _address(f"/map/{quote(run_id)}/{quote(image_id)}", v=f"{created:.0f}")
+
+
+def map_thumbnail(run_id: str, image_id: str, state: str) -> str:
+    """Address of a stored anomaly map as a small picture; ``state`` lets browsers keep it until the run goes on."""
+    return _address(f"/map/{quote(run_id)}/{quote(image_id)}/thumbnail", v=state)
 
 
 def single(job_id: int, kind: str) -> str:

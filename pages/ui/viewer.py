@@ -21,7 +21,8 @@ from mad_core.palette import COLOUR_MAPS, colour_map_base64
 from pages.ui.component import load
 
 MAX_MAPS = 4
-_COMPONENT = load("mad_map_viewer", Path(__file__).with_name("js") / "viewer.js")
+_JS = Path(__file__).with_name("js")
+_COMPONENT = load("mad_map_viewer", _JS / "viewer.js", _JS / "viewer.css", _JS / "help.css")
 
 Move = Literal["previous", "next"]
 READ_MAPS = (

@@ -49,6 +49,15 @@ def pick_subset(name: str, subsets: Sequence[str], **facts: Any) -> str:
     return pick("Subset", name, subsets, **facts) if len(subsets) > 1 else subsets[0]
 
 
+def pick_subset_or_all(subsets: Sequence[str], **facts: Any) -> str | None:
+    """One subset, or None for all; as the other pages show it. Nothing is drawn where there is only one."""
+    if len(subsets) < 2:
+        return subsets[0] if subsets else None
+    options = [session.ALL_SUBSETS, *subsets]
+    chosen = st.selectbox("Subset", options, **facts, **session.bound_within(subsets))
+    return None if chosen == session.ALL_SUBSETS else chosen
+
+
 def _in(words: Mapping[Any, str] | None) -> Callable[[Any], str]:
     return lambda option: (words or {}).get(option, str(option))
 

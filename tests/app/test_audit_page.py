@@ -44,7 +44,7 @@ def begun(open_page: Open, name: str = "Ada", **query: str) -> AppTest:
 
 
 def written(test: AppTest) -> str:
-    kinds = (test.markdown, test.caption, test.info, test.subheader, test.error, test.success)
+    kinds = (test.markdown, test.caption, test.info, test.header, test.error, test.success)
     return "\n".join(e.value for kind in kinds for e in kind)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.metrics.summary import evaluate
+from mad_core.runs.comparing import how_made
 from mad_core.runs.results import run_table
 from pages.compare import deferred_intervals
-from pages.ui import charts
+from pages.ui import charts, session
 from tests.app.conftest import Home, scored
 
 Open = Callable[..., AppTest]
@@ -35,7 +38,7 @@ def row(test: AppTest, name: str) -> list[str]:
 
 
 def written(test: AppTest) -> str:
-    return "\n".join(e.value for kind in (test.markdown, test.caption, test.info, test.subheader) for e in kind)
+    return "\n".join(e.value for kind in (test.markdown, test.caption, test.info, test.header) for e in kind)
 
 
 def test_runs_stand_beside_each_other_with_intervals_and_references(home: Home, open_page: Open) -> None:
@@ -104,6 +107,40 @@ def test_the_view_is_in_the_address(open_page: Open, home: Home) -> None:
     assert "Alpha" not in table(test)
 
 
+def test_the_subset_in_view_is_one_on_all_pages(open_page: Open, home: Home) -> None:
+    test = open_page("compare", subset="leaf")
+    assert test.selectbox(key="view_within").value == "leaf"
+    test.selectbox(key="view_within").select("plate").run()
+    assert test.query_params["subset"] == "plate"
+    test.selectbox(key="view_within").select(session.ALL_SUBSETS).run()
+    test = test.switch_page("pages/images/page.py").run()
+    assert test.selectbox(key="view_subset").value == "plate"
+    test.selectbox(key="view_subset").select("leaf").run()
+    test = test.switch_page("pages/compare/page.py").run()
+    assert test.selectbox(key="view_within").value == "leaf", "what is chosen later holds"
+    assert open_page("images", within="plate").selectbox(key="view_subset").value == "plate"  # a link of before
+
+
+def test_under_kept_cuts_a_number_opens_its_images(open_page: Open, home: Home) -> None:
+    alpha = home.run("Alpha")
+    home.store.cuts.save(alpha.id, "plate", [0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    (cells,) = [e.proto.body for e in open_page("compare", subset="plate").get("html") if "called L3" in e.proto.body]
+    links = [unescape(link) for link in re.findall(r'href="([^"]+)"', cells)]
+    assert len(links) == 4, "scores follow levels, so each level is called itself"
+    view = dict(parse_qsl(urlsplit(links[3]).query))
+    assert (view["level"], view["called"], view["run"]) == ("3", "3", alpha.id)
+    shown = open_page("images", **view)
+    assert "6 of 24 images" in " ".join(m.value for m in shown.markdown)
+
+
+def test_how_runs_were_made_stands_side_by_side_what_differs_first(open_page: Open, home: Home) -> None:
+    runs = [home.run("Alpha"), home.run("Beta")]
+    table, differing = how_made(runs, {run.id: run.title for run in runs})
+    assert table["What"].iloc[:differing].tolist() == ["title"] and table["Alpha"].iloc[0] == "Alpha"
+    assert (table["Alpha"].iloc[differing:] == table["Beta"].iloc[differing:]).all() and len(table) > 5
+    assert "How these runs were made: 1 thing differs" in [e.label for e in open_page("compare").expander]
+
+
 def test_one_run_alone_says_how_to_get_a_second(open_page: Open, home: Home) -> None:
     test = open_page("compare", runs=home.run("Alpha").id)
     assert "With a second run" in written(test)
@@ -164,7 +201,7 @@ def test_a_click_on_a_point_opens_its_image(open_page: Open, home: Home, monkeyp
     assert [t.value for t in test.title] == ["Images"]
     assert test.query_params["image"] == image
     assert test.query_params["subset"] == "plate"
-    assert test.query_params["run"] == beta
+    assert test.query_params["run"] == beta and test.query_params["maps"] == [beta, home.run("Alpha").id]
     assert drawn[0].startswith("Alpha: Percentile rank within its subset by severity level for n = 42 images")
 
 

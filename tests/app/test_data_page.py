@@ -15,6 +15,7 @@ from mad_core.datasets.plan import ImportPlan, PlanRow, TablePlan, parse_plan
 from mad_core.errors import InputError
 from mad_core.runs.in_process import do_here
 from mad_core.runs.jobs import ImportJob, submit
+from pages.data import problems
 from pages.data.plan import corrected, plan_of, table_of
 from tests.app.conftest import Home
 from tests.engine.pictures import draw
@@ -51,17 +52,54 @@ def test_problems_are_listed(home: Home, open_page: Open) -> None:
         problem = Problem("unreadable", "plate/x.png", "x.png is cut off.")
         connection.execute(datasets.update().values(problems=[problem.to_json()]))
     test = open_page("data")
-    assert any(e.label == "1 problem: 1 × unreadable" for e in test.expander)
-    (read,) = [m.value for m in test.markdown if m.value.startswith("**unreadable**")]
-    assert "cut off" in read and "plate/x" in read
-    many = [Problem("duplicate", f"plate/{n}.png", "The same again.").to_json() for n in range(9)]
-    with store.database.write() as connection:
-        connection.execute(datasets.update().values(problems=[*many, problem.to_json()]))
-    test.run()
-    assert any(e.label == "10 problems: 9 × duplicate, 1 × unreadable" for e in test.expander)
-    (table,) = [d.value for d in test.dataframe if "Problem" in d.value]
-    assert table["File"].tolist()[-1] == "plate/x.png" and len(table) == 10
-    assert sum(m.value.startswith(("**duplicate**", "**unreadable**")) for m in test.markdown) == 5
+    assert any(e.label == "1 problem: 1 unreadable file" for e in test.expander)
+    (table,) = [block for block in html_of(test) if "mad-problems" in block]
+    assert "plate/x.png" in table and "x.png is cut off." in table
+
+
+def test_a_copy_is_a_sentence_with_links_to_both_pictures(home: Home) -> None:
+    first, second = (row for row in home.images("plate").head(2).itertuples())
+    words = (
+        f"This is the same picture as {first.path} (resized (9 x 9 and 8 x 8 pixels)), but level 1, the other level 0."
+    )
+    info = home.store.dataset_info(home.dataset)
+    found = [
+        Problem("conflicting-level", second.path, words),
+        Problem("question", "plate", "12 images <b>lack</b> it."),
+    ]
+    shown = AppTest.from_function(_drawn, default_timeout=30, args=(home.dataset, found)).run()
+    assert not shown.exception, shown.exception
+    (table,) = html_of(shown)
+    assert all(f"image={row.image_id}" in table for row in (first, second)) and str(first.path) not in table
+    assert "but level 1, the other level 0." in table and "&lt;b&gt;lack" in table
+    assert problems.in_short(found * 2) == "4 problems: 2 pictures under two levels, 2 questions"
+    assert info.problems == ()
+
+
+def _drawn(dataset, found):
+    from dataclasses import replace
+
+    from pages.data.problems import problems
+    from pages.ui import engine
+
+    store = engine.store()
+    problems(replace(store.dataset_info(dataset), problems=tuple(found)), store.dataset(dataset))
+
+
+def html_of(test: AppTest) -> list[str]:
+    return [block.proto.body for block in test.get("html")]
+
+
+def test_what_was_imported_is_scored_by_one_button_that_leads_on(home: Home, open_page: Open) -> None:
+    assert not [b for b in open_page("data").button if b.label == "Score it now"]  # it has runs
+    for run in home.store.runs(home.dataset):
+        home.store.delete_run(run.id)
+    test = open_page("data")
+    button(test, "Score it now").click().run()
+    assert not test.exception, test.exception
+    assert [t.value for t in test.title] == ["Score"]
+    (run,) = home.store.runs(home.dataset)
+    assert run.scorer == "subspace" and test.query_params["watched"] == run.id
 
 
 def test_a_dataset_is_renamed_and_a_taken_name_is_a_sentence(home: Home, open_page: Open) -> None:
@@ -234,7 +272,7 @@ def test_the_plan_is_shown_before_anything_is_stored_and_then_taken(
     look_at(home, tmp_path / "parts")
     assert len(home.store.datasets()) == 1
     test = open_page("data")
-    assert "What will be imported" in written(test) + "".join(s.value for s in test.subheader)
+    assert "What will be imported" in written(test) + "".join(s.value for s in test.header)
     assert "Proposed: none: 0, mild: 1, severe: 2" in "".join(w.value for w in test.warning).replace("\\", "")
     button(test, "Store these images").click().run()
     assert not test.exception

@@ -42,7 +42,7 @@ def layers(test: AppTest) -> list[dict[str, Any]]:
 
 
 def written(test: AppTest) -> str:
-    kinds = (test.markdown, test.caption, test.info, test.subheader, test.error)
+    kinds = (test.markdown, test.caption, test.info, test.header, test.error)
     return "\n".join(e.value for kind in kinds for e in kind).replace("\\", "")
 
 
@@ -66,7 +66,8 @@ def test_the_gallery_shows_the_test_images_with_level_and_score(home: Home, open
     assert first["caption"] == "crack · 00.png"
     score = home.store.score(home.run("Alpha").id, first["image_id"])
     assert score is not None
-    assert first["score_label"] == f"{score.score:.4g}"
+    assert first["score_label"] == f"{score.score:.3f}"
+    assert {len(tile["score_label"].partition(".")[2]) for tile in tiles(test)} == {3}, "decimals are aligned"
 
 
 def test_levels_defects_and_names_filter(home: Home, open_page: Open) -> None:
@@ -198,6 +199,7 @@ def test_a_link_opens_an_image_with_its_level_maps_and_scores(home: Home, open_p
     test = open_page("images", image=row["image_id"])
     assert [t.value for t in test.title] == ["Images"]
     text = written(test)
+    helps = " ".join(words.proto.help for words in test.markdown).replace("\\", "")
     for part in ("03.png", "Rework it.", "dent", "48 × 36 px", "6.2 % of the image", "test/level_2/03.png"):
         assert part in text
     assert any("L2 · moderate" in e.proto.body for e in test.get("html"))
@@ -211,7 +213,7 @@ def test_a_link_opens_an_image_with_its_level_maps_and_scores(home: Home, open_p
         rank = 1 + int((scores > scores[row["image_id"]]).sum())
         assert f"Rank {rank} of {scores.notna().sum()}" in text
         below = np.mean([scores[i] < scores[row["image_id"]] for i in home.images("plate")["image_id"][:PER_LEVEL]])
-        assert f"above {100 * below:.0f} % of L0 (n = 6)" in text
+        assert f"above {100 * below:.0f} % of L0 (n = 6)" in helps
     image = component(test, "viewer_plate")["image"]
     assert (image["width"], image["height"]) == (48, 36)
     assert "/mask" in image["mask"]
@@ -239,6 +241,68 @@ def test_next_and_previous_follow_the_gallery_and_lead_back_to_it(home: Home, op
     assert ids(test) == order
     assert component(test, "gallery")["selected"] == order[1]
     assert test.query_params["level"] == ["1", "3"]
+
+
+def test_a_run_that_has_scored_nothing_is_no_scorer_of_the_gallery_and_it_says_so(home: Home, open_page: Open) -> None:
+    fresh = home.add_run("Fresh", lambda row: None, status="queued")
+    test = open_page("images", subset="plate", run=fresh.id, sort="highest score")
+    assert "Fresh has scored nothing yet; the scores of Alpha are shown." in written(test)
+    assert tiles(test)[0]["score_label"]
+    (scorer,) = [box for box in test.selectbox if box.label == "Scorer"]
+    assert scorer.options == ["Alpha", "Beta"] and scorer.value == home.run("Alpha").id
+    part = home.add_run("Leaves", lambda row: scored(row, 1.0) if row.subset == "leaf" else None, status="cancelled")
+    test = open_page("images", subset="plate", run=part.id, sort="highest score")
+    assert "Leaves has scored none of these images yet: they stand by file name." in written(test)
+    for run in home.store.runs(home.dataset):
+        home.store.delete_run(run.id)
+    test = open_page("images", subset="plate", sort="highest score")
+    assert "Score, highest first, needs scores: they stand by severity, highest first." in written(test)
+
+
+def _left_widget() -> None:
+    """A choice that is shown, sent once more as it was, and then changed."""
+    import streamlit as st
+
+    from pages.ui import session
+
+    st.session_state.setdefault("view", {"run": "b"})
+    binding = session.bound("run", ["a", "b"], "b")
+    binding["on_change"](*binding["args"])
+    st.text(session.get("run"))
+    st.session_state["view_run"] = "a"
+    binding["on_change"](*binding["args"])
+    st.text(session.get("run"))
+
+
+def test_what_the_browser_sends_of_a_widget_that_left_is_no_choice() -> None:
+    test = AppTest.from_function(_left_widget).run()
+    assert [text.value for text in test.text] == ["b", "a"]
+
+
+def test_a_press_stands_though_the_browser_still_has_the_address_of_the_press_before(
+    home: Home, open_page: Open
+) -> None:
+    query: dict[str, Any] = {"subset": "plate", "run": home.run("Beta").id, "sort": "highest score"}
+    order = ids(open_page("images", **query))
+    test = open_page("images", image=order[0], **query)
+    before = dict(test.query_params)
+    press(test, "Next")
+    test.query_params.update(before)  # what the browser sends along with the next press
+    press(test, "Next")
+    assert test.query_params["image"] == order[2]
+    test.query_params.update({**before, "image": order[5]})  # back, or a link
+    test.run()
+    assert "6 of 24" in written(test)
+
+
+def test_the_gallery_lays_maps_over_pictures_and_keeps_its_density_in_the_address(home: Home, open_page: Open) -> None:
+    test = open_page("images", subset="plate")
+    assert component(test, "gallery") | {"size": "medium", "maps": "off"} == component(test, "gallery")
+    assert {tile["overlay"] for tile in tiles(test)} == {None}
+    test = open_page("images", subset="plate", tiles="small", overlays="always", size="4000")
+    assert component(test, "gallery")["size"] == "small" and component(test, "gallery")["maps"] == "always"
+    alpha = home.run("Alpha")
+    assert all(tile["overlay"].startswith(f"/map/{alpha.id}/{tile['image_id']}/thumbnail") for tile in tiles(test))
 
 
 def test_a_click_opens_and_keys_move(home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,8 +117,9 @@ def _read(kind: str, text: str) -> str:
 
 def test_plain_parts_what_streamlit_finds_later() -> None:
     joiner = "\u2060"
-    assert plain("www.a.bc") == rf"www{joiner}\.a\.bc"
-    assert plain("https://a.bc") == rf"https\:{joiner}//a\.bc"
+    assert plain("Look at www.a.bc/x.") == r"Look at `www.a.bc/x`\."
+    assert plain("(https://a.bc/d_e)") == r"\(`https://a.bc/d_e`\)"
+    assert plain("`https://a.bc`") == r"\``https://a.bc`\`"
     assert plain(":material/home:") == rf"\:{joiner}material/home\:"
     assert plain("a -> b, a@b.c") == rf"a \-{joiner}\> b, a@{joiner}b\.c"
     assert plain("&lt;b&gt; 00.png") == r"\&lt;b\&gt; 00\.png"

@@ -11,16 +11,19 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mad_core.metrics.summary import evaluate
+from mad_core.runs.estimating import finished, pace_of
 from mad_core.runs.results import run_table
 from mad_core.runs.single_image import submit_single
 from mad_core.scorers import catalog
+from mad_core.scorers.features import weights
+from pages.ui.text import plain
 from tests.app.conftest import Home, scored
 
 Open = Callable[..., AppTest]
 
 
 def written(test: AppTest) -> str:
-    kinds = (test.markdown, test.caption, test.info, test.error, test.warning, test.subheader)
+    kinds = (test.markdown, test.caption, test.info, test.error, test.warning, test.header)
     return "\n".join(e.value for kind in kinds for e in kind).replace("\\", "")
 
 
@@ -42,12 +45,40 @@ def test_the_run_in_view_shows_its_numbers(home: Home, open_page: Open) -> None:
     assert "42 images" in written(test)
 
 
+def texts_of(test: AppTest) -> set[str]:
+    """What the page says, captions of choices and names of popovers included."""
+    radios = [caption for radio in test.radio for caption in radio.proto.captions]
+    popovers = [block.proto.popover.label for block in test.main.children.values() if block.type == "popover"]
+    return {e.value for kind in (test.markdown, test.caption) for e in kind} | set(radios) | set(popovers)
+
+
 def test_every_scorer_has_a_card_that_says_what_it_needs(home: Home, open_page: Open) -> None:
     test = open_page("score", view="New run")
     text = written(test)
     for info in catalog.scorers():
         assert info.title in text
-        assert test.button(key=f"set_up_{info.id}")
+        assert test.button(key=f"set_up_{info.id}").label == f"Set up {plain(info.title)}"
+
+
+def test_what_is_ready_asks_for_no_download_and_says_how_long_these_images_take(home: Home, open_page: Open) -> None:
+    test = open_page("score", view="New run")  # both runs took 1 s to fit and 2 s to score, on each of two subsets
+    (pace,) = {c.value.replace("\\", "") for c in test.caption if "Your images" in c.value}
+    assert "Your images: about 6 s, as fast as Beta was on 42 images." in pace
+    said = written(test)
+    ready = [info for info in catalog.scorers() if "MB, once" in info.needs and not info.why_not(info.defaults())]
+    assert {"patchcore", "knn"} <= {info.id for info in ready}
+    for info in ready:
+        assert weights.at_hand(info.id, info.defaults()) in said and weights.at_hand(info.id, info.defaults()), info.id
+
+
+def test_a_pace_is_of_the_same_parameters_where_a_run_has_them_and_follows_the_images(home: Home) -> None:
+    beta, alpha = finished(home.store)["filterbank"]
+    found = pace_of(home.store, [beta, alpha], alpha.parameters)
+    assert found is not None and found.run.id == alpha.id
+    dataset = home.store.dataset(home.dataset)
+    assert found.seconds(dataset) == pytest.approx(6)
+    assert found.seconds(dataset, ["plate"], 12) == pytest.approx(1 + 12 * 4 / 42)
+    assert pace_of(home.store, [beta, alpha], {}, device="cuda:7") is None
 
 
 def _form(dataset: str, scorer: str) -> None:
@@ -98,7 +129,9 @@ def test_a_run_at_work_is_watched_cancelled_and_resumed(home: Home, open_page: O
     run = home.add_run("Half", lambda row: scored(row, 1.0) if row.subset == "leaf" else None, status="queued")
     home.store.resume_run(run.id)
     test = open_page("score", run=run.id)
-    assert any(e.proto.text.startswith("Half") for e in test.get("progress"))
+    (at_work,) = {e.proto.text for e in test.get("progress") if e.proto.text.startswith("Half")}
+    numbers = [text for text in texts_of(test) if "18 of 42" in text or "18/42" in text]
+    assert numbers in ([], [at_work]), "how far a run is stands in one place"
     [b for b in test.button if b.label == "Cancel"][-1].click().run()
     assert home.store.run(run.id).status == "cancelled"
     assert "Stopped at 18 of 42 images" in written(test)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
@@ -57,6 +58,11 @@ def test_what_is_served_is_a_picture_and_nothing_else(home: Home, client: TestCl
     got = client.get(urls.anomaly_map(run.id, row["image_id"], 1.0))
     assert got.headers["content-type"] == "application/octet-stream" and got.headers["cache-control"] == "no-store"
     assert unpack(got.content).shape == (18, 24)
+    over = client.get(urls.map_thumbnail(run.id, row["image_id"], "1"))
+    assert over.headers["content-type"] == "image/webp" and over.headers["cache-control"].startswith("private")
+    pixels = np.asarray(Image.open(io.BytesIO(over.content)).convert("RGBA"))
+    assert pixels.shape == (18, 24, 4) and pixels[6, 8, 3] > 100 > pixels[1, 1, 3], "low scores let the image through"
+    assert client.get(urls.map_thumbnail(run.id, "0" * 16, "1")).status_code == 404
     assert client.get(at(home, row, "original")).content == Path(row["path"]).read_bytes()
 
 

@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 import pages.studies
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.in_process import do_here
-from mad_core.studies.record import list_studies
-from tests.app.conftest import Home
+from mad_core.studies.record import StudyRequest, list_studies, request_study
+from pages.ui import header
+from tests.app.conftest import Home, scored
 from tests.app.test_compare_page import written
 from tests.app.test_score_page import button
 from tests.engine.test_study_robustness import pictures
@@ -46,6 +47,29 @@ def test_a_study_in_two_clicks(home: Home, open_page: Open) -> None:
     assert button(test, "Ask again")
 
 
+def test_list_and_panel_tell_the_same_of_what_was_asked_before_another_run(home: Home, open_page: Open) -> None:
+    test = open_page("studies", study="cost")
+    button(test, "Run the study").click().run()
+    do(home)
+    home.add_run("Gamma", lambda row: scored(row, 1.0))
+    test = open_page("studies", study="cost")
+    captions = list(test.radio[0].proto.captions)
+    assert [caption for caption in captions if caption.startswith("found")] == ["found, for other runs or scores"]
+    (earlier,) = [info.value.replace("\\", "") for info in test.info]
+    assert "asked earlier, of Alpha, Beta, with a sample" in earlier
+    (found,) = list_studies(home.store, home.dataset)
+    assert found.finding is not None and found.finding.sentence in written(test).replace("\\", "")
+    assert "not been asked" not in written(test) and button(test, "Run the study")
+
+
+def test_jobs_of_one_kind_have_names_that_tell_them_apart(home: Home) -> None:
+    studies = ("cost", "area", "separability")
+    for study in studies:
+        request_study(home.store, StudyRequest(home.dataset, study, (home.run("Alpha").id,)))
+    names = [header.name_of(job) for job in home.store.queue.active()]
+    assert len(set(names)) == 3 and not any(name.startswith("Study") for name in names)
+
+
 def test_full_mode_is_another_request_and_is_in_the_address(home: Home, open_page: Open) -> None:
     test = open_page("studies", study="cost", mode="full")
     button(test, "Run the study").click().run()
@@ -70,7 +94,7 @@ def test_a_study_is_a_folder_and_perhaps_a_section(
     (tmp_path / "toy.py").write_text(SECTION)
     monkeypatch.setattr(pages.studies, "__path__", [*pages.studies.__path__, str(tmp_path)])
     test = open_page("studies", study="toy")
-    assert "Toy study" in test.radio[0].options and test.subheader[0].value == "Toy study"
+    assert "Toy study" in test.radio[0].options and test.header[0].value == "Toy study"
     button(test, "Run the study").click().run()
     do(home)
     test.run()
@@ -105,7 +129,7 @@ def without_runs(home: Home) -> None:
 def test_a_study_of_images_alone_is_asked_without_runs(home: Home, open_page: Open) -> None:
     without_runs(home)
     test = open_page("studies")
-    assert "Separability of levels" in test.subheader[0].value and not test.multiselect
+    assert "Separability of levels" in test.header[0].value and not test.multiselect
     assert "some look at images alone" in test.info[0].value
     button(test, "Run the study").click().run()
     assert not test.exception, test.exception

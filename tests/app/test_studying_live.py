@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +82,10 @@ def test_a_moved_cut_moves_matrix_and_worth_and_intervals_are_shown(home: Home) 
     press(test, "Keep these cuts with the run")
     kept = home.store.cuts.of_run(home.run("Alpha").id)["leaf"]
     assert (kept.cuts, kept.way) == ((-9.0, -8.0), HAND)
+    (cells,) = [block.proto.body for block in test.get("html") if "called L2" in block.proto.body]
+    opened_by = re.findall(r'href="(/images[^"]+)"[^>]*>(\d+)</a>', cells)
+    assert [number for _, number in opened_by] == ["6", "6", "6"], "every image is called L2"
+    assert "level=0.5&amp;called=2" in opened_by[1][0] and f"run={home.run('Alpha').id}" in opened_by[1][0]
     # Intervals of the level, and misses at a set overkill.
     text = " ".join(m.value for m in test.markdown).replace("\\", "")
     assert "Isotonic fit with conformal interval" in text

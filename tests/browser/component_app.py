@@ -147,8 +147,11 @@ def draw() -> None:
         now = st.session_state.setdefault("cuts", [2.0, float(asked.get("last", 6.0))])
         rng = np.random.default_rng(0)
         colours = ["#c9d4dc", "#e6cf5c", "#842d48"]
+        names = ["<b>level", "<b>level", "a level that is seen from afar on every part of the line that it is made on"]
         rows = [
-            CutRow(f"L{k} · <b>level", f"L{k}", colours[k], "#555555", "#0b0d0f", tuple(4 * k + rng.uniform(0, 2, 20)))
+            CutRow(
+                f"L{k} · {names[k]}", f"L{k}", colours[k], "#555555", "#0b0d0f", tuple(4 * k + rng.uniform(0, 2, 20))
+            )
             for k in range(3)
         ]
         cut_plot(rows, now, key="cut_plot", on_move=lambda moved: st.session_state.update(cuts=moved))

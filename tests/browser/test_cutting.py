@@ -81,6 +81,10 @@ def test_keys_move_a_cut_and_it_says_its_value(plot: Callable[..., Page]) -> Non
     first = known(page)[0]
     assert 2 < first < 6
     assert lower.get_attribute("aria-valuetext") == f"{first:.4g}"
+    name = page.locator(".name").nth(2)
+    expect(name).to_contain_text("L2 · a level that")
+    edges = name.evaluate("n => [n.ownerSVGElement, n].map((e) => e.getBoundingClientRect().left)")
+    assert edges[0] <= edges[1], "the level is not cut, however long its name"
     assert lower.get_attribute("aria-valuemax") == "6"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Home")

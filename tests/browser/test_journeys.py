@@ -134,7 +134,7 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("heading", name="What will be imported")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("button", name="Store these images").click()
-    expect(page.get_by_text("1 problem: 1 × unreadable")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("1 problem: 1 unreadable file")).to_be_visible(timeout=WORK_MS)
     assert store.datasets()[-1].name == "tiles"
 
     page.get_by_role("link", name="Score").click()

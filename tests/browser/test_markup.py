@@ -28,7 +28,9 @@ def test_text_of_others_is_shown_letter_by_letter(
     shown = page.locator(".st-key-shown")
     found = "n => document.querySelector('.st-key-shown').textContent.split('onerror').length > n"
     page.wait_for_function(found, arg=SHOWN)
-    text = (shown.text_content() or "").replace("\u2060", "")
+    text = shown.text_content() or ""
+    assert text.count("https://a.bc/d") >= SHOWN, "an address is copied as it is"
+    text = text.replace("\u2060", "")
     assert text.count(EVIL) >= SHOWN, text
     assert shown.locator("img, a, b, strong, em, del, .katex, .stMarkdownColoredText").count() == 0
     assert shown.get_by_text("home", exact=True).count() == 0, "an icon's name stands alone only where it is an icon"

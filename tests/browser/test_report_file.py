@@ -13,6 +13,8 @@ from tests.report_text import report_html
 PAPER = (680, 900)
 """A4 within its margins in CSS pixels, and the width of a small screen."""
 
+PHONE = 390
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_draws_it_without_any_request(
@@ -50,6 +52,8 @@ def test_a_browser_draws_it_without_any_request(
     page.set_viewport_size({"width": PAPER[1], "height": 900})
     page.wait_for_selector(f"body[data-drawn={scheme}]:not([data-paper])", timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= PAPER[1]
+    page.set_viewport_size({"width": PHONE, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, "wide parts scroll by themselves"
     page.close()
     assert [url for url in asked if not url.startswith(("data:", "blob:", file.as_uri()))] == []
     assert errors == []

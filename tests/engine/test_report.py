@@ -168,6 +168,18 @@ def test_numbers_strips_studies_audit_and_commands_are_there(home: Home, html: s
     assert set(contents) <= set(anchors) and len(anchors) == len(set(anchors))
 
 
+def test_a_report_holds_no_study_of_runs_that_it_does_not_hold(home: Home) -> None:  # noqa: F811
+    alpha, beta = home.run("Alpha"), home.run("Beta")
+    keep_study(home.store, home.dataset, (alpha.id,), "Of one.")
+    keep_study(home.store, home.dataset, (alpha.id, beta.id), "Of both.")
+    text = body(report_html(home.store, [alpha.id], draws=0))
+    assert "Of one." in text and "Of both." not in text
+    assert "Left out: 1 study that is also of runs that this report does not hold." in text
+    assert "<details><summary>Record of the run</summary>" in text  # and on no paper, where it filled pages
+    both = body(report_html(home.store, [alpha.id, beta.id], draws=0))
+    assert "Of one." in both and "Of both." in both and "Left out" not in both
+
+
 def test_a_study_of_a_new_folder_is_in_the_report_with_its_figures_and_texts(
     home: Home,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

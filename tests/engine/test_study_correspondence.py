@@ -83,7 +83,12 @@ def test_a_good_detector_with_random_order_is_counted() -> None:
     found = correspondence(*made({"a": (4.0, 0.0), "b": (4.0, 1.5)}), quick=False)
     assert "Of the 8 that detect with an AUROC of 0.90 or more, 4 are not told from a random order" in found.sentence
     found = correspondence(*made({"a": (4.5, 1.5), "b": (4.0, 1.5)}), quick=False)
-    assert "Of the 8 that detect with an AUROC of 0.90 or more, none are not told" in found.sentence
+    assert (
+        "Of the 8 that detect with an AUROC of 0.90 or more, all order abnormal images better than at random"
+        in found.sentence
+    )
+    found = correspondence(*made({"a": (4.0, 0.0), "b": (4.0, 0.0)}), quick=False)
+    assert "Of the 8 that detect with an AUROC of 0.90 or more, none is told from a random order" in found.sentence
     found = correspondence(*made({"a": (0.0, 0.0), "b": (0.0, 0.1)}), quick=False)
     assert "None of the 8 detects with an AUROC of 0.90" in found.sentence
 

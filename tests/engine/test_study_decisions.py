@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,7 @@ def test_the_better_scorer_costs_less_whichever_name_it_has() -> None:
     assert "Cuts by cost of B cost less than those of A" in decisions(sample(A=3.0, B=0.2), PARAMETERS).sentence
     alike = decisions(sample(A=0.8, B=0.8), PARAMETERS).sentence
     assert alike.startswith("No clear difference in expected cost between")
+    assert re.search(r"an image; \d+\.\d\d more to \d+\.\d\d less\)", alike)
 
 
 def test_tables_are_those_of_the_held_out_half() -> None:

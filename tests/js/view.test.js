@@ -69,7 +69,7 @@ test("panes are arranged so that the picture is largest", () => {
       for (let columns = 1; columns <= count; columns++) {
         const rows = Math.ceil(count / columns);
         const width = Math.floor((1200 - 12 * (columns - 1)) / columns);
-        const height = Math.max(Math.floor((700 - 12 * (rows - 1)) / rows) - 90, 160);
+        const height = Math.max(Math.floor((700 - 12 * (rows - 1)) / rows) - 90, 240);
         assert.ok(Math.min(width / image.width, height / image.height) <= best.scale * 1.0011);
       }
       assert.ok(best.stage.height >= 160);

@@ -131,6 +131,18 @@ def worth_fetching(scorer_id: str, parameters: Mapping[str, Any], given: Collect
     return needed(scorer_id, {**parameters, **paper})
 
 
+def at_hand(scorer_id: str, parameters: Mapping[str, Any]) -> str:
+    """Which weights a scorer takes that lacks none, in words; empty where it takes none from the network."""
+    chosen = settled(scorer_id, parameters)
+    if chosen.get("weights") != PRETRAINED or (scorer_id not in OWN_NETWORK and "backbone" not in chosen):
+        return ""
+    if needed(scorer_id, chosen):
+        return "Its weights are on this machine."
+    paper = KNOWN[PUBLISHED[scorer_id]].megabytes if scorer_id in PUBLISHED else None
+    fetched = f" That of its paper ({paper} MB) comes by: python -m mad_core warm {scorer_id}." if paper else ""
+    return f"It takes the backbone that ships.{fetched}"
+
+
 def find(name: str, folder: Path) -> Path | None:
     """The file of these weights on disk, or that of the package that brings them; None where there is neither."""
     entry = KNOWN[name]

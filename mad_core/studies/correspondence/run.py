@@ -273,10 +273,13 @@ def _alone(places: Places) -> list[str]:
         return [f"None of the {len(every)} detects with an AUROC of {WELL:.2f} or more."]
     ends = [interval(uncertainties_of([measured], ORDER), 1 - RISK / len(well)) for measured in well]
     unknown = sum(end is None or end[0] <= 0.5 for end in ends)
-    return [
-        f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {unknown or 'none'} "
-        f"{'is' if unknown == 1 else 'are'} not told from a random order among abnormal images."
-    ]
+    if unknown == 0:
+        said = "all order abnormal images better than at random"
+    elif unknown == len(well):
+        said = "none is told from a random order among abnormal images"
+    else:
+        said = f"{unknown} {'is' if unknown == 1 else 'are'} not told from a random order among abnormal images"
+    return [f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {said}."]
 
 
 def _reversed(reversals: list[dict[str, Any]]) -> list[str]:

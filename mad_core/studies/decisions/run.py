@@ -420,7 +420,7 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
         best_cost, other_cost = (float(np.mean([options[name][s][0] for s in shared])) for name in (best, other))
         numbers = f"{best_cost:.2f} against {other_cost:.2f} an image"
         if interval:
-            numbers += f"; {interval[0]:.2f} to {interval[1]:.2f} less"
+            numbers += f"; {_less(*interval)}"
         if interval and interval[0] > 0:
             sentences.append(f"{kind} {of} {best} cost less than those {of} {other} ({numbers}).")
         elif len(scorers) == 1:
@@ -428,3 +428,10 @@ def _compared(drawn: Mapping[tuple[str, str], Mapping[str, np.ndarray]]) -> list
         else:
             sentences.append(f"No clear difference in expected cost between {best} and {other} ({numbers}).")
     return sentences or [f"{kind} {of} {best} cost {means[best]:.2f} an image."]
+
+
+def _less(low: float, high: float) -> str:
+    """How much less something costs, from an interval of the difference, without a sign for more."""
+    if high <= 0:
+        return f"{-high:.2f} to {-low:.2f} more"
+    return f"{low:.2f} to {high:.2f} less" if low >= 0 else f"{-low:.2f} more to {high:.2f} less"

@@ -3,6 +3,7 @@
 import { element, keptInPlace, setText } from "./dom.js";
 import { neighbour } from "./grid.js";
 
+const TAIL = 11; // characters at the end of a caption that are always shown
 const MISSING = "This image cannot be shown. Its file may have been moved or deleted.";
 
 export default keptInPlace((parent) => new Gallery(parent));
@@ -21,9 +22,11 @@ class Gallery {
     this.open = (id) => setTriggerValue("open", id);
     this.list.classList.toggle("fixed", Boolean(data.columns));
     this.list.style.setProperty("--columns", String(data.columns || 1));
+    this.list.dataset.size = data.size || "medium";
+    this.list.dataset.maps = data.maps || "off";
     this.cells = this.matched(data.tiles);
     this.cells.forEach((cell, index) => {
-      cell.show(data.tiles[index], data.tiles[index].image_id === data.selected);
+      cell.show(data.tiles[index], data.tiles[index].image_id === data.selected, data.maps);
       if (this.list.children[index] !== cell.item) this.list.insertBefore(cell.item, this.list.children[index] || null);
     });
     while (this.list.children.length > this.cells.length) this.list.lastElementChild.remove();
@@ -80,26 +83,38 @@ class Cell {
     this.picture = element("img", { loading: "lazy", decoding: "async", draggable: "false" });
     this.picture.addEventListener("load", () => this.setState("shown"));
     this.picture.addEventListener("error", () => this.setState("failed"));
+    this.overlay = element("img", { class: "overlay", loading: "lazy", decoding: "async", draggable: "false", alt: "" });
+    this.overlay.addEventListener("error", () => this.overlay.removeAttribute("src"));
+    this.item.addEventListener("pointerenter", () => this.showMap());
+    this.item.addEventListener("focusin", () => this.showMap());
     this.missing = element("span", { class: "missing" });
     this.badge = element("span", { class: "badge" });
-    this.frame.append(this.picture, this.missing, this.badge);
+    this.frame.append(this.picture, this.overlay, this.missing, this.badge);
     this.level = element("span", { class: "level" });
     this.score = element("span", { class: "score" });
     const line = element("span", { class: "line" });
     this.caption = element("span", { class: "caption" });
+    this.head = element("span", { class: "head" });
+    this.tail = element("span", { class: "tail" });
+    this.caption.append(this.head, this.tail);
     line.append(this.caption, this.score);
     this.content = [this.frame, this.level, line];
     this.openImage = open;
   }
 
-  show(tile, selected) {
+  show(tile, selected, maps) {
     this.id = tile.image_id;
+    this.map = maps === "off" ? null : tile.overlay;
+    if (this.overlay.getAttribute("src") !== this.map) this.overlay.removeAttribute("src");
+    if (maps === "always") this.showMap();
     this.shape(safeAddress(tile.href));
     setText(this.level, tile.level_label);
     this.level.style.backgroundColor = tile.level_colour;
     this.level.style.color = tile.text_colour;
     setText(this.score, tile.score_label);
-    setText(this.caption, tile.caption);
+    const [head, tail] = halves(tile.caption);
+    setText(this.head, head);
+    setText(this.tail, tail);
     this.caption.title = tile.caption;
     setText(this.badge, tile.badge || "");
     this.badge.hidden = !tile.badge;
@@ -141,10 +156,21 @@ class Cell {
     this.openImage(this.id);
   }
 
+  /** The anomaly map over the picture is asked for once it is to be seen. */
+  showMap() {
+    if (this.map && this.overlay.getAttribute("src") !== this.map) this.overlay.src = this.map;
+  }
+
   setState(state) {
     this.frame.dataset.state = state;
     setText(this.missing, state === "failed" ? MISSING : "");
   }
+}
+
+/** A caption in two: where it is too long the end of the first part gives way, for names differ at their ends. */
+function halves(text) {
+  const at = text.length > TAIL + 4 ? text.length - TAIL : text.length;
+  return [text.slice(0, at), text.slice(at)];
 }
 
 /** The address if it leads to this site, else null. */

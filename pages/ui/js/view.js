@@ -7,6 +7,7 @@ const GAP = 12; // between panes, as in the style sheet
 const HEADER = 30; // of a pane, above its picture
 const FOOTER = 60; // of a pane, below its picture
 const SMALLEST_STAGE = 160;
+const LEAST_ROOM = 240; // that a picture is given, though panes then reach below the window
 const MOST_MAGNIFIED = 64; // screen pixels per image pixel
 
 export class View {
@@ -100,7 +101,7 @@ export function arrangement(count, width, area, image) {
       width: Math.floor((width - GAP * (columns - 1)) / columns),
       height: Math.floor((area - GAP * (rows - 1)) / rows) - HEADER - FOOTER,
     };
-    stage.height = Math.max(stage.height, SMALLEST_STAGE);
+    stage.height = Math.max(stage.height, LEAST_ROOM);
     const scale = Math.min(stage.width / image.width, stage.height / image.height);
     if (!best || scale > best.scale * 1.001) best = { columns, stage, scale };
   }

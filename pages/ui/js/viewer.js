@@ -3,15 +3,17 @@
 // text, never as markup. Positions in an image are fractions (u, v) of its width and height.
 
 import { button, element, keptInPlace, setText } from "./dom.js";
+import { Help } from "./help.js";
 import { isInSight, takesArrows, takesText } from "./keys.js";
 import { images, outlines, prefetch } from "./loading.js";
 import { decodeTable } from "./maps.js";
 import { clamp } from "./numbers.js";
 import { Pane } from "./pane.js";
+import { roomBelow } from "./room.js";
 import { storedSettings, storeSettings } from "./settings.js";
 import { arrangement, View } from "./view.js";
 
-const PAGE_REST = 240; // of the window's height, for what stands above and below the panes
+const MARGIN = 24; // below the panes
 const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
 const PRESSES_SENT = 32;
@@ -56,7 +58,8 @@ class Viewer {
 
   build(parent) {
     this.grid = element("div", { class: "panes" });
-    this.root = element("div", { class: "viewer" }, [this.toolbar(), this.helpPanel(), this.grid]);
+    this.help = new Help(KEYS, POINTER_HELP);
+    this.root = element("div", { class: "viewer" }, [this.toolbar(), this.help.panel, this.grid]);
     parent.append(this.root);
   }
 
@@ -75,7 +78,6 @@ class Viewer {
     };
     this.flip = named("Original", "The original without overlay, in all panes (O)", () => this.toggle("flipped"));
     this.zoomText = element("output", { class: "number zoom", title: "Screen pixels per image pixel", "aria-live": "off" });
-    this.help = named("?", "Keys and help", () => this.showHelp(this.helpBox.hidden));
     this.mapControls = element("div", { class: "maps" }, [
       labelled("Colours", this.colours),
       labelled("Opacity", this.opacity, this.opacityText),
@@ -93,8 +95,8 @@ class Viewer {
         this.zoomText,
         named("+", "Zoom in", () => this.zoomCentre(1.5)),
         named("Fit", "Fit the image to the panes (F)", () => this.fit()),
-        named("1:1", "One image pixel on one screen pixel", () => this.change(() => this.view.ownPixels())),
-        this.help,
+        named("1:1", "1:1, one image pixel on one screen pixel", () => this.change(() => this.view.ownPixels())),
+        this.help.button,
       ]),
     ]);
   }
@@ -104,23 +106,6 @@ class Viewer {
     input.addEventListener("change", () => this.set({ [name]: input.checked }));
     const parts = sample ? [input, element("i", { class: `sample ${sample}` }), text] : [input, text];
     return { input, label: element("label", { class: `switch ${name}`, title }, parts) };
-  }
-
-  helpPanel() {
-    const rows = KEYS.flatMap(([key, text]) => [element("dt", {}, [key]), element("dd", {}, [text])]);
-    this.helpBox = element("div", { class: "help", id: "help", role: "region", "aria-label": "Keys" }, [
-      element("dl", {}, rows),
-      element("p", {}, [POINTER_HELP]),
-    ]);
-    this.helpBox.hidden = true;
-    this.help.setAttribute("aria-controls", "help");
-    this.help.setAttribute("aria-expanded", "false");
-    return this.helpBox;
-  }
-
-  showHelp(shown) {
-    this.helpBox.hidden = !shown;
-    this.help.setAttribute("aria-expanded", String(shown));
   }
 
   listen() {
@@ -218,7 +203,7 @@ class Viewer {
   layout() {
     const width = this.grid.clientWidth;
     if (!width || !this.settings) return;
-    const area = Math.max(window.innerHeight - PAGE_REST, SMALLEST_AREA);
+    const area = Math.max(roomBelow(this.grid) - MARGIN, SMALLEST_AREA);
     const maps = this.layers.length;
     const alone = arrangement(Math.max(maps, 1), width, area, this.view.image);
     const joined = arrangement(maps + 1, width, area, this.view.image);
@@ -436,8 +421,8 @@ class Viewer {
       "+": () => this.zoomCentre(1.25),
       "=": () => this.zoomCentre(1.25),
       "-": () => this.zoomCentre(1 / 1.25),
-      "?": () => this.showHelp(this.helpBox.hidden),
-      escape: this.helpBox.hidden ? undefined : () => this.showHelp(false),
+      "?": () => this.help.toggle(),
+      escape: this.help.shown ? () => this.help.show(false) : undefined,
       arrowleft: () => this.move("previous", repeat),
       k: () => this.move("previous", repeat),
       arrowright: () => this.move("next", repeat),

@@ -1,0 +1,171 @@
+"""What the window shows, and where a press leads: at 1440 x 900, narrower, and while the machine is busy."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from mad_core.runs.browsing import Wanted, select, with_scores
+from mad_core.runs.results import run_table
+from mad_core.runs.store import Run, RunRequest, Store
+from tests.browser.conftest import ROOT, Server, Watch
+from tests.browser.scored_demo import scored_demo
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+expect.set_options(timeout=60_000)
+
+STEPS = 10
+Settled = Callable[[Page], None]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, with_demo: Callable[..., Path]) -> Iterator[tuple[Store, str]]:
+    """A small demo with two runs that scored it, and one that keeps maps and has begun."""
+    store, dataset_id, _ = scored_demo(with_demo(tmp_path_factory.mktemp("screen") / "store", normals=4, a_level=6))
+    third = store.request_run(RunRequest(dataset_id, "filterbank", {"title": "Third scorer"}, title="Third scorer"))
+    store.queue.request_cancel(store.queue.active_for(third.job_key).id)  # type: ignore[union-attr]
+    store.update_run(third.id, status="cancelled", done=1)
+    yield store, dataset_id
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server], demo: tuple[Store, str]) -> Server:
+    return serve(ROOT / "app.py", {"MAD_HOME": str(demo[0].settings.home)})
+
+
+@pytest.fixture(autouse=True)
+def looked_for(page: Page, watch: Watch) -> Iterator[None]:
+    """Streamlit looks for itself below the page that is opened first, then above it."""
+    yield
+    watch.errors[:] = [error for error in watch.errors if "/_stcore/" not in error]
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """A process that wants all of a core."""
+    loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    yield
+    loop.kill()
+    loop.wait()
+
+
+def by_score(store: Store, run: Run) -> list[str]:
+    """The ids of the plates, highest score first."""
+    plates = with_scores(store.dataset(run.dataset_id).select(subset="plate", split="test"), run_table(store, run.id))
+    return select(plates.assign(tags=[()] * len(plates)), Wanted(order="highest score"))["image_id"].tolist()
+
+
+def is_seen(page: Page, part: Locator) -> None:
+    """A part stands within the window, all of it."""
+    expect(part).to_be_visible()
+    page.wait_for_function(
+        "part => { const b = part.getBoundingClientRect(); return b.top >= 0 && b.bottom <= innerHeight; }",
+        arg=part.element_handle(),
+    )
+
+
+def test_ten_steps_by_keys_and_by_buttons_keep_run_and_order_on_a_busy_machine(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled, busy: None
+) -> None:
+    store, dataset_id = demo
+    for run in store.runs(dataset_id)[:2]:
+        order = by_score(store, run)
+        page.goto(f"{server.url}/images?dataset={dataset_id}&subset=plate&run={run.id}&sort=highest+score")
+        page.locator(".tile").first.click()
+        expect(page.get_by_text(f"1 of {len(order)}", exact=True)).to_be_visible()
+        expect(page.locator(".viewer")).to_have_attribute("data-state", "ready")
+        for _ in range(STEPS):
+            page.keyboard.press("ArrowRight")
+        expect(page.get_by_text(f"{STEPS + 1} of {len(order)}", exact=True)).to_be_visible()
+        expect(page).to_have_url(re.compile(f"image={order[STEPS]}"))
+        expect(page).to_have_url(re.compile(f"run={run.id}"))
+        for _ in range(STEPS):
+            page.get_by_role("button", name="Next").click()
+        expect(page.get_by_text(f"{2 * STEPS + 1} of {len(order)}", exact=True)).to_be_visible()
+        expect(page).to_have_url(re.compile(f"image={order[2 * STEPS]}"))
+        settled(page)
+
+
+def test_an_image_of_compare_stands_under_what_was_compared_and_one_press_leads_back(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    store, dataset_id = demo
+    page.goto(f"{server.url}/images?dataset={dataset_id}&subset=plate")
+    settled(page)
+    runs = "&".join(f"runs={run.id}" for run in store.runs(dataset_id)[:2])
+    page.goto(f"{server.url}/compare?dataset={dataset_id}&subset=plate&{runs}")
+    expect(page).to_have_title("Compare · MAD Inspector")
+    expect(page.get_by_role("combobox", name="Subset")).to_have_value("plate")  # as the other pages
+    tile = page.locator(".tile").first
+    tile.scroll_into_view_if_needed()
+    settled(page)
+    tile.click()
+    expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
+    expect(page.locator(".pane .title").first).to_be_visible()
+    assert "Third scorer" not in page.locator(".pane .title").all_inner_texts()
+    settled(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
+    page.goto(f"{server.url}/data?dataset={dataset_id}")
+    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
+def test_in_the_reference_window_the_audit_shows_what_was_hidden_and_its_keys(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    page.goto(f"{server.url}/audit?dataset={demo[1]}&subset=plate")
+    page.get_by_role("textbox", name="Your name").fill("Ada")
+    page.keyboard.press("Enter")
+    expect(page.locator(".review")).to_have_attribute("data-state", "ready")
+    settled(page)
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.locator(".revealed")).to_contain_text("Label: ")
+    is_seen(page, page.locator(".revealed"))
+    is_seen(page, page.locator(".commit"))
+    page.keyboard.press("?")
+    is_seen(page, page.get_by_role("region", name="Keys"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="Keys")).to_be_hidden()
+
+
+def test_in_the_reference_window_the_tour_shows_what_it_speaks_of_and_stays_in_sight(
+    server: Server, page: Page, settled: Settled
+) -> None:
+    for number in (4, 5):
+        page.goto(f"{server.url}/?guide={number}")
+        expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
+        strip = page.locator(".st-key-beside [data-testid='stPlotlyChart']").first
+        settled(page)
+        is_seen(page, strip)
+        page.mouse.move(300, 600)
+        page.mouse.wheel(0, 4000)
+        page.wait_for_timeout(300)
+        is_seen(page, page.locator(".st-key-guide"))
+
+
+def test_in_a_narrow_window_the_picture_keeps_its_room(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    store, dataset_id = demo
+    image = by_score(store, store.runs(dataset_id)[0])[0]
+    page.set_viewport_size({"width": 900, "height": 900})
+    page.goto(f"{server.url}/images?dataset={dataset_id}&image={image}")
+    expect(page.locator(".viewer")).to_have_attribute("data-state", "ready")
+    settled(page)
+    box = page.locator(".stage").first.bounding_box()
+    assert box and min(box["width"], box["height"]) >= 300
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in (f"/images?dataset={dataset_id}&image={image}", f"/compare?dataset={dataset_id}&subset=plate"):
+        page.goto(f"{server.url}{path}")
+        settled(page)
+        main = page.locator("[data-testid='stMain']")
+        assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), path
