@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mad_core.audit.consensus import LABEL, NOT_GRADABLE, consensus_of
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
-from mad_core.runs.store import RunRequest, Store
+from mad_core.runs.learned import GRADED
+from mad_core.runs.parts import part_run
+from mad_core.runs.request import request_run
+from mad_core.runs.store import Run, RunRequest, Store
 
 RATINGS = "ratings"
+FEWEST, FEWEST_LEVELS = 4, 2
+"""Grades, and levels among them, from which on severity can be learned."""
 
 
 def rated_levels(store: Store, dataset_id: str, rule: str = "majority") -> dict[str, float]:
@@ -57,3 +63,53 @@ def with_grades_asked(store: Store, request: RunRequest) -> RunRequest:
     if request.parameters.get("grades") != RATINGS:
         return request
     return replace(request, dataset_id=with_ratings(store, request.dataset_id))
+
+
+def learnable_subsets(store: Store, dataset_id: str, levels: Mapping[str, float]) -> tuple[str, ...]:
+    """The subsets that have enough of these grades to learn from."""
+    rows = store.dataset(dataset_id).select(split="test")
+    of: dict[str, list[float]] = {}
+    for image_id, subset in zip(rows["image_id"], rows["subset"], strict=True):
+        if image_id in levels:
+            of.setdefault(subset, []).append(levels[image_id])
+    return tuple(name for name, own in of.items() if len(own) >= FEWEST and len(set(own)) >= FEWEST_LEVELS)
+
+
+def learn_from_ratings(store: Store, dataset_id: str, detector: str = "") -> Run:
+    """Queue a run that learns from the ratings there are, and beside it the detector's on the same images.
+
+    The detector is not run again: its fit is the same, and so are its scores.
+
+    Parameters
+    ----------
+    detector : str
+        Id of a finished run of a detector; the newest one if empty.
+
+    Returns
+    -------
+    Run
+        The learner's; its dataset is the version in which the rated images are set aside.
+
+    Raises
+    ------
+    InputError
+        If there are too few grades, or no detector has scored the images.
+    """
+    levels = rated_levels(store, dataset_id)
+    subsets = learnable_subsets(store, dataset_id, levels)
+    if not subsets:
+        raise InputError(
+            f"{len(levels)} images are graded; in one subset {FEWEST} grades of {FEWEST_LEVELS} levels are needed."
+        )
+    base = part_run(store, "detector", detector, store.dataset(dataset_id), subsets)
+    version = with_ratings(store, dataset_id)
+    store.request_run(replace(base.asked, dataset_id=version, subsets=subsets))
+    return request_run(store, RunRequest(version, GRADED, {"detector": base.id}, subsets, device=base.device))
+
+
+def learned_runs(store: Store, dataset_id: str, subsets: Sequence[str] = ()) -> list[Run]:
+    """Runs that learned from grades of a dataset or a version of it, the newest first."""
+    source = store.dataset_info(dataset_id).source
+    versions = {info.id for info in store.datasets() if info.source == source}
+    runs = [run for run in store.runs() if run.scorer == GRADED and run.dataset_id in versions]
+    return sorted((run for run in runs if set(subsets) <= set(run.subsets)), key=lambda run: -run.created)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mad_core.audit.grades import learned_runs
 from mad_core.audit.labels import AuditStore
 from mad_core.audit.queue import QueueOrder
 from mad_core.errors import MadError
-from mad_core.runs.learned import GRADED, LearnedImages, learned_images
+from mad_core.runs.learned import LearnedImages, learned_images
 from mad_core.runs.store import Store
 from mad_core.runs.store.tags import AUDIT
 
@@ -55,11 +56,8 @@ def _of_subset(
 
 def _learners(store: Store, dataset_id: str, subset: str) -> Iterator[LearnedImages]:
     """What runs that learn from grades know, the newest first; those on versions of the dataset count, too."""
-    source = store.dataset_info(dataset_id).source
-    for run in sorted(store.runs(), key=lambda run: -(run.finished or 0.0)):
-        if run.scorer == GRADED and run.status == "done" and subset in run.subsets:
-            if store.dataset_info(run.dataset_id).source != source:
-                continue
+    for run in learned_runs(store, dataset_id, [subset]):
+        if run.status == "done":
             try:
                 yield learned_images(store, run, subset)
             except MadError:  # what it knew is no longer kept

@@ -15,6 +15,7 @@ from mad_core.figures.intervals import (
     interval_row,
     metric_intervals,
 )
+from mad_core.figures.learning import READ_LEARNING_CURVE, describe_learning_curve, learning_curve_figure
 from mad_core.figures.matrix import READ_INVERSION_MATRIX, describe_inversion_matrix, inversion_matrix
 from mad_core.figures.raincloud import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.figures.ranks import READ_RANK_SCATTER, describe_rank_scatter, percentile_ranks, rank_scatter
@@ -31,6 +32,7 @@ from mad_core.figures.words import level_label
 __all__ = [
     "READ_DISTRIBUTION_101",
     "READ_INVERSION_MATRIX",
+    "READ_LEARNING_CURVE",
     "READ_LEVEL_COUNTS",
     "READ_METRIC_DIFFERENCES",
     "READ_METRIC_INTERVALS",
@@ -40,6 +42,7 @@ __all__ = [
     "READ_SCORE_THRESHOLD",
     "describe_distribution_101",
     "describe_inversion_matrix",
+    "describe_learning_curve",
     "describe_level_counts",
     "describe_metric_intervals",
     "describe_place",
@@ -50,6 +53,7 @@ __all__ = [
     "distribution_101",
     "interval_row",
     "inversion_matrix",
+    "learning_curve_figure",
     "level_counts",
     "level_label",
     "metric_intervals",

@@ -138,22 +138,6 @@ def _repeat_joined(store: Store, run: Run) -> Repeat:
     return Repeat((*before.commands, shlex.join(words)), before.notes)
 
 
-def request_of(run: Run) -> RunRequest:
-    """The request that a stored run answers."""
-    return RunRequest(
-        run.dataset_id,
-        run.scorer,
-        run.parameters,
-        run.subsets,
-        run.image_limit,
-        run.seed,
-        run.device,
-        run.map_policy,
-        run.map_side,
-        run.title,
-    )
-
-
 def calibration_steps(store: Store, info: DatasetInfo) -> list[int]:
     """Images of each level and subset that were set aside here, step by step; none if the dataset came so.
 

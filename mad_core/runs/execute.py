@@ -6,6 +6,7 @@ import logging
 import platform
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +25,7 @@ from mad_core.machine import devices
 from mad_core.machine.energy import ENERGY, Energy
 from mad_core.machine.memory import PEAK, PeakMemory
 from mad_core.map_files import MapRef, pack, shrink
-from mad_core.runs import consent, fitted, map_thresholds, outside
+from mad_core.runs import consent, fitted, map_thresholds, outside, same_fit
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import MapJob, ReasonJob, RunJob, SingleJob
 from mad_core.runs.out_of_fold import OutOfFold
@@ -320,7 +321,9 @@ class _SubsetRun:
         scorer = self._scorer()
         try:
             entry = self._fit(scorer)
-            self._score(scorer, pending, rows["image_id"].tolist(), entry)
+            slots = {image_id: slot for slot, image_id in enumerate(rows["image_id"])}
+            entry, there = self._reuse(pending, slots, entry)
+            self._score(scorer, [item for item in pending if item.image_id not in there], slots, entry)
         finally:
             scorer.close()
 
@@ -375,8 +378,24 @@ class _SubsetRun:
         self.control.store.save_run_subset(self.run.id, entry)
         return entry
 
-    def _score(self, scorer: Scorer, pending: list[Item], order: list[str], entry: RunSubset) -> None:
-        slots = {image_id: slot for slot, image_id in enumerate(order)}
+    def _reuse(
+        self, pending: Sequence[Item], slots: Mapping[str, int], entry: RunSubset
+    ) -> tuple[RunSubset, frozenset[str]]:
+        """Take what the same fit has scored on another version of the dataset; ids of these images."""
+        store, by_run = self.control.store, Counter[str]()
+        there: set[str] = set()
+        for one in same_fit.reused(store, self.run, entry, pending):
+            self.control.check_cancel()
+            store.add_scores(self.run.id, self.subset, [(one.scored, self._keep_map(store, one.scored, slots))])
+            there.add(one.scored.image_id)
+            by_run[one.run] += 1
+        if there:
+            self.clock.done += len(there)
+            entry = replace(entry, facts={**entry.facts, same_fit.FACT: dict(by_run)})
+            store.save_run_subset(self.run.id, entry)
+        return entry, frozenset(there)
+
+    def _score(self, scorer: Scorer, pending: list[Item], slots: Mapping[str, int], entry: RunSubset) -> None:
         store, run = self.control.store, self.run
         buffer: list[tuple[Scored, MapRef | None]] = []
         spent, last = entry.seconds_score, time.perf_counter()
@@ -536,7 +555,8 @@ def fit_or_load(
     card, own = dataset.card.subset(subset), dataset.own_normals(subset)
     further += [f"window {card.window.key}"] if card.window is not None else []
     further += [f"ignored {card.ignored.key}"] if card.ignored is not None else []
-    further += [f"own normals {own.way}"] if own is not None else []
+    known = dataset.select(split="train", subset=subset)["content_hash"]
+    further += [f"own normals {own.way}", *known] if own is not None else []
     earlier = _fit_of(control, parent, subset) if parent else ""
     further += [f"joined {earlier}"] if earlier else []
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)

@@ -14,7 +14,6 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.image_formats import SUFFIXES
 from mad_core.images import ImageError, content_hash, inspect
 from mad_core.metrics.differences import differences
-from mad_core.runs.commands import request_of
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
@@ -73,7 +72,7 @@ def add_normals(store: Store, run_id: str, folder: Path, subset: str = "") -> Jo
     grown = _with_normals(dataset, rows)
     dataset_id = store.add_dataset(Imported(grown, store.dataset_info(parent.dataset_id).problems))
     title = f"{parent.title} + {len(rows)} normals"[:190]
-    request = replace(request_of(parent), dataset_id=dataset_id, subsets=(subset,), title=title, parent=parent.id)
+    request = replace(parent.asked, dataset_id=dataset_id, subsets=(subset,), title=title, parent=parent.id)
     return Joined(store.request_run(request), len(rows), tuple(left_out))
 
 

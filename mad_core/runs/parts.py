@@ -11,6 +11,7 @@ import pandas as pd
 from mad_core.datasets.dataset import Dataset
 from mad_core.datasets.own_normals import FACT
 from mad_core.errors import InputError, NotFoundError
+from mad_core.runs.same_fit import as_scored
 from mad_core.runs.store import Run, Store, StoredScore
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
@@ -144,18 +145,7 @@ class StoredPart:
         return self._score_unseen(normals)
 
     def _as_scored(self, stored: StoredScore | None) -> Scored | None:
-        if stored is None:
-            return None
-        return Scored(
-            stored.image_id,
-            stored.score,
-            map=self.results.map(stored.image_id),
-            reason=stored.reason,
-            distribution=stored.distribution,
-            seconds=stored.seconds,
-            status=stored.status,
-            detail=stored.detail,
-        )
+        return None if stored is None else as_scored(stored, self.results.map(stored.image_id))
 
 
 def resolve_parts(

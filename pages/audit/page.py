@@ -7,6 +7,7 @@ from pages.audit.agreement import agreement_section
 from pages.audit.consequence import consequence_section
 from pages.audit.context import Audit, reviewer, who
 from pages.audit.exchange import exchange_section
+from pages.audit.learning import learning_section
 from pages.audit.pairs import pairs_section
 from pages.audit.review import review_section
 from pages.ui import engine, session
@@ -14,6 +15,7 @@ from pages.ui.header import header, without_dataset
 
 SECTIONS = {
     "Review": review_section,
+    "Learn": learning_section,
     "Pairs": pairs_section,
     "Agreement": agreement_section,
     "Adjudicate": adjudicate_section,

@@ -19,8 +19,9 @@ from pages.ui import audited_labels, charts, engine, session
 from pages.ui.called_cells import called_cells
 from pages.ui.header import header
 from pages.ui.labels_note import labels_note
+from pages.ui.learning import is_learned, learning_curve
 from pages.ui.text import plain
-from pages.ui.widgets import pick_several, pick_subset_or_all
+from pages.ui.widgets import pick_several, pick_subset, pick_subset_or_all
 
 FEW = 8
 """Runs in view where none were chosen: the newest ones."""
@@ -58,6 +59,7 @@ def page() -> None:
 def _draw(info: DatasetInfo, view: View) -> None:
     images = pd.concat([view.rows(run) for run in view.runs]).drop_duplicates("image_id")
     if not labels_note(images, "metrics, scores against levels, and how runs differ"):
+        _learned(view)
         export(view)
         what_did_not_fit(view.runs, view.names)
         add_results(info)
@@ -75,6 +77,7 @@ def _draw(info: DatasetInfo, view: View) -> None:
         if len(view.runs) > 1:
             two_runs(view)
     _by_cuts(view)
+    _learned(view)
     severity_from_maps(view.subset, view.runs, view.names)
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
@@ -107,6 +110,15 @@ def _by_cuts(view: View) -> None:
         if kept is not None:
             st.markdown(f"**{plain(view.names[run.id])}**")
             called_cells(view.info, run, view.subset, kept, view.names[run.id])
+
+
+def _learned(view: View) -> None:
+    """The learning curve of the newest run in view that learned from grades."""
+    learned = [run for run in view.runs if is_learned(run)]
+    if learned:
+        st.subheader("What grades have taught")
+        run = learned[-1]
+        learning_curve(run, view.subset or pick_subset("learned", run.subsets, width=240))
 
 
 def _await_scores(info: DatasetInfo, shown: set[str]) -> None:

@@ -38,7 +38,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def begun(open_page: Open, name: str = "Ada", **query: str) -> AppTest:
     test = open_page("audit", **query)
     test.text_input[0].set_value(name)
-    test.button[0].click().run()
+    next(one for one in test.button if one.label == "Begin").click().run()
     assert not test.exception, test.exception
     return test
 

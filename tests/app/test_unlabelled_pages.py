@@ -10,8 +10,11 @@ import pytest
 
 from mad_core.audit.consensus import consensus_of, corrections
 from mad_core.audit.events import Event
+from mad_core.audit.grades import learned_runs
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
+from mad_core.runs.store import RunRequest
+from mad_core.scorers import catalog
 from tests.app.conftest import Home, scored
 from tests.app.test_audit_page import begun
 
@@ -62,8 +65,40 @@ def test_the_audit_grades_what_nobody_has(home: Home, open_page: Any, every: int
         audit.reviewer(name)
         written = audit.record(Event(own.dataset, image, name, "level", after=level))
         assert written.before is None
-    for part in ("Review", "Pairs", "Agreement", "Adjudicate", "Consequence", "Export and import"):
+    for part in ("Review", "Learn", "Pairs", "Agreement", "Adjudicate", "Consequence", "Export and import"):
         page = begun(open_page, dataset=own.dataset, part=part)
         assert not page.error, (part, [one.value for one in page.error])
     changed = corrections(consensus_of(audit, own.dataset))
     assert changed["image_id"].tolist() == [image]
+
+
+def test_the_audit_learns_from_enough_grades_and_says_what_is_missing(home: Home, open_page: Any) -> None:
+    own = without_levels(home, 1)
+    audit, filters = AuditStore(own.store), catalog.scorer("filterbank").check({})
+    audit.reviewer("Ada")
+    done = own.store.request_run(RunRequest(own.dataset, "filterbank", filters))
+    own.store.update_run(done.id, status="done", finished=2.0)
+    page = begun(open_page, dataset=own.dataset, part="Learn")
+    assert "0 of" in texts(page)
+    assert "are graded." in texts(page)
+    assert button(page, "Learn from 0 grades").disabled
+    for image_id, level in zip(own.images("plate")["image_id"], (0.0, 0.0, 1.0, 2.0, 2.0), strict=False):
+        audit.record(Event(own.dataset, image_id, "Ada", "level", after=level))
+    page = begun(open_page, dataset=own.dataset, part="Learn")
+    assert "2 L0, 1 L1, 2 L2." in texts(page)
+    button(page, "Learn from 5 grades").click().run()
+    assert not page.error, [one.value for one in page.error]
+    run = learned_runs(own.store, own.dataset)[0]
+    assert run.active
+    assert run.subsets == ("plate",)
+    assert "Learning: 0 of" in texts(page)
+    page.button(key="grade_next").click().run()
+    assert page.selectbox(key="view_queue").value == "learning"
+
+
+def texts(page: Any) -> str:
+    return " ".join(one.value for one in page.markdown).replace("\\", "")
+
+
+def button(page: Any, label: str) -> Any:
+    return next(one for one in page.button if one.label == label)

@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 import mad_core as mad
 from mad_core.audit.events import Event
-from mad_core.audit.grades import with_ratings
+from mad_core.audit.grades import learn_from_ratings, learned_runs, with_ratings
 from mad_core.audit.labels import AuditStore
 from mad_core.errors import InputError
 from mad_core.metrics.ranking import c_index, count_pairs
+from mad_core.runs.in_process import do_here
 from mad_core.runs.learned import learned_images
 from mad_core.runs.store import Store
 from mad_core.scorers import graded
@@ -165,3 +166,31 @@ def test_levels_by_image_and_what_is_no_grade(folder: Path, detector: mad.Scored
         mad.learn(folder, detector, "guesses")
     with pytest.raises(InputError, match="none is left"):
         mad.learn(folder, detector, dict.fromkeys(table["image_id"], 1.0))
+
+
+def test_the_audit_learns_beside_its_detector_which_scores_nothing_twice(folder: Path, detector: mad.ScoredRun) -> None:
+    store = Store(Settings.from_environment())
+    dataset_id = store.run(detector.id).dataset_id
+    audit = AuditStore(store)
+    audit.reviewer("Ana")
+    with pytest.raises(InputError, match="0 images are graded; in one subset 4 grades of 2 levels are needed"):
+        learn_from_ratings(store, dataset_id)
+    rated = store.dataset(dataset_id).select(split="test").groupby("level").head(3)
+    for image_id, level in zip(rated["image_id"], rated["level"], strict=True):
+        audit.record(Event(dataset_id, image_id, "Ana", "level", after=float(level)))
+    run = learn_from_ratings(store, dataset_id)
+    beside = next(one for one in store.runs(run.dataset_id) if one.scorer == "filterbank")
+    for one in (beside, run):
+        job = store.queue.active_for(one.job_key)
+        assert job is not None
+        do_here(store, job.id, "cpu", lambda facts: None)
+    assert store.run(run.id).status == "done"
+    before, after = (store.scores(name).set_index("image_id") for name in (detector.id, beside.id))
+    assert len(after) == len(before) - len(rated)
+    assert after["score"].equals(before["score"][after.index])
+    assert store.run_subsets(beside.id)[0].facts["same_fit"] == {detector.id: len(after)}
+    kept = store.read_map(store.run(beside.id), after.index[0])
+    assert kept is not None
+    np.testing.assert_array_equal(kept, store.read_map(store.run(detector.id), after.index[0]))
+    assert [one.id for one in learned_runs(store, dataset_id)] == [run.id]
+    assert learn_from_ratings(store, dataset_id).id == run.id  # nothing new was graded
