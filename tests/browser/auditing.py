@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from playwright.sync_api import Page, expect
 
 
-def begin(page: Page, address: str, name: str, settled: Callable[[Page], None]) -> None:
-    """Open the audit of the demo's plate under a name; a commit goes straight on to the next image."""
-    page.goto(f"{address}/?within=plate&after=on&agreed=plate&table=plate")
+PLATE = "within=plate&agreed=plate&table=plate"
+
+
+def begin(page: Page, address: str, name: str, settled: Callable[[Page], None], view: str = PLATE) -> None:
+    """Open the audit under a name, by default of the demo's plate; a commit goes straight on to the next image."""
+    page.goto(f"{address}/?after=on&{view}")
     page.get_by_role("link", name="Audit").click()
     page.get_by_role("textbox", name="Your name").fill(name)
     page.keyboard.press("Enter")

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from mad_core.audit.grades import learned_runs
 from mad_core.runs.request import request_run
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.settings import Settings
 from pages.ui.guide_steps import STEPS
+from tests.browser.auditing import begin, rate, saved
 from tests.browser.conftest import ROOT, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -158,8 +160,9 @@ def test_a_folder_without_labels_becomes_a_list_and_grows(
     server: Server, store: Store, home: Path, page: Page, settled: Settled
 ) -> None:
     folder, camera = home / "monday", home / "camera"
-    for number in range(27):
-        _tile(folder / f"{number:02d}.png", number, spot=14 if number > 23 else 0)
+    spots = {f"{number:02d}.png": 0 if number < 30 else 10 if number < 33 else 20 for number in range(36)}
+    for number, (name, spot) in enumerate(spots.items()):
+        _tile(folder / name, number, spot=spot)
     camera.mkdir()
     page.goto(server.url)
     page.get_by_role("button", name="Add a dataset").click()
@@ -167,27 +170,56 @@ def test_a_folder_without_labels_becomes_a_list_and_grows(
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("None of the images of 'monday' is known to be normal.")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("button", name="Store these images").click()
-    expect(page.get_by_text("detectors learn from the half of 27").first).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("detectors learn from the half of 36").first).to_be_visible(timeout=WORK_MS)
     info = store.datasets()[-1]
     run = request_run(store, RunRequest(info.id, "filterbank", {"size": 64}))
     until(lambda: store.run(run.id).status == "done")
 
     page.get_by_role("link", name="Images").click()
     settled(page)
-    expect(page.get_by_text("of 27 images flagged")).to_be_visible()
+    expect(page.get_by_text("of 36 images flagged")).to_be_visible()
     with page.expect_download() as taken:
         page.get_by_role("button", name="List as CSV").click()
     rows = pd.read_csv(taken.value.path())
-    assert set(rows["Path"][:3]) == {"24.png", "25.png", "26.png"} and len(rows) == 27
+    assert set(rows["Path"][:6]) == {f"{number}.png" for number in range(30, 36)} and len(rows) == 36
 
     store.watches.add(info.id, str(camera))
     _tile(camera / "new.png", 90, spot=14)
-    until(lambda: len(store.scores(run.id)) == 28)
-    page.reload()
-    settled(page)
-    expect(page.get_by_text("of 28 images flagged")).to_be_visible()
+    until(lambda: len(store.scores(run.id)) == 37)
+    for title in ("Data", "Images"):
+        page.get_by_role("link", name=title).click()
+        settled(page)
+    expect(page.get_by_text("of 37 images flagged")).to_be_visible()
     for watch in store.watches.all():
         store.watches.end(watch.id)
+
+    table = store.dataset(info.id).table
+    levels = {0: 0.0, 10: 1.0, 14: 1.0, 20: 2.0}
+    truth = {
+        image_id: levels[spots.get(path, 14)]
+        for image_id, path in zip(table["image_id"], table["template_path"], strict=True)
+    }
+    begin(page, server.url, "Ada", settled, f"queue=learning&dataset={info.id}")
+    rate(page, truth, 14)
+    saved(page)
+    page.get_by_role("radio", name="Learn").click()
+    page.get_by_role("button", name="Learn from 14 grades").click()
+    expect(page.get_by_text("has learned from 14 grades")).to_be_visible(timeout=WORK_MS)
+    expect(page.get_by_text("it would likely be").first).to_be_visible()
+    learned = learned_runs(store, info.id)[0]
+    assert len(store.scores(learned.id)) == 37 - 14
+    page.get_by_role("button", name="Grade the next 5").click()
+    rate(page, truth, 5)
+    saved(page)
+    page.get_by_role("radio", name="Learn").click()
+    expect(page.get_by_text("5 came since")).to_be_visible()
+    page.get_by_role("button", name="Images in the learned order").click()
+    settled(page)
+    expect(page.get_by_text(f"of {37 - 14} images flagged")).to_be_visible()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="List as CSV").click()
+    graded = pd.read_csv(taken.value.path())
+    assert graded["Called Level"].notna().all()
 
 
 def test_a_killed_web_server_loses_nothing(serve: Serve, server: Server, store: Store, home: Path) -> None:
@@ -218,10 +250,12 @@ def _click_through(page: Page, point: Locator) -> None:
 
 
 def _tile(path: Path, seed: int, spot: int) -> None:
-    """A grainy grey tile with a dark spot of so many pixels a side."""
+    """A grainy grey tile with a dark spot of so many pixels a side, somewhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    grey = np.random.default_rng(seed).normal(120, 6, (96, 96))
-    grey[30 : 30 + spot, 40 : 40 + spot] = 20
+    rng = np.random.default_rng(seed)
+    grey = rng.normal(120, 6, (96, 96))
+    row, column = rng.integers(8, 64, 2)
+    grey[row : row + spot, column : column + spot] = rng.uniform(10, 70)
     Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(path)
 
 
