@@ -116,7 +116,7 @@ def _learned(view: View) -> None:
     """The learning curve of the newest run in view that learned from grades."""
     learned = [run for run in view.runs if is_learned(run)]
     if learned:
-        st.subheader("What grades have taught")
+        st.header("What grades have taught", anchor=False)
         run = learned[-1]
         learning_curve(run, view.subset or pick_subset("learned", run.subsets, width=240))
 

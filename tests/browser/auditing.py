@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from playwright.sync_api import Page, expect
 
-
 PLATE = "within=plate&agreed=plate&table=plate"
 
 
