@@ -186,7 +186,7 @@ def scores_csv(table: pd.DataFrame) -> str:
         "Status": table["status"],
         "Reason": [text_cell(v) for v in table["reason"]],
     }
-    if "group" in table and table["group"].notna().any():
+    if "group" in table and bool(table["group"].notna().to_numpy().any()):
         further["Group"] = [text_cell(v) for v in table["group"]]
     return csv_text(_published(table).assign(**further))
 

@@ -141,7 +141,7 @@ def ordered(rows: pd.DataFrame, rounding: str | None = None) -> tuple[np.ndarray
 
 def _together(levels: np.ndarray, units: np.ndarray | None) -> list[str]:
     """Whether intervals take the images of a group together, where several are of one."""
-    if units_of(units, len(levels)) is None:
+    if units is None or units_of(units, len(levels)) is None:
         return []
     count = len(np.unique(units))
     start = f"{len(levels):,} images are of {count:,} groups (each that stands alone counts as one)"
