@@ -290,7 +290,7 @@ def test_a_source_of_which_nothing_can_be_used_says_why(home: Home, open_page: O
     look_at(home, tmp_path / "parts/labels.csv")
     test = open_page("data")
     assert any("no image can be used" in error.value for error in test.error)
-    assert any(m.value.startswith("**missing") for m in test.markdown)
+    assert any(m.value.startswith("**Missing file**") for m in test.markdown)
 
 
 def test_options_of_the_plan_outlive_a_correction() -> None:
