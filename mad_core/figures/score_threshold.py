@@ -14,6 +14,8 @@ from mad_core.palette import Theme, chrome, level_colour, translucent
 BINS = 48
 CLOUDS_FROM = 5
 """Labelled images of a level from which on its cloud is drawn."""
+MOST_DECADES = 1e6
+"""Scores that span more than this are near 0 for most images, not spread over decades: their axis is linear."""
 READ_SCORE_THRESHOLD = (
     "Grey bars count all images by their score, to the right a higher one. The coloured clouds behind are the labelled "
     "images of each level, each as high as the others whatever their number; normals are level 0. The line is the "
@@ -45,7 +47,8 @@ def score_threshold(
     at, values = at[np.isfinite(values)], values[np.isfinite(values)]
     if not len(values):
         return sentence_figure(theme, height=height, sentence=NO_SCORE)
-    log = bool(values.min() > 0 and np.percentile(values, 99) > 100 * np.percentile(values, 1))
+    low, high = np.percentile(values, (1, 99))
+    log = bool(values.min() > 0 and 100 * low < high < MOST_DECADES * low)
     drawn = np.log10(values) if log else values
     line = np.log10(threshold) if log and threshold > 0 else threshold
     pad = 0.03 * (drawn.max() - drawn.min()) or 0.5

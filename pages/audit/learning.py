@@ -85,7 +85,7 @@ def _newest(run: Run, graded: int) -> None:
         return
     used = sum(sum(entry.facts.get("grades", {}).values()) for entry in engine.store().run_subsets(run.id))
     new = f"; {graded - used} came since" if graded > used else ""
-    st.markdown(plain(f"**{run.title}** has learned from {used} grades{new}."))
+    st.markdown(f"**{plain(run.title)}** has learned from {used} grades{new}.")
     with st.container(horizontal=True):
         if st.button("Images in the learned order", icon=":material/sort:"):
             session.replace(dataset=run.dataset_id, subset=run.subsets[0], run=run.id, sort="worst first")

@@ -26,6 +26,7 @@ _STYLE = """
   border-bottom: 1px solid {line}; color: {ink}; overflow-wrap: anywhere; }}
 .mad-problems thead th {{ color: {muted}; font-size: 0.8rem; font-weight: 400; }}
 .mad-problems tbody th {{ font-weight: 600; min-width: 7rem; }}
+.mad-problems td:nth-child(2) {{ min-width: 6rem; }}
 .mad-problems td a {{ color: {accent}; display: block; min-width: 9rem; }}
 """
 

@@ -48,8 +48,9 @@ def triage(view: Browsing) -> None:
         charts.show(figure, describe_score_threshold(levels, scores, threshold), f"threshold_figure_{run.id}")
         st.markdown(plain(flagged(levels, scores, threshold).in_words() + "."))
         _said(view, run)
-        _take_away(view, run, threshold)
-        _act(view)
+        with st.container(horizontal=True):
+            _take_away(view, run, threshold)
+            _act(view)
         how_to_read(READ_SCORE_THRESHOLD, "the threshold")
 
 
@@ -105,11 +106,10 @@ def _take_away(view: Browsing, run: Run, threshold: float) -> None:
     shown, title = view.shown, f"{view.info.name}, {view.subset}: {view.names[run.id]}"
     tags, name = engine.store().tags.of(view.info.id), f"{view.subset}_triage"
     table = listed(shown, threshold, tags)
-    with st.container(horizontal=True):
-        download("List as CSV", f"{name}.csv", lambda: _csv(table))
-        download("List as Excel", f"{name}.xlsx", lambda: _xlsx(table))
-        most = f" of {MOST}" if len(shown) > MOST else ""
-        download(f"Contact sheet{most}", f"{name}.html", _sheet(view, run, title))
+    download("List as CSV", f"{name}.csv", lambda: _csv(table))
+    download("List as Excel", f"{name}.xlsx", lambda: _xlsx(table))
+    most = f" of {MOST}" if len(shown) > MOST else ""
+    download(f"Contact sheet{most}", f"{name}.html", _sheet(view, run, title))
 
 
 def _safe(table: pd.DataFrame) -> pd.DataFrame:
