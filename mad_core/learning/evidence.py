@@ -77,15 +77,24 @@ class NormalScale:
     step: float = 0.0
 
     @classmethod
-    def of(cls, normals: Mapping[str, np.ndarray], scores: Sequence[float | None] | np.ndarray = ()) -> NormalScale:
+    def of(
+        cls,
+        normals: Mapping[str, np.ndarray],
+        scores: Sequence[float | None] | np.ndarray = (),
+        least: Mapping[str, np.ndarray] | None = None,
+    ) -> NormalScale:
         """From features of training normals, (m, d) each, and a detector's scores of them by fits without them.
 
-        Scores are of m normals, None or NaN where one is not known; empty where none are.
+        Scores are of m normals, None or NaN where one is not known; empty where none are. ``least`` are spreads of
+        groups, (d,) each, that are not gone below.
         """
         spread = {name: values.std(axis=0) for name, values in normals.items()}
         scale = cls(
             {name: values.mean(axis=0) for name, values in normals.items()},
-            {name: of + LEAST_SPREAD * float(np.median(of)) + 1e-9 for name, of in spread.items()},
+            {
+                name: np.maximum(of + LEAST_SPREAD * float(np.median(of)) + 1e-9, (least or {}).get(name, 0.0))
+                for name, of in spread.items()
+            },
         )
         detector = np.array(scores, dtype=np.float64)
         scored = np.flatnonzero(np.isfinite(detector))

@@ -172,7 +172,7 @@ def _parts(run: Run) -> list[tuple[str, str]]:
         info = catalog.scorer(run.scorer)
     except NotFoundError:  # a scorer that this version no longer has
         return []
-    named = {name: str(part) for name in info.parts if (part := run.parameters.get(name))}
+    named = {name: str(part) for name in info.parts_of(run.parameters) if (part := run.parameters.get(name))}
     other = info.builds_on(run.parameters)
     named |= {name: other for name, value in run.parameters.items() if other and value == other}
     return list(named.items())

@@ -201,7 +201,7 @@ def _parts(
 ) -> dict[str, StoredPart]:
     """The runs that a scorer is made of; each can score further images."""
     parts: dict[str, StoredPart] = {}
-    for name, kind in info.parts.items():
+    for name, kind in info.parts_of(parameters).items():
         run = part_run(control.store, kind, parameters[name], dataset, [subset])
         parts[name] = StoredPart(
             control.store,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from mad_core.learning.evidence import Evidence, NormalScale
 from mad_core.learning.learner import Learner, learn
 from mad_core.learning.selection import next_to_grade
 from mad_core.runs.store import Run, Store
+from mad_core.scorers.features.answers import FEATURES, answer
 from mad_core.scorers.features.looks import LookFolder
 
 GRADED = "graded"
@@ -109,10 +110,9 @@ def learned_images(store: Store, run: Run, subset: str) -> LearnedImages:
     scores = store.scores(str(run.parameters["detector"])).set_index("image_id")["score"].to_dict()
     scores |= entry.facts.get("detector_scores", {})
     values = np.array([scores.get(image_id, np.nan) for image_id in rows["image_id"]], dtype=np.float64)
-    kept, scale = (
-        folder.evidence(rows["content_hash"].tolist(), values),
-        folder.scale(entry.facts.get("normal_scores", ())),
-    )
+    answers, of_normals = _answers(store, run, rows["image_id"].tolist(), entry.facts)
+    kept = folder.evidence(rows["content_hash"].tolist(), values, answers)
+    scale = folder.scale(entry.facts.get("normal_scores", ()), of_normals)
     if kept is None or scale is None:
         raise InputError(f"What run '{run.title}' ({run.id}) knew of its images is no longer kept; score again.")
     there, evidence = kept
@@ -123,3 +123,21 @@ def learned_images(store: Store, run: Run, subset: str) -> LearnedImages:
     return LearnedImages(
         ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)}, groups
     )
+
+
+def _answers(
+    store: Store, run: Run, image_ids: Sequence[str], facts: Mapping[str, Any]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What the multimodal model that a run learned from says of images, NaN where nothing, and of the normals."""
+    model = str(run.parameters.get("model") or "")
+    if not model:
+        return None, None
+    told = dict(facts.get("graded_answers", {}))
+    rows = np.full((len(image_ids), FEATURES), np.nan)
+    for row, image_id in enumerate(image_ids):
+        stored = store.score(model, image_id)
+        if stored is not None and stored.score is not None:
+            rows[row] = answer(stored.score, stored.distribution)
+        elif image_id in told:
+            rows[row] = told[image_id]
+    return rows, np.array(facts["normal_answers"], dtype=np.float64)

@@ -161,7 +161,8 @@ def resolve_parts(
         If a server has to be asked and does not answer.
     """
     wanted = subsets or dataset.subsets
-    named = {name: part_run(store, kind, parameters[name], dataset, wanted).id for name, kind in info.parts.items()}
+    parts = info.parts_of(parameters)
+    named = {name: part_run(store, kind, parameters[name], dataset, wanted).id for name, kind in parts.items()}
     return {**info.look_up(info.settle(parameters)), **named}
 
 

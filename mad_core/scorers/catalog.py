@@ -79,6 +79,8 @@ class ScorerInfo:
         The same for what only a server can say; asked once, when a run is requested.
     parts : mapping of str to {"detector", "mllm"}
         Parameters that name runs it is made of, and of which kind each is; empty ones mean the newest.
+    may_have : mapping of str to {"detector", "mllm"}
+        The same of parts that it does without where the parameter is empty.
     pixels : {"uint8", "float"}
         How a function gets images: as uint8, or with the full depth of the files as float32 in 0-1.
     starts_with : mapping of str to str
@@ -113,6 +115,7 @@ class ScorerInfo:
     settle: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     look_up: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     parts: Mapping[str, str] = field(default_factory=dict)
+    may_have: Mapping[str, str] = field(default_factory=dict)
     pixels: str = "uint8"
     starts_with: Mapping[str, str] = field(default_factory=dict)
     scatters: bool = True
@@ -124,6 +127,10 @@ class ScorerInfo:
     def uses_labels(self, parameters: Mapping[str, Any]) -> bool:
         """Whether calibration images with their levels are handed to it."""
         return self.supervision == "labels" or self.shows_labels(parameters)
+
+    def parts_of(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """The parameters that name runs it is made of with these values, and of which kind each is."""
+        return {**self.parts, **{name: kind for name, kind in self.may_have.items() if parameters.get(name)}}
 
     def defaults(self) -> dict[str, Any]:
         return {p.name: p.default for p in self.parameters}

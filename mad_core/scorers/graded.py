@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,14 @@ import torch
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import InputError
 from mad_core.learning.conformal import never_ruled_out
-from mad_core.learning.evidence import Evidence, NormalScale
+from mad_core.learning.evidence import EXAMPLES, Evidence, NormalScale
 from mad_core.learning.importance import shares
 from mad_core.learning.learner import Learner, Predicted, learn
 from mad_core.scorers.contract import Context, Item, LabelledItem, Scored, Scorer
+from mad_core.scorers.features.answers import ANSWER, answer, spread_over
 from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, described, make_bank
 from mad_core.scorers.features.frozen import FrozenBackbone
-from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept
+from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept, scale_of
 from mad_core.scorers.image_loading import LoadedImage, load
 from mad_core.scorers.image_scorer import read_normals, sample, scaled
 from mad_core.source_digest import source_digest
@@ -33,6 +35,8 @@ from mad_core.source_digest import source_digest
 if TYPE_CHECKING:
     from mad_core.scorers.features.described import PatchBank
 
+MODEL = "model"
+"""The parameter that names a multimodal model's run."""
 STEP = 32
 FEWEST_NORMALS, MOST_NORMALS = 4, 120
 CHUNK = 16
@@ -54,6 +58,9 @@ class Graded(Scorer):
     graded: Sequence[LabelledItem] = ()
     normal_scores: Sequence[float | None] = ()
     """Of the training normals by the detector, each by a fit without it."""
+    normal_answers: np.ndarray | None = None
+    """What a multimodal model says of them, (m, 3), where one is asked."""
+    graded_answers: Mapping[str, np.ndarray] = MappingProxyType({})
 
     def fit(self, normals: Sequence[Item], context: Context) -> None:
         """Learn how normals look, then from the graded images what makes one severe.
@@ -90,7 +97,23 @@ class Graded(Scorer):
         self.kept.write_normals(together)
         if len(looks) == len(normals):  # else who is who is not known: some could not be read
             self.normal_scores = [one.score for one in context.parts["detector"].unseen(normals)]
-        return NormalScale.of(together, self.normal_scores)
+            if MODEL in context.parts:
+                self.normal_answers = self._answers_to_normals(normals, context)
+        elif MODEL in context.parts:
+            raise InputError("A training normal cannot be read, so what a multimodal model says of them stays unknown.")
+        return scale_of(together, self.normal_scores, self.normal_answers)
+
+    @staticmethod
+    def _answers_to_normals(normals: Sequence[Item], context: Context) -> np.ndarray:
+        """What the model says of a few of them, (m, 3); the others are taken for their mean."""
+        places = np.unique(np.linspace(0, len(normals) - 1, min(EXAMPLES, len(normals))).round().astype(int)).tolist()
+        scored = zip(places, context.parts[MODEL].scored([normals[place] for place in places]), strict=True)
+        known = {place: answer(one.score, one.distribution) for place, one in scored if one.score is not None}
+        if not known:
+            raise InputError(
+                "The multimodal model has scored none of the training normals, so nothing is normal to it."
+            )
+        return spread_over(list(known.values()), list(known), len(normals))
 
     def _folder(self, normals: Sequence[Item], context: Context) -> Path | None:
         """Where looks are kept: named after all that they depend on. Images without a digest are not kept apart."""
@@ -110,33 +133,39 @@ class Graded(Scorer):
             context.check_cancel()
             started = time.perf_counter()
             chunk = images[start : start + CHUNK]
-            base = {one.image_id: one for one in context.parts["detector"].scored(chunk)}
+            told = _told_of(chunk, context)
             looks = self._looks(chunk, context)
-            usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]
-            results = iter(self._judged(usable, base) if usable else ())
+            usable = [one for one in looks if one.value is not None and told[one.item.image_id].complete]
+            results = iter(self._judged(usable, told) if usable else ())
             seconds = (time.perf_counter() - started) / len(chunk)
             for loaded in looks:
-                yield self._result(loaded, base[loaded.item.image_id], results, seconds)
+                yield self._result(loaded, told[loaded.item.image_id], results, seconds)
 
     def _result(
-        self, loaded: LoadedImage[Any], base: Scored, results: Iterator[dict[str, Any]], seconds: float
+        self, loaded: LoadedImage[Any], told: _Told, results: Iterator[dict[str, Any]], seconds: float
     ) -> Scored:
+        base, model = told.detector, told.model
         if loaded.value is None:
             return loaded.failed(seconds)
         if base.score is None:
             why = f"The detector has no score of this image: {base.reason or base.status}"
             return Scored.failed(loaded.item.image_id, "detector-failed", why, seconds)
+        if model is not None and model.score is None:
+            why = f"The multimodal model has no score of this image: {model.reason or model.status}"
+            return Scored.failed(loaded.item.image_id, "mllm-failed", why, seconds)
         return Scored(loaded.item.image_id, map=base.map, seconds=seconds, **next(results))
 
-    def _judged(self, usable: Sequence[LoadedImage[Look]], base: Mapping[str, Scored]) -> list[dict[str, Any]]:
+    def _judged(self, usable: Sequence[LoadedImage[Look]], told: Mapping[str, _Told]) -> list[dict[str, Any]]:
         """Score, reason and detail of each image."""
-        learner, rows = self.learner, _evidence(usable, base)
+        learner, rows = self.learner, _evidence(usable, told)
         assert learner is not None
         predicted = learner.predict(rows)
         sets = learner.sets(predicted, 1 - self.parameters["guarantee"])
         distances, unlike = learner.distances(rows), learner.unlike(rows)
         return [
-            self._in_words(row, predicted, sets[row], distances[row], bool(unlike[row]), base[one.item.image_id])
+            self._in_words(
+                row, predicted, sets[row], distances[row], bool(unlike[row]), told[one.item.image_id].detector
+            )
             for row, one in enumerate(usable)
         ]
 
@@ -199,13 +228,17 @@ class Graded(Scorer):
         plain = [
             Item(item.image_id, item.path, item.content_hash, item.window, item.ignored) for item in context.calibration
         ]
-        base = {one.image_id: one for one in context.parts["detector"].scored(plain)}
+        told = _told_of(plain, context)
         looks = self._looks(plain, context)
-        usable = [one for one in looks if one.value is not None and base[one.item.image_id].score is not None]
+        usable = [one for one in looks if one.value is not None and told[one.item.image_id].complete]
         if not usable:
             raise InputError(f"None of the graded images of subset '{context.subset}' can be read and scored.")
         levels = {item.image_id: item for item in context.calibration}
-        return [levels[one.item.image_id] for one in usable], _evidence(usable, base)
+        evidence = _evidence(usable, told)
+        if ANSWER in evidence.groups:
+            ids = [one.item.image_id for one in usable]
+            self.graded_answers = dict(zip(ids, evidence.groups[ANSWER], strict=True))
+        return [levels[one.item.image_id] for one in usable], evidence
 
     # -- what is kept -------------------------------------------------------------------------------
 
@@ -218,7 +251,7 @@ class Graded(Scorer):
         graded = [[item.image_id, item.path, item.level, item.content_hash, item.group] for item in self.graded]
         normals = [self.learner.scale.middle, self.learner.scale.step]
         facts = {"normals": normals, "normal_scores": list(self.normal_scores), "graded": graded}
-        return kept, facts | {"looks": self.kept.folder and self.kept.folder.name}
+        return kept, facts | {"looks": self.kept.folder and self.kept.folder.name, **self._answers()}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
         parts: dict[str, dict[str, torch.Tensor]] = {}
@@ -229,11 +262,14 @@ class Graded(Scorer):
         self.bank = bank_of(parts["bank"], context.device)
         self.kept = LookFolder(context.looks / facts["looks"] if context.looks and facts["looks"] else None)
         self.graded = [LabelledItem(*of, group=group) for *of, group in facts["graded"]]
-        self.evidence = Evidence(numbers["detector"]["score"], {name: numbers["graded"][name] for name in GROUPS})
+        self.evidence = Evidence(numbers["detector"]["score"], numbers["graded"])
         self.normal_scores = facts["normal_scores"]
+        if "normal_answers" in facts:
+            self.normal_answers = np.array(facts["normal_answers"])
+            self.graded_answers = {name: np.array(of) for name, of in facts["graded_answers"].items()}
         examples = None
         if "example" in numbers:
-            examples = Evidence(numbers["example score"]["score"], {name: numbers["example"][name] for name in GROUPS})
+            examples = Evidence(numbers["example score"]["score"], numbers["example"])
         self.learner = self._learned(NormalScale(numbers["centre"], numbers["spread"], examples, *facts["normals"]))
 
     @staticmethod
@@ -255,6 +291,13 @@ class Graded(Scorer):
         groups = [item.group for item in self.graded]
         return learn(self.evidence, np.array([item.level for item in self.graded]), scale, together=groups)
 
+    def _answers(self) -> dict[str, Any]:
+        """What the multimodal model said of normals and graded images, in lists; nothing where none was asked."""
+        if self.normal_answers is None:
+            return {}
+        graded = {name: of.tolist() for name, of in self.graded_answers.items()}
+        return {"normal_answers": self.normal_answers.tolist(), "graded_answers": graded}
+
     def facts(self) -> dict[str, Any]:
         """How many grades went in and of which images, what carries, and how well fits agree with grades unseen."""
         learner = self.learner
@@ -269,6 +312,7 @@ class Graded(Scorer):
                 zip((item.image_id for item in self.graded), self.evidence.detector.tolist(), strict=True)
             ),
             "normal_scores": list(self.normal_scores),
+            **self._answers(),
             "shares": [asdict(share) for share in shares(learner)],
             "never_ruled_out": {
                 level_key(level): count
@@ -281,10 +325,33 @@ class Graded(Scorer):
         }
 
 
-def _evidence(looks: Sequence[LoadedImage[Look]], base: Mapping[str, Scored]) -> Evidence:
-    scores = np.array([base[one.item.image_id].score for one in looks], dtype=np.float64)
+@dataclass(frozen=True)
+class _Told:
+    """What the runs that the learner is made of say of an image; the model is None where none is asked."""
+
+    detector: Scored
+    model: Scored | None
+
+    @property
+    def complete(self) -> bool:
+        return self.detector.score is not None and (self.model is None or self.model.score is not None)
+
+
+def _told_of(images: Sequence[Item], context: Context) -> dict[str, _Told]:
+    detector = context.parts["detector"].scored(images)
+    model = context.parts[MODEL].scored(images) if MODEL in context.parts else [None] * len(images)
+    return {item.image_id: _Told(*of) for item, *of in zip(images, detector, model, strict=True)}
+
+
+def _evidence(looks: Sequence[LoadedImage[Look]], told: Mapping[str, _Told]) -> Evidence:
+    """What is known of images that both runs have scored."""
+    of = [told[one.item.image_id] for one in looks]
     values = [one.value for one in looks if one.value is not None]
-    return Evidence(scores, {name: np.stack([look[name] for look in values]) for name in GROUPS})
+    groups = {name: np.stack([look[name] for look in values]) for name in GROUPS}
+    models = [one.model for one in of if one.model is not None]
+    if models:
+        groups[ANSWER] = np.stack([answer(one.score, one.distribution) for one in models if one.score is not None])
+    return Evidence(np.array([one.detector.score for one in of], dtype=np.float64), groups)
 
 
 def _names(levels: Sequence[float]) -> str:

@@ -116,10 +116,12 @@ def _parameters(info: DatasetInfo, scorer: ScorerInfo) -> dict[str, Any]:
     """The declared parameters as a form; runs to build on are chosen, advanced ones folded away."""
     runs = [run for run in session.runs_in_view(info) if run.status == "done"]
     values: dict[str, Any] = {}
-    for parameter, column in zip((p for p in scorer.parameters if p.name in scorer.parts), st.columns(2), strict=False):
-        fitting = [run for run in runs if kind_of(run.scorer) == scorer.parts[parameter.name]]
+    kinds = {**scorer.parts, **scorer.may_have}
+    for parameter, column in zip((p for p in scorer.parameters if p.name in kinds), st.columns(2), strict=False):
+        fitting = [run for run in runs if kind_of(run.scorer) == kinds[parameter.name]]
+        without = "none" if parameter.name in scorer.may_have else "the newest one"
         with column:
-            values[parameter.name] = run_field(parameter, key_of(scorer.id, parameter.name), fitting, "the newest one")
+            values[parameter.name] = run_field(parameter, key_of(scorer.id, parameter.name), fitting, without)
     values |= fields(scorer.id, [p for p in scorer.parameters if not p.advanced and p.name not in values])
     advanced = [p for p in scorer.parameters if p.advanced]
     if advanced:

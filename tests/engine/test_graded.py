@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,12 +18,15 @@ import mad_core as mad
 from mad_core.audit.events import Event
 from mad_core.audit.grades import learn_from_ratings, learned_runs, with_ratings
 from mad_core.audit.labels import AuditStore
+from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
 from mad_core.metrics.ranking import c_index, count_pairs
 from mad_core.runs.in_process import do_here
 from mad_core.runs.learned import learned_images
-from mad_core.runs.store import Store
+from mad_core.runs.request import request_run
+from mad_core.runs.store import RunRequest, Store
 from mad_core.scorers import graded
+from mad_core.scorers.features.answers import ANSWER, answer, spread_over
 from mad_core.settings import Settings
 
 
@@ -194,3 +198,45 @@ def test_the_audit_learns_beside_its_detector_which_scores_nothing_twice(folder:
     np.testing.assert_array_equal(kept, store.read_map(store.run(detector.id), after.index[0]))
     assert [one.id for one in learned_runs(store, dataset_id)] == [run.id]
     assert learn_from_ratings(store, dataset_id).id == run.id  # nothing new was graded
+
+
+def test_what_a_multimodal_model_says_is_learned_from_too(folder: Path, detector: mad.ScoredRun) -> None:
+    @mad.scorer("judge", title="Judge", family="multimodal LLM")
+    def judge(normals: Sequence[np.ndarray]) -> Any:
+        def said(image: np.ndarray) -> float:
+            red = image[..., 0].astype(float) - image[..., 1]
+            return float(np.clip(red.max() - 20, 0, 100))
+
+        return said
+
+    model = mad.score(folder, judge)
+    store = Store(Settings.from_environment())
+    base = store.run(detector.id)
+    dataset = store.dataset(base.dataset_id).with_calibration(3)
+    own = store.add_dataset(Imported(dataset))
+    asked = RunRequest(own, "graded", {"detector": detector.id, "model": model.id, "size": 96})
+    run = request_run(store, asked)
+    job = store.queue.active_for(run.job_key)
+    assert job is not None
+    do_here(store, job.id, "cpu", lambda facts: None)
+    facts = store.run_subsets(run.id)[0].facts
+    assert ANSWER in {share["name"] for share in facts["shares"]}
+    assert len(facts["graded_answers"]) == 12
+    scores = store.scores(run.id).set_index("image_id")["score"]
+    images = learned_images(store, store.run(run.id), run.subsets[0])
+    judged = dict(zip(images.image_ids, images.learner().predict(images.evidence).severity.tolist(), strict=True))
+    for image_id, score in scores.items():
+        assert judged[image_id] == pytest.approx(score, abs=1e-6)
+    without = mad.learn(folder, detector, 3, size=96)
+    assert ANSWER not in {share["name"] for share in store.run_subsets(without.id)[0].facts["shares"]}
+    with pytest.raises(InputError, match="is not of a multimodal model"):
+        request_run(store, replace(asked, parameters={**asked.parameters, "model": detector.id}))
+
+
+def test_an_answer_in_numbers() -> None:
+    distribution = np.zeros(101)
+    distribution[[40, 60]] = 0.5
+    np.testing.assert_allclose(answer(50.0, distribution), [50, 10, 0.5])
+    np.testing.assert_allclose(answer(70.0, None), [70, 0, 1])
+    rows = spread_over([np.array([1.0, 0, 0]), np.array([3.0, 0, 0])], [0, 2], 3)
+    assert rows[:, 0].tolist() == [1, 2, 3]

@@ -24,6 +24,12 @@ CARD = ScorerInfo(
             "Id of the detector's run; empty: the default detector's, which is done first where there is none.",
         ),
         Parameter(
+            "model",
+            "text",
+            "",
+            "Id of a multimodal model's run, whose score and distribution are learned from, too; empty: of none.",
+        ),
+        Parameter(
             "grades",
             "choice",
             "calibration",
@@ -49,6 +55,7 @@ CARD = ScorerInfo(
         ),
     ),
     parts={"detector": "detector"},
+    may_have={"model": "mllm"},
     starts_with={"detector": "subspace"},
     needs_weights=True,
     why_not=lambda parameters: weights.why_not("subspace", {**parameters, "weights": weights.PRETRAINED}),

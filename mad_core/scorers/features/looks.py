@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mad_core.learning.evidence import Evidence, NormalScale
+from mad_core.scorers.features.answers import ANSWER, LEAST
 
 WHOLE, PLACE, DEPARTURE, EXTENT = "whole picture", "anomalous place", "departure from normal", "extent"
 GROUPS = (WHOLE, PLACE, DEPARTURE, EXTENT)
@@ -41,30 +42,47 @@ class LookFolder:
         if self.folder and content_hash:
             _write(self.folder / f"{content_hash}.npz", look)
 
-    def scale(self, scores: Sequence[float | None] = ()) -> NormalScale | None:
+    def scale(self, scores: Sequence[float | None] = (), answers: np.ndarray | None = None) -> NormalScale | None:
         """How the normals look; None where that was not computed.
 
         Parameters
         ----------
         scores : sequence of float or None
             What the detector says of them, in order; empty where that is not known.
+        answers : ndarray of shape (m, 3) or None
+            What a multimodal model says of them, where one is asked.
         """
         normals = _read(self.folder / _NORMALS) if self.folder else None
-        return NormalScale.of(normals, scores) if normals else None
+        return scale_of(normals, scores, answers) if normals else None
 
     def write_normals(self, looks: Mapping[str, np.ndarray]) -> None:
         """Keep the looks of the training normals, (m, d) by group."""
         if self.folder:
             _write(self.folder / _NORMALS, looks)
 
-    def evidence(self, content_hashes: Sequence[str], scores: np.ndarray) -> tuple[np.ndarray, Evidence] | None:
-        """Which of these images have a look and a finite detector score, and what is known of them; None if none."""
+    def evidence(
+        self, content_hashes: Sequence[str], scores: np.ndarray, answers: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Evidence] | None:
+        """Which of these images have a look and a finite detector score, and what is known of them; None if none.
+
+        ``answers``, (n, 3), are a multimodal model's, where one is asked; an image without one is left out.
+        """
         looks = [self.read(content_hash) for content_hash in content_hashes]
-        there = np.array([row for row, look in enumerate(looks) if look and np.isfinite(scores[row])], dtype=np.int64)
+        known = np.isfinite(scores) if answers is None else np.isfinite(scores) & np.isfinite(answers).all(axis=1)
+        there = np.array([row for row, look in enumerate(looks) if look and known[row]], dtype=np.int64)
         if not len(there):
             return None
         rows = [look for row in there if (look := looks[row])]
-        return there, Evidence(scores[there], {name: np.stack([look[name] for look in rows]) for name in GROUPS})
+        groups = {name: np.stack([look[name] for look in rows]) for name in GROUPS}
+        return there, Evidence(scores[there], groups if answers is None else {**groups, ANSWER: answers[there]})
+
+
+def scale_of(
+    normals: Mapping[str, np.ndarray], scores: Sequence[float | None], answers: np.ndarray | None
+) -> NormalScale:
+    """How normals look, and what a multimodal model answers to them, where one is asked: (m, 3)."""
+    groups = normals if answers is None else {**normals, ANSWER: answers}
+    return NormalScale.of(groups, scores, {ANSWER: LEAST})
 
 
 def as_kept(look: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

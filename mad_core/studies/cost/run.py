@@ -287,7 +287,7 @@ def _parts(store: Store, run: Run) -> list[Run]:
     """The runs that a run was made of, those of its parts included."""
     try:
         info = catalog.scorer(run.scorer)
-        parts = [store.run(str(i)) for name in info.parts if (i := run.parameters.get(name))]
+        parts = [store.run(str(i)) for name in info.parts_of(run.parameters) if (i := run.parameters.get(name))]
     except MadError:
         return []
     return [each for part in parts for each in (part, *_parts(store, part))]
