@@ -338,9 +338,11 @@ class _Told:
 
 
 def _told_of(images: Sequence[Item], context: Context) -> dict[str, _Told]:
-    detector = context.parts["detector"].scored(images)
-    model = context.parts[MODEL].scored(images) if MODEL in context.parts else [None] * len(images)
-    return {item.image_id: _Told(*of) for item, *of in zip(images, detector, model, strict=True)}
+    detectors = context.parts["detector"].scored(images)
+    if MODEL not in context.parts:
+        return {item.image_id: _Told(one, None) for item, one in zip(images, detectors, strict=True)}
+    models = context.parts[MODEL].scored(images)
+    return {item.image_id: _Told(*of) for item, *of in zip(images, detectors, models, strict=True)}
 
 
 def _evidence(looks: Sequence[LoadedImage[Look]], told: Mapping[str, _Told]) -> Evidence:

@@ -136,8 +136,8 @@ def test_a_folder_is_imported_scored_and_one_image_placed(
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("heading", name="What will be imported")).to_be_visible(timeout=WORK_MS)
     page.get_by_role("button", name="Store these images").click()
+    until(lambda: store.datasets()[-1].name == "tiles")
     expect(page.get_by_text("1 problem: 1 unreadable file")).to_be_visible(timeout=WORK_MS)
-    assert store.datasets()[-1].name == "tiles"
 
     page.get_by_role("link", name="Score").click()
     page.get_by_role("radio", name="New run").or_(page.get_by_role("button", name="New run")).first.click()

@@ -359,7 +359,7 @@ def fail() -> None:
 
 
 def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)  # in this thread, now; to the process it could come when the job is over
 
 
 @pytest.mark.parametrize(("stop", "sentence"), [(fail, "the lamp went out"), (interrupt, "goes on from there")])

@@ -185,13 +185,13 @@ def _graded(
         judges = np.flatnonzero(~np.isin(folds, folds[taught]))
         if len(np.unique(at[judges])) < 2 or len(np.unique(pool.levels[taught])) < 2 or len(taught) < 4:
             continue
-        together: list[str] = [str(pool.groups[row]) for row in taught]
+        together: list[str] = [str(pool.groups[row]) for row in taught.tolist()]
         learner = learn(pool.evidence.rows(taught), pool.levels[taught], pool.scale, together=together)
         rest = pool.evidence.rows(judges)
         orders = {"": learner.predict(rest).severity, DETECTOR: rest.detector}
         orders |= {name: of[judges] for name, of in pool.others.items()}
         once = np.ones((1, len(judges)), dtype=np.int64)
-        belong = [pool.groups[row] for row in judges]
+        belong = [pool.groups[row] for row in judges.tolist()]
         drawn = stratified_counts(at[judges], RESAMPLES, int(rng.integers(1 << 31)), belong)
         counts = np.concatenate([once, *drawn])
         for name, scores in orders.items():
