@@ -19,6 +19,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from mad_core.audit.events import Event
+from mad_core.audit.grades import learn_from_ratings
+from mad_core.audit.labels import AuditStore
 from mad_core.runs.store import Store
 from mad_core.settings import Settings
 
@@ -50,6 +53,8 @@ def main() -> None:
         SHIPPED.mkdir(parents=True, exist_ok=True)
         for name in ("score", "image"):
             _shoot(browser, address + pages[name], SHIPPED / f"{name}.png", "light", 1440, 1000)
+        _learn(store)
+        _shoot(browser, address + "/audit?part=Learn", SHIPPED / "learn.png", "light", 1440, 900, name="Ada")
 
 
 @contextlib.contextmanager
@@ -89,6 +94,18 @@ def _chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def _learn(store: Store) -> None:
+    """Grade five plates of each level by their labels, and learn from them."""
+    info = store.datasets()[0]
+    audit = AuditStore(store)
+    audit.reviewer("Ada")
+    rows = store.dataset(info.id).select(split="test", subset="plate").groupby("level").head(5)
+    for image_id, level in zip(rows["image_id"], rows["level"], strict=True):
+        audit.record(Event(info.id, image_id, "Ada", "level", after=float(level)))
+    learn_from_ratings(store, info.id)
+    _await_runs(store)
+
+
 def _pages(store: Store) -> dict[str, str]:
     dataset = store.datasets()[0]
     rows = store.dataset(dataset.id).select(split="test", subset="plate")
@@ -105,14 +122,19 @@ def _pages(store: Store) -> dict[str, str]:
     }
 
 
-def _shoot(browser: Browser, address: str, out: Path, theme: str, width: int, height: int) -> None:
-    """One screenshot, ``height`` pixels high, or as high as the page where that is 0."""
+def _shoot(browser: Browser, address: str, out: Path, theme: str, width: int, height: int, name: str = "") -> None:
+    """One screenshot, ``height`` pixels high, or as high as the page where that is 0; under a reviewer's ``name``."""
     context = browser.new_context(
         viewport={"width": width, "height": height or 1000}, color_scheme="dark" if theme == "dark" else "light"
     )
     page = context.new_page()
     page.goto(address)
     _settle(page)
+    if name:
+        page.get_by_role("textbox", name="Your name").fill(name)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".js-plotly-plot")
+        _settle(page)
     if not height:
         full = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         page.set_viewport_size({"width": width, "height": min(int(full) + 40, 6000)})

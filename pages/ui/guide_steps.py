@@ -258,6 +258,14 @@ STEPS: tuple[Step, ...] = (
         runs=1,
     ),
     Step(
+        "A handful of grades",
+        "What counts as bad, a person says: grade a few images in Review, five of each level serve well. Learn puts all "
+        "others in that order, beside the detector's, says how sure it is, and which images to grade next.",
+        "Audit",
+        lambda tour: {"within": SUBSET, "part": "Learn"},
+        runs=1,
+    ),
+    Step(
         "Risk or area?",
         "A study puts a question to the stored scores: do they follow how bad a defect is, or only how large? "
         "Press Run the study; the answer is a sentence made from its interval, with what it does not tell.",
