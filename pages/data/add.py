@@ -1,7 +1,8 @@
 """Add a dataset: from this machine, by upload, or a published benchmark."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import streamlit as st
 
@@ -9,14 +10,17 @@ from mad_core import remote
 from mad_core.datasets import solar_cells
 from mad_core.datasets.madbench import BENCHMARKS
 from mad_core.errors import InputError
+from mad_core.image_formats import SUFFIXES
 from mad_core.runs.fetch_job import queue_fetch
 from mad_core.runs.jobs import ImportJob, submit
-from mad_core.runs.uploads import keep_upload
+from mad_core.runs.uploads import keep_uploads
 from mad_core.scorers.named_paths import outside_roots
 from pages.ui import engine, session
 from pages.ui.text import plain
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "xlsx", "json", "jsonl", "parquet"]
+UPLOADS = [*ARCHIVES, *(suffix.removeprefix(".") for suffix in sorted(SUFFIXES))]
+"""What can be uploaded: one archive or table, or any number of pictures."""
 
 
 @st.dialog("Add a dataset", width="large")
@@ -66,10 +70,10 @@ def _queue_photographs() -> int:
 
 
 def _upload_form() -> None:
-    file = st.file_uploader("A zip or tar, or a table", type=ARCHIVES)
-    if not st.form_submit_button("Upload and import") or file is None:
+    files = st.file_uploader("A zip or tar, a table, or pictures", type=UPLOADS, accept_multiple_files=True)
+    if not st.form_submit_button("Upload and import") or not files:
         return
-    if session.attempt(lambda: _queue_upload(file.name, file)):
+    if session.attempt(lambda: _queue_upload(files)):
         st.rerun()
 
 
@@ -142,7 +146,8 @@ def resolved(path: str) -> str:
     return str(real)
 
 
-def _queue_upload(name: str, data: IO[bytes]) -> int:
+def _queue_upload(files: Sequence[Any]) -> int:
     store = engine.store()
-    path = keep_upload(store.settings, name, data)
-    return submit(store.queue, ImportJob(str(path), name=Path(name).stem, look=True))
+    path = keep_uploads(store.settings, [(file.name, file) for file in files])
+    name = Path(files[0].name).stem if len(files) == 1 else path.stem
+    return submit(store.queue, ImportJob(str(path), name=name, look=True))

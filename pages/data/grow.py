@@ -1,6 +1,6 @@
 """More images for the dataset in view: added now, from a folder or by upload."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from mad_core.errors import InputError
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.store import DatasetInfo
 from mad_core.runs.store.watches import Watch
-from mad_core.runs.uploads import keep_upload
-from pages.data.add import ARCHIVES, opened, resolved
+from mad_core.runs.uploads import keep_uploads
+from pages.data.add import UPLOADS, opened, resolved
 from pages.ui import engine, session
 from pages.ui.text import plain
 
@@ -32,20 +32,20 @@ def add_images(info: DatasetInfo, dataset: Dataset) -> None:
     with st.expander("Add images to this dataset", icon=":material/add_photo_alternate:"):
         with st.form(f"grow_{info.id}", border=False, clear_on_submit=True):
             path = st.text_input("Take images from", placeholder="/data/parts/monday", help=HELP)
-            file = st.file_uploader("Or upload a zip or tar", type=ARCHIVES)
+            files = st.file_uploader("Or upload pictures, or a zip or tar", type=UPLOADS, accept_multiple_files=True)
             subset = st.selectbox(
                 "Subset", ["", *dataset.subsets], format_func=lambda name: name or "as they are called"
             )
-            asked = st.form_submit_button("Add images") and (path.strip() or file)
-        if asked and session.attempt(lambda: _queue(info, path.strip(), file, subset)):
+            asked = st.form_submit_button("Add images") and (path.strip() or files)
+        if asked and session.attempt(lambda: _queue(info, path.strip(), files, subset)):
             st.rerun()
         for addition in info.card.additions[-3:]:
             st.caption(f"{addition.images:,} images from {Path(addition.source).name}")
 
 
-def _queue(info: DatasetInfo, path: str, file: Any, subset: str) -> int:
+def _queue(info: DatasetInfo, path: str, files: Sequence[Any], subset: str) -> int:
     store = engine.store()
-    source = opened(path) if path else str(keep_upload(store.settings, file.name, file))
+    source = opened(path) if path else str(keep_uploads(store.settings, [(file.name, file) for file in files]))
     return submit(store.queue, ImportJob(source, guarded=bool(path), to=info.id, subset=subset))
 
 

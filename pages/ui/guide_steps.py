@@ -259,7 +259,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "A handful of grades",
-        "What counts as bad, a person says: grade a few images in Review, five of each level serve well. Learn puts all "
+        "What counts as bad, a person says: grade a few images in Review, five a level serve well. Learn puts all "
         "others in that order, beside the detector's, says how sure it is, and which images to grade next.",
         "Audit",
         lambda tour: {"within": SUBSET, "part": "Learn"},

@@ -10,10 +10,12 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mad_core.datasets.importing import import_dataset
 from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
@@ -22,7 +24,7 @@ from mad_core.datasets.readers.archives import extract, name_of
 from mad_core.errors import CancelledError, InputError
 from mad_core.images import content_hash
 from mad_core.runs.store import Store
-from mad_core.runs.uploads import keep_upload, safe_name
+from mad_core.runs.uploads import keep_upload, keep_uploads, safe_name
 from mad_core.settings import Settings
 
 from .pictures import draw, industrial, tree
@@ -419,3 +421,30 @@ def test_an_archive_whose_words_are_asked_about_has_a_plan_that_keeps_what_was_d
     taken = plan.accepted().with_level("odd", 2)
     levels = import_dataset(path, settings, plan=taken).dataset.table.set_index("template_path")["level"]
     assert levels.to_dict() == {"none/a.png": 0, "mild/b.png": 1, "odd/c.png": 2}
+
+
+def test_pictures_dropped_at_once_are_one_archive(settings: Settings) -> None:
+    drawn = {}
+    for number, name in enumerate(("a.png", "b.png", "A.png")):
+        data = io.BytesIO()
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(data, "PNG")
+        drawn[name] = data.getvalue()
+
+    def dropped() -> list[tuple[str, IO[bytes]]]:
+        return [(name, io.BytesIO(data)) for name, data in drawn.items()]
+
+    path = keep_uploads(settings, dropped())
+    assert path.name == "3 pictures.zip"
+    assert keep_uploads(settings, dropped()) == path
+    with zipfile.ZipFile(path) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "a.png": drawn["a.png"],
+            "b.png": drawn["b.png"],
+            "2-A.png": drawn["A.png"],
+        }
+    table = keep_uploads(settings, [("levels.csv", io.BytesIO(b"path,level\n"))])
+    assert table.name == "levels.csv"
+    with pytest.raises(InputError, match="one archive or one table at a time"):
+        keep_uploads(settings, [*dropped(), ("levels.csv", io.BytesIO(b"x"))])
+    with pytest.raises(InputError, match="Nothing was uploaded"):
+        keep_uploads(settings, [])
