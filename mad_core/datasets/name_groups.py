@@ -7,6 +7,7 @@ alternatives, nothing repeated within a repeat, and few repeats whose end is ope
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -26,6 +27,9 @@ PRESETS: Mapping[str, str] = {
 MOST_CHARACTERS, MOST_REPEATS, MOST_OPEN = 200, 12, 2
 LONGEST_NAME, LONGEST_GROUP = 255, 200
 MOST_SECONDS = 20.0
+FEWEST_SUGGESTED, MOSTLY = 5, 0.8
+"""Groups, and the share of images in them, from which on names suggest groups."""
+_SUGGESTED = ("before-underscore", "before-last-underscore", "before-dash", "before-last-dash")
 
 _TOKEN = re.compile(
     r"(?P<open>\((?:\?:|\?P<[A-Za-z]\w{0,30}>)?)|(?P<close>\))|(?P<anchor>[\^$])"
@@ -82,6 +86,26 @@ def with_name_groups(images: Sequence[Found], text: str) -> tuple[list[Found], l
         grouped.append(replace(image, group=group))
     words = f"The pattern '{text[:80]}' finds no group in the names of {len(silent):,} images; each stands alone."
     return grouped, [Problem("unmatched", silent[0], words)] if silent else []
+
+
+def suggested_groups(paths: Sequence[str]) -> str:
+    """A sentence where names look as if images belonged together; empty where they do not.
+
+    So it looks where nearly all names have a part with a number in it that at least two images share, and there are
+    five such parts or more: ``P012_left.png``, ``P012_right.png``.
+    """
+    stems = [PurePath(path).stem[:LONGEST_NAME] for path in paths]
+    for preset in _SUGGESTED:
+        groups = Counter(group for stem in stems if (group := _group_of(stem, re.compile(PRESETS[preset]))))
+        shared = [group for group, count in groups.items() if count > 1 and any(c.isdigit() for c in group)]
+        images = sum(groups[group] for group in shared)
+        if len(shared) >= FEWEST_SUGGESTED and images >= MOSTLY * len(stems):
+            return (
+                f"File names look as if images belonged together ({', '.join(shared[:2])} …: {len(shared):,} groups). "
+                f"If these are patients, parts or lots, import with --group-from-name {preset}: else an image may be "
+                "judged by grades of another one of its group."
+            )
+    return ""
 
 
 def _group_of(name: str, pattern: re.Pattern[str]) -> str:

@@ -20,6 +20,7 @@ import torch
 from mad_core.cluster import connection
 from mad_core.cluster.scatter import ScatteredScorer, scatters
 from mad_core.datasets.dataset import Dataset
+from mad_core.datasets.name_groups import suggested_groups
 from mad_core.errors import CancelledError, InputError, MadError, NotFoundError, UnavailableError, WorkError
 from mad_core.machine import devices
 from mad_core.machine.energy import ENERGY, Energy
@@ -30,6 +31,7 @@ from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import MapJob, ReasonJob, RunJob, SingleJob
 from mad_core.runs.out_of_fold import OutOfFold
 from mad_core.runs.parts import RunResults, StoredPart, part_run
+from mad_core.runs.results import SUGGESTED
 from mad_core.runs.store import FAILED_SUBSETS, SAMPLING, Run, RunSubset, Store
 from mad_core.runs.store.usage import carried
 from mad_core.scorers import catalog
@@ -373,10 +375,20 @@ class _SubsetRun:
                 ENERGY: old.facts.get(ENERGY) if old else None,  # counted once, when the scores are there
                 **map_thresholds.carried(old, digest),
                 **outside.carried(old, digest),
+                **self._suggested_groups(),
             },
         )
         self.control.store.save_run_subset(self.run.id, entry)
         return entry
+
+    def _suggested_groups(self) -> dict[str, str]:
+        """What a run that learns from labels must say where no group is known and names suggest some."""
+        rows = self.dataset.select(subset=self.subset)
+        rows = rows[rows["split"] != "train"]
+        if not self.info.uses_labels(self.parameters) or rows["group"].notna().to_numpy().any():
+            return {}
+        suggested = suggested_groups(rows["template_path"].tolist())
+        return {SUGGESTED: suggested} if suggested else {}
 
     def _reuse(
         self, pending: Sequence[Item], slots: Mapping[str, int], entry: RunSubset

@@ -11,6 +11,9 @@ from mad_core.map_files import shared_range
 from mad_core.runs.store import Run, Store
 from mad_core.scorefiles import scores_csv, write_scores
 
+SUGGESTED = "suggested_groups"
+"""Under this name facts of a run's subset say which groups the names of its images suggest."""
+
 
 def run_table(store: Store, run_id: str) -> pd.DataFrame:
     """Every image a run was asked to score, in table order, with its score where it has one.
@@ -44,11 +47,13 @@ def run_table(store: Store, run_id: str) -> pd.DataFrame:
 def reading_notes(store: Store, run_id: str) -> tuple[str, ...]:
     """What a person must know of how a run read its pictures, a sentence each; none where nothing is special.
 
-    Regions that were left out, and subsets in which normal was learned from the images that are scored.
+    Regions that were left out, subsets in which normal was learned from the images that are scored, and groups that
+    the names of images suggest and nobody has named, where labels were learned from.
     """
-    run = store.run(run_id)
-    learned = [entry.subset for entry in store.run_subsets(run_id) if entry.fit]
-    return (*_ignored_notes(run), *notes_of_normals(store.dataset(run.dataset_id), learned))
+    run, entries = store.run(run_id), store.run_subsets(run_id)
+    learned = [entry.subset for entry in entries if entry.fit]
+    grouped = [entry.facts[SUGGESTED] for entry in entries if entry.facts.get(SUGGESTED)]
+    return (*_ignored_notes(run), *notes_of_normals(store.dataset(run.dataset_id), learned), *dict.fromkeys(grouped))
 
 
 def _ignored_notes(run: Run) -> tuple[str, ...]:

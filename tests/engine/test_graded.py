@@ -240,3 +240,13 @@ def test_an_answer_in_numbers() -> None:
     np.testing.assert_allclose(answer(70.0, None), [70, 0, 1])
     rows = spread_over([np.array([1.0, 0, 0]), np.array([3.0, 0, 0])], [0, 2], 3)
     assert rows[:, 0].tolist() == [1, 2, 3]
+
+
+def test_a_run_that_learns_says_that_names_suggest_groups(tmp_path: Path) -> None:
+    root, rng = tmp_path / "parts", np.random.default_rng(1)
+    for place, level, count in (("train/good", 0, 8), ("test/good_level_0", 0, 12), ("test/spot_level_1", 1, 12)):
+        (root / place).mkdir(parents=True)
+        for number in range(count):
+            picture(rng, level).save(root / place / f"P{level}{number // 2}_{number % 2}.png")
+    run = mad.learn(root, mad.score(root, "filterbank", size=64), 4, size=96)
+    assert any("--group-from-name before-underscore" in note for note in run.metrics(draws=0)["notes"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mad_core.datasets import name_groups
 from mad_core.datasets.importing import import_dataset
-from mad_core.datasets.name_groups import PRESETS, group_pattern, with_name_groups
+from mad_core.datasets.name_groups import PRESETS, group_pattern, suggested_groups, with_name_groups
 from mad_core.datasets.plan import ImportPlan, parse_plan
 from mad_core.errors import InputError
 from mad_core.settings import Settings
@@ -110,3 +110,21 @@ def test_a_plan_names_one_pattern() -> None:
 def test_presets_are_patterns() -> None:
     assert all(group_pattern(name).groups == 1 for name in PRESETS)
     assert with_name_groups([], "first-number") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("names", "preset"),
+    [
+        ([f"test/P{p:03d}_{side}.png" for p in range(6) for side in ("left", "right")], "before-underscore"),
+        ([f"lot_{p}_{n}.png" for p in range(6) for n in range(3)], "before-last-underscore"),
+        ([f"{p}-a-{n}.jpg" for p in range(9) for n in range(2)], "before-dash"),
+        ([f"plate_{n:03d}.png" for n in range(50)], ""),
+        ([f"{n:03d}.png" for n in range(50)], ""),
+        ([f"P{p:03d}_{side}.png" for p in range(4) for side in ("left", "right")], ""),
+        ([f"P{p:03d}_left.png" for p in range(40)], ""),
+    ],
+)
+def test_names_suggest_groups_where_parts_with_a_number_are_shared(names: list[str], preset: str) -> None:
+    sentence = suggested_groups(names)
+    assert bool(sentence) == bool(preset)
+    assert not preset or f"--group-from-name {preset}:" in sentence
