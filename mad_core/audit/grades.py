@@ -33,6 +33,13 @@ def rated_levels(store: Store, dataset_id: str, rule: str = "majority") -> dict[
     return dict(zip(graded["image_id"].tolist(), graded["audited"].tolist(), strict=True))
 
 
+def compared_images(store: Store, dataset_id: str) -> list[tuple[str, str]]:
+    """Standing answers to "which is worse?", the worse image first; answers that they are equal are left out."""
+    events = [event for event in AuditStore(store).standing(dataset_id) if event.kind == "compare"]
+    pairs = [(event.image_id, event.other, event.after) for event in events if event.after in (0.0, 1.0)]
+    return [(first, other) if after == 1.0 else (other, first) for first, other, after in pairs if other]
+
+
 def with_ratings(store: Store, dataset_id: str, rule: str = "majority") -> str:
     """Id of the version of a dataset in which rated images are graded, and outside every metric.
 
@@ -49,7 +56,7 @@ def with_ratings(store: Store, dataset_id: str, rule: str = "majority") -> str:
             f"Nobody has rated an image of dataset '{dataset.name}' yet; grade some on the Audit page, or set labelled "
             "images aside with --calibrate 5."
         )
-    return store.add_dataset(Imported(dataset.with_grades(levels)))
+    return store.add_dataset(Imported(dataset.with_grades(levels, compared_images(store, dataset_id))))
 
 
 def with_grades_asked(store: Store, request: RunRequest) -> RunRequest:

@@ -145,6 +145,7 @@ class Card:
     With ``audit_open`` reviewers of its labels see label, scores and maps before they rate an image; by default
     these are hidden until then. ``policy`` is the path of the severity policy that was given on import, ``plan`` the
     YAML text of the plan that repeats it. ``additions`` are the images that came after the import, oldest first.
+    ``comparisons`` are answers to "which is worse?" that learners may use: ids of the worse and of the milder image.
     """
 
     title: str = ""
@@ -157,6 +158,7 @@ class Card:
     policy: str = ""
     plan: str = ""
     additions: tuple[Addition, ...] = ()
+    comparisons: tuple[tuple[str, str], ...] = ()
 
     def subset(self, name: str) -> SubsetCard:
         """The card of one subset; an empty one where nothing is known."""
@@ -178,6 +180,7 @@ class Card:
         seldom = {"audit_open": True} if self.audit_open else {}
         seldom |= {name: text for name in ("policy", "plan") if (text := getattr(self, name))}
         seldom |= {"additions": [asdict(one) for one in self.additions]} if self.additions else {}
+        seldom |= {"comparisons": [list(pair) for pair in self.comparisons]} if self.comparisons else {}
         return seldom | {
             "title": self.title,
             "description": self.description,
@@ -216,6 +219,7 @@ class Card:
             additions=tuple(Addition(**one) for one in given)
             if isinstance(given := data.get("additions"), list)
             else (),
+            comparisons=tuple((str(worse), str(milder)) for worse, milder in data.get("comparisons") or ()),
         )
 
 
@@ -392,6 +396,8 @@ class Dataset:
         for name in self.subsets:
             if (own := self.own_normals(name)) is not None:
                 digest.update(f"own normals\0{name}\0{own.key}\n".encode())
+        for worse, milder in sorted(self.card.comparisons):
+            digest.update(f"worse\0{worse}\0{milder}\n".encode())
         return digest.hexdigest()
 
     def select(self, *, split: str | None = None, subset: str | None = None) -> pd.DataFrame:
@@ -473,12 +479,15 @@ class Dataset:
         name = f"{self.name}, {per_level} a level for calibration"
         return replace(self, name=name, table=self.table.assign(split=split))
 
-    def with_grades(self, levels: Mapping[str, float]) -> Dataset:
+    def with_grades(self, levels: Mapping[str, float], comparisons: Iterable[tuple[str, str]] = ()) -> Dataset:
         """A copy in which test images are set aside for calibration with the level that somebody gave them.
 
         Parameters
         ----------
         levels : mapping of image id to level
+        comparisons : iterable of (str, str)
+            Ids of a worse and of a milder image. Those of two images that are set aside are kept; no others, for
+            what is tested is not learned from.
 
         Raises
         ------
@@ -495,7 +504,10 @@ class Dataset:
             raise InputError(f"Every test image of dataset '{self.name}' is graded, so none is left to be judged.")
         level = table["level"].mask(chosen, table["image_id"].map(dict(levels))).astype("float64")
         table = table.assign(split=table["split"].mask(chosen, "calibration"), level=level)
-        return replace(self, name=f"{self.name}, {len(levels)} graded", table=table)
+        aside = set(table.loc[table["split"] == "calibration", "image_id"])
+        kept = [(worse, milder) for worse, milder in comparisons if {worse, milder} <= aside]
+        card = replace(self.card, comparisons=tuple(dict.fromkeys([*self.card.comparisons, *kept])))
+        return replace(self, name=f"{self.name}, {len(levels)} graded", table=table, card=card)
 
     def counts(self) -> list[dict[str, Any]]:
         """Counts by subset, split and level, in the form of ``check --json``.

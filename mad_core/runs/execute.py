@@ -181,6 +181,7 @@ def scorer_context(
             for image_id, path, level, digest, group in zip(*(rows[name] for name in columns), strict=True)
             if not pd.isna(level)
         ]
+    aside = {item.image_id for item in calibration}
     return Context(
         subset=subset,
         card=dataset.card.subset(subset),
@@ -188,6 +189,7 @@ def scorer_context(
         seed=seed,
         weights=control.settings.weights,
         calibration=calibration,
+        comparisons=[pair for pair in dataset.card.comparisons if aside.issuperset(pair)],
         normals=items(dataset.normals(subset), dataset),
         cancelled=control.cancelled,
         results=RunResults(control.store, base, dataset) if (base := info.builds_on(parameters)) else None,
@@ -564,6 +566,7 @@ def fit_or_load(
     further = [part.digest for part in base.parts.values()]
     if info.uses_labels(parameters):
         further += [f"{item.image_id}:{item.level}" for item in base.calibration]
+        further += [f"{worse}>{milder}" for worse, milder in base.comparisons]
     card, own = dataset.card.subset(subset), dataset.own_normals(subset)
     further += [f"window {card.window.key}"] if card.window is not None else []
     further += [f"ignored {card.ignored.key}"] if card.ignored is not None else []

@@ -12,6 +12,7 @@ from mad_core.errors import InputError
 from mad_core.learning.curve import DRAWS, Curve, learning_curve
 from mad_core.learning.evidence import Evidence, NormalScale
 from mad_core.learning.learner import Learner, learn
+from mad_core.learning.regression import Comparison
 from mad_core.learning.selection import next_to_grade
 from mad_core.runs.store import Run, Store
 from mad_core.scorers.features.answers import FEATURES, answer
@@ -34,6 +35,8 @@ class LearnedImages:
         Level of each graded image, by id.
     groups : tuple of n str
         What each image belongs to: patient, part, lot; empty where none is known.
+    comparisons : tuple of (str, str)
+        Ids of a worse and of a milder image, as reviewers said.
     """
 
     image_ids: tuple[str, ...]
@@ -41,6 +44,7 @@ class LearnedImages:
     scale: NormalScale
     grades: Mapping[str, float]
     groups: tuple[str, ...]
+    comparisons: tuple[tuple[str, str], ...] = ()
 
     def rows(self, grades: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the graded images, and of the others."""
@@ -57,8 +61,12 @@ class LearnedImages:
         """
         grades = self.grades if grades is None else grades
         rows, _ = self.rows(grades)
-        together = [self.groups[row] for row in rows]
-        return learn(self.evidence.rows(rows), self._levels(rows, grades), self.scale, together=together)
+        together, evidence = [self.groups[row] for row in rows], self.evidence.rows(rows)
+        places = {self.image_ids[row]: place for place, row in enumerate(rows.tolist())}
+        pairs = [Comparison(places[a], places[b]) for a, b in self.comparisons if a in places and b in places]
+        compared = evidence if pairs else None
+        levels = self._levels(rows, grades)
+        return learn(evidence, levels, self.scale, together=together, compared=compared, comparisons=pairs)
 
     def next(self, count: int, grades: Mapping[str, float] | None = None) -> list[str]:
         """Ids of the images to grade next, the one that teaches most first."""
@@ -120,9 +128,9 @@ def learned_images(store: Store, run: Run, subset: str) -> LearnedImages:
     grades = dict(zip(graded["image_id"].tolist(), graded["level"].astype(float).tolist(), strict=True))
     ids = tuple(rows["image_id"].iloc[there].tolist())
     groups = tuple(rows["group"].fillna("").iloc[there].tolist())
-    return LearnedImages(
-        ids, evidence, scale, {name: level for name, level in grades.items() if name in set(ids)}, groups
-    )
+    graded_here = {name: level for name, level in grades.items() if name in set(ids)}
+    comparisons = store.dataset_info(run.dataset_id).card.comparisons
+    return LearnedImages(ids, evidence, scale, graded_here, groups, comparisons)
 
 
 def _answers(

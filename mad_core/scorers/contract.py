@@ -213,6 +213,8 @@ class Context:
         Folder of fetched backbone weights.
     calibration : sequence of LabelledItem
         Labelled images outside every metric; empty unless the scorer declares ``supervision``.
+    comparisons : sequence of (str, str)
+        Ids of a worse and of a milder image among these; empty likewise.
     normals : sequence of Item
         The training normals (references for multimodal scorers).
     progress : callable(done, total)
@@ -237,6 +239,7 @@ class Context:
     seed: int = 0
     weights: Path = Path()
     calibration: Sequence[LabelledItem] = ()
+    comparisons: Sequence[tuple[str, str]] = ()
     normals: Sequence[Item] = ()
     progress: Callable[[int, int], None] = _no_progress
     cancelled: Callable[[], bool] = _never

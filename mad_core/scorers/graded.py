@@ -23,6 +23,7 @@ from mad_core.learning.conformal import never_ruled_out
 from mad_core.learning.evidence import EXAMPLES, Evidence, NormalScale
 from mad_core.learning.importance import shares
 from mad_core.learning.learner import Learner, Predicted, learn
+from mad_core.learning.regression import Comparison
 from mad_core.scorers.contract import Context, Item, LabelledItem, Scored, Scorer
 from mad_core.scorers.features.answers import ANSWER, answer, spread_over
 from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, described, make_bank
@@ -56,6 +57,8 @@ class Graded(Scorer):
     evidence: Evidence | None = None
     kept = LookFolder(None)
     graded: Sequence[LabelledItem] = ()
+    comparisons: Sequence[tuple[str, str]] = ()
+    """Ids of a worse and of a milder graded image."""
     normal_scores: Sequence[float | None] = ()
     """Of the training normals by the detector, each by a fit without it."""
     normal_answers: np.ndarray | None = None
@@ -81,6 +84,8 @@ class Graded(Scorer):
         evidence = self._look_at_normals(chosen, context, total)
         context.step(total - 1, total)
         self.graded, self.evidence = self._graded(context)
+        known = {item.image_id for item in self.graded}
+        self.comparisons = [pair for pair in context.comparisons if known.issuperset(pair)]
         self.learner = self._learned(evidence)
         context.step(total, total)
 
@@ -251,6 +256,7 @@ class Graded(Scorer):
         graded = [[item.image_id, item.path, item.level, item.content_hash, item.group] for item in self.graded]
         normals = [self.learner.scale.middle, self.learner.scale.step]
         facts = {"normals": normals, "normal_scores": list(self.normal_scores), "graded": graded}
+        facts["comparisons"] = [list(pair) for pair in self.comparisons]
         return kept, facts | {"looks": self.kept.folder and self.kept.folder.name, **self._answers()}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:
@@ -264,6 +270,7 @@ class Graded(Scorer):
         self.graded = [LabelledItem(*of, group=group) for *of, group in facts["graded"]]
         self.evidence = Evidence(numbers["detector"]["score"], numbers["graded"])
         self.normal_scores = facts["normal_scores"]
+        self.comparisons = [(worse, milder) for worse, milder in facts.get("comparisons", ())]
         if "normal_answers" in facts:
             self.normal_answers = np.array(facts["normal_answers"])
             self.graded_answers = {name: np.array(of) for name, of in facts["graded_answers"].items()}
@@ -289,7 +296,11 @@ class Graded(Scorer):
     def _learned(self, scale: NormalScale) -> Learner:
         assert self.evidence is not None
         groups = [item.group for item in self.graded]
-        return learn(self.evidence, np.array([item.level for item in self.graded]), scale, together=groups)
+        places = {item.image_id: place for place, item in enumerate(self.graded)}
+        pairs = [Comparison(places[worse], places[milder]) for worse, milder in self.comparisons]
+        levels = np.array([item.level for item in self.graded])
+        compared = self.evidence if pairs else None
+        return learn(self.evidence, levels, scale, together=groups, compared=compared, comparisons=pairs)
 
     def _answers(self) -> dict[str, Any]:
         """What the multimodal model said of normals and graded images, in lists; nothing where none was asked."""
@@ -307,6 +318,7 @@ class Graded(Scorer):
         return {
             "supervision": f"{len(learner.grades)} grades",
             "grades": counts,
+            "comparisons": len(self.comparisons),
             "graded_images": [item.image_id for item in self.graded],
             "detector_scores": dict(
                 zip((item.image_id for item in self.graded), self.evidence.detector.tolist(), strict=True)

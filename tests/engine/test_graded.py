@@ -250,3 +250,40 @@ def test_a_run_that_learns_says_that_names_suggest_groups(tmp_path: Path) -> Non
             picture(rng, level).save(root / place / f"P{level}{number // 2}_{number % 2}.png")
     run = mad.learn(root, mad.score(root, "filterbank", size=64), 4, size=96)
     assert any("--group-from-name before-underscore" in note for note in run.metrics(draws=0)["notes"])
+
+
+def test_answers_to_which_is_worse_teach_as_well(folder: Path, detector: mad.ScoredRun) -> None:
+    store = Store(Settings.from_environment())
+    dataset_id = store.run(detector.id).dataset_id
+    audit = AuditStore(store)
+    audit.reviewer("Ana")
+    tests = store.dataset(dataset_id).select(split="test")
+    rated = tests.groupby("level").head(4)
+    for image_id, level in zip(rated["image_id"], rated["level"], strict=True):
+        audit.record(Event(dataset_id, image_id, "Ana", "level", after=min(float(level), 2.0)))  # L3 not told from L2
+    mild, severe = (rated.loc[rated["level"] == level, "image_id"].tolist() for level in (2, 3))
+    other = tests.loc[tests["level"] == 1, "image_id"].iloc[-1]
+    without = learn_from_ratings(store, dataset_id)
+    for first, second in zip(mild, severe, strict=True):
+        audit.record(Event(dataset_id, first, "Ana", "compare", after=0.0, other=second))
+    audit.record(Event(dataset_id, mild[0], "Ana", "compare", after=0.0, other=other))
+    run = learn_from_ratings(store, dataset_id)
+    assert run.id != without.id
+    for one in (without, run):
+        job = store.queue.active_for(one.job_key)
+        assert job is not None
+        do_here(store, job.id, "cpu", lambda facts: None)
+    facts = store.run_subsets(run.id)[0].facts
+    assert facts["comparisons"] == 4  # the fifth is about an image that is tested
+    assert other in set(store.scores(run.id)["image_id"])
+
+    def told_apart(run_id: str) -> float:
+        scores = store.scores(run_id).set_index("image_id")["score"]
+        rows = tests[tests["image_id"].isin(scores.index) & tests["level"].isin([2, 3])]
+        return order(rows, scores[rows["image_id"]].tolist())
+
+    assert told_apart(run.id) > told_apart(without.id)
+    images = learned_images(store, store.run(run.id), run.subsets[0])
+    judged = dict(zip(images.image_ids, images.learner().predict(images.evidence).severity.tolist(), strict=True))
+    for image_id, score in zip(store.scores(run.id)["image_id"], store.scores(run.id)["score"], strict=True):
+        assert judged[image_id] == pytest.approx(score, abs=1e-6)
