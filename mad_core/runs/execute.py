@@ -385,9 +385,9 @@ class _SubsetRun:
 
     def _suggested_groups(self) -> dict[str, str]:
         """What a run that learns from labels must say where no group is known and names suggest some."""
-        rows = self.dataset.select(subset=self.subset)
+        rows: Any = self.dataset.select(subset=self.subset)
         rows = rows[rows["split"] != "train"]
-        if not self.info.uses_labels(self.parameters) or rows["group"].notna().to_numpy().any():
+        if not self.info.uses_labels(self.parameters) or rows["group"].notna().any():
             return {}
         suggested = suggested_groups(rows["template_path"].tolist())
         return {SUGGESTED: suggested} if suggested else {}
