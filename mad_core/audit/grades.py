@@ -9,10 +9,10 @@ from mad_core.audit.consensus import LABEL, NOT_GRADABLE, consensus_of
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
-from mad_core.runs.learned import GRADED
 from mad_core.runs.parts import part_run
 from mad_core.runs.request import request_run
 from mad_core.runs.store import Run, RunRequest, Store
+from mad_core.scorers.catalog import GRADED
 
 RATINGS = "ratings"
 FEWEST, FEWEST_LEVELS = 4, 2

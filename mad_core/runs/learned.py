@@ -15,10 +15,9 @@ from mad_core.learning.learner import Learner, learn
 from mad_core.learning.regression import Comparison
 from mad_core.learning.selection import next_to_grade
 from mad_core.runs.store import Run, Store
+from mad_core.scorers.catalog import GRADED
 from mad_core.scorers.features.answers import FEATURES, answer
 from mad_core.scorers.features.looks import LookFolder
-
-GRADED = "graded"
 
 
 @dataclass(frozen=True)

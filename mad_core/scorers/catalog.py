@@ -44,6 +44,8 @@ FAMILIES = (
 """Families of scorers that ship, in the order in which they are listed; others follow."""
 DEFAULT = "subspace"
 """The scorer where none is named, and the first in lists: chosen on real pictures, see docs/scorers.md."""
+GRADED = "graded"
+"""The scorer that learns from grades."""
 
 
 @dataclass(frozen=True)

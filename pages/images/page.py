@@ -12,9 +12,9 @@ from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
 from mad_core.labelled import labelled
 from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
-from mad_core.runs.learned import GRADED
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.triage import UNLIKE
+from mad_core.scorers.catalog import GRADED
 from mad_core.studies.export import decimals
 from pages.images.browsing import (
     APART,

@@ -8,8 +8,9 @@ import streamlit as st
 from mad_core.errors import MadError
 from mad_core.figures import READ_LEARNING_CURVE, describe_learning_curve, learning_curve_figure
 from mad_core.learning.curve import Curve
-from mad_core.runs.learned import GRADED, learned_images
+from mad_core.runs.learned import learned_images
 from mad_core.runs.store import Run
+from mad_core.scorers.catalog import GRADED
 from pages.ui import charts, engine
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain

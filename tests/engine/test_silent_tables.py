@@ -39,7 +39,8 @@ def test_what_a_plan_says_of_a_folder_counts_before_a_table_above(tmp_path: Path
     first = import_dataset(tmp_path / "images", settings)
     (tmp_path / "labels.csv").write_text("file_name,grade\n0.png,2\n")
     again = import_dataset(tmp_path / "images", settings, plan=first.plan)
-    assert counts(again, "train") == {"0": 2} and again.problems == ()
+    assert counts(again, "train") == {"0": 2}
+    assert [problem.message[:35] for problem in again.problems] == ["No picture of 'images' is for test,"]
 
 
 def test_a_column_of_ids_that_name_images_is_their_path(tmp_path: Path, settings: Settings) -> None:
@@ -73,7 +74,8 @@ def test_a_table_whose_rows_name_nothing_is_said(tmp_path: Path, settings: Setti
     (tmp_path / "labels.csv").write_text("image,grade\nx1,0\nx2,2\n")
     imported = import_dataset(tmp_path, settings)
     assert roles(imported, "table") == {"labels.csv": "left out"}
-    (said,) = imported.problems
+    said, untested = imported.problems
+    assert "is for test" in untested.message
     assert said.kind == "missing-file" and said.message.startswith("2 of 2 rows name no file here.")
 
 

@@ -19,7 +19,8 @@ from mad_core.learning.learner import folds_of, learn
 from mad_core.metrics.intervals import counted_c_index, expanded, seed_of, stratified_counts
 from mad_core.metrics.ranking import told_apart
 from mad_core.runs.comparing import distinct_names
-from mad_core.runs.learned import GRADED, learned_images
+from mad_core.runs.learned import learned_images
+from mad_core.scorers.catalog import GRADED
 from mad_core.studies.estimates import RISK, Estimate, over_subsets
 from mad_core.studies.finding import Finding
 from mad_core.studies.study import Work
