@@ -54,7 +54,15 @@ def main() -> None:
         for name in ("score", "image"):
             _shoot(browser, address + pages[name], SHIPPED / f"{name}.png", "light", 1440, 1000)
         _learn(store)
-        _shoot(browser, address + "/audit?part=Learn", SHIPPED / "learn.png", "light", 1440, 900, name="Ada")
+        _shoot(
+            browser,
+            f"{address}/audit?part=Learn&dataset={store.datasets()[0].id}",
+            SHIPPED / "learn.png",
+            "light",
+            1440,
+            900,
+            name="Ada",
+        )
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ def rated_levels(store: Store, dataset_id: str, rule: str = "majority") -> dict[
         If there is no such rule.
     """
     table = consensus_of(AuditStore(store), dataset_id, rule)
-    graded = table[~table["by"].isin((LABEL, NOT_GRADABLE))]
+    tests = store.dataset(dataset_id).select(split="test")["image_id"]
+    graded = table[~table["by"].isin((LABEL, NOT_GRADABLE)) & table["image_id"].isin(tests)]
     return dict(zip(graded["image_id"].tolist(), graded["audited"].tolist(), strict=True))
 
 
@@ -73,12 +74,14 @@ def with_grades_asked(store: Store, request: RunRequest) -> RunRequest:
 
 
 def learnable_subsets(store: Store, dataset_id: str, levels: Mapping[str, float]) -> tuple[str, ...]:
-    """The subsets that have enough of these grades to learn from."""
-    rows = store.dataset(dataset_id).select(split="test")
-    of: dict[str, list[float]] = {}
+    """The subsets with new grades that have enough of them to learn from, with those that were set aside before."""
+    dataset, of = store.dataset(dataset_id), dict[str, list[float]]()
+    rows = dataset.select(split="test")
     for image_id, subset in zip(rows["image_id"], rows["subset"], strict=True):
         if image_id in levels:
             of.setdefault(subset, []).append(levels[image_id])
+    for subset, own in of.items():
+        own += dataset.select(split="calibration", subset=subset)["level"].tolist()
     return tuple(name for name, own in of.items() if len(own) >= FEWEST and len(set(own)) >= FEWEST_LEVELS)
 
 

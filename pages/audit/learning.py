@@ -38,7 +38,7 @@ def learning_section(audit: Audit) -> None:
     if learned and learned[0].active:
         st.fragment(_at_work, run_every=LIVE_SECONDS)(learned[0].id)
     elif learned:
-        _newest(learned[0], len(levels))
+        _newest(audit, learned[0], len(levels))
 
 
 def _grades_in_words(audit: Audit, levels: Mapping[str, float]) -> str:
@@ -46,7 +46,9 @@ def _grades_in_words(audit: Audit, levels: Mapping[str, float]) -> str:
     tests = len(audit.dataset.select(split="test"))
     counts = Counter(levels.values())
     each = ", ".join(f"{counts[level]} L{level:g}" for level in sorted(counts))
-    return f"{len(levels):,} of {tests:,} images are graded{f': {each}' if each else ''}."
+    aside = len(audit.dataset.select(split="calibration"))
+    before = f" {aside:,} more are set aside with their levels." if aside else ""
+    return f"{len(levels):,} of {tests:,} images are graded{f': {each}' if each else ''}.{before}"
 
 
 def _ask(audit: Audit, levels: dict[str, float], detectors: Mapping[str, Run]) -> None:
@@ -58,14 +60,15 @@ def _ask(audit: Audit, levels: dict[str, float], detectors: Mapping[str, Run]) -
         base = newest
         if len(detectors) > 1:
             base = pick("Starting from the detector", "from", list(detectors), names, newest, width=320)
+        aside = len(audit.dataset.select(split="calibration"))
         pressed = st.button(
-            f"Learn from {len(levels)} grades", type="primary", icon=":material/school:", disabled=not enough
+            f"Learn from {len(levels) + aside} grades", type="primary", icon=":material/school:", disabled=not enough
         )
         if st.button(f"Grade the next {NEXT}", icon=":material/grading:", key="grade_next"):
             forget_queue()
             session.put(part=None, queue="learning")
             st.rerun()
-    if not enough:
+    if not enough and not aside:
         st.caption(f"Severity can be learned from {FEWEST} grades of {FEWEST_LEVELS} levels; five a level serve well.")
     if pressed and session.attempt(lambda: learn_from_ratings(engine.store(), audit.info.id, base)):
         st.rerun()
@@ -78,12 +81,13 @@ def _at_work(run_id: str) -> None:
     st.markdown(plain(f"Learning: {run.done:,} of {run.total:,} images have a place in the new order."))
 
 
-def _newest(run: Run, graded: int) -> None:
+def _newest(audit: Audit, run: Run, graded: int) -> None:
     """The newest learner: what it failed at, or its curve and where its order can be seen."""
     if not is_learned(run):
         st.error(plain(f"Learning is {run.status}. {run.error or ''}"), icon=":material/error:")
         return
     used = sum(sum(entry.facts.get("grades", {}).values()) for entry in engine.store().run_subsets(run.id))
+    graded += 0 if run.dataset_id != audit.info.id else used
     new = f"; {graded - used} came since" if graded > used else ""
     st.markdown(f"**{plain(run.title)}** has learned from {used} grades{new}.")
     with st.container(horizontal=True):

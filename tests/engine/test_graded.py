@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import mad_core as mad
 from mad_core.audit.events import Event
-from mad_core.audit.grades import learn_from_ratings, learned_runs, with_ratings
+from mad_core.audit.grades import learn_from_ratings, learned_runs, rated_levels, with_ratings
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
@@ -198,6 +198,11 @@ def test_the_audit_learns_beside_its_detector_which_scores_nothing_twice(folder:
     np.testing.assert_array_equal(kept, store.read_map(store.run(detector.id), after.index[0]))
     assert [one.id for one in learned_runs(store, dataset_id)] == [run.id]
     assert learn_from_ratings(store, dataset_id).id == run.id  # nothing new was graded
+    assert rated_levels(store, run.dataset_id) == {}  # there they are set aside
+    more = store.dataset(run.dataset_id).select(split="test")["image_id"].iloc[0]
+    audit.record(Event(run.dataset_id, more, "Ana", "level", after=1.0))
+    further = learn_from_ratings(store, run.dataset_id)
+    assert len(store.dataset(further.dataset_id).select(split="calibration")) == len(rated) + 1
 
 
 def test_what_a_multimodal_model_says_is_learned_from_too(folder: Path, detector: mad.ScoredRun) -> None:
