@@ -24,6 +24,7 @@ from mad_core.cli.terminal import (
     open_store,
     print_answer,
     read_dataset,
+    sight,
     storing,
     usable_dataset,
 )
@@ -72,13 +73,7 @@ def check(
     from mad_core.datasets.plan import LevelsUnknownError
 
     try:
-        seen = {
-            "windows": window or (),
-            "ignore": ignore or (),
-            "pages": pages,
-            "unlabelled": unlabelled,
-            "normals_from": normals_from,
-        }
+        seen = sight(window, ignore, pages, unlabelled, normals_from)
         imported = read_dataset(source, policy, plan, accept, group_from_name, **seen)
     except LevelsUnknownError as error:
         _write_plan(write_plan, error.plan)

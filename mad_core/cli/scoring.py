@@ -29,6 +29,7 @@ from mad_core.cli.terminal import (
     named_scorer,
     open_store,
     print_answer,
+    sight,
     usable_dataset,
 )
 from mad_core.errors import InputError
@@ -101,13 +102,7 @@ def score(
     device = named_device(device or Settings.from_environment().device)
     info.check_available(parameters)  # before a dataset is read, which may take long
     _check_out(out)
-    seen = {
-        "windows": window or (),
-        "ignore": ignore or (),
-        "pages": pages,
-        "unlabelled": unlabelled,
-        "normals_from": normals_from,
-    }
+    seen = sight(window, ignore, pages, unlabelled, normals_from)
     imported = usable_dataset(source, policy, plan, group_from_name=group_from_name, **seen)
     store = open_store()
     first = {}

@@ -155,6 +155,14 @@ class Progress:
             typer.echo("\r\033[K", err=True, nl=False)
 
 
+def sight(
+    window: list[str] | None, ignore: list[str] | None, pages: str, unlabelled: bool, normals_from: str
+) -> dict[str, Any]:
+    """The options of how pictures are seen, as :func:`read_dataset` takes them."""
+    seen: dict[str, Any] = {"windows": window or (), "ignore": ignore or (), "pages": pages}
+    return seen | {"unlabelled": unlabelled, "normals_from": normals_from}
+
+
 def read_dataset(
     source: str,
     policy: Path | None = None,

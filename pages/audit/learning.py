@@ -43,12 +43,16 @@ def learning_section(audit: Audit) -> None:
 
 def _grades_in_words(audit: Audit, levels: Mapping[str, float]) -> str:
     """``25 of 400 images are graded: 10 L0, 9 L1, 6 L2.``"""
-    tests = len(audit.dataset.select(split="test"))
+    tests, aside = len(audit.dataset.select(split="test")), _aside(audit)
     counts = Counter(levels.values())
     each = ", ".join(f"{counts[level]} L{level:g}" for level in sorted(counts))
-    aside = len(audit.dataset.select(split="calibration"))
     before = f" {aside:,} more are set aside with their levels." if aside else ""
     return f"{len(levels):,} of {tests:,} images are graded{f': {each}' if each else ''}.{before}"
+
+
+def _aside(audit: Audit) -> int:
+    """Images that are set aside with their levels, so that they are learned from and not tested."""
+    return len(audit.dataset.select(split="calibration"))
 
 
 def _ask(audit: Audit, levels: dict[str, float], detectors: Mapping[str, Run]) -> None:
@@ -60,7 +64,7 @@ def _ask(audit: Audit, levels: dict[str, float], detectors: Mapping[str, Run]) -
         base = newest
         if len(detectors) > 1:
             base = pick("Starting from the detector", "from", list(detectors), names, newest, width=320)
-        aside = len(audit.dataset.select(split="calibration"))
+        aside = _aside(audit)
         pressed = st.button(
             f"Learn from {len(levels) + aside} grades", type="primary", icon=":material/school:", disabled=not enough
         )
