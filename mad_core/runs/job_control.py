@@ -15,7 +15,7 @@ def _nothing() -> None:
     """Serve no quick jobs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Control:
     """Handed to the function that does a job.
 

@@ -164,6 +164,7 @@ class ImportJob(JobPayload):
     """
 
     kind = "import"
+    quick = True
     title = "Import"
     handler = "mad_core.runs.import_job:import_job"
     source: str

@@ -78,7 +78,7 @@ class Worker:
         self.stopping = threading.Event()
         self.watched = WatchedFolders(self.store)
         self._closed = threading.Event()
-        self._current: Control | None = None
+        self._at_work: tuple[Control, ...] = ()  # a job, and behind it the quick one that it lets in
         self._ended: tuple[Job, Control, tuple[str, dict[str, Any] | None, str | None]] | None = None
         self._beats = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
         self.store.queue.register(self.id, self.device, devices.facts(self.device))
@@ -138,12 +138,11 @@ class Worker:
         self._ended = None
 
     def interrupt(self) -> bool:
-        """Cancel the job being done, as Ctrl-C does; False where there is none. Safe in a signal handler."""
-        control = self._current
-        if control is None or control.stop.is_set():
-            return False
-        control.stop.set()
-        return True
+        """Cancel what is being done, as Ctrl-C does; False where there is nothing. Safe in a signal handler."""
+        going_on = [control for control in self._at_work if not control.stop.is_set()]
+        for control in going_on:
+            control.stop.set()
+        return bool(going_on)
 
     def close(self) -> None:
         """Stop the heartbeat and leave the list of workers."""
@@ -192,43 +191,48 @@ class Worker:
     def _serve_quick(self) -> None:
         while (job := self.store.queue.claim(self.id, self.devices, quick=True)) is not None:
             control = Control(job, self.store, self.settings, self.device)
-            self._settle(job, control, *self._attempt(control))
+            with self._as_current(control):
+                outcome = self._attempt(control)
+            self._settle(job, control, *outcome)
 
     @contextlib.contextmanager
     def _as_current(self, control: Control) -> Iterator[None]:
-        self._current = control
+        before = self._at_work
+        self._at_work = (*before, control)
         try:
             yield
         finally:
-            self._current = None
+            self._at_work = before
 
     # -- heartbeat ------------------------------------------------------------------------------
 
     def _beat_forever(self) -> None:
-        asked: float | None = None
+        asked: tuple[Control, float] | None = None
         facts_read, facts = 0.0, {}
         while not self._closed.wait(BEAT_SECONDS):
             if time.monotonic() - facts_read > 4:
                 facts, facts_read = devices.facts(self.device), time.monotonic()
-            control = self._current
+            at_work = self._at_work
+            control = at_work[-1] if at_work else None
             try:
-                self.store.queue.beat_worker(self.id, control.job.id if control else None, facts)
-                if control is not None and self._should_stop(control):
-                    control.stop.set()
-                if control is not None:
-                    self.on_progress(control.progress)
+                self.store.queue.beat_worker(self.id, at_work[0].job.id if at_work else None, facts)
+                for each in at_work:
+                    if self._should_stop(each):
+                        each.stop.set()
+                if at_work:
+                    self.on_progress(at_work[0].progress)
             except MadError:
                 log.exception("the heartbeat could not be written")
             if control is None or not control.stop.is_set():
                 asked = None
-            elif asked is None:
-                asked = time.monotonic()
-            elif time.monotonic() - asked > UNANSWERED_SECONDS:
+            elif asked is None or asked[0] is not control:
+                asked = control, time.monotonic()
+            elif time.monotonic() - asked[1] > UNANSWERED_SECONDS:
                 self._end_unanswering(control)
 
     def _should_stop(self, control: Control) -> bool:
         stop = self.store.queue.beat(control.job.id, self.id, control.progress)
-        return (stop or self.stopping.is_set()) and self._current is control
+        return (stop or self.stopping.is_set()) and control in self._at_work
 
     def _end_unanswering(self, control: Control) -> None:
         """End the process: its job did not answer a cancel. What it wrote so far is in the store."""

@@ -45,6 +45,7 @@ def add_dataset() -> None:
         )
         asked = st.form_submit_button("Import") and source.strip()
         if asked and session.attempt(lambda: _queue_path(source.strip(), policy.strip())):
+            st.toast(f"{plain(source.strip())} is being read; what was found stands here then, before it is imported.")
             st.rerun()
     with upload, st.form("add_upload", border=False, clear_on_submit=True):
         _upload_form()

@@ -15,7 +15,9 @@ import pytest
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, WorkError
+from mad_core.runs import import_job
 from mad_core.runs.in_process import do_here
+from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.runs.worker import Worker
 from mad_core.scorers.contract import Context, Item, Scored
@@ -170,6 +172,33 @@ def test_an_uploaded_image_is_served_between_batches_without_changing_the_run(st
     assert answer.finished is not None and ended is not None and answer.finished < ended
     image_id = numbers.select(split="test", subset="a")["image_id"].iloc[20]
     assert answer.result["score"] == pytest.approx(expected(numbers)[image_id], abs=1e-12)
+    assert store.scores(long.id).set_index("image_id")["score"].to_dict() == pytest.approx(expected(numbers), abs=1e-12)
+
+
+def test_a_dataset_is_imported_between_batches_and_can_be_cancelled_by_itself(
+    store: Store, numbers: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object, progress: Callable[[int, int], None], **__: object) -> None:
+        for step in range(1000):
+            progress(step, 1000)
+            time.sleep(0.02)
+
+    monkeypatch.setattr(import_job, "import_dataset", endless)
+    long = ask(store, numbers, wait=0.05)
+    imports: list[int] = []
+
+    def import_soon(progress: dict[str, object]) -> None:
+        if progress.get("phase") == "scoring" and not imports:
+            imports.append(submit(store.queue, ImportJob("/pictures", look=True)))
+        elif imports and store.queue.job(imports[0]).progress.get("done"):
+            store.queue.request_cancel(imports[0])
+
+    job = store.queue.active_for(long.job_key)
+    assert job is not None
+    do_here(store, job.id, "cpu", import_soon)
+    cancelled, ended = store.queue.job(imports[0]), store.queue.job(job.id)
+    assert (cancelled.status, ended.status) == ("cancelled", "done")
+    assert cancelled.finished is not None and ended.finished is not None and cancelled.finished < ended.finished
     assert store.scores(long.id).set_index("image_id")["score"].to_dict() == pytest.approx(expected(numbers), abs=1e-12)
 
 
