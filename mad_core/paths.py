@@ -26,6 +26,17 @@ def fits(relative: str) -> bool:
     )
 
 
+def walked(
+    folder: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk``, which goes no deeper than :data:`MOST_PARTS` folders: Python's own ends on a deep tree."""
+    top = str(folder).count(os.sep)
+    for place, folders, files in os.walk(folder, onerror=onerror):
+        if place.count(os.sep) - top >= MOST_PARTS:
+            folders.clear()
+        yield place, folders, files
+
+
 def folder_named(text: str) -> Path | None:
     """The folder that a text names; None where it names none, whatever its shape."""
     path = _named(text)

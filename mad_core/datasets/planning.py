@@ -1,6 +1,5 @@
 """What an import made of its source, as a plan: every image file is accounted for."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from mad_core.datasets.naming import NO_LEVEL, UNLABELLED, level_key
 from mad_core.datasets.plan import IMAGES, MASKS, FolderPlan, ImportPlan, PlanRow
 from mad_core.datasets.policies import LEFT_OUT
 from mad_core.datasets.walking import Walker, is_image
+from mad_core.paths import walked
 
 
 def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walker) -> ImportPlan:
@@ -123,7 +123,7 @@ def _passed_over(walker: Walker) -> Iterator[PlanRow]:
     for name, told in walker.plan.folders.items():
         folder = walker.root / name
         if told.role == LEFT_OUT and folder.is_dir():
-            images = sum(is_image(file) for _, _, files in os.walk(folder) for file in files)
+            images = sum(is_image(file) for _, _, files in walked(folder) for file in files)
             yield PlanRow("folder", name, LEFT_OUT, images=images, note="by the plan")
 
 

@@ -17,6 +17,7 @@ from mad_core.datasets.policies import LEFT_OUT
 from mad_core.errors import InputError
 from mad_core.image_formats import HEAD, SUFFIXES, kind_of
 from mad_core.images import looks_like_mask
+from mad_core.paths import MOST_PARTS
 
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini", "@eadir", "lost+found"})
 COMPANIONS = frozenset(
@@ -204,6 +205,9 @@ class Walker:
                         files.append(entry.name)
         except OSError as error:
             self._problem("unreadable", place, f"The folder cannot be listed: {error.strerror}.")
+        if folders and place.count(os.sep) - str(self.root).count(os.sep) >= MOST_PARTS:
+            self._problem("unreadable", place, f"Folders below this one, {MOST_PARTS} deep, are not looked into.")
+            folders = []
         return sorted(folders), sorted(files)
 
     def _left_out(self, place: str) -> bool:

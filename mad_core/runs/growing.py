@@ -14,6 +14,7 @@ from mad_core.errors import InputError, NotFoundError
 from mad_core.image_formats import SUFFIXES
 from mad_core.images import ImageError, content_hash, inspect
 from mad_core.metrics.differences import differences
+from mad_core.paths import walked
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
@@ -131,7 +132,8 @@ def _files(folder: Path) -> list[Path]:
     if not root.is_dir():
         raise InputError(f"{folder} is no folder.")
     root = root.resolve()
-    files = [p for p in sorted(root.rglob("*"))[:MOST_FILES] if p.suffix.lower() in SUFFIXES and p.is_file()]
+    every = sorted(Path(place) / name for place, _, names in walked(root) for name in names)
+    files = [p for p in every[:MOST_FILES] if p.suffix.lower() in SUFFIXES and p.is_file()]
     return [path for path in files if path.resolve().is_relative_to(root)]
 
 

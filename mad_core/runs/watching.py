@@ -23,6 +23,7 @@ from mad_core.datasets.image_headers import read_files
 from mad_core.datasets.walking import is_image
 from mad_core.errors import InputError, MadError
 from mad_core.images import ImageError, read_image
+from mad_core.paths import walked
 from mad_core.runs.additions import Added, add_images
 from mad_core.runs.store import Store
 from mad_core.runs.store.watches import Watch
@@ -112,7 +113,7 @@ class Watcher:
             if os.path.realpath(self.folder) != str(self.folder):  # a link put in its place leads elsewhere
                 self.error = f"{self.folder} is not the folder that was asked for."
                 return None
-            for root, folders, files in os.walk(self.folder, onerror=fail):
+            for root, folders, files in walked(self.folder, fail):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 for name in sorted(files):
                     if is_image(name) and not name.startswith(".") and not name.lower().endswith(UNFINISHED):

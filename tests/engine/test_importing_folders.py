@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from mad_core.datasets.dataset import Card, LevelMeaning, SubsetCard
 from mad_core.datasets.importing import check_report, import_dataset
 from mad_core.errors import CancelledError, InputError
+from mad_core.paths import MOST_PARTS, remove_tree, walked
 from mad_core.settings import Settings
 
 from .pictures import counts, draw, industrial, kinds, tree
@@ -249,3 +251,20 @@ def test_hidden_files_are_passed_over(tmp_path: Path, settings: Settings) -> Non
     (root / "test/stain_level_1/Thumbs.db").write_bytes(b"x")
     (root / "test/.cache_level_3").mkdir()
     assert import_dataset(root, settings).problems == ()
+
+
+def test_folders_deeper_than_anybody_makes_them_are_named_and_passed_over(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path / "parts", [f"level_{level}/{i}.png" for level in range(2) for i in range(5)])
+    monkeypatch.chdir(root / "level_1")
+    for _ in range(1100):  # Python's own walk calls itself for each
+        os.mkdir("d")
+        os.chdir("d")
+    monkeypatch.chdir(tmp_path)
+    imported = import_dataset(root, settings)
+    assert len(imported.dataset.table) == 10
+    (problem,) = [one for one in imported.problems if one.kind == "unreadable"]
+    assert problem.path.count("/d") == MOST_PARTS - 1 and "not looked into" in problem.message
+    assert len(list(walked(root))) == MOST_PARTS + 2  # the root, two levels, and what is below one
+    remove_tree(root)
