@@ -352,7 +352,9 @@ def _make_thumbnail(path: Path, target: Path, longest: int, content_hash: str, w
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     building = target.with_suffix(f".{secrets.token_hex(4)}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (target.parent.parent, target.parent):  # whoever makes it, it is for its owner alone
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        building.touch(mode=0o600, exist_ok=False)
         image.save(building, "WEBP", quality=85, method=2)
         building.replace(target)
     except OSError as error:

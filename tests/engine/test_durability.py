@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 
 from mad_core import remote
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
 from mad_core.datasets.readers import archives
+from mad_core.images import thumbnail
 from mad_core.runs import uploads
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.worker import Worker
@@ -85,6 +87,17 @@ def test_the_store_is_its_owners_alone(tmp_path: Path) -> None:
         store.close()
     finally:
         os.umask(before)
+
+
+def test_a_thumbnail_is_its_owners_alone_whoever_makes_it(tmp_path: Path) -> None:
+    """Commands that write for others keep the user's own mask, and a report makes thumbnails in the store."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    before = os.umask(0o022)
+    try:
+        made = thumbnail(tmp_path / "a.png", tmp_path / "thumbnails" / "data", 8, "key")
+    finally:
+        os.umask(before)
+    assert [oct(mode(path)) for path in (made, made.parent, made.parent.parent)] == ["0o600", "0o700", "0o700"]
 
 
 def test_the_worker_makes_files_for_its_owner_alone(tmp_path: Path) -> None:

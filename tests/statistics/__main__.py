@@ -85,6 +85,11 @@ def _kept(place: int) -> Kept:
     return decided()[place]()
 
 
+def _outside(missed: Sequence[str]) -> str:
+    """The sentence below the tables: what misses its goal."""
+    return f"Outside its goal: {'; '.join(missed)}." if missed else "Every figure is inside its goal."
+
+
 def _shares(found: Sequence[Covered]) -> str:
     return ", ".join(f"{NAMES[one.metric]} {100 * one.share:.1f}" for one in found if one.metric in NAMES)
 
@@ -114,9 +119,10 @@ def tables(run: Callable[..., list], trials: int, study_trials: int) -> tuple[st
                 own = [one for n in PER_LEVEL for one in found[kind, n, truth] if one.metric == metric]
                 cells.append(" to ".join(f"{100 * f([o.share for o in own]):.1f}" for f in (min, max)) if own else "")
                 missed += [
-                    f"{name}, {kind}, truth {truth}: {100 * one.share:.1f} %"
-                    for one in own
-                    if wilson(one.holding, one.trials)[1] < LEAST
+                    f"{name}, {kind}, truth {truth:g}, {n} a level: {100 * one.share:.1f} %"
+                    for n in PER_LEVEL
+                    for one in found[kind, n, truth]
+                    if one.metric == metric and wilson(one.holding, one.trials)[1] < LEAST
                 ]
             if any(cells):
                 lines.append(f"| {kind} | {name} | " + " | ".join(cells) + " |")
@@ -169,12 +175,13 @@ def main() -> None:
     with ProcessPoolExecutor(chosen.workers) as pool:
         text, missed = tables(lambda do, tasks: list(pool.map(do, tasks)), chosen.trials, chosen.study_trials)
     minutes = (time.monotonic() - began) / 60
-    text = f"{text}\n\n`make truth` made these tables in {minutes:.0f} minutes with {chosen.workers} processes."
+    made = f"`make truth` made these tables in {minutes:.0f} minutes with {chosen.workers} processes."
+    text = f"{text}\n\n{_outside(missed)}\n\n{made}"
     print(text)
     if chosen.write:
         put_between(TARGET, OPEN, CLOSE, text)
     if missed:
-        raise SystemExit("Outside its goal: " + "; ".join(missed))
+        raise SystemExit(_outside(missed))
 
 
 if __name__ == "__main__":
