@@ -470,7 +470,8 @@ def _look_at_normals(
     if entry is None or not map_thresholds.wanted(run, info, entry) or not store.map_refs(run.id, subset):
         return
     control.report(phase="normals", subset=subset)
-    thresholds = map_thresholds.of_same_fit(store, run, entry)
+    calibration = not info.uses_labels(parameters)
+    thresholds = map_thresholds.of_same_fit(store, run, entry, dataset, calibration)
     try:
         thresholds = (
             thresholds
@@ -479,7 +480,7 @@ def _look_at_normals(
                 subset,
                 seed=run.seed,
                 side=run.map_side,
-                calibration=not info.uses_labels(parameters),
+                calibration=calibration,
                 fitted=partial(_score_items, control, run, subset),
                 held_out=partial(_score_held_out, control, run, subset)
                 if entry.seconds_fit <= map_thresholds.LONG_FIT

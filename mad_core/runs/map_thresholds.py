@@ -28,6 +28,8 @@ QUANTILE = 0.999
 """Of the values of all pixels: one pixel in a thousand of a normal image lies above."""
 FEWEST, MOST, LEARNED = 4, 16, 48
 """Normals whose maps are looked at, at least and at most, and normals of a second fit at most."""
+CALIBRATION = "calibration normals"
+"""The words for normals that the scorer has not learned from."""
 LONG_FIT = 30.0
 """Seconds of a fit that is not done a second time."""
 
@@ -82,13 +84,24 @@ def carried(old: RunSubset | None, fit: str | None) -> dict[str, Any]:
     return {FACT: old.facts[FACT]} if old and old.fit == fit and FACT in old.facts else {}
 
 
-def of_same_fit(store: Store, run: Run, entry: RunSubset) -> Mapping[str, Any] | None:
-    """What another run with the same fit and the same size of maps has found already."""
-    for other in store.runs(run.dataset_id):
-        if other.scorer == run.scorer and other.map_side == run.map_side and other.seed == run.seed:
-            for there in store.run_subsets(other.id):
-                if there.fit == entry.fit and "threshold" in there.facts.get(FACT, {}):
-                    return there.facts[FACT]
+def of_same_fit(
+    store: Store, run: Run, entry: RunSubset, dataset: Dataset, calibration: bool
+) -> Mapping[str, Any] | None:
+    """What another run with the same fit and the same size of maps has found already, on the same normals.
+
+    The normals of a fit are the same in every version of a dataset; those of the calibration split are not.
+    """
+    aside = len(_aside(dataset, entry.subset, run.seed, calibration)) >= FEWEST
+    for other in store.runs():
+        if (other.scorer, other.map_side, other.seed) != (run.scorer, run.map_side, run.seed):
+            continue
+        same = other.dataset_id == run.dataset_id
+        for there in store.run_subsets(other.id):
+            found = there.facts.get(FACT, {})
+            if there.fit != entry.fit or "threshold" not in found:
+                continue
+            if same or not (aside or found["of"] == CALIBRATION):
+                return found
     return None
 
 
@@ -122,12 +135,10 @@ def find(
     InputError
         If there are no normals, or none of them got a map.
     """
-    rows = dataset.select(split="calibration", subset=subset)
-    card = dataset.card.subset(subset)
-    aside = _drawn(rows[rows["level"] == 0], seed, card)
-    if calibration and len(aside) >= FEWEST:
-        return _of(fitted(aside[:MOST]), side, "calibration normals")
-    normals = _drawn(dataset.normals(subset), seed, card)
+    aside = _aside(dataset, subset, seed, calibration)
+    if len(aside) >= FEWEST:
+        return _of(fitted(aside[:MOST]), side, CALIBRATION)
+    normals = _drawn(dataset.normals(subset), seed, dataset.card.subset(subset))
     judged = normals[: min(MOST, len(normals) // 3)]
     learned = normals[len(judged) :][:LEARNED]
     if held_out is not None and len(judged) >= FEWEST:
@@ -138,6 +149,12 @@ def find(
         else:
             return _of(scored, side, f"training normals held out of a second fit on {len(learned)} others")
     return _of(fitted(normals[:MOST]), side, "training normals that it was fitted on, which look too normal to it")
+
+
+def _aside(dataset: Dataset, subset: str, seed: int, calibration: bool) -> list[Item]:
+    """Normals of the calibration split, where the scorer has not learned from it."""
+    rows = dataset.select(split="calibration", subset=subset)
+    return _drawn(rows[rows["level"] == 0], seed, dataset.card.subset(subset)) if calibration else []
 
 
 def _drawn(rows: Any, seed: int, card: SubsetCard) -> list[Item]:

@@ -345,11 +345,30 @@ def test_the_threshold_comes_from_normals_held_out_of_the_fit(store: Store, part
             assert getattr(row, name) == pytest.approx(value, rel=1e-5, abs=1e-6), name
 
 
-def test_test_labels_never_move_the_threshold(store: Store, parts: Dataset) -> None:
-    first = facts_of(store, scored_run(store, parts))
+def turned(parts: Dataset) -> Dataset:
+    """Another version: the levels of the test images the other way round."""
     tests = parts.table["split"] == "test"
-    turned = parts.table.assign(level=parts.table["level"].where(~tests, 2 - parts.table["level"]))
-    assert facts_of(store, scored_run(store, Dataset("turned", turned, parts.card, "/turned"))) == first
+    table = parts.table.assign(level=parts.table["level"].where(~tests, 2 - parts.table["level"]))
+    return Dataset("turned", table, parts.card, "/turned")
+
+
+def test_test_labels_never_move_the_threshold(store: Store, parts: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = facts_of(store, scored_run(store, parts))
+    monkeypatch.setattr(map_thresholds, "of_same_fit", lambda *_: None)
+    assert facts_of(store, scored_run(store, turned(parts))) == first
+
+
+def test_what_the_same_fit_found_on_another_version_is_not_looked_for_again(
+    store: Store, parts: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = facts_of(store, scored_run(store, parts))
+    with monkeypatch.context() as patch:
+        patch.setattr(map_thresholds, "find", lambda *_, **__: pytest.fail("it was found already"))
+        assert facts_of(store, scored_run(store, turned(parts))) == first
+    aside = scored_run(store, parts.with_calibration(4))  # its own normals that nothing learned from come first
+    assert facts_of(store, aside)["of"] == map_thresholds.CALIBRATION
+    later = Dataset("later", turned(parts).table, parts.card, "/later")
+    assert facts_of(store, scored_run(store, later)) == first
 
 
 def test_calibration_normals_are_taken_first(store: Store, parts: Dataset) -> None:
