@@ -37,10 +37,14 @@ def test_where_all_fits_it_is_the_coreset_of_all() -> None:
     assert len(streamed(rows[:10], 40, 3)) == 10
 
 
-def test_in_parts_it_covers_nearly_as_well_and_holds_little(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("held", "part"), [(500, 1 << 16), (3000, 500)])
+def test_in_parts_it_covers_nearly_as_well_and_holds_little(
+    held: int, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = clusters(6000)
     whole = rows[greedy_coreset(rows, 60, Context(seed=3), 0, 60)]
-    monkeypatch.setattr(coreset, "HELD_BYTES", 500 * 8 * 4)
+    monkeypatch.setattr(coreset, "HELD_BYTES", held * 8 * 4)
+    monkeypatch.setattr(coreset, "PART", part)
     seen: list[int] = []
 
     def counted(given: torch.Tensor, *further: Any, **named: Any) -> torch.Tensor:

@@ -18,7 +18,7 @@ from pathlib import Path
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item
 
-files = sorted(Path(sys.argv[1]).glob("*.png"))
+files = sorted(Path(sys.argv[1]).glob("*.jpg"))
 normals = [Item(str(n), str(files[n % len(files)])) for n in range(int(sys.argv[2]))]
 scorer = catalog.scorer("patchcore").create({"backbone": sys.argv[3], "weights": sys.argv[4], "positions": "anywhere"})
 scorer.fit(normals, Context(subset="plates", weights=Path(sys.argv[1])))
@@ -38,7 +38,7 @@ def test_many_large_normals_fit(backbone: str, weights: str, normals: int, tmp_p
     for number in range(FILES):
         grey = 120 + 30 * np.sin(np.arange(1024) / (7 + number))[None, :] + rng.normal(0, 9, (1024, 1024))
         Image.fromarray(np.repeat(grey[..., None], 3, 2).clip(0, 255).astype(np.uint8)).save(
-            tmp_path / f"{number:02d}.png", compress_level=1
+            tmp_path / f"{number:02d}.jpg", quality=90
         )
     command = [sys.executable, "-c", FIT, str(tmp_path), str(normals), backbone, weights]
     done = subprocess.run(command, capture_output=True, text=True)

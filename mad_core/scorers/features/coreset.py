@@ -14,6 +14,9 @@ from mad_core.scorers.features.neighbours import nearest_anywhere
 PROJECTED = 128
 HELD_BYTES = 1 << 30
 """Of features that wait for a selection; more of them are thinned as they come."""
+PART = 1 << 16
+"""Rows that are thinned at once: a selection looks at every row for each that it keeps, so larger parts take longer in
+proportion, hours for thousands of normals."""
 SPARE = 2
 """Times as many rows stay of a thinned part as its share of the coreset."""
 LEAST_SHARE = 256
@@ -50,10 +53,11 @@ class CoresetStream:
     def _thin(self) -> None:
         waiting = torch.cat(self.waiting)
         self.waiting.clear()
-        share = max(-(-SPARE * self.count * len(waiting) // self.expected), min(self.count, LEAST_SHARE))
         quiet = replace(self.context, progress=lambda done, total: None)
-        keep = greedy_coreset(waiting, share, quiet, 0, share)
-        self.thinned.append(waiting[keep.to(waiting.device)])
+        for part in waiting.split(PART):
+            share = max(-(-SPARE * self.count * len(part) // self.expected), min(self.count, LEAST_SHARE))
+            keep = greedy_coreset(part, share, quiet, 0, share)
+            self.thinned.append(part[keep.to(part.device)])
 
     def finish(self, done: int, total: int) -> torch.Tensor:
         """The coreset, (min(count, rows), C); ``done`` and ``total`` as of :func:`greedy_coreset`."""
