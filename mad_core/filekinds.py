@@ -26,6 +26,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\x80\x03", "a pickle of Python, which is never read, since it may run anything: save it as images or a table"),
     (b"\x80\x04", "a pickle of Python, which is never read, since it may run anything: save it as images or a table"),
     (b"\x80\x05", "a pickle of Python, which is never read, since it may run anything: save it as images or a table"),
+    (b"\x76\x2f\x31\x01", "an OpenEXR image: save it as TIFF of floats"),
     (b"8BPS", "a Photoshop file: export it as PNG or TIFF"),
     (b"NRRD000", f"an NRRD volume: {_SLICES}"),
     (b"\x1aE\xdf\xa3", "a video: export its frames as PNG"),

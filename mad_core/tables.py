@@ -125,9 +125,13 @@ RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 """What a cell must not begin with: a spreadsheet would take it for a formula, or eat the quote that prevents it."""
 
 
+class OtherTableError(InputError):
+    """A file that is read, but is no table of images."""
+
+
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name."""
-    return path.suffix.lower() in SUFFIXES
+    """Whether a file is a table by its name; of XML it is what CVAT exports."""
+    return path.suffix.lower() in SUFFIXES or path.name.lower() == "annotations.xml"
 
 
 def resolve_columns(header: Iterable[Any], table: pd.DataFrame | None = None) -> dict[str, str]:
@@ -590,7 +594,7 @@ def table_of_records(path: Path, data: Any) -> pd.DataFrame:
     """
     records = _records(data)
     if not records or not all(isinstance(r, dict) for r in records):
-        raise InputError(f"{path} must hold a list of objects, one an image.")
+        raise OtherTableError(f"{path} must hold a list of objects, one an image.")
     names = {str(key) for record in records for key in record}
     if len(names) > MOST_COLUMNS:
         raise InputError(f"The objects of {path} have more than {MOST_COLUMNS} different names; keep those needed.")

@@ -23,6 +23,9 @@ from mad_core.datasets.same_pictures import copy_problems, group_problems, same_
 from mad_core.images import ImageError, content_hash, inspect, small_grey
 from mad_core.pixels import EIGHT, Depth
 
+_UNKNOWN = frozenset({9.0, 98.0, 99.0, 998.0, 999.0, 9999.0})
+"""Levels that may stand for an unknown one."""
+
 _BATCH = 64
 _MOST_THREADS = 8
 _SEED = "mad-inspector"
@@ -67,7 +70,7 @@ def rows_of(
     copies = same_pictures(usable, {path: (r.content_hash, r.width, r.height, r.small) for path, r in files.items()})
     usable = with_training(usable, files)
     problems += [*_same_content(usable, files), *_empty(gathered.expected, usable)]
-    problems += [*_without_normals(usable), *_without_test(usable), *_without_level(usable)]
+    problems += [*_without_normals(usable), *_without_test(usable), *_without_level(usable), *_for_unknown(usable)]
     problems += copy_problems(copies, usable) if len(files) <= MOST else [too_many(len(files))]
     problems += group_problems(usable)
     sizes = {path: (read.width, read.height) for path, read in files.items()}
@@ -221,6 +224,22 @@ def _without_normals(images: Iterable[Found]) -> Iterator[Problem]:
                 "be fitted on normals and AUROC has no value. If the lowest is normal, say so in a severity policy."
             )
             yield Problem("empty-level", subset, sentence)
+
+
+def _for_unknown(images: Iterable[Found]) -> Iterator[Problem]:
+    """Levels far above the others that studies often write where nobody knows the level."""
+    counts = Counter((f.subset, f.level) for f in images)
+    for subset in dict.fromkeys(subset for subset, _ in counts):
+        levels = {level for of, level in counts if of == subset and level >= 0}
+        top = max(levels - _UNKNOWN, default=math.inf)
+        for level in sorted(level for level in levels & _UNKNOWN if level > 2 * top):
+            name = level_key(level)
+            sentence = (
+                f"Level {name} of {counts[subset, level]:,} images of '{subset[:80]}' lies far above the others, which "
+                f"end at {level_key(top)}: does it say that nobody knows the level? Then write '{name}: none' among "
+                "the levels of the plan or into a severity policy."
+            )
+            yield Problem("question", subset, sentence)
 
 
 def _without_test(images: Iterable[Found]) -> Iterator[Problem]:

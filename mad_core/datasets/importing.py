@@ -23,6 +23,7 @@ from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, read_plan
 from mad_core.datasets.planning import as_planned, plan_of
 from mad_core.datasets.policies import Policy, policy_in, read_policy, read_yaml
 from mad_core.datasets.readers import archives
+from mad_core.datasets.readers.annotations import SIDECARS
 from mad_core.datasets.readers.buckets import rebuilt
 from mad_core.datasets.readers.folders import gather_file, gather_folder
 from mad_core.datasets.readers.shards import holds_images, shards_in, unpacked
@@ -364,7 +365,7 @@ def _imported(
 def _not_there(walker: Walker) -> Iterator[Problem]:
     """Folders and tables that the plan names and that are not there."""
     for name in (*walker.plan.folders, *walker.plan.tables):
-        if not (walker.root / name).exists():
+        if not (walker.root / name).exists() and Path(name).name != SIDECARS:
             yield Problem("missing-file", name, "The plan names it, but it is not there.")
 
 

@@ -10,6 +10,28 @@ from mad_core.tables import is_blank, numbers, plain_name
 _CODED = re.compile(r"(?P<level>[0-9]{1,6}(?:[.,][0-9]{1,6})?)\s*(?:[-–—:=.()_]|\s)\s*(?P<word>[^\W\d_].*)", re.DOTALL)
 """``2 - moderate``, ``2: moderate``, ``2 (moderate)``, ``2 moderate``."""
 
+_MONTHS = frozenset(
+    {
+        "jan",
+        "feb",
+        "mar",
+        "mrz",
+        "apr",
+        "may",
+        "mai",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "okt",
+        "nov",
+        "dec",
+        "dez",
+    }
+)
+"""What spreadsheets make of ``1-2``: a date, such as ``2-Jan`` or ``02. Feb``."""
 
 LONGEST = 200
 """Characters of a cell that may say a level."""
@@ -39,6 +61,8 @@ def levels_of(texts: Iterable[str], separator: str = "") -> dict[str, float | No
 def _coded(texts: Iterable[str]) -> dict[str, float]:
     """Levels of texts that are a number and a word, where number and word always go together."""
     matches = {text: match for text in texts if (match := _CODED.fullmatch(text.strip()))}
+    if any(plain_name(match["word"]) in _MONTHS for match in matches.values()):
+        return {}
     pairs = {(float(m["level"].replace(",", ".")), plain_name(m["word"].rstrip(" )"))) for m in matches.values()}
     if len({level for level, _ in pairs}) != len(pairs) or len({word for _, word in pairs}) != len(pairs):
         return {}

@@ -8,7 +8,21 @@ NORMAL = frozenset({"good", "normal", "ok", "normals", "healthy"})
 TEMPLATES = ("template", "templates")
 UNSORTED = frozenset(
     {"unlabelled", "unlabeled", "unlabel", "unknown", "ungraded", "unrated", "unsorted", "unclassified", "nolabel"}
-    | {"new", "inbox", "incoming", "todo", "upload", "uploads", "images", "image", "imgs", "img", "pictures", "photos"}
+    | {
+        "new",
+        "inbox",
+        "incoming",
+        "todo",
+        "upload",
+        "uploads",
+        "images",
+        "image",
+        "imgs",
+        "img",
+        "pictures",
+        "photos",
+        "jpegimages",
+    }
 )
 """Names of folders, as :func:`plain` writes them, of which nobody would expect that they say a level."""
 

@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from mad_core.datasets.naming import plain
 
 _RANKS = (
-    "none no normal healthy good ok negative neg benign pass passed clean intact nodefect defectfree absent without",
-    "minimal doubtful trace questionable verymild borderline",
-    "mild slight minor low light small weak early",
-    "moderate medium mid middle intermediate partial",
+    "none no normal healthy good ok negative neg benign pass passed clean intact nodefect defectfree absent without "
+    "false keine kein ohne gut io aucun aucune normale ninguno sano nessuno nessuna 正常 无 無 良品 合格",
+    "minimal doubtful trace questionable verymild borderline sehrleicht",
+    "mild slight minor low light small weak early leicht gering léger légère leve lieve 轻微 轻度 軽度 軽微",
+    "moderate medium mid middle intermediate partial mittel mäßig moderat modéré modérée "
+    "moderado moderada moderato 中度 中等",
     "severe major serious strong heavy high large advanced yes positive pos malignant defect defective abnormal "
-    "anomaly anomalous ng nok fail failed bad broken tumor tumour",
-    "verysevere extreme critical proliferative proliferate endstage fatal total",
+    "anomaly anomalous ng nok fail failed bad broken tumor tumour true schwer stark nio schlecht sévère grave severo "
+    "severa 严重 重度 不良 缺陷 不合格 異常 异常",
+    "verysevere extreme critical proliferative proliferate endstage fatal total sehrschwer",
 )
 _RANK = {word: rank for rank, words in enumerate(_RANKS) for word in words.split()}
 _ROMANS = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}

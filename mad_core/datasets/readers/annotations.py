@@ -1,4 +1,5 @@
-"""Exports of annotation tools made to tables: COCO, Label Studio, Real-IAD; sidecars of webdataset and labelme.
+"""Exports of annotation tools made to tables: COCO, CVAT, Label Studio, Real-IAD; files beside each picture, as
+webdataset, labelme and Pascal VOC have them.
 
 What they say of an image becomes columns ``path``, ``level``, ``defect``, ``split``, ``subset``, ``mask``. An image of
 which an export says nothing has the defect type ``no annotation``: whether that is normal, a severity policy says
@@ -16,13 +17,15 @@ from typing import Any
 import pandas as pd
 
 from mad_core.datasets.polygons import Outlines, together
-from mad_core.datasets.readers.outlines import MOST_BYTES, of_coco, of_label_studio
+from mad_core.datasets.readers.outlines import MOST_BYTES, files_of_tool, of_coco, of_label_studio
+from mad_core.datasets.readers.xml_notes import coco_of_cvat, objects_of_voc
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.tables import SPELLINGS, cell_text, plain_name, read_json, read_table, table_of_records
 
 NOTHING_SAID = "no annotation"
-SIDECARS = (".cls", ".json")
+SIDECARS = "sidecars"
+"""What stands for the files beside pictures where a table would be named."""
 _LEVELS = frozenset(SPELLINGS["level"]) - {"label", "labels", "class", "classlabel", "area"}
 _OUTLINES = "outlines"
 _JSON = (".json", ".jsonl", ".ndjson")
@@ -39,9 +42,10 @@ def read_label_table(path: Path) -> tuple[pd.DataFrame, dict[str, Outlines]]:
     InputError
         If it cannot be read, or is an export that names no image.
     """
-    if path.suffix.lower() not in _JSON:
+    xml = path.suffix.lower() == ".xml"
+    if not xml and path.suffix.lower() not in _JSON:
         return _with_plain_choices(read_table(path)), {}
-    data, source = read_json(path), str(path)
+    data, source = coco_of_cvat(path) if xml else read_json(path), str(path)
     records = _of_coco(data, source) or _of_real_iad(data) or _of_label_studio(data, source)
     if records is None:
         return _with_plain_choices(table_of_records(path, data)), {}
@@ -226,8 +230,9 @@ def _objects(values: Any) -> list[dict[str, Any]]:
 def sidecar_table(folder: Path, walker: Walker) -> pd.DataFrame | None:
     """A table of the images below a folder that have files of their own beside them; None where none has.
 
-    ``000.png`` with ``000.cls`` or ``000.json`` is a sample of webdataset; ``000.json`` with ``shapes`` is labelme's.
-    ``000.mask.png`` and ``000.seg.png`` are masks.
+    ``000.png`` with ``000.cls`` or ``000.json`` is a sample of webdataset; ``000.json`` with ``shapes`` is labelme's,
+    ``000.xml`` with objects that of Pascal VOC. The latter two may lie in a folder of their own, where the pictures lie
+    in ``images``. ``000.mask.png`` and ``000.seg.png`` are masks.
     """
     files = dict(_everything(folder, walker))
     by_key: dict[str, dict[str, str]] = defaultdict(dict)
@@ -235,7 +240,7 @@ def sidecar_table(folder: Path, walker: Walker) -> pd.DataFrame | None:
         above, name = posixpath.split(relative)
         key, _, ending = name.partition(".")
         by_key[posixpath.join(above, key)]["." + ending.lower()] = relative
-    records = [r for parts in by_key.values() if (r := _sample(parts, files)) is not None]
+    records = [r for parts in by_key.values() if (r := _sample(parts, files, walker)) is not None]
     answered = [r for r in records if len(r) > 1]
     if not answered:
         return None
@@ -249,7 +254,7 @@ def _everything(folder: Path, walker: Walker, ahead: str = "") -> Iterable[tuple
         yield from _everything(inner, walker, f"{ahead}{inner.name}/")
 
 
-def _sample(parts: Mapping[str, str], files: Mapping[str, str]) -> dict[str, Any] | None:
+def _sample(parts: Mapping[str, str], files: Mapping[str, str], walker: Walker) -> dict[str, Any] | None:
     """What the files of one key say of its image; None where there is no image."""
     images = [r for ending, r in parts.items() if is_image(r) and ending.count(".") == 1]
     if len(images) != 1:
@@ -258,12 +263,24 @@ def _sample(parts: Mapping[str, str], files: Mapping[str, str]) -> dict[str, Any
     masks = [r for ending, r in parts.items() if is_image(r) and ending.startswith((".mask.", ".seg.", ".gt."))]
     if ".json" in parts:
         record |= _facts(Path(files[parts[".json"]]))
+    elif ".cls" not in parts:
+        elsewhere = (_drawn(path) for path in files_of_tool(Path(files[images[0]]), walker))
+        record |= next((facts for facts in elsewhere if facts), {})
     if ".cls" in parts and not any(plain_name(name) in _LEVELS for name in record):
         record["level"] = _text(Path(files[parts[".cls"]]))
     if masks and "mask" not in record:
         record["mask"] = masks[0]
     record["path"] = images[0]
     return record
+
+
+def _drawn(path: Path) -> dict[str, Any]:
+    """What a file of labelme or Pascal VOC says that its picture shows; nothing where it is neither."""
+    if path.suffix.lower() == ".xml":
+        names = objects_of_voc(path)
+        return {} if names is None else {"defect": ",".join(names) or NOTHING_SAID}
+    facts = _facts(path)
+    return facts if set(facts) == {"defect"} else {}
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+import pandas as pd
+
 from mad_core.datasets.dataset import Problem
 from mad_core.datasets.gathering import Found, Gathered, stem, together
 from mad_core.datasets.naming import SPLITS, TEMPLATES, UNLABELLED, UNSORTED, level_key, plain
 from mad_core.datasets.plan import LABELS, ImportPlan, LevelsUnknownError, PlanRow, TablePlan
 from mad_core.datasets.policies import HOW_TO, LEFT_OUT, Policy
-from mad_core.datasets.readers.annotations import sidecar_table
+from mad_core.datasets.readers.annotations import SIDECARS, sidecar_table
 from mad_core.datasets.readers.published import PublishedFolder, published_place
 from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched, without_level
 from mad_core.datasets.readers.table_paths import name_key
@@ -30,12 +32,12 @@ from mad_core.datasets.readers.tables import (
     read_rows,
     subset_named,
 )
-from mad_core.datasets.readers.tables_above import beside_tables_above
+from mad_core.datasets.readers.tables_above import beside_tables_above, not_normals
 from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.filekinds import kind_of
-from mad_core.tables import is_table
+from mad_core.tables import OtherTableError, is_table
 
 _DEPTH = 6
 """How far below the folder named by the user subsets are looked for."""
@@ -221,6 +223,7 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
     if isinstance(place, RawVisa | PublishedFolder):
         return _by_names(place)
     labels, passed_over = _labels(tables, place.walker)
+    labels += _beside_pictures(place) if place.loose else []
     gathered = [(t, gather_table(_table(place, t), place.walker)) for t in labels]
     relevant = [(t, g) for t, g in gathered if g.named]
     passed_over += [_naming_nothing(place, t) for t, g in gathered if not g.named]
@@ -234,8 +237,29 @@ def _by_names_or_tables(place: SubsetFolder, tables: Sequence[Path]) -> Gathered
         outlines = together(g for _, g in relevant).outlines
         idle = [p for t, g in gathered if silent and not g.named for p in g.problems if p.path == str(t.path)]
         problems = (*_contradictions(place, relevant), *(p for p in idle if p.kind == "missing-file"))
-        return together([_by_names(place), Gathered(problems=problems, rows=tuple(rows), outlines=outlines)])
+        by_names = not_normals(_by_names(place), place, _unread(tables, passed_over, place.walker))
+        return together([by_names, Gathered(problems=problems, rows=tuple(rows), outlines=outlines)])
     return together([_by_tables(place, [t for t, _ in used]), Gathered(rows=tuple(passed_over))])
+
+
+def _unread(tables: Iterable[Path], passed_over: Iterable[PlanRow], walker: Walker) -> dict[Path, str]:
+    """The tables that were passed over for what they are, and not because a person or their names say so, and why."""
+    notes = {row.name: row.note for row in passed_over if not walker.plan.table(row.name)}
+    names = {table: walker.relative(table) for table in tables if "submission" not in table.stem.lower()}
+    return {table: notes[name] for table, name in names.items() if name in notes}
+
+
+def _beside_pictures(place: SubsetFolder) -> list[_Labels]:
+    """What files beside pictures say of each; nothing where they say no level and no defect type."""
+    table = sidecar_table(place.folder, place.walker)
+    try:
+        return [] if table is None else [_of_sidecars(table, place.folder)]
+    except InputError:
+        return []
+
+
+def _of_sidecars(table: pd.DataFrame, folder: Path) -> _Labels:
+    return _Labels(folder / SIDECARS, *labels_of_table(table, folder))
 
 
 def _unused(place: SubsetFolder, table: _Labels, listing: Gathered) -> PlanRow:
@@ -440,7 +464,8 @@ def _no_level(place: SubsetFolder, folder: str, count: int) -> str:
 
 def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path) -> None:
     """A tree of defect types without any level is of no use until somebody writes a policy."""
-    unknown = list(dict.fromkeys(Path(p.path).name for p in gathered.problems if p.kind == "unknown-level"))
+    asked = any(p.kind == "unknown-level" for p in gathered.problems)
+    unknown = list(dict.fromkeys(row.name for row in ImportPlan(rows=gathered.rows).asked)) if asked else []
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         words = f"Nothing in {root} says the severity level of {names}: {HOW_TO}.{_proposal(gathered.rows)}"
@@ -463,9 +488,8 @@ def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walk
     top = [t for t in tables if t.parent == root] or list(tables)
     sidecars = sidecar_table(root, walker) if len(top) != 1 else None
     if sidecars is not None:
-        rows, columns = labels_of_table(sidecars, root)
-        return _alone(_Labels(root / "sidecars", rows, columns), name, root, walker, policy, None)
-    if len(top) == 1:
+        return _alone(_of_sidecars(sidecars, root), name, root, walker, policy, None)
+    if len(top) == 1 and not _is_of_something_else(top[0], walker):
         labels, passed_over = [_read_labels(top[0], walker)], []
     else:
         labels, passed_over = _labels(top, walker)
@@ -485,6 +509,19 @@ def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walk
     if walker.plan.unlabelled or all(f == root or plain(f.name) in UNSORTED for f in _holding(root, walker)):
         return together([_by_names(place), Gathered(rows=tuple(passed_over))])
     _ask_for_levels(root, walker, passed_over)
+
+
+def _is_of_something_else(table: Path, walker: Walker) -> bool:
+    """Whether a table beside pictures neither names them nor says a level."""
+    if next(walker.images(walker.root), None) is None:
+        return False
+    try:
+        _read_labels(table, walker)
+    except OtherTableError:
+        return True
+    except InputError:
+        return False
+    return False
 
 
 def _unnamed(root: Path, name: str, listed: Gathered, walker: Walker) -> Gathered:
@@ -511,7 +548,12 @@ def _no_image(root: Path, walker: Walker) -> str:
     """Why a folder without images is of no use: what its files are, where that is known."""
     kinds = Counter(k for f in walker.files(root) if (k := kind_of(root / f)))
     kind, n = kinds.most_common(1)[0] if kinds else ("", 0)
-    return f"{root} holds no image of a known format" + (f": {n} of its files are {kind}." if kind else ".")
+    if not kind:
+        return f"{root} holds no image of a known format."
+    first = next(f for f in walker.files(root) if kind_of(root / f) == kind)
+    many = f", and {n - 1:,} more like it" if n > 1 else ""
+    todo = "" if ":" in kind else ": unpack it, or name it itself" if "archive" in kind else ""
+    return f"{root} holds no image of a known format: {first}{many} is {kind}{todo}."
 
 
 def _alone(

@@ -4,7 +4,7 @@ Boxes, points and lines are no outlines: they are counted, so that nobody takes 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from mad_core.datasets.walking import Walker
 
 MOST_BYTES = 50_000_000
 """Of one file beside a picture; labelme writes the picture into it."""
-_BESIDE = ("annotations", "annotation", "labels", "json", "jsons", "labelme")
-"""Folders that labelme's files lie in where the pictures lie in ``images``."""
+_BESIDE = ("annotations", "annotation", "labels", "json", "jsons", "labelme", "xml", "xmls")
+"""Folders that the files of labelme and Pascal VOC lie in where the pictures lie in ``images``."""
+_DRAWN = ("bbox", "segmentation", "keypoints")
+"""What an annotation of COCO draws; one without them says a word of the whole picture."""
 _FEWEST_NUMBERS = 7
 """Of a line of YOLO that draws an outline: the class and three points; a box has five."""
 
@@ -24,7 +26,8 @@ def of_coco(source: str, image: Mapping[str, Any], annotations: Sequence[Mapping
     """What COCO's annotations of an image draw, no shape where they are boxes alone; None where there are none."""
     shapes = [s for a in annotations if (s := _segmentation(a.get("segmentation"))) is not None]
     size = _size(image.get("width"), image.get("height"))
-    return _of(source, shapes, None, size, len(annotations) - len(shapes))
+    drawn = sum(any(a.get(kind) for kind in _DRAWN) for a in annotations)
+    return _of(source, shapes, None, size, drawn - len(shapes))
 
 
 def _segmentation(value: Any) -> Any:
@@ -100,6 +103,11 @@ def _beside(image: Path, walker: Walker) -> Outlines | None:
     if text and not any(drawn.shapes for drawn in outlines) and (drawn := of_yolo(str(text), _numbers(text))):
         outlines.append(drawn)
     return next((drawn for drawn in outlines if drawn.shapes), outlines[0] if outlines else None)
+
+
+def files_of_tool(image: Path, walker: Walker) -> Iterator[Path]:
+    """The files of labelme and Pascal VOC that belong to a picture, by their names."""
+    return (file for suffix in (".json", ".xml") for file in files_beside(image, suffix, _BESIDE, walker))
 
 
 def _document(file: Path) -> Any:

@@ -251,11 +251,21 @@ def _classes(folder: Path, walker: Walker, told: Callable[[Path], float | None])
         prefix = f"{container.name}/"
         written = "" if split == "test" else prefix
         yield from _siblings(walker.image_folders(container), prefix, written, split, walker, told)
+        for around in (f for f in walker.image_folders(container) if _only_holds(f, walker, told)):
+            ahead = f"{around.name}/"
+            yield from _siblings(walker.image_folders(around), prefix + ahead, written + ahead, split, walker, told)
         if walker.pictures(container):
             level = told(container)
             if level is None:
                 level = 0.0 if split == "train" else math.nan
             yield Class(container, prefix, written, split, level, None, deep=False)
+
+
+def _only_holds(folder: Path, walker: Walker, told: Callable[[Path], float | None]) -> bool:
+    """Whether a folder in one of a split is called as those of images and holds folders alone: these say the level."""
+    if plain(folder.name) not in UNSORTED or folder.parent.name.lower() not in SPLITS or told(folder) is not None:
+        return False
+    return not walker.pictures(folder) and bool(walker.image_folders(folder))
 
 
 def _siblings(
@@ -271,7 +281,7 @@ def _siblings(
     by_name = meanings(filled)
     for f in folders:
         m, level, word = by_name.get(f.name) or meaning(f.name), told(f), ""
-        if m is None and level is None and f.name not in by_name:
+        if m is None and level is None and (f.name not in by_name or _only_holds(f, walker, told)):
             continue
         if level is not None:
             word, defect = "" if _told_level(f, walker) else f.name, (m.defect if m else f.name)

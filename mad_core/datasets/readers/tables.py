@@ -26,12 +26,17 @@ from mad_core.datasets.readers.annotations import NOTHING_SAID, read_label_table
 from mad_core.datasets.readers.table_paths import Match, TablePaths, naming_column, real_inside
 from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
-from mad_core.tables import also_meant, columns_in_words, printable, resolve_columns
+from mad_core.tables import OtherTableError, also_meant, columns_in_words, printable, resolve_columns
 
 _TEMPLATE = "_template"
 _EXAMPLES = 5
 """Rows of one kind of problem that are listed where it is that of more than ``LISTED``."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
+
+
+_MARKS = {"0": False, "0.0": False, "false": False, "False": False, "FALSE": False}
+_MARKS |= {"1": True, "1.0": True, "true": True, "True": True, "TRUE": True}
+"""What stands in columns of which each is a word that applies or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +166,47 @@ def labels_of_table(
     columns = table_columns(path, table.columns, told)
     if "path" not in columns and (column := naming_column(table, set(columns.values()), images)):
         columns = {"path": column, **columns}
+    numbered = _numbered_folds(table, columns, told or {})
+    columns = {ours: name for ours, name in columns.items() if ours not in numbered}
     names = columns_in_words(table.columns)
     if "path" not in columns:
-        raise InputError(f"{path} has no column for the images' paths, such as 'path'; its columns are {names}.")
-    if not columns.keys() & {"level", "defect"}:
+        words = f"{path} has no column for the images' paths, such as 'path'; its columns are {names}."
+        raise InputError(words) if columns.keys() & {"level", "defect"} else OtherTableError(words)
+    marks = [] if columns.keys() & {"level", "defect"} else _marking_columns(table, set(columns.values()))
+    if not marks and not columns.keys() & {"level", "defect"}:
         raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
     wanted = {ours: name for ours, name in columns.items() if ours in TableLine.__slots__}
-    cells = ([_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items())
-    lines = zip(*cells, strict=True)
-    rows = (TableLine(number, **dict(zip(wanted, line, strict=True))) for number, line in enumerate(lines, start=1))
-    facts: Any = {**table.attrs, "notes": (*table.attrs.get("notes", ()), *also_meant(table, columns))}
+    cells = [[_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items()]
+    fields = [*wanted, *(["defect"] if marks else [])]
+    lines = zip(*cells, *([_marked(table, marks)] if marks else []), strict=True)
+    rows = (TableLine(number, **dict(zip(fields, line, strict=True))) for number, line in enumerate(lines, start=1))
+    notes = [f"'{printable(name)[:40]}' holds numbers, which are no splits." for name in numbered.values()]
+    notes += [f"A 1 in the columns {columns_in_words(marks)} stands for the column's name."] if marks else []
+    facts: Any = {**table.attrs, "notes": (*table.attrs.get("notes", ()), *also_meant(table, columns), *notes)}
     return rows_of_lines((row for row in rows if row.path or row.level), facts), wanted
+
+
+def _numbered_folds(table: pd.DataFrame, columns: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """The column of splits where it holds numbers alone, as folds of cross-validation do, and nobody says otherwise."""
+    name = columns.get("split")
+    if name is None or "split" in told:
+        return {}
+    cells = [cell for cell in map(_text, table[name]) if cell]
+    return {"split": name} if cells and all(cell.removesuffix(".0").isdecimal() for cell in cells) else {}
+
+
+def _marking_columns(table: pd.DataFrame, taken: Set[str]) -> list[str]:
+    """Columns of zeros and ones, a word each, as exports of several classes have them; none where it is one alone."""
+    free = [name for name in table.columns if name not in taken]
+    marking = [name for name in free if set(map(_text, table[name])) - {""} <= _MARKS.keys()]
+    marking = [name for name in marking if any(_MARKS.get(_text(cell)) for cell in table[name])]
+    return marking if len(marking) > 1 else []
+
+
+def _marked(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """The names of the columns that are marked in each row, joined by commas."""
+    rows = zip(*([_MARKS.get(_text(cell), False) for cell in table[name]] for name in columns), strict=True)
+    return [",".join(_text(name) for name, on in zip(columns, row, strict=True) if on) for row in rows]
 
 
 def rows_of_lines(lines: Iterable[TableLine], facts: Mapping[str, Any] | None = None) -> Rows:
@@ -292,16 +327,17 @@ def asked_rows(asked: Mapping[str, int], zero: bool, note: str) -> tuple[PlanRow
 def _level_of(
     row: TableLine, subset: str, table: Table, levels: Mapping[str, float | None]
 ) -> tuple[float | None, str]:
-    """A row's level and the word that stood for it: a policy is asked before a number is sought in a word."""
+    """A row's level and the word that stood for it: a policy is asked first, of numbers, too (``99: none``)."""
     text = row.level or row.defect
     number = levels.get(text)
-    if table.policy and (number is None or level_written(text) is None):
-        words = [word for word in dict.fromkeys((row.level, row.defect)) if word] or [NOTHING]
+    plain = number is not None and level_written(text) is not None
+    if table.policy:
+        words = [text] if plain else [word for word in dict.fromkeys((row.level, row.defect)) if word] or [NOTHING]
         stated = (table.policy.level(word, subset) for word in words)
         level = next((level for level in stated if level is not None), None)
         if level is not None:
             return level, text or NOTHING
-    return number, "" if number is not None and level_written(text) is not None else text
+    return number, "" if plain else text
 
 
 def _in_short(lost: Sequence[_Lost], table: Table, rows: int, paths: TablePaths) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from mad_core.datasets.gathering import Found, Gathered
 from mad_core.datasets.naming import SPLITS, UNLABELLED
 from mad_core.datasets.plan import PlanRow
 from mad_core.datasets.policies import LEFT_OUT
-from mad_core.datasets.readers.subset_folder import without_level
-from mad_core.datasets.readers.table_paths import TablePaths
+from mad_core.datasets.readers.annotations import read_label_table
+from mad_core.datasets.readers.subset_folder import SubsetFolder, without_level
+from mad_core.datasets.readers.table_paths import TablePaths, name_key, naming_column
 from mad_core.datasets.readers.tables import is_template, read_rows
 from mad_core.datasets.walking import Walker, is_hidden
 from mad_core.errors import InputError
-from mad_core.tables import is_table
+from mad_core.tables import OtherTableError, is_table, resolve_columns
 
 _MOST_TABLES, _MOST_BYTES = 20, 20_000_000
 """Tables above that are looked into, and how large each may be."""
@@ -47,6 +48,46 @@ def beside_tables_above(gathered: Gathered, root: Path, walker: Walker) -> Gathe
     return replace(
         gathered, found=tuple(listed), problems=(*gathered.problems, *problems), rows=(*gathered.rows, *rows)
     )
+
+
+def not_normals(gathered: Gathered, place: SubsetFolder, unread: Mapping[Path, str]) -> Gathered:
+    """What folders say, but for loose pictures of a training folder of which a table may say something else.
+
+    Such tables are ``unread`` for a reason. The pictures that one names are tested without a level; all of them where
+    it is damaged, or holds levels and nobody knows whose.
+    """
+    told = place.walker.plan.folders
+    loose = {f.path for f in gathered.found if f.level == 0 and f.path in place.loose and f.origin not in told}
+    for table, why in unread.items():
+        if spoken := _spoken_of(table, place) & loose:
+            words = (
+                f"It may say the levels of {len(spoken):,} loose images in a training folder and is not used: they are "
+                f"tested without a level. {why} Say in the plan which of its columns is which, give the folder a level "
+                "there, or leave the table out."
+            )
+            listed = tuple(without_level(f) if f.path in spoken else f for f in gathered.found)
+            problem = Problem("unmatched", str(table), words)
+            gathered = replace(gathered, found=listed, problems=(*gathered.problems, problem))
+    return gathered
+
+
+def _spoken_of(table: Path, place: SubsetFolder) -> Set[str]:
+    """The pictures that a table names; all loose ones where it cannot be read, or names none and holds levels."""
+    try:
+        cells, _ = read_label_table(table)
+        columns = resolve_columns(cells.columns)
+    except OtherTableError:
+        return frozenset()
+    except InputError:
+        return place.loose
+    column = columns.get("path") or naming_column(
+        cells, set(columns.values()), lambda: {name_key(relative) for relative, _ in place.walker.images(place.folder)}
+    )
+    if column is None:
+        return place.loose if "level" in columns else frozenset()
+    written = [str(cell) for cell in cells[column]]
+    paths = TablePaths.below(place.folder, place.walker, written)
+    return {path for name in written if (match := paths.find(name)) for path in match.paths}
 
 
 def _is_silent(image: Found, gathered: Gathered, walker: Walker) -> bool:

@@ -14,6 +14,7 @@ from mad_core.datasets.walking import Walker
 from mad_core.errors import InputError
 
 _NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_IMAGES = ("images", "jpegimages")
 MAX_BYTES = 1_000_000
 
 
@@ -39,11 +40,12 @@ def text_beside(image: Path, walker: Walker) -> Path | None:
 
 
 def files_beside(image: Path, suffix: str, folders: Iterable[str], walker: Walker) -> Iterator[Path]:
-    """Files called as an image, beside it or in one of these folders in the place of ``images``."""
+    """Files called as an image, beside it or in one of these folders beside ``images``, in folders as there or not."""
     *above, _ = image.relative_to(walker.root).parts
     places = [above]
-    for at in [i for i, part in enumerate(above) if part.lower() == "images"][::-1]:
+    for at in [i for i, part in enumerate(above) if part.lower() in _IMAGES][::-1]:
         places += [[*above[:at], folder, *above[at + 1 :]] for folder in folders]
+        places += [[*above[:at], folder] for folder in folders if above[at + 1 :]]
     paths = (walker.find(walker.root, "/".join([*place, image.stem + suffix])) for place in places)
     return (Path(path) for path in paths if path)
 
