@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mad_core import remote
-from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.importing import import_dataset, window_report
 from mad_core.datasets.own_normals import without_normals
 from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
 from mad_core.errors import InputError
@@ -26,8 +26,9 @@ def import_job(control: Control) -> dict[str, Any]:
     -------
     dict
         ``dataset`` (id), ``images``, ``problems`` (their number), ``runs`` (ids); of a look that stores nothing
-        ``plan`` (YAML text), ``rows`` (of the plan), ``images``, ``counts``, ``problems`` (the first ones) and
-        ``without_normals`` (subsets); of images for a dataset that is there an :class:`~mad_core.runs.additions.Added`.
+        ``plan`` (YAML text), ``rows`` (of the plan), ``images``, ``counts``, ``problems`` (the first ones),
+        ``without_normals`` (subsets) and ``windows`` (by subset, of pictures deeper than 8 bits); of images for a
+        dataset that is there an :class:`~mad_core.runs.additions.Added`.
     """
     payload = ImportJob.from_json(control.job.payload)
 
@@ -62,6 +63,9 @@ def import_job(control: Control) -> dict[str, Any]:
     if payload.look:
         counts, problems = imported.dataset.counts(), [p.to_json() for p in imported.problems]
         facts = {"images": len(imported.dataset.table), "without_normals": without_normals(imported.dataset)}
+        facts["windows"] = {
+            name: window_report(imported.dataset.card.subset(name)) for name in imported.dataset.windows
+        }
         return _looked(imported.plan, counts=counts, problems=problems[:MOST_SHOWN], **facts)
     if imported.dataset.table.empty:
         first = imported.problems[0].message if imported.problems else "No image was found."

@@ -10,10 +10,12 @@ import streamlit as st
 from mad_core.datasets.dataset import SPLITS, Problem
 from mad_core.datasets.plan import COLUMNS, FOLDER_ROLES, LABELS, ImportPlan, PlanRow, level_told, parse_plan
 from mad_core.errors import InputError, NotFoundError
+from mad_core.pixels import PixelRange, Window
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.queue import Job
 from pages.data.normals import normals_choice
 from pages.data.problems import READ, in_short, listed_problems
+from pages.data.window import told_window
 from pages.ui import engine, session
 from pages.ui.text import plain
 
@@ -32,13 +34,15 @@ def show_plan() -> None:
         st.caption(f"{plain(job.payload['name'] or job.payload['source'])}: nothing is stored yet.")
         if sentence := job.result.get("sentence"):
             st.warning(plain(sentence), icon=":material/help:")
-            st.caption("Here the levels stand in the table: a number, none to test without a level, or left out.")
+            words = "a number, none to test without a level, or left out" if plan.asked else "which column became which"
+            st.caption(f"Here that is said in the table: {words}.")
         _counts(job.result)
+        _windows(job.result.get("windows", {}))
         normals = normals_choice(job.result.get("without_normals", []), job.result["images"], f"normals_{job.id}")
         corrections = _table(plan, job.id)
         if job.result["more"]:
             st.caption(f"{job.result['more']:,} more rows are in the file of the plan.")
-        usable = bool(job.result["images"] or plan.asked)
+        usable = bool(job.result["images"] or job.result.get("sentence"))
         if not usable:
             st.error("As it is, no image can be used; the problems say why.", icon=":material/error:")
         _problems(job.result.get("problems", []), expanded=not usable)
@@ -71,6 +75,15 @@ def _counts(result: Mapping[str, Any]) -> None:
             parts.append(f"{entry['subset']}, test: {entry['unlabelled']:,} without a level")
     for part in parts[:12]:
         st.markdown(plain(part))
+
+
+def _windows(windows: Mapping[str, Any]) -> None:
+    """Through what pictures deeper than 8 bits would be seen."""
+    for subset, facts in list(windows.items())[:6]:
+        window = Window.from_json(facts.get("window"))
+        if window is not None:
+            with st.expander(f"Window of {plain(subset)}: {window}", icon=":material/contrast:"):
+                told_window(window, PixelRange.from_json(facts.get("pixels")), f"look_{subset}")
 
 
 def _table(plan: ImportPlan, job_id: int) -> pd.DataFrame:

@@ -34,11 +34,12 @@ def window_section(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
             _change(info, dataset, subset, card)
         return
     with st.expander(f"Window: {card.window}", expanded=True, icon=":material/contrast:"):
-        _told(card.window, card.pixels, subset)
+        told_window(card.window, card.pixels, subset)
         _change(info, dataset, subset, card)
 
 
-def _told(window: Window, pixels: PixelRange | None, subset: str) -> None:
+def told_window(window: Window, pixels: PixelRange | None, key: str) -> None:
+    """Where a window comes from, and what the sampled pixels of a subset use of it."""
     depths = ", ".join(f"{n:,} of {depth}" for depth, n in pixels.depths.items()) if pixels else ""
     st.caption(f"{plain(depths)} · {plain(window.origin)}. {_ABOUT}" if depths else _ABOUT)
     if pixels is None:
@@ -46,7 +47,7 @@ def _told(window: Window, pixels: PixelRange | None, subset: str) -> None:
     ends = window.low, window.high
     alt = describe_pixel_histogram(pixels.counts, pixels.used, ends, pixels.edges)
     figure = pixel_histogram(pixels.counts, pixels.edges, ends, theme=charts.theme())
-    charts.show(figure, alt, f"pixels_{subset}")
+    charts.show(figure, alt, f"pixels_{key}")
     how_to_read(READ_PIXEL_HISTOGRAM, "the histogram")
 
 

@@ -47,7 +47,7 @@ def test_a_column_of_ids_that_name_images_is_their_path(tmp_path: Path, settings
     tree(tmp_path, [f"{split}/{i}.png" for split in ("train", "test") for i in range(4)])
     (tmp_path / "train.csv").write_text("id,age,diagnosis\n0,3,0\n1,2,0\n2,1,1\n3,0,2\n")
     imported = import_dataset(tmp_path, settings)
-    assert roles(imported) == {"id": "path", "diagnosis": "level"}
+    assert roles(imported) == {"id": "path", "diagnosis": "level", "age": "left out"}
     (entry,) = imported.dataset.counts()
     assert (entry["train"], entry["test"], entry["unlabelled"]) == ({"0": 1}, {"0": 1, "1": 1, "2": 1}, 4)
 

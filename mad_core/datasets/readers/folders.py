@@ -22,6 +22,7 @@ from mad_core.datasets.readers.published import PublishedFolder, published_place
 from mad_core.datasets.readers.subset_folder import SubsetFolder, is_place, policy_beside, unmatched, without_level
 from mad_core.datasets.readers.table_paths import name_key
 from mad_core.datasets.readers.tables import (
+    ColumnsUnknownError,
     Table,
     TableLine,
     asked_rows,
@@ -139,7 +140,14 @@ def _read_labels(table: Path, walker: Walker) -> _Labels:
     def named() -> Set[str]:
         return {name_key(relative) for relative, _ in walker.images(walker.root)}
 
-    return _Labels(table, *read_labels(table, _told(table, walker).columns, named))
+    try:
+        return _Labels(table, *read_labels(table, _told(table, walker).columns, named))
+    except ColumnsUnknownError as error:
+        name = walker.relative(table)
+        known = (PlanRow("column", column, ours, note=f"of {name}") for ours, column in error.columns.items())
+        rows = (PlanRow("table", name, LABELS), *known, *_unused_columns(error.others, name))
+        words = f"{error} Say in the plan which of them it is."
+        raise LevelsUnknownError(words, ImportPlan(rows=rows)) from None
 
 
 def _labels(tables: Iterable[Path], walker: Walker) -> tuple[list[_Labels], list[PlanRow]]:
@@ -155,6 +163,7 @@ def _labels(tables: Iterable[Path], walker: Walker) -> tuple[list[_Labels], list
             held.append(_read_labels(table, walker))
         except InputError as error:
             rows.append(PlanRow("table", name, LEFT_OUT, note=str(error).replace(str(table), table.name)))
+            rows += [row for row in getattr(error, "plan", ImportPlan()).rows if row.kind == "column"]
     return held, rows
 
 
@@ -340,6 +349,12 @@ def _table_rows(table: _Labels, listing: Gathered, walker: Walker) -> Iterator[P
     for ours, column in table.columns.items():
         cells = [cell for row in table.rows if (cell := getattr(row, ours, ""))]
         yield PlanRow("column", column, ours, images=len(cells), example=cells[0] if cells else "", note=f"of {name}")
+    yield from _unused_columns(getattr(table.rows, "unused", {}), name)
+
+
+def _unused_columns(columns: Mapping[str, str], table: str) -> Iterator[PlanRow]:
+    for column, cell in columns.items():
+        yield PlanRow("column", column, LEFT_OUT, example=cell, note=f"of {table}")
 
 
 def _by_names(place: SubsetFolder) -> Gathered:

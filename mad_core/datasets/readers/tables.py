@@ -29,6 +29,8 @@ from mad_core.errors import InputError
 from mad_core.tables import OtherTableError, also_meant, columns_in_words, printable, resolve_columns
 
 _TEMPLATE = "_template"
+_SHOWN = 12
+"""Columns that are not used and that a plan shows."""
 _EXAMPLES = 5
 """Rows of one kind of problem that are listed where it is that of more than ``LISTED``."""
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
@@ -37,6 +39,17 @@ _ABSOLUTE = re.compile(r"/|[A-Za-z]:|file:", re.IGNORECASE)
 _MARKS = {"0": False, "0.0": False, "false": False, "False": False, "FALSE": False}
 _MARKS |= {"1": True, "1.0": True, "true": True, "True": True, "TRUE": True}
 """What stands in columns of which each is a word that applies or not."""
+
+
+class ColumnsUnknownError(InputError):
+    """No column of a table is called as those of paths or of levels are.
+
+    ``columns`` are those that are known, ours to the table's name; ``others`` the first of the rest, each with a cell.
+    """
+
+    def __init__(self, message: str, columns: Mapping[str, str], others: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.columns, self.others = columns, others
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +119,15 @@ class Rows(Sequence[TableLine]):
     """The lines of a table, and notes on how it was read.
 
     ``levels`` holds the level of each text that says one, or of each defect type; None where a policy has to say it.
-    ``outlines`` are those that an export draws on the image of a path.
+    ``outlines`` are those that an export draws on the image of a path, ``unused`` its first other columns, each with a
+    cell.
     """
 
     lines: tuple[TableLine, ...]
     notes: tuple[str, ...] = ()
     levels: Mapping[str, float | None] = field(default_factory=dict)
     outlines: Mapping[str, Outlines] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -171,10 +186,12 @@ def labels_of_table(
     names = columns_in_words(table.columns)
     if "path" not in columns:
         words = f"{path} has no column for the images' paths, such as 'path'; its columns are {names}."
-        raise InputError(words) if columns.keys() & {"level", "defect"} else OtherTableError(words)
+        known = columns.keys() & {"level", "defect"}
+        raise _columns_unknown(words, table, columns) if known else OtherTableError(words)
     marks = [] if columns.keys() & {"level", "defect"} else _marking_columns(table, set(columns.values()))
     if not marks and not columns.keys() & {"level", "defect"}:
-        raise InputError(f"{path} has no column for the severity, such as 'level'; its columns are {names}.")
+        words = f"{path} has no column for the severity, such as 'level'; its columns are {names}."
+        raise _columns_unknown(words, table, columns)
     wanted = {ours: name for ours, name in columns.items() if ours in TableLine.__slots__}
     cells = [[_path(v) if c in ("path", "mask") else _text(v) for v in table[name]] for c, name in wanted.items()]
     fields = [*wanted, *(["defect"] if marks else [])]
@@ -183,7 +200,18 @@ def labels_of_table(
     notes = [f"'{printable(name)[:40]}' holds numbers, which are no splits." for name in numbered.values()]
     notes += [f"A 1 in the columns {columns_in_words(marks)} stands for the column's name."] if marks else []
     facts: Any = {**table.attrs, "notes": (*table.attrs.get("notes", ()), *also_meant(table, columns), *notes)}
-    return rows_of_lines((row for row in rows if row.path or row.level), facts), wanted
+    read = rows_of_lines((row for row in rows if row.path or row.level), facts)
+    return replace(read, unused=_cells_of(table, [*wanted.values(), *marks])), wanted
+
+
+def _columns_unknown(words: str, table: pd.DataFrame, columns: Mapping[str, str]) -> ColumnsUnknownError:
+    return ColumnsUnknownError(words, columns, _cells_of(table, columns.values()))
+
+
+def _cells_of(table: pd.DataFrame, taken: Iterable[str]) -> dict[str, str]:
+    """The first columns of a table but for those that are taken, each with a cell."""
+    others = [name for name in table.columns if name not in set(taken)][:_SHOWN]
+    return {name: next((cell for cell in map(_text, table[name].iloc[:100]) if cell), "")[:80] for name in others}
 
 
 def _numbered_folds(table: pd.DataFrame, columns: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:

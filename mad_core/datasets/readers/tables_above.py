@@ -62,8 +62,7 @@ def not_normals(gathered: Gathered, place: SubsetFolder, unread: Mapping[Path, s
         if spoken := _spoken_of(table, place) & loose:
             words = (
                 f"It may say the levels of {len(spoken):,} loose images in a training folder and is not used: they are "
-                f"tested without a level. {why} Say in the plan which of its columns is which, give the folder a level "
-                "there, or leave the table out."
+                f"tested without a level. {why} Or give the folder a level in the plan, or leave the table out there."
             )
             listed = tuple(without_level(f) if f.path in spoken else f for f in gathered.found)
             problem = Problem("unmatched", str(table), words)
