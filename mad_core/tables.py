@@ -134,6 +134,17 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or path.name.lower() == "annotations.xml"
 
 
+def lists_images(path: Path) -> bool:
+    """Whether a text begins with the name of an image and something else on the line: a list of labels."""
+    try:
+        with path.open("rb") as file:
+            lines = decoded(file.read(4_000)).split("\n")
+    except OSError:
+        return False
+    cells = [cell for cell in re.split(r"[\s,;|]+", next((line for line in lines if line.strip()), "")) if cell]
+    return len(cells) > 1 and any(_IMAGE_NAME.fullmatch(cell) for cell in cells)
+
+
 def resolve_columns(header: Iterable[Any], table: pd.DataFrame | None = None) -> dict[str, str]:
     """Which column of a file is which: our name to the file's name, for those that are there.
 
@@ -354,8 +365,8 @@ def _tried(text: str, separator: str) -> tuple[tuple[int, int, int], _Dialect]:
 
 
 def _header_at(rows: Sequence[Sequence[str]]) -> int | None:
-    """Where the header stands: the first line of known columns, else the first that is no comment."""
-    first = None
+    """Where the header stands: the first line of known columns, else the first that is no comment and no title."""
+    first, title = None, False
     for at, cells in enumerate(rows[:30]):
         filled = [c for c in cells if c.strip()]
         if not filled or (at == 0 and re.fullmatch(r"sep=.?", filled[0].strip(), re.IGNORECASE)):
@@ -363,8 +374,8 @@ def _header_at(rows: Sequence[Sequence[str]]) -> int | None:
         marked = filled[0].lstrip().startswith("#")
         if len(_meanings([cells[0].lstrip("# "), *cells[1:]])) >= (2 if marked or first is not None else 1):
             return at
-        if not marked and first is None:
-            first = at
+        if not marked and (first is None or (title and len(filled) > 1)):
+            first, title = at, len(filled) == 1
     return first
 
 

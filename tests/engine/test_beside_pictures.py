@@ -137,6 +137,17 @@ def test_columns_that_are_not_used_are_shown_and_may_be_chosen(tmp_path: Path, s
     assert {r.name: r.role for r in imported.plan.rows if r.kind == "column"}["age"] == "left out"
 
 
+def test_lists_of_names_and_labels_are_tables(tmp_path: Path, settings: Settings) -> None:
+    tree(tmp_path, [f"{split}/{split}{i}.png" for split in ("train", "test") for i in range(3)])
+    for split in ("train", "test"):
+        write(tmp_path / f"{split}.txt", "".join(f"{split}/{split}{i}.png {i}\n" for i in range(3)))
+    write(tmp_path / "classes.txt", "mild\nsevere\n")
+    write(tmp_path / "val.txt", "train/train0.png\ntrain/train1.png\n")
+    imported = import_dataset(tmp_path, settings)
+    assert (counts(imported, "train"), counts(imported, "calibration")) == ({"0": 1}, {"1": 1, "2": 1})
+    assert counts(imported) == {"0": 1, "1": 1, "2": 1}
+
+
 def test_shapes_of_cvat(tmp_path: Path, settings: Settings) -> None:
     tree(tmp_path, [f"images/x{i}.png" for i in range(3)])
     grade = '<tag label="grade"><attribute name="severity">{}</attribute></tag>'

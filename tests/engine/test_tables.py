@@ -64,6 +64,13 @@ def test_encodings(tmp_path: Path, text: str, encoding: str) -> None:
     assert table.iloc[0, 0] == text.splitlines()[1].replace(";", ",").split(",")[0]
 
 
+def test_a_title_stands_above_columns_that_are_not_known(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Line 3\n\nBild,how bad,who\n0.png,0,A\n1.png,2,B\n")
+    assert list(read_table(tmp_path / "t.csv").columns) == ["Bild", "how bad", "who"]
+    (tmp_path / "t.csv").write_text("how bad\n0\n2\n")
+    assert list(read_table(tmp_path / "t.csv").columns) == ["how bad"]
+
+
 def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('# one\nsep\n\nPath,Severity\na,1\n\n"b\nc",2\nd,3\n')
     assert list(read_table(tmp_path / "t.csv").index) == [5, 8, 9]

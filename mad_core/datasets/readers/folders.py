@@ -38,8 +38,10 @@ from mad_core.datasets.readers.visa import RawVisa, is_raw_visa
 from mad_core.datasets.walking import Walker, is_image
 from mad_core.errors import InputError
 from mad_core.filekinds import kind_of
-from mad_core.tables import OtherTableError, is_table
+from mad_core.tables import TEXTS, OtherTableError, is_table, lists_images
 
+_MOST_TEXTS = 20
+"""Texts in a folder that are looked into; more are those of YOLO."""
 _DEPTH = 6
 """How far below the folder named by the user subsets are looked for."""
 
@@ -192,6 +194,8 @@ def _tables_in(folder: Path, walker: Walker) -> list[Path]:
     names = walker.files(folder)
     stems = {stem(name) for name in names if is_image(name)}
     tables = [n for n in names if is_table(Path(n)) and not is_template(n)]
+    texts = [n for n in names if Path(n).suffix.lower() in TEXTS and stem(n) not in stems]
+    tables += [n for n in texts if len(texts) <= _MOST_TEXTS and lists_images(folder / n)]
     return [folder / n for n in tables if Path(n).suffix.lower() != ".json" or stem(n) not in stems]
 
 
