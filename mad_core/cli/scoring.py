@@ -24,6 +24,7 @@ from mad_core.cli.terminal import (
     Unlabelled,
     Windows,
     checked_parameters,
+    default_scorer,
     finish_run,
     named_device,
     named_scorer,
@@ -69,7 +70,10 @@ def _check_out(out: Path) -> None:
 
 def score(
     source: Source,
-    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = DEFAULT,
+    scorer: Annotated[
+        str,
+        typer.Option(help="The scorer's id, as `scorers` lists it.", show_default=f"{DEFAULT}, if it takes --param"),
+    ] = "",
     out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
     param: Parameters = None,
@@ -95,7 +99,7 @@ def score(
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
-    info = named_scorer(scorer)
+    info = named_scorer(scorer) if scorer else default_scorer(param or [])
     parameters = checked_parameters(info, param or [])
     if maps not in ("all", "none", "on demand"):
         raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")

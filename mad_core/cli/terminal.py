@@ -245,6 +245,16 @@ def named_scorer(scorer_id: str, hint: str = "--scorer") -> Any:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
+def default_scorer(given: list[str]) -> Any:
+    """The scorer where none is named: one that takes the parameters given; which is said if it is not the usual one."""
+    from mad_core.scorers import catalog
+
+    info = catalog.default_with(text.partition("=")[0] for text in given)
+    if info.id != catalog.DEFAULT:
+        typer.echo(f"Scorer: {info.id}, the first that takes these parameters; --scorer names another.", err=True)
+    return info
+
+
 def checked_parameters(info: Any, given: list[str]) -> dict[str, Any]:
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:

@@ -8,6 +8,7 @@ shares both. Pictures without any grain have to agree within a few greys through
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -45,7 +46,7 @@ _GRAIN, _FEW_GREYS = 0.7, 5.0
 """Standard deviation, in greys, from which on a picture has grain to compare; what one without may differ."""
 _FLAT = 2.0
 """Standard deviation, in greys, under which a picture shows nothing."""
-_PROJECTED, _PROJECTED_ALIKE, _ROWS = 192, 0.7, 512
+_PROJECTED, _PROJECTED_ALIKE, _ROWS, _AT_ONCE = 192, 0.7, 512, 64
 _MOST_PAIRS, _A_ROW = 200_000, 3
 """Pairs that are compared at all, and those of one picture that are compared closely."""
 TURNS = (
@@ -100,8 +101,9 @@ def near_copies(pictures: np.ndarray, sizes: Sequence[tuple[int, int]] | None = 
         median = np.median(middle[:: -(-len(usable) // _MEDIAN_OF)], axis=0)
     copies: dict[tuple[int, int], Copy] = {}
     shapes = [sorted(size) for size in sizes] if sizes is not None else [[0]] * len(pictures)
+    upright = _Coarse.of(middle, median)
     for turn in range(len(TURNS)):
-        for a, b, closely in _alike(middle, median, turn):
+        for a, b, closely in _alike(upright, middle, median, turn):
             first, second = int(usable[a]), int(usable[b])
             limits = (_IS if closely else _MAY_BE)[2], _EVERYWHERE, np.inf if turn else _UNEXPLAINED
             if shapes[first] != shapes[second]:
@@ -116,31 +118,57 @@ def _shrunk(pictures: np.ndarray, factor: int) -> np.ndarray:
     return pictures.reshape(n, side, factor, side, factor).mean(axis=(2, 4), dtype=np.float32)
 
 
-def _alike(middle: np.ndarray, median: np.ndarray, turn: int) -> Iterator[tuple[int, int, bool]]:
-    """Pairs whose residuals are alike, the second turned; True where they are so alike only as any copies are."""
+@dataclass(frozen=True, slots=True)
+class _Coarse:
+    """Pictures as they are compared first: residuals of few pixels, those as fewer numbers, and the nearest of each."""
+
+    residuals: np.ndarray
+    projected: np.ndarray
+    values: np.ndarray
+    nearest: np.ndarray
+
+    @classmethod
+    def of(cls, middle: np.ndarray, median: np.ndarray) -> Self:
+        residuals = _coarsely(middle, median)
+        projected = residuals @ _projection(residuals.shape[1])
+        return cls(residuals, projected, *_two_nearest(projected))
+
+
+def _coarsely(middle: np.ndarray, median: np.ndarray) -> np.ndarray:
     factor = _MIDDLE // _COARSE
-    coarse = [_residuals(_shrunk(g, factor), _shrunk(median[None], factor)) for g in (middle, turned(middle, turn))]
-    project = (
-        np.random.default_rng(0).normal(size=(coarse[0].shape[1], _PROJECTED)).astype(np.float32) / _PROJECTED**0.5
-    )
-    one, other = coarse[0] @ project, coarse[1] @ project
-    values, nearest = _two_nearest(one)
+    return _residuals(_shrunk(middle, factor), _shrunk(median[None], factor))
+
+
+def _projection(numbers: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(numbers, _PROJECTED)).astype(np.float32) / _PROJECTED**0.5
+
+
+def _alike(upright: _Coarse, middle: np.ndarray, median: np.ndarray, turn: int) -> Iterator[tuple[int, int, bool]]:
+    """Pairs whose residuals are alike, the second turned; True where they are so alike only as any copies are."""
+    other = upright if turn == 0 else None
+    residuals = other.residuals if other else _coarsely(turned(middle, turn), median)
+    projected = other.projected if other else residuals @ _projection(residuals.shape[1])
+    values, nearest = upright.values, upright.nearest
     left = _MOST_PAIRS
     for start in range(0, len(middle), _ROWS):
-        rows, columns = np.nonzero(one[start : start + _ROWS] @ other[start:].T >= _PROJECTED_ALIKE)
+        rows, columns = np.nonzero(upright.projected[start : start + _ROWS] @ projected[start:].T >= _PROJECTED_ALIKE)
         keep = rows < columns
         rows, columns = (rows[keep] + start)[:left], (columns[keep] + start)[:left]
         left -= len(rows)
-        alike = _dots(coarse[0], coarse[1], rows, columns)
+        alike = _dots(upright.residuals, residuals, rows, columns)
         around = np.maximum(*(values[a, (nearest[a] == b).astype(int)] for a, b in ((rows, columns), (columns, rows))))
         apart = 1 - alike <= _MUCH * (1 - around)
         likely = alike >= np.where(apart, _MAY_BE[0], _IS[0])
         best = np.flatnonzero(likely)[_best(rows[likely], alike[likely])]
         rows, columns, apart = rows[best], columns[best], apart[best]
-        for a, b, alone in zip(rows.tolist(), columns.tolist(), apart.tolist(), strict=True):
-            close = [_residuals(g[None], median)[0] for g in (middle[a], turned(middle[b], turn))]
-            if close[0] @ close[1] >= (_MAY_BE if alone else _IS)[1]:
-                yield a, b, not alone
+        for at in range(0, len(rows), _AT_ONCE):
+            part = slice(at, at + _AT_ONCE)
+            close = [_residuals(g, median) for g in (middle[rows[part]], turned(middle[columns[part]], turn))]
+            for a, b, alone, one, two in zip(
+                rows[part].tolist(), columns[part].tolist(), apart[part].tolist(), *close, strict=True
+            ):
+                if one @ two >= (_MAY_BE if alone else _IS)[1]:
+                    yield a, b, not alone
 
 
 def _best(rows: np.ndarray, alike: np.ndarray) -> np.ndarray:

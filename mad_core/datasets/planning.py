@@ -29,7 +29,8 @@ def plan_of(gathered: Gathered, rows: Iterable[Mapping[str, Any]], walker: Walke
     walker : Walker
     """
     used = {row["image_id"]: row for row in rows}
-    pairs = [(f, used[id_of(f)]) for f in gathered.found if id_of(f) in used]
+    first = {id_of(f): f for f in reversed(gathered.found)}  # of an image that is named again the first one counts
+    pairs = [(f, used[name]) for f in gathered.found if first[name := id_of(f)] is f and name in used]
     tables = set(gathered.tables)
     words = [row.name for row in gathered.rows if row.kind == "level" and row.role == LEFT_OUT]
     masks = [mask for f, row in pairs if row["mask_path"] for mask in f.masks]

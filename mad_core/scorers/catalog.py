@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -282,6 +282,13 @@ def scorers() -> list[ScorerInfo]:
         return info.id != DEFAULT, order.get(info.family, len(order)), info.family, info.title.lower()
 
     return sorted(_CATALOG.values(), key=place)
+
+
+def default_with(names: Iterable[str]) -> ScorerInfo:
+    """The default scorer; where it lacks a parameter of these names, the first one that is ready here and has them."""
+    wanted, usual = set(names), scorer(DEFAULT)
+    fit = [info for info in (usual, *scorers()) if wanted <= info.defaults().keys()]
+    return next((info for info in fit if info is usual or info.why_not(info.defaults()) is None), usual)
 
 
 def scorer(scorer_id: str) -> ScorerInfo:

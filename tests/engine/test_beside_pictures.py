@@ -22,6 +22,12 @@ OUTLINE = '<polygon label="crack" points="1,1;6,1;6,4" occluded="0"/>'
 SHAPE = {"label": "crack", "points": [[1, 1], [6, 1], [6, 4]], "shape_type": "polygon"}
 
 
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home outside of the folders that are imported here."""
+    return Settings.from_environment({"MAD_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
 def write(path: Path, text: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text if isinstance(text, str) else json.dumps(text))
@@ -195,7 +201,11 @@ def test_a_level_far_above_the_others_is_asked_about(tmp_path: Path, settings: S
     assert [sentence[:20] for sentence in said] == ["Level 9 of 1 images ", "Level 99 of 1 images"]
     write(tmp_path / "severity.yaml", "99: none\n9: left out\n")
     imported = import_dataset(tmp_path, settings)
-    assert (imported.dataset.levels(), imported.dataset.unlabelled(), questions(imported)) == ([0, 1, 4], 1, [])
+    assert (imported.dataset.levels(tmp_path.name), imported.dataset.unlabelled(), questions(imported)) == (
+        [0, 1, 4],
+        1,
+        [],
+    )
     assert import_dataset(tmp_path, settings, plan=imported.plan).dataset.version == imported.dataset.version
 
 
@@ -208,7 +218,7 @@ def test_other_levels_are_not_asked_about(tmp_path: Path, settings: Settings, le
 def test_a_policy_is_asked_of_plain_numbers_and_never_against_them(tmp_path: Path, settings: Settings) -> None:
     table(tmp_path, ["1,dent", "2,dent", "3,dent"], "path,level,defect")
     write(tmp_path / "severity.yaml", "1: 0\ndent: 7\n")
-    assert import_dataset(tmp_path, settings).dataset.levels() == [0, 2, 3]
+    assert import_dataset(tmp_path, settings).dataset.levels(tmp_path.name) == [0, 2, 3]
 
 
 def test_folds_of_numbers_are_no_splits(tmp_path: Path, settings: Settings) -> None:

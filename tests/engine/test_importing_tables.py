@@ -63,6 +63,13 @@ def test_two_columns_that_may_be_the_level_are_said_where_they_differ(parts: Pat
     assert all("may be meant" not in r.note for r in import_dataset(path, settings).plan.rows)
 
 
+def test_the_plan_shows_an_image_that_is_named_again_once(tmp_path: Path, settings: Settings) -> None:
+    tree(tmp_path / "d", ["0.png", "1.png"])
+    (tmp_path / "d/t.csv").write_text("path,level\n0.png,0\n1.png,1\n1.png,2\n")
+    rows = import_dataset(tmp_path / "d", settings).plan.rows
+    assert [(row.name, row.images) for row in rows if row.kind == "level"] == [("0", 1), ("1", 1)]
+
+
 def test_a_table_without_tests_says_so(parts: Path, settings: Settings) -> None:
     path = parts / "labels.csv"
     path.write_text("path,level,split\n" + "".join(f"{row['path']},0,train\n" for row in ROWS))

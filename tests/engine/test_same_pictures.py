@@ -122,3 +122,14 @@ def test_cells_whose_details_agree_but_for_some_greys_are_no_copies() -> None:
     assert near_copies(cells) == []
     copy = np.clip(cells[2].astype(int) + 2, 0, 255).astype(np.uint8)
     assert [(c.first, c.second) for c in near_copies(np.concatenate([cells, copy[None]]))] == [(2, 5)]
+
+
+def test_how_many_are_compared_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = np.stack([plate(number % 20, (SIDE, SIDE)) for number in range(26)])
+    squares[20:23] = np.clip(squares[20:23].astype(int) + 2, 0, 255)
+    squares[23], squares[24] = np.rot90(squares[3]), squares[4][:, ::-1]
+    found = near_copies(squares)
+    assert {(c.first, c.second) for c in found} == {(0, 20), (1, 21), (2, 22), (3, 23), (4, 24), (5, 25)}
+    monkeypatch.setattr("mad_core.datasets.near_copies._ROWS", 7)
+    monkeypatch.setattr("mad_core.datasets.near_copies._AT_ONCE", 1)
+    assert near_copies(squares) == found
