@@ -137,7 +137,9 @@ def _plainly(error: Exception) -> str:
     text = str(error)
     if "Unable to decompress" in text or "plugin" in text or "decoder" in text.lower():
         return "compressed; pip install pylibjpeg pylibjpeg-libjpeg"
-    return type(error).__name__
+    if isinstance(error, AttributeError | KeyError):
+        return "without a picture, such as a report or a list of files, or cut off"
+    return "damaged or of a rare kind"
 
 
 def _read(handle: BinaryIO, *, pixels: bool = False) -> Any:

@@ -976,5 +976,7 @@ def _array(image: Image.Image) -> np.ndarray:
 
 
 def _why(error: BaseException, path: Path) -> str:
-    """The library's reason, without the path again."""
+    """The library's reason, without the path again; of the commonest one what it means."""
+    if re.search("truncated|premature end", str(error), re.IGNORECASE):
+        return "it is cut off: copy or download it again"
     return str(error).replace(str(path), path.name).strip(". ")[:120] or type(error).__name__

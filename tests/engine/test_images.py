@@ -283,6 +283,28 @@ def test_a_file_that_is_cut_off_is_a_sentence(tmp_path, name):
         assert caught.value.kind == "unreadable"
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (bytes(128) + b"DICM", "DICOM, without a picture"),
+        (bytes(128) + b"DICM" + b"\xff" * 40, "DICOM, "),
+    ],
+)
+def test_a_dicom_file_without_a_picture_is_no_word_of_a_library(tmp_path, data, words):
+    pytest.importorskip("pydicom")
+    (tmp_path / "x.dcm").write_bytes(data)
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path / "x.dcm")
+    assert words in str(caught.value) and "Error" not in str(caught.value)
+
+
+def test_half_a_photograph_is_said_to_be_cut_off(tmp_path):
+    path = saved(tmp_path / "x.jpg", np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=r"it is cut off: copy or download it again"):
+        read_image(path)
+
+
 def _seeds() -> list[bytes]:
     seeds = []
     for format in ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM"):
