@@ -155,6 +155,25 @@ def test_broken_links_and_links_out(tmp_path: Path, settings: Settings) -> None:
     assert not any("secret" in p for p in imported.dataset.table["path"])
 
 
+def test_links_of_a_hub_cache(tmp_path: Path, settings: Settings) -> None:
+    """Files of a snapshot are links to blobs without a suffix, which lie beside the snapshots."""
+    snapshot = tmp_path / "datasets--a--b/snapshots/abc"
+    for level in range(3):
+        for i in range(2):
+            name = f"level_{level}/{i}.png"
+            blob = draw(tmp_path / "drawn.png", name).rename(tmp_path / f"{level}{i}")
+            (tmp_path / "datasets--a--b/blobs").mkdir(parents=True, exist_ok=True)
+            blob.rename(tmp_path / f"datasets--a--b/blobs/{level}{i}")
+            (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+            (snapshot / name).symlink_to(f"../../../blobs/{level}{i}")
+    above = import_dataset(tmp_path / "datasets--a--b", settings)
+    assert (counts(above, "train"), counts(above)) == ({"0": 1}, {"0": 1, "1": 2, "2": 2}) and kinds(above) == []
+    alone = import_dataset(snapshot, settings)
+    assert alone.dataset.table.empty
+    (said,) = {p.message for p in alone.problems if p.kind == "missing-file"}
+    assert "name the folder above with both" in said and "cp -rL" in said
+
+
 def test_nothing_usable_is_an_empty_table(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "d/level_0").mkdir(parents=True)
     (tmp_path / "d/level_1").mkdir()

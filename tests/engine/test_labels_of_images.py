@@ -103,6 +103,8 @@ def test_a_table_that_contradicts_folders_is_named_with_the_command_that_uses_it
         (("class 0", "class 1"), {"0": 2, "1": 2}),
         (("0 - No DR", "1 - Mild"), {"0": 2, "1": 2}),
         (("0", "1", "2", "ungradable"), {"0": 2, "1": 2, "2": 2}),
+        (("0", "1", "2", "mask"), {"0": 2, "1": 2, "2": 2}),
+        (("level_0_good", "level_1 minor", "Level-2 (major)"), {"0": 2, "1": 2, "2": 2}),
         (("level_0", "level_0,5", "level_1"), {"0": 2, "0.5": 2, "1": 2}),
     ],
 )
