@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, Problem, image_id
+from mad_core.datasets.importing import import_dataset
 from mad_core.datasets.madbench import BENCHMARKS
 from mad_core.datasets.plan import ImportPlan, PlanRow, TablePlan, parse_plan
 from mad_core.errors import InputError
@@ -291,6 +294,31 @@ def test_a_source_of_which_nothing_can_be_used_says_why(home: Home, open_page: O
     test = open_page("data")
     assert any("no image can be used" in error.value for error in test.error)
     assert any(m.value.startswith("**Missing file**") for m in test.markdown)
+
+
+def test_the_window_is_shown_before_anything_is_stored(home: Home, open_page: Open, tmp_path: Path) -> None:
+    for level in range(3):
+        path = tmp_path / f"deep/level_{level}/0.tif"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.arange(48, dtype=np.uint16).reshape(6, 8) * 80 + level).save(path)
+    look_at(home, tmp_path / "deep")
+    test = open_page("data")
+    assert [e.label for e in test.expander if e.label.startswith("Window of")] == ["Window of deep: 0 to 4095"]
+    assert "3 of 16 bit" in written(test) and len(home.store.datasets()) == 1
+
+
+def test_columns_that_are_not_known_are_chosen_in_the_plan(home: Home, tmp_path: Path) -> None:
+    for number in range(3):
+        draw(tmp_path / f"parts/{number}.png")
+    (tmp_path / "parts/t.csv").write_text("file,how bad\n0.png,0\n1.png,0\n2.png,3\n")
+    look_at(home, tmp_path / "parts")
+    (job,) = [j for j in home.store.queue.recent() if j.payload.get("source") == str(tmp_path / "parts")]
+    assert job.result and "Say in the plan which of them it is" in job.result["sentence"]
+    plan = plan_of(job.result)
+    table = table_of(plan)
+    table.loc[table["Name"] == "how bad", "Role"] = "level"
+    imported = import_dataset(tmp_path / "parts", home.store.settings, plan=corrected(plan, table))
+    assert sorted(imported.dataset.table["level"]) == [0, 0, 3]
 
 
 def test_options_of_the_plan_outlive_a_correction() -> None:
