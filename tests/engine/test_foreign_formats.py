@@ -14,6 +14,7 @@ from PIL import Image
 
 from mad_core.datasets.dataset import Imported
 from mad_core.datasets.importing import import_dataset
+from mad_core.datasets.plan import LevelsUnknownError
 from mad_core.errors import InputError
 from mad_core.settings import Settings
 
@@ -90,6 +91,17 @@ def test_classes_of_the_hub_are_words_that_a_policy_gives_levels(tmp_path: Path,
     path = hub_shard(tmp_path / "set/test.parquet", rows, ["crack", "good"])
     (path.parent / "severity.yaml").write_text("crack: 2\n")
     assert levels(import_dataset(path, settings)) == {"0.png": 2, "1.png": 0, "2.png": 2, "3.png": 0}
+
+
+def test_columns_of_a_shard_that_are_not_known_may_be_chosen(tmp_path: Path, settings: Settings) -> None:
+    images = [{"bytes": image_bytes(tmp_path, f"i{i}"), "path": f"{i}.png"} for i in range(3)]
+    table = pa.table({"image": images, "wear": [0, 1, 2], "camera_gain": [0.5, 0.5, 0.5]})
+    pq.write_table(table, tmp_path / "set.parquet")
+    with pytest.raises(LevelsUnknownError, match="its columns are path, wear, camera_gain") as asked:
+        import_dataset(tmp_path / "set.parquet", settings)
+    wear = next(row for row in asked.value.plan.rows if row.name == "wear")
+    plan = asked.value.plan.corrected(wear, role="level", split="", subset="", level=None)
+    assert levels(import_dataset(tmp_path / "set.parquet", settings, plan=plan)) == {"0.png": 0, "1.png": 1, "2.png": 2}
 
 
 def test_the_benchmarks_own_parquet_becomes_its_tree(tmp_path: Path, settings: Settings) -> None:

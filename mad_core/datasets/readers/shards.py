@@ -30,6 +30,7 @@ MAX_IMAGES = 2_000_000
 MAX_RATIO, RATIO_FROM = 50, 1_000_000_000
 TABLE = "labels.csv"
 """What the shards say of their images, in the folder that they are unpacked to."""
+_OWN, _OTHERS = ("path", "level", "defect", "split", "subset", "mask", "group"), 12
 _BATCH = 4
 _DEPTH = 3
 _TARS = (".tar", ".tar.gz", ".tgz")
@@ -153,6 +154,9 @@ def _layout(path: Path) -> _Layout | None:
     except InputError:
         columns = {}
     tree = "relative_path" if "relative_path" in facts and "level" not in columns else ""
+    if not tree and not columns.keys() & {"level", "defect"}:  # a person may say which of the others it is
+        others = [name for name in schema.names if name in facts and name not in (*columns.values(), *_OWN)]
+        columns |= {name: name for name in others[:_OTHERS]}
     return _Layout(image, masks[0] if masks else "", tree, columns, _class_names(schema.metadata or {}))
 
 
