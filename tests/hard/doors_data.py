@@ -110,6 +110,15 @@ _TABLES = (
     ),
     ("csv", "sep=;\nBild;Schweregrad\n0.png;0 - gut\n1.png;1 - mild\n"),
     ("csv", "0.png   0.0   mono\n1.png   0.333   poly\n"),
+    ("csv", "image,good,mild,severe\n0.png,1,0,0\n1.png,0,1,0\n2.png,0,0,1\n"),
+    ("txt", "0.png 0\n1.png 1\nsub/2.png 2\n"),
+    (
+        "xml",
+        '<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><image id="0" name="0.png" width="8" '
+        'height="6"><polygon label="good" points="1,1;5,1;5,4"/><tag label="x"><attribute name="severity">2</attribute>'
+        '</tag></image><image id="1" name="1.png" width="8" height="6"/></annotations>',
+    ),
+    ("voc", "<annotation><filename>0.png</filename><object><name>level_1</name></object></annotation>"),
 )
 
 
@@ -229,8 +238,13 @@ def enter_table(case: tuple[str, bytes], folder: Path) -> bool:
     (place / "sub").mkdir(parents=True)
     for k, name in enumerate(("0.png", "1.png", "2.png", "sub/2.png")):
         (place / name).write_bytes(pixels(k))
-    path = place / f"list.{kind}"
+    path = place / ("annotations.xml" if kind == "xml" else f"list.{kind}")
     path.write_bytes(data)
+    if kind == "voc":  # beside a picture of training, where it is no table
+        (place / "train").mkdir()
+        (place / "0.png").rename(place / "train" / "0.png")
+        path = path.rename(place / "train" / "0.xml")
+        return imported(place, folder, path.name, place.name)
     try:
         rows = read_rows(path)
         expect(
