@@ -865,3 +865,13 @@ def test_a_reader_that_goes_away_gets_no_traceback(home: Path) -> None:
     script = f"{sys.executable} -m mad_core scorers --json | head -c 1"
     done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert (done.stdout, done.stderr) == ("[", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [([], "subspace"), (["size", "fine"], "subspace"), (["size", "bank"], "filterbank"), (["nope"], "subspace")],
+)
+def test_where_no_scorer_is_named_one_that_takes_the_parameters_is_taken(names: list[str], expected: str) -> None:
+    from mad_core.scorers import catalog
+
+    assert catalog.default_with(names).id == expected

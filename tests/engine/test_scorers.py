@@ -82,14 +82,6 @@ def fitted(pictures) -> Callable[[str], tuple[Scorer, list[Scored]]]:
 
 
 @pytest.mark.usefixtures("narrow_efficientad")
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [([], "subspace"), (["size", "fine"], "subspace"), (["size", "bank"], "filterbank"), (["nope"], "subspace")],
-)
-def test_where_no_scorer_is_named_one_that_takes_the_parameters_is_taken(names, expected):
-    assert catalog.default_with(names).id == expected
-
-
 @pytest.mark.parametrize("scorer_id", sorted(SMALL))
 def test_scorer_fits_scores_and_comes_back_from_its_state(scorer_id, fitted, pictures):
     scorer, scored = fitted(scorer_id)
