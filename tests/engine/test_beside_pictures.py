@@ -96,6 +96,8 @@ def test_a_sample_of_facts_beside_each_loose_picture_says_its_level(tmp_path: Pa
     for i in range(3):
         write(tmp_path / f"train/{i}.json", {"severity": i})
     assert counts(import_dataset(tmp_path, settings)) == {"0": 1, "1": 1, "2": 1}
+    left = ImportPlan().with_table("sidecars", role="left out")
+    assert counts(import_dataset(tmp_path, settings, plan=left), "train") == {"0": 3}
 
 
 def test_facts_that_say_no_level_change_nothing(tmp_path: Path, settings: Settings) -> None:

@@ -264,7 +264,8 @@ def _unread(tables: Iterable[Path], passed_over: Iterable[PlanRow], walker: Walk
 
 def _beside_pictures(place: SubsetFolder) -> list[_Labels]:
     """What files beside pictures say of each; nothing where they say no level and no defect type."""
-    table = sidecar_table(place.folder, place.walker)
+    told = _told(place.folder / SIDECARS, place.walker)
+    table = sidecar_table(place.folder, place.walker) if told.role != LEFT_OUT else None
     try:
         return [] if table is None else [_of_sidecars(table, place.folder)]
     except InputError:
