@@ -22,6 +22,7 @@ __all__ = [
     "add_normals",
     "datasets",
     "evaluate",
+    "export",
     "from_onnx",
     "from_torch",
     "import_scores",
@@ -37,7 +38,7 @@ __all__ = [
     "suspicious",
 ]
 __version__ = VERSION
-_ROOMS = ("datasets", "report", "runs", "scorers")
+_ROOMS = ("datasets", "export", "report", "runs", "scorers")
 """Subpackages of these names can be called, as the function of :mod:`mad_core.api` of that name."""
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mad_core.audit.queue import QueueOrder
     from mad_core.datasets.dataset import Imported
     from mad_core.datasets.plan import ImportPlan
+    from mad_core.export.model import Exported
     from mad_core.metrics.metrics_table import Metrics
     from mad_core.palette import Theme
     from mad_core.runs.additions import Added
@@ -47,6 +48,7 @@ __all__ = [
     "add_normals",
     "datasets",
     "evaluate",
+    "export",
     "from_onnx",
     "from_torch",
     "import_scores",
@@ -618,6 +620,47 @@ def report(
     steps = Steps(lambda done, total: None, steps_of(request))
     write_report(store, gather(store, request, steps), out, steps)
     return out
+
+
+@explained()
+def export(
+    run: str | ScoredRun,
+    to: str = "onnx",
+    out: str | Path = "model",
+    *,
+    subset: str = "",
+    size: str = "",
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> list[Exported]:
+    """Write a run's fitted detector as a file that other programs run, from pixels to score and map, with its proof.
+
+    Parameters
+    ----------
+    run : str or ScoredRun
+        A finished run of a scorer that can be exported (``mad.scorers()`` says which: ``exports``).
+    to : {"onnx", "openvino"}
+    out : path
+        The folder to make, or an empty one.
+    subset : str
+        One subset alone; of several there is a folder each.
+    size : str
+        Of the pictures, ``"640x480"``; by default the one that most have.
+
+    Returns
+    -------
+    list of Exported
+        A model a subset: ``folder``, ``facts`` (its ``model.json``), ``parity``.
+
+    Raises
+    ------
+    InputError, NotFoundError, UnavailableError
+        If it cannot be done.
+    WorkError
+        If the file answers differently from the app: nothing is left behind.
+    """
+    from mad_core.export.model import export_run
+
+    return export_run(_store(), _run_id(run), to, Path(out), subset=subset, size=size, progress=progress)
 
 
 # -- what the functions share ---------------------------------------------------------------------

@@ -29,6 +29,9 @@ EXTRAS = {
     "pillow_heif": "formats",
     "pillow_jxl": "formats",
     "open_clip": "clip",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
 }
 """The extra of ``pyproject.toml`` that installs what is imported by this name."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mad_core.cli.terminal import AsJson, RunId, finish_run, named_device, open_store, print_answer
+from mad_core.cli.terminal import AsJson, RunId, finish_run, named_device, open_store, print_answer, working
 
 
 def runs(as_json: AsJson = False) -> None:
@@ -107,6 +107,32 @@ def add_normals(
     print_answer(data, as_json, lines)
 
 
+def export(
+    run: RunId,
+    out: Annotated[Path, typer.Option(help="The folder to make, or an empty one.")],
+    to: Annotated[str, typer.Option(help="onnx or openvino.")] = "onnx",
+    subset: Annotated[str, typer.Option(help="One subset alone; of several there is a folder each.")] = "",
+    size: Annotated[
+        str, typer.Option(metavar="WIDTHxHEIGHT", help="Of the pictures; by default the one that most have.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a run's detector away: a file from pixels to score and map, with the proof that it answers as here."""
+    from mad_core.export.model import export_run
+
+    run = run.removeprefix("run:")
+    with working() as progress:
+        made = export_run(open_store(), run, to, out, subset=subset, size=size, progress=progress.job)
+    data = {"run": run, "to": to, "out": str(out), "models": [one.to_json() for one in made]}
+
+    def lines() -> Iterable[str]:
+        for one in made:
+            yield f"{one.folder}: subset {one.facts['subset']}, pictures of {one.size_in_words}"
+            yield f"  {one.parity.in_words()}"
+
+    print_answer(data, as_json, lines)
+
+
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "runs": runs,
     "show": show,
@@ -114,5 +140,6 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "resume": resume,
     "delete": delete,
     "add-normals": add_normals,
+    "export": export,
 }
 """What the command line calls these."""

@@ -88,7 +88,7 @@ class Regression:
 
     def parts(self, rows: Evidence) -> dict[str, np.ndarray]:
         """What each group and the detector add to the number, (m,) each: all of it but a constant."""
-        taught = self._design.T @ self.posterior.weights
+        taught = self.design.T @ self.posterior.weights
         return self._parts({name: of @ taught for name, of in self.kernels.between(rows, self.evidence).items()}, rows)
 
     def parts_left_out(self, folds: np.ndarray) -> dict[str, np.ndarray]:
@@ -116,11 +116,11 @@ class Regression:
         return len(self.errors) - len(self.pairs)
 
     @property
-    def _design(self) -> np.ndarray:
+    def design(self) -> np.ndarray:
         return design(self._told, len(self.evidence) - self._told, self.pairs)
 
     def _cross(self, rows: Evidence) -> np.ndarray:
-        return weighted(self.kernels.between(rows, self.evidence), self.amplitudes) @ self._design.T
+        return weighted(self.kernels.between(rows, self.evidence), self.amplitudes) @ self.design.T
 
     def _leaning(self, rows: Evidence) -> np.ndarray:
         return self.belief.leaning * self.kernels.standard(rows.detector)

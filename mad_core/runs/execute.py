@@ -37,6 +37,7 @@ from mad_core.runs.store.usage import carried
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, LabelledItem, Resources, Scored, Scorer
+from mad_core.scorers.graph import Graph
 from mad_core.scorers.out_of_memory import is_out_of_memory
 
 FLUSH_SECONDS = 0.5
@@ -213,6 +214,7 @@ def _parts(
             dataset,
             partial(_score_items, control, run, subset),
             partial(_score_unseen, control, run, subset),
+            partial(scorer_graph, control, run, subset),
         )
     return parts
 
@@ -723,6 +725,31 @@ def _score_items(control: Control, run: Run, subset: str, chosen: Sequence[Item]
         return list(scorer.score(chosen, context))
     finally:
         scorer.close()
+
+
+@contextlib.contextmanager
+def kept_scorer(control: Control, run: Run, subset: str) -> Iterator[tuple[Scorer, Context]]:
+    """The scorer of a run with the fit that it scored with; it learns anew only where that is gone."""
+    dataset, info = control.store.dataset(run.dataset_id), catalog.scorer(run.scorer)
+    parameters = info.check(run.parameters)
+    scorer = create_scorer(info, parameters, dataset, subset)
+    context = scorer_context(dataset, subset, info, parameters, control, run.seed)
+    try:
+        fit = next((e.fit for e in control.store.run_subsets(run.id) if e.subset == subset), None)
+        if not fit or not fitted.load_fit(control.settings.fits / fit, scorer, context):
+            fit_or_load(scorer, info, parameters, dataset, subset, control, run.seed, lambda *_: None, None, run.parent)
+        yield scorer, context
+    finally:
+        scorer.close()
+
+
+def scorer_graph(control: Control, run: Run, subset: str, height: int, width: int) -> Graph:
+    """The scorer of a run as a module of pictures of one size, see :meth:`Scorer.graph`."""
+    with contextlib.ExitStack() as stack:
+        scorer, context = stack.enter_context(kept_scorer(control, run, subset))
+        graph = scorer.graph(height, width, context)
+        graph.held = stack.pop_all()  # it computes with the scorer, as long as it lives
+    return graph
 
 
 FOLDS, FEW_FOLDS = 10, 4

@@ -1,5 +1,7 @@
 """What a job sees of the worker that does it: progress, cancel, the store, the device."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +15,12 @@ from mad_core.settings import Settings
 
 def _nothing() -> None:
     """Serve no quick jobs."""
+
+
+def without_job(store: Store, device: str) -> Control:
+    """For work that is done at once, beside the queue."""
+    job = Job(0, "", {}, "", device, "running", False, 1, None, {}, None, None, 0.0, None, None, None)
+    return Control(job, store, store.settings, device)
 
 
 @dataclass(eq=False)

@@ -14,6 +14,8 @@ from mad_core.scorers.contract import Context, Item, Scored, Scorer
 if TYPE_CHECKING:
     import torch
 
+    from mad_core.scorers.graph import Graph
+
 FOLDS = 4
 """Fits that score the images which the scorer has learned from; each learns from three quarters of them."""
 
@@ -73,6 +75,9 @@ class OutOfFold(Scorer):
                 yield from scorer.score(judged, context)
             finally:
                 scorer.close()
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        return self._scorer.graph(height, width, context)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors, facts = self._scorer.state()

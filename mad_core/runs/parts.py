@@ -1,9 +1,11 @@
 """What a scorer sees of the runs that it builds on."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,9 @@ from mad_core.runs.store import Run, Store, StoredScore
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Item, Scored
+
+if TYPE_CHECKING:
+    from mad_core.scorers.graph import Graph
 
 _KINDS = {"detector": "a conventional detector", "mllm": "a multimodal model"}
 
@@ -103,6 +108,8 @@ class StoredPart:
         Scores images that the run has not scored, by the run's own fit.
     score_unseen : callable(normals) -> list of Scored
         Scores training normals by fits that have not seen them.
+    graph : callable(height, width) -> Graph
+        Gives the run's scorer as a module.
     """
 
     def __init__(
@@ -112,10 +119,11 @@ class StoredPart:
         dataset: Dataset,
         score_more: Callable[[Sequence[Item]], list[Scored]],
         score_unseen: Callable[[Sequence[Item]], list[Scored]],
+        graph: Callable[[int, int], Graph],
     ) -> None:
         self.results = RunResults(store, run.id, dataset)
         self.store, self.run = store, run
-        self._score_more, self._score_unseen = score_more, score_unseen
+        self._score_more, self._score_unseen, self._graph = score_more, score_unseen, graph
 
     @property
     def run_id(self) -> str:
@@ -143,6 +151,9 @@ class StoredPart:
 
     def unseen(self, normals: Sequence[Item]) -> list[Scored]:
         return self._score_unseen(normals)
+
+    def graph(self, height: int, width: int) -> Graph:
+        return self._graph(height, width)
 
     def _as_scored(self, stored: StoredScore | None) -> Scored | None:
         return None if stored is None else as_scored(stored, self.results.map(stored.image_id))

@@ -91,6 +91,8 @@ class ScorerInfo:
         Whether a cluster may share its images; not where the work lies with a server.
     grows : bool
         Whether further normals can join a fit of it (:meth:`~mad_core.scorers.contract.Scorer.add_normals`).
+    exports : bool
+        Whether a fit of it can be written to a file that other programs run (:meth:`Scorer.graph`).
     made : object
         The class or function itself, where it was declared in this process; else ``entry`` is imported.
     package : str
@@ -122,6 +124,7 @@ class ScorerInfo:
     starts_with: Mapping[str, str] = field(default_factory=dict)
     scatters: bool = True
     grows: bool = False
+    exports: bool = False
     made: Any = field(default=None, repr=False, compare=False)
     package: str = ""
     local: str = ""
@@ -198,6 +201,7 @@ class ScorerInfo:
             "needs_fit": self.needs_fit,
             "needs_weights": self.needs_weights,
             "supervision": self.supervision,
+            "exports": self.exports,
             "package": self.package,
             "available": why_not is None,
             "why_not": why_not,

@@ -23,6 +23,8 @@ from mad_core.pixels import Window
 if TYPE_CHECKING:
     import torch
 
+    from mad_core.scorers.graph import Graph
+
 OK = "ok"
 
 
@@ -58,6 +60,10 @@ class Part(Protocol):
 
     def scored(self, items: Sequence[Item]) -> Sequence[Scored]:
         """Results of these images, in order: stored ones, else new ones by the run's own fit."""
+        ...
+
+    def graph(self, height: int, width: int) -> Graph:
+        """The run's fitted scorer as :meth:`Scorer.graph` gives it."""
         ...
 
     def unseen(self, normals: Sequence[Item]) -> Sequence[Scored]:
@@ -333,6 +339,24 @@ class Scorer(ABC):
 
     def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], context: Context) -> None:  # noqa: B027 - optional
         """Take back what :meth:`state` gave; afterwards :meth:`score` works without :meth:`fit`."""
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        """The fitted scorer as a module from the pixels of one picture to score and map, for export; on the CPU.
+
+        Afterwards the scorer need not score as fast as before.
+
+        Parameters
+        ----------
+        height, width : int
+            Of every picture.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written down, or not as it was fitted
+            (:attr:`mad_core.scorers.catalog.ScorerInfo.exports`).
+        """
+        raise InputError("This scorer cannot be exported.")
 
     def facts(self) -> dict[str, Any]:
         """Facts for the run's record, JSON-able: weights digest, preprocessing, bank size, memory, …"""

@@ -29,6 +29,8 @@ from mad_core.scorers.features.answers import ANSWER, answer, spread_over
 from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, described, make_bank
 from mad_core.scorers.features.frozen import FrozenBackbone
 from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept, scale_of
+from mad_core.scorers.graded_graph import GradedGraph, LearnerGraph
+from mad_core.scorers.graph import Graph, PillowResize
 from mad_core.scorers.image_loading import LoadedImage, load
 from mad_core.scorers.image_scorer import read_normals, sample, scaled
 from mad_core.source_digest import source_digest
@@ -199,6 +201,22 @@ class Graded(Scorer):
             "detector": base.score,
         }
         return {"score": float(predicted.severity[row]), "reason": reason, "detail": detail}
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        if self.learner is None or self.bank is None:
+            raise InputError("The learner is not fitted.")
+        if MODEL in context.parts:
+            raise InputError("It asks a multimodal model, which cannot be exported; learn from grades without one.")
+        prepared = self._prepare(np.zeros((height, width, 3), np.uint8))
+        if self.backbone is None:
+            self.backbone = FrozenBackbone(self.parameters["backbone"], LAYERS, context.weights, context.device)
+        return GradedGraph(
+            context.parts["detector"].graph(height, width),
+            PillowResize((height, width), (prepared.shape[1], prepared.shape[2])),
+            self.backbone.traceable(),
+            self.bank,
+            LearnerGraph(self.learner, 1 - self.parameters["guarantee"]),
+        )
 
     # -- what the learner sees ----------------------------------------------------------------------
 

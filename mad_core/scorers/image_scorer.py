@@ -212,5 +212,10 @@ def map_shape(image: np.ndarray) -> tuple[int, int]:
 
 def on_aspect(anomaly_map: torch.Tensor, shape: tuple[int, int]) -> np.ndarray:
     """An anomaly map (h, w) interpolated to ``shape``, float32."""
+    return enlarged_to(anomaly_map, shape).cpu().numpy()
+
+
+def enlarged_to(anomaly_map: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """As :func:`on_aspect`, where the map lies."""
     resized = F.interpolate(anomaly_map[None, None].float(), shape, mode="bicubic", align_corners=False)[0, 0]
-    return resized.clamp(anomaly_map.min(), anomaly_map.max()).cpu().numpy()
+    return resized.clamp(anomaly_map.min(), anomaly_map.max())

@@ -5,11 +5,17 @@ larger the share is. Area, mass and number of regions ask how much lies above a 
 maps of normal images. Area and mass are shares of the map's pixels, so that maps of different sizes compare.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mad_core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 SHARES: Mapping[str, float] = {"top1": 0.01, "top5": 0.05, "top10": 0.10, "top25": 0.25}
 """Reductions that take the mean of the highest cells, and how many of them."""
@@ -36,6 +42,15 @@ REDUCTIONS: Mapping[str, Callable[[np.ndarray], float]] = {
     "rms": _rms,
 }
 """Reductions by name: the maximum, the mean of the highest 1, 5, 10 or 25 %, the mean, the root mean square."""
+
+
+def reduced(anomaly_map: torch.Tensor, reduction: str) -> torch.Tensor:
+    """One of ``REDUCTIONS`` of a torch tensor (H, W), as a tensor without axes: for graphs that are exported."""
+    values = anomaly_map.flatten()
+    if reduction in SHARES:
+        return values.topk(max(1, round(len(values) * SHARES[reduction]))).values.mean()
+    by_name = {"max": values.amax, "mean": values.mean, "rms": lambda: values.square().mean().sqrt()}
+    return by_name[reduction]()
 
 
 def area(anomaly_map: np.ndarray, threshold: float) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mad_core.errors import MadError
+from mad_core.errors import InputError, MadError
 from mad_core.images import probe
 from mad_core.scorers.contract import OK, Context, Item, Scored, Scorer
 from mad_core.scorers.image_loading import failure_of
@@ -27,6 +27,8 @@ from mad_core.scorers.reductions import REDUCTIONS, SHARES, left_out, mean_of_hi
 
 if TYPE_CHECKING:
     import torch
+
+    from mad_core.scorers.graph import Graph
 
 MANY_VIEWS = 8
 """``auto`` takes tiles where a typical normal has more than so many times the side that the detector sees."""
@@ -215,6 +217,14 @@ class TiledScorer(Scorer):
             self.inner.add_normals(sampled_tiles(normals, self.side, pictures, context), context)
         finally:
             pictures.close()
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        if self.side:
+            raise InputError(
+                f"It looked at pictures in tiles of {self.side} pixels, and a file looks at a picture as a whole: "
+                "export a run with --param tiles=off."
+            )
+        return self.inner.graph(height, width, context)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors, facts = self.inner.state()

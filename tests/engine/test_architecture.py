@@ -35,7 +35,7 @@ FLOORS = (
     {"scorers", "scorefiles"},
     {"cluster"},
     {"runs"},
-    {"audit", "bench", "backup", "studies"},
+    {"audit", "bench", "backup", "export", "studies"},
     {"report"},
     {"cli", "api", "testing"},
     {"pages", "__main__", "mad_core"},

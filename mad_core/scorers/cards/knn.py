@@ -27,4 +27,5 @@ CARD = ScorerInfo(
     why_not=missing("knn"),
     settle=partial(weights.settled, "knn"),
     grows=True,
+    exports=True,
 )

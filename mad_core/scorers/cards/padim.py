@@ -27,4 +27,5 @@ CARD = ScorerInfo(
     ),
     why_not=missing("padim"),
     settle=partial(weights.settled, "padim"),
+    exports=True,
 )

@@ -38,4 +38,5 @@ CARD = ScorerInfo(
     why_not=missing("patchcore"),
     settle=weights.settled_positions,
     grows=True,
+    exports=True,
 )

@@ -32,4 +32,5 @@ CARD = ScorerInfo(
     why_not=missing("subspace"),
     settle=weights.settled_own,
     grows=True,
+    exports=True,
 )

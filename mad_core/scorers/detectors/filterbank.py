@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from mad_core.scorers.contract import Context, Item, Scored
 from mad_core.scorers.features.filters import responses
 from mad_core.scorers.features.neighbours import RowBank
 from mad_core.scorers.features.positions import GRID, cells
 from mad_core.scorers.features.windows import WindowBank, centre_and_spread, in_windows, spread_of_strongest
+from mad_core.scorers.graph import Graph, PictureGraph
 from mad_core.scorers.image_scorer import (
     DeepScorer,
     in_unit,
@@ -34,6 +36,11 @@ from mad_core.scorers.reductions import reduce_map
 FEWEST_NORMALS = 4
 MOST_ROWS = 20_000
 """Windows of normals that are compared with where positions tell nothing."""
+
+
+def windows_of(pixels: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the strongest responses in each window (C, GRID, GRID) of a picture (3, H, W) in 0-1."""
+    return torch.log1p(in_windows(responses(pixels, 2 * GRID)))
 
 
 class FilterBank(DeepScorer):
@@ -73,8 +80,17 @@ class FilterBank(DeepScorer):
         Many small steps an image: the loader's threads share them better than threads within each step would.
         """
         small = scaled(image, self.scale, self.parameters["size"])
-        pixels = torch.from_numpy(in_unit(small).transpose(2, 0, 1))
-        return torch.log1p(in_windows(responses(pixels.to(self.device), 2 * GRID))), map_shape(image)
+        return windows_of(torch.from_numpy(in_unit(small).transpose(2, 0, 1)).to(self.device)), map_shape(image)
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        image = np.zeros((height, width, 3), np.uint8)
+        working = scaled(image, self.scale, self.parameters["size"]).shape[:2]
+
+        def answer(pixels: torch.Tensor) -> tuple[None, torch.Tensor]:
+            return None, self._grids(windows_of(pixels[0] / 255)[None])
+
+        reduction = self.parameters["reduction"]
+        return PictureGraph(nn.Module(), (height, width), working, answer, map_shape(image), reduction)
 
     @torch.inference_mode()
     def learn(self, features: torch.Tensor, context: Context) -> None:
@@ -108,15 +124,17 @@ class FilterBank(DeepScorer):
     @torch.inference_mode()
     def mapped(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]]) -> list[np.ndarray]:
         """The anomaly map of each prepared image."""
-        stacked = torch.stack([features for features, _ in prepared])
-        if self.nearby is not None:
-            grids = self.nearby.distance(stacked)
-        else:
-            assert self.anywhere is not None
-            bank, middle, weight = self.anywhere
-            rows = ((stacked.flatten(2).transpose(1, 2) - middle) * weight).flatten(0, 1)
-            grids = (bank.nearest(rows) / rows.shape[1] ** 0.5).view(-1, GRID, GRID)
+        grids = self._grids(torch.stack([features for features, _ in prepared]))
         return [on_aspect(grid, shape) for grid, (_, shape) in zip(grids, prepared, strict=True)]
+
+    def _grids(self, windows: torch.Tensor) -> torch.Tensor:
+        """Distances to normals (N, GRID, GRID) of the windows of pictures."""
+        if self.nearby is not None:
+            return self.nearby.distance(windows)
+        assert self.anywhere is not None
+        bank, middle, weight = self.anywhere
+        rows = ((windows.flatten(2).transpose(1, 2) - middle) * weight).flatten(0, 1)
+        return (bank.nearest(rows) / rows.shape[1] ** 0.5).view(-1, GRID, GRID)
 
     def infer(self, prepared: Sequence[tuple[torch.Tensor, tuple[int, int]]], context: Context) -> list[Any]:
         return [

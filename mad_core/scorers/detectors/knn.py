@@ -34,7 +34,7 @@ class PooledFeatures(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Mean squared distance (N,) to the nearest normals."""
-        squares = torch.cdist(self.embed(images), self.bank, compute_mode="donot_use_mm_for_euclid_dist").square()
+        squares = (self.embed(images)[:, None] - self.bank).square().sum(2)
         return squares.topk(min(self.neighbours, len(self.bank)), largest=False).values.mean(1)
 
 
@@ -42,6 +42,7 @@ class Knn(OneScaleScorer):
     """Mean squared distance of a picture's features to those of the nearest normals."""
 
     id = "knn"
+    has_map = False
 
     def build(self) -> nn.Module:
         layer = "layer3" if self.parameters["backbone"] == weights.FORMULA else "layer4"

@@ -6,7 +6,7 @@ labelled test images, and clamps scores to 0-1, which ties the most severe image
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch import nn
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import changed_tensors, local_weights, put_tensors
-from mad_core.scorers.features.compiled import speed_up
+from mad_core.scorers.features.compiled import slow_down, speed_up
+from mad_core.scorers.graph import Graph, PictureGraph
 from mad_core.scorers.image_scorer import DeepScorer, map_shape, on_aspect, read_normals, resized, sample
 from mad_core.scorers.reductions import reduce_map
 
@@ -38,6 +39,7 @@ class BuiltScorer(DeepScorer):
     id = ""
     frozen: tuple[str, ...] = ("feature_extractor.",)
     most_normals = MOST_NORMALS
+    has_map = True
     normalisation: tuple[Sequence[float], Sequence[float]] = IMAGENET
 
     def __init__(self, **parameters: Any) -> None:
@@ -102,6 +104,22 @@ class BuiltScorer(DeepScorer):
         resized = on_aspect(anomaly_map, shape)
         reduction = self.parameters["reduction"]
         return (score if reduction == "model" else reduce_map(resized, reduction)), resized
+
+    def graph(self, height: int, width: int, context: Context) -> Graph:
+        prepared, shape = self.prepare(np.zeros((height, width, 3), np.uint8))
+        slow_down(self.model)
+        answer = self.traceable()
+
+        def whole(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+            return answer(self.normalised(image.to(torch.uint8), context))
+
+        size, working = (height, width), (prepared.shape[1], prepared.shape[2])
+        reduction = str(self.parameters.get("reduction", ""))
+        return PictureGraph(self.model, size, working, whole, shape if self.has_map else None, reduction)
+
+    def traceable(self) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]:
+        """:meth:`predict`, or the same in a form that does not depend on what it computes."""
+        return self.predict
 
     def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Scores (N,) and maps (N, H, W) of normalised images."""

@@ -3,7 +3,7 @@
 anomalib enlarges all feature channels and then keeps some, and estimates position after position.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from anomalib.models.image.padim.torch_model import PadimModel
@@ -23,19 +23,24 @@ AT_ONCE = 2**24
 class SelectingPadim(PadimModel):
     """anomalib's model, which keeps its channels before it enlarges them and estimates many positions at once."""
 
+    chosen: Sequence[int] = ()
+    """The numbers of the kept channels where the model is traced, which cannot look into ``idx``."""
+
     def generate_embedding(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The kept channels of all layers at the first layer's positions, (N, F, H, W)."""
-        first = features[self.layers[0]]
-        size = first.shape[-2:]
-        embedding = first.new_empty(len(first), len(self.idx), *size)
+        size = features[self.layers[0]].shape[-2:]
+        chosen = self.chosen or self.idx.tolist()
+        parts: list[torch.Tensor] = []
+        order: list[int] = []
         below = 0
         for layer in self.layers:
             maps = features[layer]
-            places = torch.nonzero((self.idx >= below) & (self.idx < below + maps.shape[1])).flatten()
-            kept = maps[:, self.idx[places] - below]
-            embedding[:, places] = kept if kept.shape[-2:] == size else F.interpolate(kept, size=size, mode="nearest")
+            places = [place for place, number in enumerate(chosen) if below <= number < below + maps.shape[1]]
+            kept = maps[:, [chosen[place] - below for place in places]]
+            parts.append(kept if kept.shape[-2:] == size else F.interpolate(kept, size=size, mode="nearest"))
+            order += places
             below += maps.shape[1]
-        return embedding
+        return torch.cat(parts, 1)[:, sorted(range(len(order)), key=order.__getitem__)]
 
     def fit(self) -> None:
         """Mean (F, H·W) and inverse covariance (H·W, F, F) at every position, of what was gathered."""
@@ -66,3 +71,7 @@ class Padim(ModelScorer):
     def learn(self, images: torch.Tensor, context: Context) -> None:
         self.gather(images, context, 2 * len(images))
         self.model.fit()
+
+    def traceable(self) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]:
+        self.model.chosen = self.model.idx.tolist()
+        return self.predict

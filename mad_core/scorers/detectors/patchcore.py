@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -191,14 +191,20 @@ class PatchCore(BuiltScorer):
             return highest.mean(1), maps
         if images.device.type != "cpu":
             return super().predict(images)
-        return self._anywhere(images)
+        return self._anywhere(images, self._bank())
 
-    def _anywhere(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def traceable(self) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]:
+        if self.nearby is not None:
+            return self.predict
+        bank = RowBank(self.model.memory_bank, bounded=False)
+        return lambda images: self._anywhere(images, bank)
+
+    def _anywhere(self, images: torch.Tensor, bank: RowBank) -> tuple[torch.Tensor, torch.Tensor]:
         """What anomalib's model gives, from a faster search of the bank."""
         model, features = self.model, self._patches(images)
         count, channels, *grid = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
-        distances = self._bank().nearest(rows).view(count, -1)
+        distances = bank.nearest(rows).view(count, -1)
         worst = distances.argmax(1)
         places = torch.zeros(distances.shape, dtype=torch.int64)
         asked = rows.view(count, -1, channels)[torch.arange(count), worst]

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from mad_core.scorers.contract import Context, Item
 from mad_core.scorers.detectors.aspect_features import AspectScorer
 from mad_core.scorers.features import weights
-from mad_core.scorers.features.filters import blur
+from mad_core.scorers.features.filters import blur, strongest_in_cells
 from mad_core.scorers.features.frozen import patches
 from mad_core.scorers.features.positions import GRID
 from mad_core.scorers.features.windows import WindowBank, centre_and_spread, in_windows
@@ -215,7 +215,7 @@ def extremes(layer: torch.Tensor) -> torch.Tensor:
     """
     centred = layer - layer.mean((2, 3), keepdim=True)
     own = centred / (layer.std((2, 3), keepdim=True) + 1e-3)
-    strongest = F.adaptive_max_pool2d(torch.cat([own, -own], 1), 2 * GRID)
+    strongest = strongest_in_cells(torch.cat([own, -own], 1), 2 * GRID)
     return in_windows(strongest.flatten(0, 1)).view(*strongest.shape[:2], GRID, GRID)
 
 

@@ -42,6 +42,14 @@ def speed_up(owner: Any) -> None:
         channels_last(net)
 
 
+def slow_down(owner: Any) -> None:
+    """The inverse of :func:`speed_up`: the network itself computes, in torch, where it can be traced."""
+    for module in owner.modules():
+        net = getattr(module, "feature_extractor", None)
+        if isinstance(net, CompiledNet):
+            module.feature_extractor = net.net
+
+
 class CompiledNet(nn.Module):
     """Gives the features of a frozen network on the CPU, (N, C, H, W) a layer, as the network itself does.
 

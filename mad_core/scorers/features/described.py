@@ -96,6 +96,15 @@ def described(layers: Sequence[torch.Tensor], bank: PatchBank, without: int = -1
     without : int
         Number of the normal picture that this is, so that it does not find itself.
     """
+    groups, surface = described_tensors(layers, bank, without)
+    numbers = {name: values.double().cpu().numpy() for name, values in groups.items()}
+    return numbers | {EXTENT: extent(surface.cpu().numpy().astype(np.float64), bank.thresholds.cpu().numpy())}
+
+
+def described_tensors(
+    layers: Sequence[torch.Tensor], bank: PatchBank, without: int = -1
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """As :func:`described`, without the extent, and the map of departures (H, W)."""
     patches = bank.standard(features := _patches(layers))
     distance, number = bank.nearest(patches, without)
     surface = distance.view(features.shape[1:])
@@ -107,8 +116,7 @@ def described(layers: Sequence[torch.Tensor], bank: PatchBank, without: int = -1
         PLACE: torch.cat([patches[places].mean(0), deep[places].mean(0)]),
         DEPARTURE: (patches - bank.rows[number])[places].mean(0),
     }
-    numbers = {name: values.double().cpu().numpy() for name, values in groups.items()}
-    return numbers | {EXTENT: extent(surface.cpu().numpy().astype(np.float64), bank.thresholds.cpu().numpy())}
+    return groups, surface
 
 
 def extent(surface: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -134,6 +142,35 @@ def extent(surface: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
         mass = float(np.clip(surface - threshold, 0, None).mean())
         numbers += [float(high.mean()) + 1e-4, mass + 1e-4 * float(threshold), regions + 1.0]
     return np.log(np.array(numbers) + LEAST)
+
+
+def extent_tensor(surface: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
+    """As :func:`extent` of a map (H, W) with few cells, in torch: for graphs that are exported."""
+    count = surface.numel()
+    ordered = surface.flatten().sort(descending=True).values
+    numbers = [ordered[: max(1, count // part)].mean() for part in (count, 100, 20, 5, 1)]
+    numbers.append(surface.std(correction=0))
+    joined = _joined(*surface.shape)
+    for threshold in thresholds:
+        high = surface > threshold
+        mass = (surface - threshold).clamp_min(0).mean() + 1e-4 * threshold
+        numbers += [high.float().mean() + 1e-4, mass, _regions(high.flatten().float(), joined) + 1.0]
+    return (torch.stack(numbers) + LEAST).log()
+
+
+def _joined(height: int, width: int) -> torch.Tensor:
+    """Which of the cells of a grid touch at a side or are the same, float32 (H W, H W)."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    rows, columns = rows.flatten(), columns.flatten()
+    return ((rows[:, None] - rows).abs() + (columns[:, None] - columns).abs() <= 1).float()
+
+
+def _regions(high: torch.Tensor, joined: torch.Tensor) -> torch.Tensor:
+    """Number of regions of marked cells (H W,), 0 or 1: of cells that reach no marked one before them."""
+    reached = joined * high[:, None] * high
+    for _ in range(max(1, (len(high) - 1).bit_length())):
+        reached = (reached @ reached).clamp_max(1)
+    return (high * (reached.tril(-1).sum(1) == 0)).sum()
 
 
 def _patches(layers: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -67,7 +67,7 @@ def _shapes(x: torch.Tensor, scale: float, cells: int) -> torch.Tensor:
     middle, half = (xx + yy) / 2, torch.sqrt(((xx - yy) / 2) ** 2 + xy**2)
     of_either_sign = _either_sign(torch.cat([middle + half, middle - half, xx, yy], 1), cells)
     high, low, xx, yy, no_high, no_low, no_xx, no_yy = of_either_sign.chunk(8, 1)
-    slopes = _strongest(torch.cat([dx.abs(), dy.abs(), torch.hypot(dx, dy)], 1), cells)
+    slopes = _strongest(torch.cat([dx.abs(), dy.abs(), (dx * dx + dy * dy).sqrt()], 1), cells)
     return torch.cat([high, no_low, low, no_high, xx, no_xx, yy, no_yy, slopes], 1)
 
 
@@ -103,6 +103,11 @@ def _either_sign(x: torch.Tensor, cells: int) -> torch.Tensor:
     if min(x.shape[2:]) < cells:
         return _strongest(torch.cat([x, -x], 1), cells)
     return torch.cat([_in_cells(x, cells, torch.amax), -_in_cells(x, cells, torch.amin)], 1).clamp_min(0)
+
+
+def strongest_in_cells(x: torch.Tensor, cells: int) -> torch.Tensor:
+    """:func:`torch.nn.functional.adaptive_max_pool2d` of ``x`` (N, C, H, W), in steps that exporters know."""
+    return _in_cells(x, cells, torch.amax)
 
 
 def _strongest(x: torch.Tensor, cells: int) -> torch.Tensor:

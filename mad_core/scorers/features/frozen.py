@@ -7,11 +7,12 @@ from pathlib import Path
 
 import timm
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from mad_core.scorers.features import weights
 from mad_core.scorers.features.backbones import local_weights
-from mad_core.scorers.features.compiled import compiled
+from mad_core.scorers.features.compiled import CompiledNet, compiled
 
 
 class FrozenBackbone:
@@ -39,6 +40,10 @@ class FrozenBackbone:
             net = timm.create_model(name, pretrained=True, features_only=True, out_indices=indices)
         self.net = compiled(net) if torch.device(device).type == "cpu" else net.to(device)
         self.device, self.digest = device, weights.digest(path)
+
+    def traceable(self) -> nn.Module:
+        """The network itself, in torch; pixels as :meth:`layers` takes them are brought to -1 to 1 before it."""
+        return self.net.net if isinstance(self.net, CompiledNet) else self.net
 
     @torch.inference_mode()
     def layers(self, images: torch.Tensor) -> list[torch.Tensor]:

@@ -90,12 +90,14 @@ class RowBank:
     Parameters
     ----------
     rows : tensor of shape (M, C), float32
+    bounded : bool
+        Whether most rows may be passed over, which takes decisions that a traced graph cannot take.
     """
 
-    def __init__(self, rows: torch.Tensor) -> None:
+    def __init__(self, rows: torch.Tensor, *, bounded: bool = True) -> None:
         self.rows = rows
         self.centre = rows.mean(0)  # products of what is centred lose fewer digits
-        self.bound = len(rows) >= MANY_ROWS and rows.shape[1] >= WIDE
+        self.bound = bounded and len(rows) >= MANY_ROWS and rows.shape[1] >= WIDE
         self._bounded = _Bounded(rows - self.centre) if self.bound else None
         self._beside_norms = None if self.bound else with_squares(rows - self.centre)
 
