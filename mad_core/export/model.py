@@ -23,7 +23,7 @@ from mad_core.datasets.dataset import Dataset
 from mad_core.errors import InputError, NotFoundError, WorkError
 from mad_core.export import formats
 from mad_core.export.calls import GRAPH, Calls, calls_of
-from mad_core.export.proof import PICTURES, Example, Parity, prove
+from mad_core.export.proof import PICTURES, Parity, ScoredPicture, prove
 from mad_core.runs.execute import items, kept_scorer, scorer_graph
 from mad_core.runs.job_control import Control, without_job
 from mad_core.runs.map_thresholds import FACT as NORMAL_MAPS
@@ -303,12 +303,12 @@ def _spread(scores: np.ndarray) -> float:
     return float(max(finite.std(), 1e-3 * np.abs(finite).max(), 1e-12))
 
 
-def _examples(chosen: Sequence[Item], scores: dict[str, float], apart: frozenset[str]) -> list[Example]:
+def _examples(chosen: Sequence[Item], scores: dict[str, float], apart: frozenset[str]) -> list[ScoredPicture]:
     """Up to ``PICTURES``, evenly from the lowest score to the highest."""
     there = sorted((item for item in chosen if np.isfinite(scores.get(item.image_id, np.nan))), key=_score_in(scores))
     places = np.unique(np.linspace(0, len(there) - 1, min(PICTURES, len(there))).round().astype(int)) if there else []
     return [
-        Example(there[k], None if there[k].image_id in apart else scores[there[k].image_id])
+        ScoredPicture(there[k], None if there[k].image_id in apart else scores[there[k].image_id])
         for k in np.asarray(places, int)
     ]
 

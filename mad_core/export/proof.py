@@ -77,7 +77,7 @@ def _share(difference: float, spread: float) -> str:
 
 
 @dataclass(frozen=True)
-class Example:
+class ScoredPicture:
     """A picture of the dataset, and what the run has stored of it."""
 
     item: Item
@@ -87,7 +87,7 @@ class Example:
 def prove(
     run_file: Runner,
     score: Callable[[Sequence[Item]], Sequence[Scored]],
-    examples: Sequence[Example],
+    examples: Sequence[ScoredPicture],
     size: tuple[int, int],
     spread: float,
     calls: Calls | None,
@@ -149,14 +149,14 @@ def _largest(gaps: Sequence[float]) -> float:
 
 def _answers(
     score: Callable[[Sequence[Item]], Sequence[Scored]],
-    examples: Sequence[Example],
+    examples: Sequence[ScoredPicture],
     size: tuple[int, int],
     step: Callable[[int, int], None],
-) -> Iterator[tuple[Example | None, np.ndarray, Scored]]:
+) -> Iterator[tuple[ScoredPicture | None, np.ndarray, Scored]]:
     """Pixels and the app's answer, some pictures at a time; without the example where its size was changed."""
     for start in range(0, len(examples), AT_ONCE):
         with tempfile.TemporaryDirectory(prefix="mad-proof-") as folder:
-            there: list[tuple[Example | None, np.ndarray, Item]] = []
+            there: list[tuple[ScoredPicture | None, np.ndarray, Item]] = []
             for number, example in enumerate(examples[start : start + AT_ONCE], start):
                 try:
                     pixels = image_of(example.item, np.ascontiguousarray)
