@@ -172,7 +172,7 @@ def import_dataset(
             imported = _import_path(path, settings, told, heard)
     except LevelsUnknownError as error:  # what was decided before it stays decided
         asked = replace(decided, rows=error.plan.rows, unlabelled=False)
-        raise LevelsUnknownError(str(error), asked) from None
+        raise LevelsUnknownError(str(error), asked, error.fact) from None
     card = replace(imported.dataset.card, policy=str(given or ""))
     dataset = replace(imported.dataset, name=name or imported.dataset.name, card=card, source=origin)
     paged = with_pages(replace(imported, dataset=dataset), decided.pages or FIRST)
@@ -254,7 +254,7 @@ def _import_path(path: Path, settings: Settings, told: _Told, progress: Callable
     try:
         return _import_folder(*_top(folder, archives.name_of(path)), told, settings, progress)
     except InputError as error:  # the user knows the archive, not where it was unpacked
-        raise _told_anew(error, str(error).replace(str(folder.resolve()), str(path))) from None
+        raise _told_anew(error, lambda words: words.replace(str(folder.resolve()), str(path))) from None
 
 
 def _import_shards(
@@ -275,13 +275,15 @@ def _import_shards(
     try:
         imported = _import_folder(*_top(folder, name), replace(told, policy=policy), settings, progress)
     except InputError as error:  # the user knows the shards, not where they were unpacked
-        raise _told_anew(error, str(error).replace(str(folder.resolve()), str(path))) from None
+        raise _told_anew(error, lambda words: words.replace(str(folder.resolve()), str(path))) from None
     return replace(imported, dataset=replace(imported.dataset, card=beside)) if beside else imported
 
 
-def _told_anew(error: InputError, sentence: str) -> InputError:
+def _told_anew(error: InputError, said: Callable[[str], str]) -> InputError:
     """An error in other words, with the plan of what is asked where it has one."""
-    return LevelsUnknownError(sentence, error.plan) if isinstance(error, LevelsUnknownError) else InputError(sentence)
+    if isinstance(error, LevelsUnknownError):
+        return LevelsUnknownError(said(str(error)), error.plan, said(error.fact))
+    return InputError(said(str(error)))
 
 
 def _import_bucket(address: str, settings: Settings, told: _Told, progress: Callable[[int, int], None]) -> Imported:
@@ -301,7 +303,7 @@ def _import_bucket(address: str, settings: Settings, told: _Told, progress: Call
         gathered = attach(gather_folder(root, bucket.name, walker, told.policy), walker)
         card = read_card(root)
     except InputError as error:  # the user knows the address, not the tree that stands for it
-        raise _told_anew(error, with_address(str(error))) from None
+        raise _told_anew(error, with_address) from None
     there = [
         replace(f, path=bucket.address_of(f.path), masks=tuple(map(bucket.address_of, f.masks))) for f in gathered.found
     ]

@@ -262,11 +262,15 @@ class ImportPlan:
 
 
 class LevelsUnknownError(InputError):
-    """Nothing says the level of what was named; ``plan`` says which words are asked about, and what is proposed."""
+    """Nothing says the level of what was named; ``plan`` says which words are asked about, and what is proposed.
 
-    def __init__(self, message: str, plan: ImportPlan) -> None:
+    ``fact`` is the sentence without what to do at the command line, where the images can be tested without levels.
+    """
+
+    def __init__(self, message: str, plan: ImportPlan, fact: str = "") -> None:
         super().__init__(message)
         self.plan = plan
+        self.fact = fact
 
 
 def read_plan(path: Path) -> ImportPlan:

@@ -50,14 +50,14 @@ def import_job(control: Control) -> dict[str, Any]:
             windows=payload.windows,
             ignore=payload.ignore,
             pages=payload.pages,
-            unlabelled=bool(payload.to),
+            unlabelled=payload.unlabelled or bool(payload.to),
             normals_from=payload.normals_from,
             progress=progress,
         )
     except LevelsUnknownError as error:
         if not payload.look:
             raise
-        return _looked(error.plan, sentence=str(error))
+        return _looked(error.plan, sentence=error.fact or str(error), without_levels=bool(error.fact))
     if payload.to:
         return add_images(control.store, payload.to, imported, subset=payload.subset).to_json()
     if payload.look:

@@ -158,7 +158,7 @@ class ImportJob(JobPayload):
 
     ``guarded``: source and policy, links resolved, must be what pages may open when the work begins, too. ``plan`` is
     the YAML text of a plan; with ``look`` nothing is stored, and the result holds the plan to be shown.
-    ``windows``, ``ignore``, ``pages`` and ``normals_from`` as
+    ``windows``, ``ignore``, ``pages``, ``unlabelled`` and ``normals_from`` as
     :func:`~mad_core.datasets.importing.import_dataset` takes them. With ``to``, the id of a dataset, the images are
     taken into that one.
     """
@@ -177,6 +177,7 @@ class ImportJob(JobPayload):
     guarded: bool = False
     plan: str | None = None
     look: bool = False
+    unlabelled: bool = False
     normals_from: str = ""
     to: str = ""
     subset: str = ""

@@ -1,8 +1,8 @@
 """What an import would make of a source: shown before anything is stored, and corrected here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -33,9 +33,7 @@ def show_plan() -> None:
         st.header("What will be imported")
         st.caption(f"{plain(job.payload['name'] or job.payload['source'])}: nothing is stored yet.")
         if sentence := job.result.get("sentence"):
-            st.warning(plain(sentence), icon=":material/help:")
-            words = "a number, none to test without a level, or left out" if plan.asked else "which column became which"
-            st.caption(f"Here that is said in the table: {words}.")
+            _asked(job, plan, sentence)
         _counts(job.result)
         _windows(job.result.get("windows", {}))
         normals = normals_choice(job.result.get("without_normals", []), job.result["images"], f"normals_{job.id}")
@@ -47,6 +45,29 @@ def show_plan() -> None:
             st.error("As it is, no image can be used; the problems say why.", icon=":material/error:")
         _problems(job.result.get("problems", []), expanded=not usable)
         _buttons(job, plan, corrections, normals)
+
+
+def _asked(job: Job, plan: ImportPlan, sentence: str) -> None:
+    """What nothing says, and the ways to say it."""
+    st.warning(plain(sentence), icon=":material/help:")
+    if job.result and job.result.get("without_levels"):
+        if st.button("Test them without levels", type=_kind(not _proposed(plan)), icon=":material/label_off:"):
+            _queue(job, lambda: plan, look=True, unlabelled=True)
+        st.caption("They are scored, browsed and sorted like others, and can be graded later, under Audit.")
+    if plan.asked:
+        st.caption("Or say it in the table: the level of each name, none to test without a level, or left out.")
+    elif plan.rows:
+        st.caption("Say in the table which column became which.")
+
+
+def _proposed(plan: ImportPlan) -> bool:
+    """Whether the names of some levels are known."""
+    return any(row.proposed is not None for row in plan.asked)
+
+
+def _kind(first: bool) -> Literal["primary", "secondary"]:
+    """How a button looks: the one thing to do next, or another way."""
+    return "primary" if first else "secondary"
 
 
 def _looked_at() -> Job | None:
@@ -162,19 +183,20 @@ def _problems(problems: list[dict[str, str]], expanded: bool) -> None:
 
 def _buttons(job: Job, plan: ImportPlan, table: pd.DataFrame, normals: str) -> None:
     with st.container(horizontal=True):
-        if st.button("Store these images", type="primary", icon=":material/check:"):
-            _queue(job, plan, table, look=False, normals_from=normals)
+        first = _proposed(plan) or not (job.result or {}).get("without_levels")
+        if st.button("Store these images", type=_kind(first), icon=":material/check:"):
+            _queue(job, lambda: corrected(plan, table), look=False, normals_from=normals)
         if st.button("Look again with these corrections", icon=":material/refresh:"):
-            _queue(job, plan, table, look=True, normals_from="")
+            _queue(job, lambda: corrected(plan, table), look=True, normals_from="")
         st.download_button("Plan as YAML", plan.to_yaml(), "plan.yaml", "text/yaml", icon=":material/download:")
         if st.button("Put away", icon=":material/close:"):
             st.session_state.pop("look", None)
             st.rerun()
 
 
-def _queue(job: Job, plan: ImportPlan, table: pd.DataFrame, **asked: Any) -> None:
+def _queue(job: Job, told: Callable[[], ImportPlan], **asked: Any) -> None:
     def ask() -> int:
-        payload = {**job.payload, "plan": corrected(plan, table).to_yaml(), **asked}
+        payload = {**job.payload, "plan": told().to_yaml(), **asked}
         return submit(engine.store().queue, ImportJob.from_json(payload))
 
     if session.attempt(ask):

@@ -287,6 +287,26 @@ def test_the_plan_is_shown_before_anything_is_stored_and_then_taken(
     assert parse_plan(stored.card.plan).levels == {"none": "0", "mild": "1", "severe": "2"}
 
 
+def test_images_without_levels_come_in_by_one_button(home: Home, open_page: Open, tmp_path: Path) -> None:
+    for number in range(3):
+        draw(tmp_path / f"parts/field/{number}.png")
+    look_at(home, tmp_path / "parts")
+    test = open_page("data")
+    (asked,) = [w.value for w in test.warning if "severity" in w.value]
+    assert "--" not in asked and asked.replace("\\", "").endswith("nothing says their severity levels.")
+    button(test, "Test them without levels").click().run()
+    for _ in range(2):  # a second look, which asks what is normal, and the import
+        assert not test.exception
+        (job,) = [j for j in home.store.queue.active() if j.kind == "import"]
+        do_here(home.store, job.id, "cpu", lambda facts: None)
+        if job.payload["look"]:
+            test = open_page("data")
+            assert any("is known to be normal" in w.value for w in test.warning)
+            button(test, "Store these images").click().run()
+    (stored,) = [d for d in home.store.datasets() if d.source == str(tmp_path / "parts")]
+    assert home.store.dataset(stored.id).unlabelled() == 3
+
+
 def test_a_source_of_which_nothing_can_be_used_says_why(home: Home, open_page: Open, tmp_path: Path) -> None:
     draw(tmp_path / "parts/a.png")
     (tmp_path / "parts/labels.csv").write_text("path,level\n" + "".join(f"no{n}.png,1\n" for n in range(9)))
@@ -312,7 +332,7 @@ def test_columns_that_are_not_known_are_chosen_in_the_plan(home: Home, tmp_path:
         draw(tmp_path / f"parts/{number}.png")
     (tmp_path / "parts/t.csv").write_text("file,how bad\n0.png,0\n1.png,0\n2.png,3\n")
     look_at(home, tmp_path / "parts")
-    (job,) = [j for j in home.store.queue.recent() if j.payload.get("source") == str(tmp_path / "parts")]
+    (job,) = [j for j in home.store.queue.recent(60) if j.payload.get("source") == str(tmp_path / "parts")]
     assert job.result and "Say in the plan which of them it is" in job.result["sentence"]
     plan = plan_of(job.result)
     table = table_of(plan)

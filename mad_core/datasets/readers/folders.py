@@ -488,9 +488,10 @@ def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path
     unknown = list(dict.fromkeys(row.name for row in ImportPlan(rows=gathered.rows).asked)) if asked else []
     if unknown and not any(f.level > 0 for f in gathered.found) and not any(p.policy for p in places):
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        words = f"Nothing in {root} says the severity level of {names}: {HOW_TO}.{_proposal(gathered.rows)}"
-        words += " To test such images without a level: --unlabelled."
-        raise LevelsUnknownError(words, ImportPlan(rows=gathered.rows))
+        fact = f"Nothing in {root} says the severity level of {names}"
+        proposed = _proposal(gathered.rows)
+        words = f"{fact}: {HOW_TO}.{proposed} To test such images without a level: --unlabelled."
+        raise LevelsUnknownError(words, ImportPlan(rows=gathered.rows), f"{fact}.{proposed}")
 
 
 def _proposal(rows: Iterable[PlanRow]) -> str:
@@ -607,11 +608,12 @@ def _ask_for_levels(root: Path, walker: Walker, passed_over: Sequence[PlanRow]) 
     counts = Counter(Path(path).parent for _, path in walker.images(root))
     names = Counter({f.name: n for f, n in counts.items() if f != root})
     rows = (*asked_rows(names, False, "a folder's name"), *passed_over)
+    fact = f"{root} holds images, but nothing says their severity levels"
     words = (
-        f"{root} holds images, but nothing says their severity levels: sort them into folders level_0, level_1 …, "
-        "or add a table with the columns path and level. To test them without levels: --unlabelled."
+        f"{fact}: sort them into folders level_0, level_1 …, or add a table with the columns path and level. "
+        "To test them without levels: --unlabelled."
     )
     if names:
         listed = ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")
         words += f" If the folders ({listed}) are defect types or grades, {HOW_TO}.{_proposal(rows)}"
-    raise LevelsUnknownError(words, ImportPlan(rows=rows))
+    raise LevelsUnknownError(words, ImportPlan(rows=rows), f"{fact}.{_proposal(rows)}")
