@@ -19,7 +19,7 @@ setup: $(READY)
 # Files side by side, one for each processor, each with one thread; a process that crashes ends the run, which else
 # would wait for it for ever.
 test: dev browser
-	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	@PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
 # Bad input, faults and scale: too long for every day.

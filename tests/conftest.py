@@ -1,17 +1,20 @@
-"""For every test run: nothing that it started outlives it; the demo is drawn once for all its processes."""
+"""For every test run: nothing that it started outlives it; each picture of the demo is drawn once for all processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch and numpy are: files run side by side, and threads that wait for each other only turn.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from filelock import FileLock
+from sqlalchemy.engine import Connection
 
 from mad_core.datasets.demo import make
+from mad_core.runs.database import engine
 from tests import reaper, still_running
 
 
@@ -27,12 +30,22 @@ LONGEST = (
     "browser/test_components",
     "engine/test_contract",
     "browser/test_streamlit_patched",
-    "engine/test_cli",
+    "browser/test_screen",
     "engine/test_shipped_backbone",
-    "browser/test_audit_journey",
+    "engine/test_endpoint",
+    "engine/test_cli",
+    "engine/test_mllm",
+    "engine/test_package",
     "statistics/test_statistics",
+    "engine/test_worker",
+    "browser/test_audit_journey",
+    "engine/test_examples",
+    "engine/test_plugins",
+    "engine/test_scattering",
+    "engine/test_graded",
+    "engine/test_scorers",
 )
-"""Files that take more than a minute, the longest first."""
+"""Files that take most of a minute or more, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +60,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def schema_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every migration in turn makes the first empty SQLite database; others get its tables by the same statements."""
+    made = engine.open_engine(f"sqlite:///{tmp_path_factory.mktemp('schema') / 'mad.db'}")
+    with engine.transaction(made, immediate=True) as connection:
+        engine.upgrade(connection)
+    with engine.transaction(made, immediate=False) as connection:
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+        statements = connection.exec_driver_sql(query).scalars().all()
+    made.dispose()
+
+    def upgrade(connection: Connection) -> None:
+        if connection.dialect.name != "sqlite" or engine.revision_of(connection) is not None:
+            migrate(connection)
+            return
+        for statement in (*statements, f"INSERT INTO alembic_version VALUES ('{engine.HEAD}')"):
+            connection.exec_driver_sql(statement)
+
+    migrate = engine.upgrade
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "upgrade", upgrade)
+        yield
+
+
 @pytest.fixture(scope="session")
 def with_demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """``with_demo(home)`` lays the demo into a ``MAD_HOME``, as if it had been drawn there; gives the home.
@@ -54,15 +91,22 @@ def with_demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     A smaller one has so many training normals, and so many test images of each level, in each subset.
     """
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    drawn = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn"
+    drawn.mkdir(exist_ok=True)
+    draw_all = make._draw_all
+
+    def link_all(building: Path, plans: list[make._Plan], progress: Callable[[int, int], None]) -> None:
+        names = [name for plan in plans for name in (plan.image, plan.mask) if name]
+        for parent in {(drawn / name).parent for name in names}:
+            parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(drawn / "drawing.lock"):
+            missing = [plan for plan in plans if not (drawn / plan.image).exists()]
+            if missing:
+                draw_all(drawn, missing, progress)
+        for name in names:
+            os.link(drawn / name, building / name)
 
     def laid(home: Path, normals: int = make.TRAIN_IMAGES, a_level: int = make.LEVEL_IMAGES) -> Path:
-        drawn = make.make_demo(shared / "drawn" / "demo")
-
-        def link_all(building: Path, plans: list[make._Plan], progress: object) -> None:
-            for name in (name for plan in plans for name in (plan.image, plan.mask) if name):
-                os.link(drawn / name, building / name)
-
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(make, "TRAIN_IMAGES", normals)
             patch.setattr(make, "LEVEL_IMAGES", a_level)

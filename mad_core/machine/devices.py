@@ -2,6 +2,8 @@
 
 import platform
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,13 +25,24 @@ def check_device(name: str) -> str:
     return "cuda:0" if name == "cuda" else name
 
 
+DRIVERS = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "kfd", "dxg")
+"""What stands in Linux's /dev where a driver of graphics cards is at work."""
+
+
 def _gpus() -> int:
     """GPUs that torch sees; none where it is not installed."""
-    if not installed("torch"):
+    if not installed("torch") or not _has_driver():
         return 0
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _has_driver() -> bool:
+    """Whether torch may see a GPU. Asking torch takes seconds and half a gigabyte where nothing else needs it."""
+    if sys.platform != "linux" or "torch" in sys.modules:
+        return True
+    return any(True for pattern in DRIVERS for _ in Path("/dev").glob(pattern))
 
 
 def resolve(name: str) -> str:
@@ -66,11 +79,9 @@ def facts(device: str) -> dict[str, Any]:
 
 
 def _threads() -> int | None:
-    if not installed("torch"):
-        return None
-    import torch
-
-    return torch.get_num_threads()
+    """Threads of torch, once something has loaded it."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else getattr(torch, "get_num_threads", lambda: None)()  # another thread may load it
 
 
 def _processor() -> str:

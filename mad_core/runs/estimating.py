@@ -24,11 +24,11 @@ class Pace:
 
 def finished(store: Store) -> dict[str, list[Run]]:
     """By scorer, the runs that were made to their end here, newest first."""
-    found: dict[str, list[Run]] = {}
+    by_scorer: dict[str, list[Run]] = {}
     for run in reversed(store.runs()):
         if run.status == "done" and run.done and not run.imported:
-            found.setdefault(run.scorer, []).append(run)
-    return found
+            by_scorer.setdefault(run.scorer, []).append(run)
+    return by_scorer
 
 
 def pace_of(store: Store, runs: Sequence[Run], parameters: Mapping[str, Any], device: str = "auto") -> Pace | None:

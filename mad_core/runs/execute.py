@@ -573,8 +573,8 @@ def fit_or_load(
     card, own = dataset.card.subset(subset), dataset.own_normals(subset)
     further += [f"window {card.window.key}"] if card.window is not None else []
     further += [f"ignored {card.ignored.key}"] if card.ignored is not None else []
-    known = dataset.select(split="train", subset=subset)["content_hash"]
-    further += [f"own normals {own.way}", *known] if own is not None else []
+    normal_digests = dataset.select(split="train", subset=subset)["content_hash"]
+    further += [f"own normals {own.way}", *normal_digests] if own is not None else []
     earlier = _fit_of(control, parent, subset) if parent else ""
     further += [f"joined {earlier}"] if earlier else []
     digest = fitted.fit_digest(info, parameters, normals, seed, control.device, further)

@@ -86,8 +86,8 @@ class Graded(Scorer):
         evidence = self._look_at_normals(chosen, context, total)
         context.step(total - 1, total)
         self.graded, self.evidence = self._graded(context)
-        known = {item.image_id for item in self.graded}
-        self.comparisons = [pair for pair in context.comparisons if known.issuperset(pair)]
+        graded_ids = {item.image_id for item in self.graded}
+        self.comparisons = [pair for pair in context.comparisons if graded_ids.issuperset(pair)]
         self.learner = self._learned(evidence)
         context.step(total, total)
 
@@ -115,12 +115,12 @@ class Graded(Scorer):
         """What the model says of a few of them, (m, 3); the others are taken for their mean."""
         places = np.unique(np.linspace(0, len(normals) - 1, min(EXAMPLES, len(normals))).round().astype(int)).tolist()
         scored = zip(places, context.parts[MODEL].scored([normals[place] for place in places]), strict=True)
-        known = {place: answer(one.score, one.distribution) for place, one in scored if one.score is not None}
-        if not known:
+        answers = {place: answer(one.score, one.distribution) for place, one in scored if one.score is not None}
+        if not answers:
             raise InputError(
                 "The multimodal model has scored none of the training normals, so nothing is normal to it."
             )
-        return spread_over(list(known.values()), list(known), len(normals))
+        return spread_over(list(answers.values()), list(answers), len(normals))
 
     def _folder(self, normals: Sequence[Item], context: Context) -> Path | None:
         """Where looks are kept: named after all that they depend on. Images without a digest are not kept apart."""

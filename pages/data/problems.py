@@ -44,28 +44,28 @@ def problems(info: DatasetInfo, dataset: Dataset) -> None:
         st.html(_table(info, info.problems, _rows(dataset, info.id, info.version)))
 
 
-def in_short(found: Sequence[Problem]) -> str:
+def in_short(problems: Sequence[Problem]) -> str:
     """``3 problems: 1 unreadable file, 2 near copies``."""
-    kinds = Counter(problem.kind for problem in found)
-    said = ", ".join(f"{n:,} {PROBLEM_WORDS[kind][n > 1]}" for kind, n in kinds.most_common())
-    return f"{len(found):,} {'problem' if len(found) == 1 else 'problems'}: {said}"
+    kinds = Counter(problem.kind for problem in problems)
+    counts = ", ".join(f"{n:,} {PROBLEM_WORDS[kind][n > 1]}" for kind, n in kinds.most_common())
+    return f"{len(problems):,} {'problem' if len(problems) == 1 else 'problems'}: {counts}"
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _rows(_dataset: Dataset, dataset_id: str, version: str) -> dict[str, Any]:
     """The images by each way in which a problem may name their file."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     images: Any = _dataset.table.itertuples()
     for row in images:
         for name in (f"{row.subset}/{row.template_path}", str(row.template_path), str(row.path)):
-            found[name] = row
-    return found
+            by_name[name] = row
+    return by_name
 
 
-def _table(info: DatasetInfo, found: Sequence[Problem], rows: Mapping[str, Any]) -> str:
+def _table(info: DatasetInfo, problems: Sequence[Problem], rows: Mapping[str, Any]) -> str:
     tones = chrome(charts.theme())
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Problem", "Pictures", "What happened"))
-    body = "".join(_row(info, problem, rows) for problem in found)
+    body = "".join(_row(info, problem, rows) for problem in problems)
     return (
         f'<style>{_STYLE.format(**vars(tones))}</style><div class="mad-problems" role="region" tabindex="0" '
         f'aria-label="Problems of the import"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -141,16 +141,16 @@ def _at_work(view: Browsing) -> Run | None:
 def _unsorted(view: Browsing) -> str:
     """Why images do not stand in the order, or under the scores, that were asked for; empty where they do."""
     asked, order = view.runs.get(session.get("run")), view.wanted.order
-    said = ""
+    reason = ""
     if asked is not None and not asked.done:
         shown = f"; the scores of {view.names[view.run.id]} are shown" if view.run else ""
-        said = f"{view.names[asked.id]} has scored nothing yet{shown}. "
+        reason = f"{view.names[asked.id]} has scored nothing yet{shown}. "
     if "score" in order and view.run and not np.isfinite(view.images["score"].to_numpy(dtype=float)).any():
-        said += f"{view.names[view.run.id]} has scored none of these images yet: they stand by file name."
+        reason += f"{view.names[view.run.id]} has scored none of these images yet: they stand by file name."
     elif session.get("sort") in ORDER_WORDS and session.get("sort") != order:
         needs = NEEDS.get(session.get("sort"), "scores")
-        said += f"{ORDER_WORDS[session.get('sort')]}, needs {needs}: they stand by {ORDER_WORDS[order].lower()}."
-    return said
+        reason += f"{ORDER_WORDS[session.get('sort')]}, needs {needs}: they stand by {ORDER_WORDS[order].lower()}."
+    return reason
 
 
 def _choices(view: Browsing) -> None:

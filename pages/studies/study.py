@@ -127,8 +127,8 @@ def _earlier(info: DatasetInfo, latest: StudyRecord) -> str:
     runs = {run.id: run for run in engine.store().runs(info.id)}
     names = distinct_names(list(runs.values()))
     gone = len([run for run in latest.runs if run not in runs])
-    said = [names[run] for run in runs if run in latest.runs] + ([f"{gone} that were deleted"] if gone else [])
-    of = f" of {', '.join(said)}" if said else ""
+    titles = [names[run] for run in runs if run in latest.runs] + ([f"{gone} that were deleted"] if gone else [])
+    of = f" of {', '.join(titles)}" if titles else ""
     how = "a sample" if latest.quick else "every image"
     return (
         f"This was asked earlier,{of or ' of this dataset'}, with {how}; that stands below. Runs, scores or parameters "

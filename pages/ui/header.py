@@ -69,8 +69,8 @@ def jobs_line(title: str, shows: Callable[[Job], bool] = _shows_none) -> None:
         st.caption("No work is waiting", width="content")
         return
     first = active[0]
-    said = f"{name_of(first)}: at work" if first.status == "running" and shows(first) else describe(first)
-    with st.popover(plain(said) + (f" · {len(active) - 1} waiting" if len(active) > 1 else ""), type="tertiary"):
+    label = f"{name_of(first)}: at work" if first.status == "running" and shows(first) else describe(first)
+    with st.popover(plain(label) + (f" · {len(active) - 1} waiting" if len(active) > 1 else ""), type="tertiary"):
         for job in active:
             with st.container(horizontal=True, vertical_alignment="center"):
                 progress = share(job)

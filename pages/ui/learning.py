@@ -23,14 +23,14 @@ SOON = 60
 
 def learning_curve(run: Run, subset: str) -> None:
     """Draw the curve with what it says in words; a sentence where there are too few grades for one."""
-    found = _curve(run.id, subset, run.finished)
-    if isinstance(found, str):
-        st.caption(plain(found))
+    curve = _curve(run.id, subset, run.finished)
+    if isinstance(curve, str):
+        st.caption(plain(curve))
         return
-    points, forecast = [asdict(point) for point in found.points], found.forecast and asdict(found.forecast)
-    words = describe_learning_curve(points, found.detector, forecast)
+    points, forecast = [asdict(point) for point in curve.points], curve.forecast and asdict(curve.forecast)
+    words = describe_learning_curve(points, curve.detector, forecast)
     st.markdown(plain(words))
-    figure = learning_curve_figure(points, found.detector, forecast, charts.theme())
+    figure = learning_curve_figure(points, curve.detector, forecast, charts.theme())
     charts.show(figure, words, f"learning_curve_{run.id}_{subset}")
     how_to_read(READ_LEARNING_CURVE, "the learning curve")
 

@@ -199,8 +199,8 @@ def _map_thumbnail(request: Request) -> Response:
 
 @lru_cache(maxsize=64)
 def _range_of(run_id: str, subset: str, done: int) -> tuple[float, float] | None:
-    found = display_range(engine.store(), run_id, subset)
-    return found[:2] if found else None
+    limits = display_range(engine.store(), run_id, subset)
+    return limits[:2] if limits else None
 
 
 def _single(request: Request) -> Response:

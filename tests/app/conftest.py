@@ -5,6 +5,7 @@ Everything is written through the store; no scorer and no worker runs.
 
 from __future__ import annotations
 
+import functools
 import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import script_runner
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -98,6 +100,16 @@ def scored(row: Any, value: float, **facts: Any) -> Scored:
     anomaly_map = np.full((HEIGHT, WIDTH), 0.1 * value, np.float32)
     anomaly_map[9:18, 12:24] = value
     return Scored(row.image_id, value, map=anomaly_map, **facts)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_of_packages() -> Iterator[None]:
+    """Each AppTest reads the metadata of every installed package for components of theirs: once is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests)
+        )
+        yield
 
 
 @pytest.fixture

@@ -310,6 +310,18 @@ def test_a_worker_killed_again_and_again_loses_doubles_and_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="drivers are looked for in Linux's /dev")
+def test_torch_is_asked_for_graphics_cards_only_where_a_driver_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mad_core.machine import devices
+
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(devices, "DRIVERS", ("no such driver*",))
+    facts = devices.facts(devices.resolve("auto"))
+    assert (facts["devices"], facts["threads"]) == (["cpu"], None) and "torch" not in sys.modules
+    monkeypatch.setattr(devices, "DRIVERS", ("nul*",))
+    assert devices._has_driver()
+
+
 def test_a_device_has_one_worker(store: Store, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
     first = spawn()
     wait_until(lambda: any(w.alive for w in store.queue.workers()))

@@ -68,8 +68,8 @@ class LookFolder:
         ``answers``, (n, 3), are a multimodal model's, where one is asked; an image without one is left out.
         """
         looks = [self.read(content_hash) for content_hash in content_hashes]
-        known = np.isfinite(scores) if answers is None else np.isfinite(scores) & np.isfinite(answers).all(axis=1)
-        there = np.array([row for row, look in enumerate(looks) if look and known[row]], dtype=np.int64)
+        answered = np.isfinite(scores) if answers is None else np.isfinite(scores) & np.isfinite(answers).all(axis=1)
+        there = np.array([row for row, look in enumerate(looks) if look and answered[row]], dtype=np.int64)
         if not len(there):
             return None
         rows = [look for row in there if (look := looks[row])]

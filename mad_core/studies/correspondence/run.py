@@ -274,12 +274,12 @@ def _alone(places: Places) -> list[str]:
     ends = [interval(uncertainties_of([measured], ORDER), 1 - RISK / len(well)) for measured in well]
     unknown = sum(end is None or end[0] <= 0.5 for end in ends)
     if unknown == 0:
-        said = "all order abnormal images better than at random"
+        verdict = "all order abnormal images better than at random"
     elif unknown == len(well):
-        said = "none is told from a random order among abnormal images"
+        verdict = "none is told from a random order among abnormal images"
     else:
-        said = f"{unknown} {'is' if unknown == 1 else 'are'} not told from a random order among abnormal images"
-    return [f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {said}."]
+        verdict = f"{unknown} {'is' if unknown == 1 else 'are'} not told from a random order among abnormal images"
+    return [f"Of the {len(well)} that detect with an AUROC of {WELL:.2f} or more, {verdict}."]
 
 
 def _reversed(reversals: list[dict[str, Any]]) -> list[str]:
