@@ -26,6 +26,7 @@ from mad_core.cli.terminal import (
     checked_parameters,
     default_scorer,
     finish_run,
+    is_default,
     named_device,
     named_scorer,
     open_store,
@@ -69,11 +70,9 @@ def _check_out(out: Path) -> None:
 
 
 def score(
+    context: typer.Context,
     source: Source,
-    scorer: Annotated[
-        str,
-        typer.Option(help="The scorer's id, as `scorers` lists it.", show_default=f"{DEFAULT}, if it takes --param"),
-    ] = "",
+    scorer: Annotated[str, typer.Option(help="The scorer's id, as `scorers` lists it.")] = DEFAULT,
     out: Annotated[Path, typer.Option(help="Where the scores go, as CSV.")] = Path("scores.csv"),
     subset: Annotated[list[str] | None, typer.Option(help="Only this subset; may be given again.")] = None,
     param: Parameters = None,
@@ -99,7 +98,7 @@ def score(
     from mad_core.runs.results import write_run_scores
     from mad_core.runs.store import RunRequest
 
-    info = named_scorer(scorer) if scorer else default_scorer(param or [])
+    info = default_scorer(param or []) if is_default(context, "scorer") else named_scorer(scorer)
     parameters = checked_parameters(info, param or [])
     if maps not in ("all", "none", "on demand"):
         raise typer.BadParameter("say all, none or 'on demand'.", param_hint="--maps")

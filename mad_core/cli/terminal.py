@@ -245,6 +245,12 @@ def named_scorer(scorer_id: str, hint: str = "--scorer") -> Any:
         raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
+def is_default(context: typer.Context, name: str) -> bool:
+    """Whether nobody named an option."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "DEFAULT"
+
+
 def default_scorer(given: list[str]) -> Any:
     """The scorer where none is named: one that takes the parameters given; which is said if it is not the usual one."""
     from mad_core.scorers import catalog
