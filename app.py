@@ -1,6 +1,6 @@
-"""Entry of the app: navigation, theme and image routes.
+"""Entry of the app: navigation, theme, image routes and the HTTP interface.
 
-``streamlit run app.py`` finds ``app`` below and serves it with the image routes; for every browser
+``streamlit run app.py`` finds ``app`` below and serves it with these routes; for every browser
 session it then executes this file again as a script, which draws the page that was asked for.
 """
 
@@ -47,8 +47,10 @@ if runtime.exists():
 else:
     from starlette.middleware import Middleware
 
+    from pages.http.routes import api_routes
     from pages.ui import origin, streamlit_patched
     from pages.ui.routes import lifespan, routes
 
     streamlit_patched.install()
-    app = st.App(__file__, routes=routes(), middleware=[Middleware(origin.OwnPagesOnly)], lifespan=lifespan)
+    served = [*routes(), *api_routes()]
+    app = st.App(__file__, routes=served, middleware=[Middleware(origin.OwnPagesOnly)], lifespan=lifespan)

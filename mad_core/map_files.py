@@ -6,6 +6,7 @@ it is stored (raw scores overflow float16); that scale stands in the image's row
 """
 
 import hashlib
+import io
 import os
 import shutil
 import struct
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mad_core.errors import WorkError
 
@@ -142,6 +144,21 @@ def unpack(data: bytes) -> np.ndarray:
     """The inverse of :func:`pack`: float32 of shape (H, W)."""
     height, width = struct.unpack_from("<II", data)
     return np.frombuffer(data, dtype="<f4", offset=8).reshape(height, width)
+
+
+def grey_png(anomaly_map: np.ndarray) -> bytes:
+    """A map as a 16-bit grey PNG, from its lowest score (0) to its highest (65535); 0 where it has no number.
+
+    The text chunks ``low`` and ``high`` say these two scores: score = low + grey / 65535 * (high - low).
+    """
+    numbers = np.isfinite(anomaly_map)
+    ends = (float(anomaly_map[numbers].min()), float(anomaly_map[numbers].max())) if numbers.any() else (0.0, 0.0)
+    part = (np.where(numbers, anomaly_map, ends[0]).astype(np.float64) - ends[0]) / ((ends[1] - ends[0]) or 1.0)
+    said, out = PngInfo(), io.BytesIO()
+    for name, value in zip(("low", "high"), ends, strict=True):
+        said.add_text(name, repr(value))
+    Image.fromarray(np.rint(65535 * part).astype(np.uint16)).save(out, "PNG", pnginfo=said)
+    return out.getvalue()
 
 
 def shared_range(normal_maps: list[np.ndarray], all_maps: list[np.ndarray]) -> tuple[float, float, float] | None:

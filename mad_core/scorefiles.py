@@ -257,6 +257,12 @@ def csv_text(table: pd.DataFrame, **options: Any) -> str:
     return table.to_csv(index=False, quoting=csv.QUOTE_ALL, **options) if "\r" in text else text
 
 
+def safe_texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts went through :func:`text_cell`; numbers stay."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(text_cell) for name in texts})
+
+
 def text_cell(value: object) -> str:
     """A text that a spreadsheet cannot take for a formula: a quote goes before one that begins like it.
 

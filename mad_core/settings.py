@@ -15,6 +15,8 @@ from mad_core.errors import InputError
 VERSION = "0.1.0"
 """Of this software; a test compares it with the package's."""
 EXECUTORS = ("local", "ray")
+SHORTEST_TOKEN, LONGEST_TOKEN = 16, 500
+"""Of the characters of ``MAD_API_TOKEN``."""
 MAX_PIXELS = 100_000_000
 """Largest image, in pixels, that is opened; larger ones are reported as ``too-large``."""
 
@@ -60,6 +62,11 @@ class Settings:
         Places on object storage that the pages may open, named among the allowed roots; none by default.
     remote_bytes : int
         How much of what was fetched from object storage is kept.
+    api_token : str or None
+        What programs show to use the HTTP interface; None where there is none, and then only programs of this machine
+        may use it.
+    api_rate : int
+        Requests a minute that one client of the HTTP interface may make.
     """
 
     home: Path
@@ -75,6 +82,8 @@ class Settings:
     trusted_providers: tuple[str, ...] = ()
     allowed_addresses: tuple[str, ...] = ()
     remote_bytes: int = 20_000_000_000
+    api_token: str | None = field(default=None, repr=False)
+    api_rate: int = 600
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -83,8 +92,9 @@ class Settings:
         Raises
         ------
         InputError
-            If ``MAD_EXECUTOR`` names an unknown executor, ``MAD_REMOTE_GB`` is no size, or a variable that says who
-            or what is allowed is set and names nothing: nobody knows then what was meant.
+            If ``MAD_EXECUTOR`` names an unknown executor, ``MAD_REMOTE_GB`` is no size, ``MAD_API_TOKEN`` can be
+            guessed, ``MAD_API_RATE`` is no rate, or a variable that says who or what is allowed is set and names
+            nothing: nobody knows then what was meant.
         """
         home = Path(environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
         home = home.expanduser().absolute()
@@ -107,6 +117,8 @@ class Settings:
             remote_bytes=_gigabytes(environment, "MAD_REMOTE_GB", 20.0),
             allowed_logins=tuple(part.lower() for part in _parts(environment, "MAD_ALLOWED_LOGINS", ",") or ()),
             trusted_providers=tuple(_parts(environment, "MAD_TRUSTED_PROVIDERS", ",") or ()),
+            api_token=_token(environment, "MAD_API_TOKEN"),
+            api_rate=_rate(environment, "MAD_API_RATE", 600),
         )
 
     maps = _Folder()
@@ -171,3 +183,23 @@ def _gigabytes(environment: Mapping[str, str], name: str, default: float) -> int
     if not 0 < size < 1e6:
         raise InputError(f"{name} is '{given}', but a number of gigabytes is needed.")
     return int(size * 1e9)
+
+
+def _token(environment: Mapping[str, str], name: str) -> str | None:
+    """A token that can stand in a header and that nobody guesses; None where the variable is not set."""
+    given = environment.get(name)
+    if given is None:
+        return None
+    if not re.fullmatch(rf"[!-~]{{{SHORTEST_TOKEN},{LONGEST_TOKEN}}}", given.strip()):
+        raise InputError(
+            f"{name} must have {SHORTEST_TOKEN} to {LONGEST_TOKEN} letters, digits and signs, without blanks; make one "
+            "with: python -c 'import secrets; print(secrets.token_urlsafe())'. Unset it for no token."
+        )
+    return given.strip()
+
+
+def _rate(environment: Mapping[str, str], name: str, default: int) -> int:
+    given = environment.get(name) or str(default)
+    if not re.fullmatch("[1-9][0-9]{0,5}", given.strip()):
+        raise InputError(f"{name} is '{given[:80]}', but a whole number of requests a minute is needed.")
+    return int(given)

@@ -73,21 +73,17 @@ def _evaluate_one(
     name: str, draws: int, seed: int, reduction: str | None, dataset: Any = None, rounding: str | None = None
 ) -> dict[str, Any]:
     from mad_core.datasets.madbench import results_rounded_up, rounds_up
-    from mad_core.labelled import labelled, unlabelled_notes
-    from mad_core.metrics.summary import evaluate as evaluate_arrays
-    from mad_core.metrics.summary import ordered
-    from mad_core.metrics.units import groups_of
+    from mad_core.runs.evaluating import evaluate_run, evaluate_table
     from mad_core.runs.imported_scores import joined_scores
     from mad_core.runs.map_reductions import reduced_table
-    from mad_core.runs.results import reading_notes, run_table
     from mad_core.scorefiles import read_scores
 
+    if name.startswith("run:") and reduction is None:
+        run_id = name.removeprefix("run:")
+        return evaluate_run(open_store(), run_id, draws=draws, seed=seed, rounding=rounding)
     if reduction is not None:
         table, remarks = reduced_table(open_store(), name.removeprefix("run:"), reduction)
         notes = (f"Scores are the reduction '{reduction}' of the stored maps, not the run's own.", *remarks)
-    elif name.startswith("run:"):
-        store, run_id = open_store(), name.removeprefix("run:")
-        table, notes = run_table(store, run_id), reading_notes(store, run_id)
     else:
         file = joined_scores(Path(name), dataset) if dataset else read_scores(Path(name))
         table, notes = file.table, file.notes
@@ -95,12 +91,7 @@ def _evaluate_one(
         of_file = results_rounded_up(file.path, table["subset"])
         rounded = [of_dataset.get(of, by_name) for of, by_name in zip(table["subset"], of_file, strict=True)]
         table = table.assign(rounded_up=rounded)
-    with_level = labelled(table)
-    levels, how = ordered(with_level, rounding)
-    together = groups_of(with_level)
-    result = evaluate_arrays(levels, with_level["score"], with_level["subset"], draws=draws, seed=seed, groups=together)
-    result["notes"] = [*notes, *dict.fromkeys([*unlabelled_notes(table), *how, *result["notes"]])]
-    return result | ({"unlabelled": len(table) - len(with_level)} if len(with_level) < len(table) else {})
+    return evaluate_table(table, notes, draws=draws, seed=seed, rounding=rounding)
 
 
 def _evaluate_reductions(files: list[str], draws: int, seed: int, as_json: bool) -> None:

@@ -81,6 +81,8 @@ def doctor(as_json: AsJson = False) -> None:
         yield f"Python {report['python']}, {report['device']['name']} ({report['device']['id']})"
         yield report["device"]["sentence"]
         yield f"store: {report['store']['home']}, {report['store']['free_bytes'] / 1e9:.0f} GB free"
+        who = "whoever shows the token" if report["http"]["token"] else "this machine alone, unless there is a login"
+        yield f"HTTP interface of the app: answers {who}"
         for entry in report["scorers"]:
             yield f"  {entry['id']:<22}{'ready' if entry['available'] else 'not ready'}"
         for plugin in report["plugins"]:

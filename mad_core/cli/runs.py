@@ -28,15 +28,7 @@ def show(run: RunId, as_json: AsJson = False) -> None:
     from mad_core.runs import listing
 
     store = open_store()
-    stored = store.run(run)
-    data = listing.run_entry(store, stored) | {"device": stored.device, "record": dict(stored.record)}
-    used = store.usage(run)
-    data["usage"] = used.to_json() if used else None
-    data["fits"] = [
-        {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}
-        | {"facts": dict(e.facts)}
-        for e in store.run_subsets(run)
-    ]
+    data = listing.run_details(store, store.run(run))
     print_answer(data, as_json, lambda: [f"{k}: {v}" for k, v in data.items()])
 
 

@@ -11,6 +11,8 @@ _SECRET = re.compile(
 )
 _OF_WORKERS = re.compile(r"(MAD|AWS|HF|HUGGING_FACE|GOOGLE|GCS|AZURE|OSS|FSSPEC|PG|RAY|CUDA|SSL|REQUESTS)_|PG[A-Z]+$")
 """Names under which the store, its database, object storage and the Hub find what they need."""
+_OF_SERVER = frozenset({"MAD_API_TOKEN"})
+"""What only the web server asks for."""
 _OF_PROGRAMS = re.compile(
     r"PATH|HOME|LANG|LANGUAGE|LC_.+|TZ|TMPDIR|TEMP|TMP|USER|DISPLAY|XDG_.+|FONTCONFIG_.+|LD_LIBRARY_PATH"
 )
@@ -18,7 +20,11 @@ _OF_PROGRAMS = re.compile(
 
 def of_worker(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """For a process that does the store's work: secrets of the web server and of other programs are left out."""
-    return {name: value for name, value in environment.items() if _OF_WORKERS.match(name) or not is_secret(name)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _OF_SERVER and (_OF_WORKERS.match(name) or not is_secret(name))
+    }
 
 
 def without_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -30,7 +30,8 @@ def examine(settings: Settings) -> dict[str, Any]:
     -------
     dict
         ``python`` (version), ``device`` (``id``, ``name``, ``sentence``, ``memory`` and ``free`` in
-        bytes), ``store`` (``home``, ``free_bytes``), ``scorers`` (entries as ``scorers --json``),
+        bytes), ``store`` (``home``, ``free_bytes``), ``http`` (of the HTTP interface: ``token``, whether there is one, and
+        ``requests_a_minute``), ``scorers`` (entries as ``scorers --json``),
         ``plugins`` (what installed packages declare: ``name``, ``entry``, ``package``, ``scorers``, ``why_not``),
         ``weights`` (backbones and teachers: ``name``, ``source``, ``megabytes``, ``licence``, ``on_disk``),
         ``models`` (multimodal models: what each needs, whether it fits and is on disk), ``missing``
@@ -48,6 +49,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": device,
         "store": store,
+        "http": {"token": settings.api_token is not None, "requests_a_minute": settings.api_rate},
         "scorers": scorers,
         "plugins": plugins,
         "weights": weights.overview(settings.weights),

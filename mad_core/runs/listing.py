@@ -47,3 +47,18 @@ def run_entry(store: Store, run: Run) -> dict[str, Any]:
         "error": run.error,
         "map_bytes": store.maps.disk_use(run.id),
     } | ({"parent": run.parent} if run.parent else {})
+
+
+def run_details(store: Store, run: Run) -> dict[str, Any]:
+    """One run in full, as `show --json`: what is needed to repeat it, what its model used, what each fit found."""
+    used = store.usage(run.id)
+    return run_entry(store, run) | {
+        "device": run.device,
+        "record": dict(run.record),
+        "usage": used.to_json() if used else None,
+        "fits": [
+            {"subset": e.subset, "fit": e.fit, "seconds_fit": e.seconds_fit, "seconds_score": e.seconds_score}
+            | {"facts": dict(e.facts)}
+            for e in store.run_subsets(run.id)
+        ],
+    }

@@ -35,6 +35,10 @@ MOST_ASKED = 100
 LONGEST_KEY = 80
 
 
+class FullQueueError(InputError):
+    """Who asks has as many jobs waiting as may be."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One row of the queue."""
@@ -105,7 +109,7 @@ class Queue:
 
         Raises
         ------
-        InputError
+        FullQueueError
             If the one who asks has ``MOST_ASKED`` jobs that are queued or at work.
         """
         key = _short(key or uuid.uuid4().hex)
@@ -144,7 +148,9 @@ class Queue:
         there = set(connection.execute(active).scalars())
         self._asked = {name: left for name, ids in self._asked.items() if (left := ids & there)}
         if len(self._asked.get(asker, ())) >= MOST_ASKED:
-            raise InputError(f"{MOST_ASKED} jobs of this session are waiting already; ask for more when some are done.")
+            raise FullQueueError(
+                f"{MOST_ASKED} jobs of this session are waiting already; ask for more when some are done."
+            )
         return asker
 
     def job(self, job_id: int) -> Job:

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 from mad_core.errors import InputError, NotFoundError
-from mad_core.images import forget_patient, probe
+from mad_core.images import ImageError, forget_patient, probe
 from mad_core.pixels import Window
 from mad_core.runs.jobs import SingleJob, submit
 from mad_core.runs.store import Store
@@ -14,7 +15,7 @@ from mad_core.secret_key import unguessable
 MAX_BYTES = 200_000_000
 
 
-def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str = "") -> int:
+def submit_single(store: Store, run_id: str, subset: str, data: bytes | bytearray, name: str = "") -> int:
     """Queue an uploaded image for scoring and return the job's id.
 
     The job is quick: a worker busy with a run does it between two batches. ``name`` is what the file
@@ -34,18 +35,25 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes, name: str
     if path.exists():
         os.utime(path)  # it goes a while after it was last asked for
     else:
-        building = path.with_suffix(".part")
-        building.write_bytes(data)
+        building = folder / f"{secrets.token_hex(8)}.part"
         try:
+            building.write_bytes(data)
             forget_patient(building)
             probe(building)
-        except InputError:
+            building.replace(path)
+        except ImageError as error:
+            raise ImageError(error.kind, _of_upload(str(error), building, name)) from None
+        finally:
             building.unlink(missing_ok=True)
-            raise
-        building.replace(path)
     target = folder / f"{path.name}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
     payload = SingleJob(run_id, subset, str(path), str(target), name[:200])
     return submit(store.queue, payload, device=store.run(run_id).device)
+
+
+def _of_upload(sentence: str, path: Path, name: str) -> str:
+    """A sentence on a file that is kept, by what the picture is called where it came from."""
+    called = name[:200] or "The picture"
+    return sentence.replace(str(path), called).replace(path.name, called)
 
 
 def single_window(store: Store, job_id: int) -> Window | None:

@@ -23,6 +23,8 @@ ENOUGH = 5
 """Normals from which on the usual threshold is a quantile of theirs."""
 UNLIKE = "unlike anything fitted"
 COLUMNS = ("called", "set", "unlike", "why")
+_NEW = "new"
+"""In the place of the id of a picture that is in no dataset; no id of an image is that short."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,50 @@ def calls(store: Store, run: Run, subset: str, images: pd.DataFrame, cuts: Saved
     Returns
     -------
     DataFrame
-        In the order of the images: ``called`` (level, NaN where nothing says it), ``set`` (``"L2 or L3"``; empty),
-        ``unlike`` (whether it lies outside all that was fitted: then it is called nothing), ``why``.
+        In the order of the images: ``called`` (level, NaN where nothing says it), ``levels`` (those of the set, none
+        where there is no set), ``set`` (they in words: ``"L2 or L3"``; empty), ``unlike`` (whether it lies outside all
+        that was fitted: then it is called nothing), ``why``.
     """
     details = {} if run.imported else store.details(run.id, subset)
-    apart = outside_of(store, run, subset)
+    return _called(images, details, cuts, outside_of(store, run, subset))
+
+
+def call_new(
+    store: Store, run: Run, subset: str, images: pd.DataFrame, result: Mapping[str, Any], cuts: SavedCuts | None = None
+) -> pd.DataFrame:
+    """What a picture that is in no dataset is called, beside the images that the run has scored: as :func:`calls`.
+
+    Parameters
+    ----------
+    result : mapping
+        ``score``, ``detail`` and ``unlike`` of the picture, as a job of the kind ``single`` gives them.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`calls`; the new picture is the last row.
+    """
+    details = {} if run.imported else store.details(run.id, subset)
+    score = np.nan if result.get("score") is None else float(result["score"])
+    row = pd.DataFrame({"image_id": [_NEW], "level": [np.nan], "score": [score]})
+    scored: Any = images[["image_id", "level", "score"]]
+    together = pd.concat([scored, row], ignore_index=True)
+    apart = outside_of(store, run, subset) | ({_NEW} if result.get("unlike") else set())
+    return _called(together, {**details, _NEW: result.get("detail") or {}}, cuts, apart)
+
+
+def _called(
+    images: pd.DataFrame, details: Mapping[str, Mapping[str, Any]], cuts: SavedCuts | None, apart: Collection[str]
+) -> pd.DataFrame:
     learned = [detail.get("level") is not None for detail in details.values()]
     verdicts = _told(images, details) if any(learned) else _by_score(images, cuts)
     unlike = verdicts["unlike"] | images["image_id"].isin(list(apart)).to_numpy()
+    inside = [() if out else levels for out, levels in zip(unlike, verdicts["levels"], strict=True)]
     return verdicts.assign(
         unlike=unlike,
         called=verdicts["called"].mask(unlike),
-        set=verdicts["set"].mask(unlike, ""),
+        levels=inside,
+        set=[in_words(levels) for levels in inside],
         why=np.where(unlike, UNLIKE, verdicts["why"]),
     )
 
@@ -186,7 +220,7 @@ def _told(images: pd.DataFrame, details: Mapping[str, Mapping[str, Any]]) -> pd.
     return pd.DataFrame(
         {
             "called": [float(np.nan if (at := detail.get("level")) is None else at) for detail in of_images],
-            "set": [in_words(detail.get("levels", ())) for detail in of_images],
+            "levels": [tuple(detail.get("levels", ())) for detail in of_images],
             "unlike": [bool(detail.get("unlike")) for detail in of_images],
             "why": [f"nearest graded images: {names}" if names else "" for names in nearest],
         },
@@ -199,7 +233,7 @@ def _by_score(images: pd.DataFrame, cuts: SavedCuts | None) -> pd.DataFrame:
     scores, levels = (images[name].to_numpy(dtype=np.float64) for name in ("score", "level"))
     usable = np.isfinite(scores) & np.isfinite(levels)
     scale = np.unique(levels[usable])
-    called, sets = np.full(len(images), np.nan), np.full(len(images), "", dtype=object)
+    called, sets = np.full(len(images), np.nan), [()] * len(images)
     why = ""
     if len(scale) > 1:
         strangeness, own = _strangeness(scores, scores[usable], levels[usable], scale)
@@ -207,12 +241,13 @@ def _by_score(images: pd.DataFrame, cuts: SavedCuts | None) -> pd.DataFrame:
         called[at] = scale[strangeness[at].argmin(axis=1)]
         if all((levels[usable] == level).sum() >= needed(MISS) for level in scale):
             inside = level_sets(strangeness[at], own, levels[usable], scale, MISS)
-            sets[at] = [in_words(scale[row]) for row in inside]
+            for place, row in zip(at, inside, strict=True):
+                sets[place] = tuple(scale[row].tolist())
         why = "nearest median of the labelled scores"
     if cuts is not None:
         called, why = np.asarray(cuts.call(scores), dtype=np.float64), "by the cut-points kept with the run"
     reasons = np.where(np.isfinite(called), why, "")
-    return pd.DataFrame({"called": called, "set": sets, "unlike": False, "why": reasons}, index=images.index)
+    return pd.DataFrame({"called": called, "levels": sets, "unlike": False, "why": reasons}, index=images.index)
 
 
 def _strangeness(

@@ -15,7 +15,7 @@ from mad_core.runs.results import reading_notes
 from mad_core.runs.store import Run
 from mad_core.runs.store.tags import ASIDE, AUDIT
 from mad_core.runs.triage import flagged, guarantee_of, listed, usual_threshold, with_normals
-from mad_core.scorefiles import csv_text, text_cell
+from mad_core.scorefiles import csv_text, safe_texts
 from pages.images.browsing import Browsing
 from pages.ui import charts, engine, session
 from pages.ui.reading import how_to_read
@@ -112,19 +112,14 @@ def _take_away(view: Browsing, run: Run, threshold: float) -> None:
     download(f"Contact sheet{most}", f"{name}.html", _sheet(view, run, title))
 
 
-def _safe(table: pd.DataFrame) -> pd.DataFrame:
-    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].map(text_cell) for name in texts})
-
-
 def _csv(table: pd.DataFrame) -> bytes:
-    return csv_text(_safe(table)).encode()
+    return csv_text(safe_texts(table)).encode()
 
 
 def _xlsx(table: pd.DataFrame) -> bytes:
     kept = io.BytesIO()
     with pd.ExcelWriter(kept, engine="openpyxl") as writer:
-        _safe(table).to_excel(writer, sheet_name="Triage", index=False, freeze_panes=(1, 1))
+        safe_texts(table).to_excel(writer, sheet_name="Triage", index=False, freeze_panes=(1, 1))
     return kept.getvalue()
 
 

@@ -59,10 +59,13 @@ def _secrets() -> Mapping[str, Any] | None:
 
 def admitted() -> bool:
     """Whether the pages may be drawn for this session; nobody where the settings cannot be read."""
-    if not login_configured():
-        return True
+    return not login_configured() or admits(st.user)
+
+
+def admits(user: Mapping[str, Any]) -> bool:
+    """Whether somebody of whom the login says this may come in; nobody where the settings cannot be read."""
     try:
-        return _logged_in() and Settings.from_environment().admits(address())
+        return bool(user.get("is_logged_in", False)) and Settings.from_environment().admits(address_of(user))
     except MadError:
         return False
 
@@ -113,16 +116,37 @@ def _logged_in() -> bool:
 
 
 def address() -> str:
-    """The e-mail address that the provider vouches for; empty where there is none.
+    """The e-mail address that the provider vouches for; empty where there is none."""
+    return address_of(st.user)
+
+
+def address_of(user: Mapping[str, Any]) -> str:
+    """The e-mail address that the provider vouches for, of somebody of whom the login says this.
 
     It vouches where it says that the address is verified, as a truth value or in words, or where the operator trusts
     it by name (``MAD_TRUSTED_PROVIDERS``). What it says nothing of may be anybody's address.
     """
-    verified = st.user.get("email_verified")
+    verified = user.get("email_verified")
     confirmed = verified is True or (isinstance(verified, str) and verified.lower() == "true")
-    providers = (st.user.get("provider"), st.user.get("iss"))
+    providers = (user.get("provider"), user.get("iss"))
     named = any(name in Settings.from_environment().trusted_providers for name in providers)
-    return str(st.user.get("email") or "") if confirmed or named else ""
+    return str(user.get("email") or "") if confirmed or named else ""
+
+
+def user_of(request: Request) -> dict[str, Any]:
+    """What the login says of the browser that asks, as Streamlit reads it when a page connects; nothing where nobody
+    is logged in, the cookie is forged or of another address, or the secrets cannot be read."""
+    from streamlit.web.server.starlette import starlette_websocket as socket
+    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+    scheme = request.headers.get("x-forwarded-proto") or request.url.scheme
+    try:
+        cookie = socket._get_signed_cookie_with_chunks(request.cookies, USER_COOKIE_NAME)
+        own = f"{scheme}://{request.headers.get('host', '')}"
+        user = socket._parse_decoded_user_cookie(cookie, own) if cookie else {}
+    except (ValueError, LookupError, OSError):
+        return {}
+    return {**user, **socket.gather_user_info(request.headers)}
 
 
 @dataclass(frozen=True)

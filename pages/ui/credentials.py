@@ -1,4 +1,4 @@
-"""Hand the server's address and key from Streamlit's secrets to the engine.
+"""Hand the endpoint's address and key, and the token of the HTTP interface, from Streamlit's secrets to the engine.
 
 The engine knows no Streamlit: it and the workers that this process starts read the environment. So what stands
 in ``.streamlit/secrets.toml`` is put there once, before the store is opened and a worker is started, and is
@@ -9,7 +9,7 @@ import os
 
 import streamlit as st
 
-NAMES = ("MAD_ENDPOINT_URL", "MAD_ENDPOINT_KEY", "MAD_ENDPOINT_MODEL")
+NAMES = ("MAD_ENDPOINT_URL", "MAD_ENDPOINT_KEY", "MAD_ENDPOINT_MODEL", "MAD_API_TOKEN")
 
 
 def hand_over() -> None:

@@ -3,6 +3,9 @@
 Nothing here or below imports torch: pages read the store, workers fill it.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +19,8 @@ from mad_core.runs.store import Run, Store
 from mad_core.settings import Settings
 from pages.ui import credentials
 
+_asker: ContextVar[str | None] = ContextVar("asker", default=None)
+"""The program that asks for jobs, where no browser session does."""
 STEPS = 200
 """How often at most a run that is going is read anew: at 100,000 images each reading takes about a second."""
 
@@ -30,9 +35,19 @@ def store() -> Store:
 
 
 def _session() -> str | None:
-    """The browser session that is being drawn; None outside of one."""
+    """The browser session that is being drawn, or the program that asks; None where neither does."""
     context = get_script_run_ctx(suppress_warning=True)
-    return context.session_id if context else None
+    return context.session_id if context else _asker.get()
+
+
+@contextlib.contextmanager
+def asked_by(client: str) -> Iterator[None]:
+    """Jobs that are queued meanwhile, by this thread, count as asked for by ``client``."""
+    token = _asker.set(client)
+    try:
+        yield
+    finally:
+        _asker.reset(token)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

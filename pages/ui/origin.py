@@ -21,7 +21,7 @@ class OwnPagesOnly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not _same_origin(scope):
+        if scope["type"] == "websocket" and not same_origin(scope):
             await WebSocket(scope, receive, send).close(POLICY_VIOLATION)
         elif scope["type"] == "http":
             await self.app(scope, receive, _unframed(send))
@@ -29,8 +29,8 @@ class OwnPagesOnly:
             await self.app(scope, receive, send)
 
 
-def _same_origin(scope: Scope) -> bool:
-    """Whether a handshake comes from a page of the host it is sent to; not from a plain page to an HTTPS server."""
+def same_origin(scope: Scope) -> bool:
+    """Whether a request comes from a page of the host it is sent to; not from a plain page to an HTTPS server."""
     headers = Headers(scope=scope)
     origins, hosts = headers.getlist("origin"), headers.getlist("host")
     if not origins:
@@ -38,7 +38,7 @@ def _same_origin(scope: Scope) -> bool:
     if len(origins) > 1 or len(hosts) != 1:
         return False
     scheme, _, host = origins[0].partition("://")
-    secure = scope.get("scheme") == "wss" or headers.get("x-forwarded-proto") == "https"
+    secure = scope.get("scheme") in ("wss", "https") or headers.get("x-forwarded-proto") == "https"
     return host == hosts[0] and (scheme == "https" or (scheme == "http" and not secure))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,6 +98,19 @@ def test_first_start_leads_to_a_scored_demo_and_from_a_point_to_its_image(
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     expect(page.get_by_role("rowheader", name="Subspace")).to_be_visible()
     expect(page.get_by_text("Perfect detection, severity at random")).to_be_visible()
+
+
+def test_a_program_scores_a_picture_by_the_worker_of_the_app(server: Server, store: Store) -> None:
+    run = run_of(store, "subspace")
+    row: Any = store.dataset(run.dataset_id).select(split="test", subset=run.subsets[0]).iloc[-1]
+    address = f"{server.url}/api/v1/runs/{run.id}/score?subset={run.subsets[0]}&wait=60"
+    with urllib.request.urlopen(urllib.request.Request(address, Path(row["path"]).read_bytes())) as answer:
+        said = json.load(answer)
+    stored = store.get(run.id, row["image_id"])
+    assert stored is not None and stored.score == said["score"] and said["called"] is not None and said["map"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address, headers={"X-Forwarded-For": "127.0.0.1"}, data=b"x"))
+    assert refused.value.code == 403
 
 
 def test_the_guided_tour_leads_through_all_pages_by_mouse_and_by_keys(

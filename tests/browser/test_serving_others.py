@@ -106,6 +106,10 @@ def test_below_a_path_and_under_a_login(
     assert (got.status, got.text()) == (401, "Log in first.")
     assert page.request.get(f"{picture}?pass=9999999999.{'0' * 64}").status == 401
 
+    runs = f"{address}/api/v1/runs"
+    got = page.request.get(runs)
+    assert (got.status, "log in" in got.json()["error"]) == (401, True)
+
     # Somebody whom the provider knows and this server does not.
     provider.person = BEN
     page.get_by_role("button", name="Log in").click()
@@ -126,6 +130,10 @@ def test_below_a_path_and_under_a_login(
     got = page.request.get(f"{address.removesuffix(PATH)}{source}")
     assert got.status == 200 and got.headers["content-type"] == "image/webp"
     assert page.request.get(picture).status == 401  # being logged in is not enough: pages hand out the pass
+    got = page.request.get(runs)
+    assert (got.status, got.json()) == (200, [])  # the login counts for what programs of the browser ask
+    assert page.request.post(f"{runs}/none/score", data=b"x", headers={"Origin": "https://evil.example"}).status == 403
+    assert page.request.get(f"{app.url}/api/v1/runs").status == 401  # a login of the proxy's address is of no other
 
     page.locator(".tile").first.click()
     expect(page).to_have_url(re.compile(f"{re.escape(address)}/images\\?.*image={'[0-9a-f]{16}'}"))

@@ -29,6 +29,7 @@ ALL = {
     "LANG": "de",
     "MAD_HOME": "/m",
     "MAD_ENDPOINT_KEY": "planted",
+    "MAD_API_TOKEN": "planted",
     "MAD_DATABASE_URL": "postgresql://u:planted@h/d",
     "AWS_SECRET_ACCESS_KEY": "planted",
     "HF_TOKEN": "planted",
@@ -44,6 +45,7 @@ ALL = {
 def test_who_is_told_what() -> None:
     worker = child_environment.of_worker(ALL)
     assert {name for name in ALL if name not in worker} == {
+        "MAD_API_TOKEN",
         "STREAMLIT_SERVER_COOKIE_SECRET",
         "OPENAI_API_KEY",
         "GITHUB_TOKEN",
