@@ -30,8 +30,8 @@ def examine(settings: Settings) -> dict[str, Any]:
     -------
     dict
         ``python`` (version), ``device`` (``id``, ``name``, ``sentence``, ``memory`` and ``free`` in
-        bytes), ``store`` (``home``, ``free_bytes``), ``http`` (of the HTTP interface: ``token``, whether there is one, and
-        ``requests_a_minute``), ``scorers`` (entries as ``scorers --json``),
+        bytes), ``store`` (``home``, ``free_bytes``), ``http`` (of the HTTP interface: ``token``, whether
+        there is one, and ``requests_a_minute``), ``scorers`` (entries as ``scorers --json``),
         ``plugins`` (what installed packages declare: ``name``, ``entry``, ``package``, ``scorers``, ``why_not``),
         ``weights`` (backbones and teachers: ``name``, ``source``, ``megabytes``, ``licence``, ``on_disk``),
         ``models`` (multimodal models: what each needs, whether it fits and is on disk), ``missing``

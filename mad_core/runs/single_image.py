@@ -46,13 +46,18 @@ def submit_single(store: Store, run_id: str, subset: str, data: bytes | bytearra
         finally:
             building.unlink(missing_ok=True)
     target = folder / f"{path.name}-{run_id}-{hashlib.blake2b(subset.encode(), digest_size=4).hexdigest()}.map"
-    payload = SingleJob(run_id, subset, str(path), str(target), name[:200])
+    payload = SingleJob(run_id, subset, str(path), str(target), _shown(name))
     return submit(store.queue, payload, device=store.run(run_id).device)
+
+
+def _shown(name: str) -> str:
+    """What a picture is called, without what a screen or a database could stumble over."""
+    return "".join(character for character in name if character.isprintable())[:200]
 
 
 def _of_upload(sentence: str, path: Path, name: str) -> str:
     """A sentence on a file that is kept, by what the picture is called where it came from."""
-    called = name[:200] or "The picture"
+    called = _shown(name) or "The picture"
     return sentence.replace(str(path), called).replace(path.name, called)
 
 

@@ -50,7 +50,8 @@ async def _received(request: Request, most: int) -> tuple[bytes, str]:
     except ClientDisconnect:
         raise Refused(400, "The picture did not arrive whole.") from None
     except (HTTPException, MultiPartException, ValueError, KeyError) as error:
-        raise Refused(400, f"The form cannot be read: {getattr(error, 'detail', None) or error}.") from None
+        why = str(getattr(error, "detail", None) or error).rstrip(".")
+        raise Refused(400, f"The form cannot be read: {why}.") from None
     if not data:
         raise Refused(400, "No picture was sent: send its bytes as the body, or a form with one file.")
     if len(data) > most:

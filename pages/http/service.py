@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import re
 from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +24,7 @@ from pages.ui.urls import base
 
 _RATES = Rates()
 _PATTERNS = [(compile_path(ROOT + endpoint.path)[0], endpoint) for endpoint in ENDPOINTS]
+_ID = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
 log = logging.getLogger("mad.web")
 
 
@@ -72,7 +74,10 @@ def _endpoint(request: Request) -> tuple[ApiEndpoint, Mapping[str, str]]:
             methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
             if request.method not in methods:
                 raise Refused(405, f"This address is asked by {endpoint.method}.", Allow=", ".join(methods))
-            return endpoint, named.groupdict()
+            ids = named.groupdict()
+            if not all(_ID.fullmatch(value) for value in ids.values()):
+                raise Refused(404, f"There is no such {next(iter(ids))}.")
+            return endpoint, ids
     raise Refused(404, f"There is no such address; {base()}{ROOT}/openapi.json says which there are.")
 
 
