@@ -132,7 +132,7 @@ def test_with_a_token_everybody_shows_it(caller: Caller, monkeypatch: pytest.Mon
         asked = caller(client=client)
         assert asked.get(f"{ROOT}/runs", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
         for wrong in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}0", "Bearer", "Bearer \xff", f"Bearer {TOKEN[:-1]}"):
-            got = asked.get(f"{ROOT}/runs", headers={"authorization": wrong.encode("latin-1")})
+            got = asked.get(f"{ROOT}/runs", headers=[(b"authorization", wrong.encode("latin-1"))])
             assert (got.status_code, got.headers["www-authenticate"]) == (401, "Bearer"), wrong
             assert TOKEN not in got.text
         assert asked.get(f"{ROOT}/runs?token={TOKEN}").status_code == 401
@@ -296,7 +296,8 @@ def test_the_list_of_images_is_that_of_the_page(client: TestClient, home: Home) 
     scores = home.store.scores(run.id).set_index("image_id")
     view = home.images("plate").assign(score=scores["score"].reindex(home.images("plate")["image_id"]).to_numpy())
     found = calls(home.store, run, "plate", view)
-    for row, called, words in zip(view.itertuples(), found["called"], found["set"], strict=True):
+    each: Any = zip(view.itertuples(), found["called"], found["set"], strict=True)
+    for row, called, words in each:
         one = images[str(row.image_id)]
         assert one["score"] == (None if np.isnan(row.score) else row.score) and one["level"] == row.level
         assert one["called"] == (None if np.isnan(called) else called)
