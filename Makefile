@@ -22,9 +22,10 @@ test: dev browser
 	@PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
-# Bad input, faults and scale: too long for every day.
+# Bad input, faults and scale: too long for every day. Each test says itself how long it may take; the watch over those
+# of every day would end them after 15 minutes.
 test-hard: dev browser
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m hard tests/hard $(ARGS)
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m hard -o faulthandler_timeout=3900 tests/hard $(ARGS)
 
 lint: dev
 	@$(BIN)/ruff format --check .

@@ -71,7 +71,8 @@ class OwnNormals:
 
 def without_normals(dataset: Dataset) -> list[str]:
     """The subsets in which nothing is known to be normal and nobody has said what detectors learn from."""
-    return [name for name in dataset.subsets if dataset.normals(name).empty]
+    trained = set(dataset.table["subset"][(dataset.table["split"] == "train").to_numpy()])
+    return [name for name in dataset.subsets if name not in trained and dataset.normals(name).empty]
 
 
 def with_own_normals(dataset: Dataset, way: str, subsets: Iterable[str] = ()) -> Dataset:

@@ -136,7 +136,7 @@ def browse(info: DatasetInfo) -> Browsing:
     images, levels, defects = _joined(dataset, run, against, cuts, key)
     tags = engine.store().tags.of(info.id)
     key = (*key, hash(tuple(sorted(tags.items()))))
-    images = images.assign(tags=[tags.get(image_id, ()) for image_id in images["image_id"]])
+    images = _with_tags(images, tags, key)
     threshold = _number(session.get("threshold"))
     flags = run is not None and session.get("flagged") == "yes"
     least = _least(images, threshold) if flags else None
@@ -177,6 +177,11 @@ def _joined(
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
     levels += [NO_LEVEL] if len(labelled(images)) < len(images) else []
     return images, levels, sorted(images["defect"].dropna().unique())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _with_tags(_images: pd.DataFrame, _tags: Mapping[str, tuple[str, ...]], key: tuple[Any, ...]) -> pd.DataFrame:
+    return _images.assign(tags=[_tags.get(image_id, ()) for image_id in _images["image_id"].tolist()])
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from mad_core.datasets.dataset import Imported
 from mad_core.figures import READ_SCORE_THRESHOLD, describe_score_threshold, score_threshold
+from mad_core.palette import Theme
 from mad_core.report.contact_sheet import MOST, contact_sheet
+from mad_core.runs.browsing import Wanted
 from mad_core.runs.results import reading_notes
 from mad_core.runs.store import Run
 from mad_core.runs.store.tags import ASIDE, AUDIT
@@ -38,20 +41,27 @@ def triage(view: Browsing) -> None:
     scores = view.images["score"].to_numpy(dtype=np.float64)
     if run is None or not np.isfinite(scores).any():
         return
-    levels = view.images["level"].to_numpy(dtype=np.float64)
-    opened = bool(np.isnan(levels).any())
+    opened = bool(view.images["level"].isna().any())
     with st.expander("Triage", expanded=opened, icon=":material/rule:"):
         threshold = _slider(view, run, scores)
-        figure = score_threshold(
-            levels, scores, threshold, level_names=level_names(view.card), theme=charts.theme(), height=170
-        )
-        charts.show(figure, describe_score_threshold(levels, scores, threshold), f"threshold_figure_{run.id}")
-        st.markdown(plain(flagged(levels, scores, threshold).in_words() + "."))
+        figure, description, flags = _at(view, view.key, threshold, charts.theme())
+        charts.show(figure, description, f"threshold_figure_{run.id}")
+        st.markdown(plain(flags))
         _said(view, run)
         with st.container(horizontal=True):
             _take_away(view, run, threshold)
             _act(view)
         how_to_read(READ_SCORE_THRESHOLD, "the threshold")
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _at(_view: Browsing, key: tuple[Any, ...], threshold: float, theme: Theme) -> tuple[go.Figure, str, str]:
+    """The figure of a threshold, the figure in words, and what it flags and misses."""
+    levels, scores = (_view.images[name].to_numpy(dtype=np.float64) for name in ("level", "score"))
+    names = level_names(_view.card)
+    figure = score_threshold(levels, scores, threshold, level_names=names, theme=theme, height=170)
+    flags = flagged(levels, scores, threshold).in_words() + "."
+    return figure, describe_score_threshold(levels, scores, threshold), flags
 
 
 def _slider(view: Browsing, run: Run, scores: np.ndarray) -> float:
@@ -105,9 +115,8 @@ def _take_away(view: Browsing, run: Run, threshold: float) -> None:
     """The images that pass the filters, in their order: as a list, and as a contact sheet."""
     shown, title = view.shown, f"{view.info.name}, {view.subset}: {view.names[run.id]}"
     tags, name = engine.store().tags.of(view.info.id), f"{view.subset}_triage"
-    table = listed(shown, threshold, tags)
-    download("List as CSV", f"{name}.csv", lambda: _csv(table))
-    download("List as Excel", f"{name}.xlsx", lambda: _xlsx(table))
+    download("List as CSV", f"{name}.csv", lambda: _csv(listed(shown, threshold, tags)))
+    download("List as Excel", f"{name}.xlsx", lambda: _xlsx(listed(shown, threshold, tags)))
     most = f" of {MOST}" if len(shown) > MOST else ""
     download(f"Contact sheet{most}", f"{name}.html", _sheet(view, run, title))
 
@@ -166,15 +175,8 @@ _NORMAL = (
 
 def _choice(view: Browsing, shown: pd.DataFrame) -> list[int]:
     """The rows that are chosen in a table of the images shown."""
-    table = pd.DataFrame(
-        {
-            "File": shown["template_path"].tolist(),
-            "Score": shown["score"].tolist(),
-            "Called": shown["set"].where(shown["set"] != "", shown["called"].map(_called)).tolist(),
-        }
-    )
     event: Any = st.dataframe(
-        table,
+        _choices(shown, view.key, view.wanted),
         hide_index=True,
         height=260,
         key=f"choose_{view.info.id}_{view.subset}",
@@ -183,6 +185,17 @@ def _choice(view: Browsing, shown: pd.DataFrame) -> list[int]:
         alt="Images to choose from",
     )
     return [row for row in event["selection"]["rows"] if row < len(shown)] if event else []
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _choices(_shown: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "File": _shown["template_path"].tolist(),
+            "Score": _shown["score"].tolist(),
+            "Called": _shown["set"].where(_shown["set"] != "", _shown["called"].map(_called)).tolist(),
+        }
+    )
 
 
 def _called(level: float) -> str:
