@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn import functional as F
 from typer.testing import CliRunner
 
 import mad_core as mad
@@ -36,6 +37,8 @@ pytest.importorskip("onnxruntime")
 
 FORMULA = {"backbone": "mad-formula-s", "size": 64}
 SMALL: dict[str, dict[str, Any]] = {
+    "filterbank": {"size": 64},
+    "autoencoder": {"size": 64, "steps": 2, "reduction": "model"},
     "patchcore": {**FORMULA, "positions": "anywhere", "coreset": 0.2},
     "subspace": FORMULA,
     "knn": FORMULA,
@@ -78,12 +81,53 @@ def scored(home: Path, scorer: str, **further: Any) -> mad.ScoredRun:
     return mad.score(home / "parts", scorer, device="cpu", **{**SMALL[scorer], **further})
 
 
+LAST = "level_3/3.png"
+
+
+def answered(folder: Path, home: Path, name: str = LAST) -> dict[str, np.ndarray]:
+    """What the file in a folder says of one picture."""
+    facts = json.loads((folder / "model.json").read_text())
+    return formats.runner(folder / facts["file"], tuple(facts["outputs"]))(
+        np.asarray(Image.open(home / "parts/test" / name))
+    )
+
+
+class Averages:
+    """Stands for a network: mean colours on three grids."""
+
+    digest = "none"
+
+    def __init__(self, *given: Any) -> None:
+        pass
+
+    def layers(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return self.traceable()(images.float() / 127.5 - 1)
+
+    def traceable(self) -> Any:
+        return lambda images: [F.avg_pool2d(images, step) for step in (8, 16, 32)]
+
+
+def test_what_was_learned_from_grades_is_one_file(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mad_core.scorers.graded.FrozenBackbone", Averages)
+    run = mad.learn(home / "parts", scored(home, "autoencoder"), 2, size=64, device="cpu")
+    (made,) = mad.export(run, "onnx", tmp_path / "out")
+    assert made.facts["outputs"] == ["score", "map", "level", "probabilities", "levels", "unlike"]
+    assert made.facts["calls"] == {"by": "graph", "levels": [0.0, 1.0, 3.0]}
+    assert made.parity.passed and made.parity.called == made.parity.called_alike == made.parity.pictures == 10
+    row = run.table[~run.table["path"].str.endswith("4.png")].iloc[-1]
+    answer = answered(made.folder, home, row["path"])
+    detail = Store(Settings.from_environment()).details(run.id, "parts")[row["image_id"]]
+    assert answer["probabilities"].tolist() == pytest.approx(list(detail["probabilities"].values()), abs=1e-4)
+    assert np.array([0.0, 1.0, 3.0])[answer["levels"] == 1].tolist() == detail["levels"]
+    assert bool(answer["unlike"][0]) == detail["unlike"]
+
+
 def test_the_catalogue_says_which_scorers_export() -> None:
     for info in catalog.scorers():
         if info.exports:
             assert info.create(info.defaults()).graph.__func__ is not Scorer.graph
             assert info.to_json()["exports"]
-    assert {info.id for info in catalog.scorers() if info.exports} == {*SMALL}
+    assert {info.id for info in catalog.scorers() if info.exports} == {*SMALL, "graded"}
 
 
 @pytest.mark.parametrize("scorer", [name for name in SMALL if name != "knn"])
@@ -129,17 +173,6 @@ def test_regions_and_extent_of_tensors_are_those_of_arrays(seed: int, at: float,
     np.testing.assert_allclose(ours, extent(surface.astype(np.float64), thresholds), rtol=1e-4, atol=1e-4)
 
 
-LAST = "test/level_3/3.png"
-
-
-def answered(folder: Path, home: Path) -> dict[str, np.ndarray]:
-    """What the file in a folder says of one picture."""
-    facts = json.loads((folder / "model.json").read_text())
-    return formats.runner(folder / facts["file"], tuple(facts["outputs"]))(
-        np.asarray(Image.open(home / "parts" / LAST))
-    )
-
-
 @pytest.fixture(scope="module")
 def by_command(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder that the command made of a run, and what it said."""
@@ -157,7 +190,7 @@ def test_the_command_says_what_was_proved(by_command: tuple[Path, str], home: Pa
     named = [str(home / f"parts/test/level_3/{number}.png") for number in (4, 0)]
     done = subprocess.run([sys.executable, str(out / "example.py"), *named], capture_output=True, text=True)
     name, score, *_, level = done.stdout.strip().split("\t")
-    stored = mad.run(facts["run"]).table.set_index("path")["score"]["test/level_3/4.png"]
+    stored = mad.run(facts["run"]).table.set_index("path")["score"]["level_3/4.png"]
     assert name == named[0] and float(score) == pytest.approx(stored, rel=1e-4)
     calls = facts["calls"]
     assert level == f"level {calls['levels'][np.abs(stored - np.array(calls['medians'])).argmin()]}"

@@ -14,4 +14,5 @@ CARD = ScorerInfo(
     needs="Nothing: it trains on the normals alone.",
     cost="About half a minute on two cores; 1 GB.",
     parameters=(square(128), steps(), reduction("top5", "model"), tiles()),
+    exports=True,
 )

@@ -15,4 +15,5 @@ CARD = ScorerInfo(
     cost="About 0.03 s an image on two cores; 1 GB.",
     parameters=(*filter_bank(), reduction("top5"), tiles()),
     grows=True,
+    exports=True,
 )

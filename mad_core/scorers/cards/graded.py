@@ -58,5 +58,6 @@ CARD = ScorerInfo(
     may_have={"model": "mllm"},
     starts_with={"detector": "subspace"},
     needs_weights=True,
+    exports=True,
     why_not=lambda parameters: weights.why_not("subspace", {**parameters, "weights": weights.PRETRAINED}),
 )
