@@ -31,7 +31,7 @@ def test_examples_in_docstrings(module: str, tmp_path: Path, monkeypatch: pytest
 @pytest.fixture(scope="module")
 def demo_home(tmp_path_factory: pytest.TempPathFactory, with_demo) -> Path:
     """A store that both notebooks share, with a smaller demo."""
-    return with_demo(tmp_path_factory.mktemp("home"), a_level=8)
+    return with_demo(tmp_path_factory.mktemp("home"), normals=24, a_level=8)
 
 
 @pytest.mark.slow
