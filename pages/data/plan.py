@@ -15,7 +15,7 @@ from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.queue import Job
 from pages.data.normals import normals_choice
 from pages.data.problems import READ, in_short, listed_problems
-from pages.data.window import told_window
+from pages.data.window import BEFORE, told_window
 from pages.ui import engine, session
 from pages.ui.text import plain
 
@@ -104,7 +104,7 @@ def _windows(windows: Mapping[str, Any]) -> None:
         window = Window.from_json(facts.get("window"))
         if window is not None:
             with st.expander(f"Window of {plain(subset)}: {window}", icon=":material/contrast:"):
-                told_window(window, PixelRange.from_json(facts.get("pixels")), f"look_{subset}")
+                told_window(window, PixelRange.from_json(facts.get("pixels")), f"look_{subset}", BEFORE)
 
 
 def _table(plan: ImportPlan, job_id: int) -> pd.DataFrame:

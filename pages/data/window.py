@@ -18,11 +18,13 @@ _WORDS = {
     FULL: "All that the depth holds",
     **{name: f"CT {name.replace('-', ' ')}, {low:g} to {high:g} HU" for name, (low, high) in PRESETS.items()},
 }
-_ABOUT = (
+_SHARED = (
     "One window serves all pictures of a subset: numbers up to its low end are black, from its high end on white, so a "
-    "darker picture stays darker. Scorers see the full depth through it. Another window makes another dataset, beside "
-    "this one, whose runs stay as they are."
+    "darker picture stays darker. Scorers see the full depth through it."
 )
+_ABOUT = f"{_SHARED} Another window makes another dataset, beside this one, whose runs stay as they are."
+BEFORE = f"{_SHARED} Another one is chosen once the images are stored, or by a line 'window' in the plan."
+"""What is said of a window before anything is stored."""
 
 
 def window_section(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
@@ -34,14 +36,14 @@ def window_section(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
             _change(info, dataset, subset, card)
         return
     with st.expander(f"Window: {card.window}", expanded=True, icon=":material/contrast:"):
-        told_window(card.window, card.pixels, subset)
+        told_window(card.window, card.pixels, subset, _ABOUT)
         _change(info, dataset, subset, card)
 
 
-def told_window(window: Window, pixels: PixelRange | None, key: str) -> None:
+def told_window(window: Window, pixels: PixelRange | None, key: str, about: str) -> None:
     """Where a window comes from, and what the sampled pixels of a subset use of it."""
     depths = ", ".join(f"{n:,} of {depth}" for depth, n in pixels.depths.items()) if pixels else ""
-    st.caption(f"{plain(depths)} · {plain(window.origin)}. {_ABOUT}" if depths else _ABOUT)
+    st.caption(f"{plain(depths)} · {plain(window.origin)}. {about}" if depths else about)
     if pixels is None:
         return
     ends = window.low, window.high
