@@ -57,7 +57,7 @@ def _asked(job: Job, plan: ImportPlan, sentence: str) -> None:
     if plan.asked:
         st.caption("Or say it in the table: the level of each name, none to test without a level, or left out.")
     elif plan.rows:
-        st.caption("Say in the table which column became which.")
+        st.caption("Choose under Became which column is the path or the level, then look again.")
 
 
 def _proposed(plan: ImportPlan) -> bool:

@@ -490,8 +490,13 @@ def _check_levels(gathered: Gathered, places: Iterable[SubsetFolder], root: Path
         names = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
         fact = f"Nothing in {root} says the severity level of {names}"
         proposed = _proposal(gathered.rows)
-        words = f"{fact}: {HOW_TO}.{proposed} To test such images without a level: --unlabelled."
+        words = f"{fact}: {HOW_TO}.{_accepted(proposed)} To test such images without a level: --unlabelled."
         raise LevelsUnknownError(words, ImportPlan(rows=gathered.rows), f"{fact}.{proposed}")
+
+
+def _accepted(proposed: str) -> str:
+    """What is proposed, and how it is taken at the command line."""
+    return f"{proposed} --accept takes this." if proposed else ""
 
 
 def _proposal(rows: Iterable[PlanRow]) -> str:
@@ -501,7 +506,7 @@ def _proposal(rows: Iterable[PlanRow]) -> str:
         return ""
     order = sorted(proposed.items(), key=lambda item: item[1])
     words = ", ".join(f"{word}: {level_key(level)}" for word, level in order[:12])
-    return f" Proposed: {words}; --accept takes this."
+    return f" Proposed: {words}."
 
 
 def _by_tables_alone(root: Path, name: str, tables: Sequence[Path], walker: Walker, policy: Policy | None) -> Gathered:
@@ -613,7 +618,8 @@ def _ask_for_levels(root: Path, walker: Walker, passed_over: Sequence[PlanRow]) 
         f"{fact}: sort them into folders level_0, level_1 …, or add a table with the columns path and level. "
         "To test them without levels: --unlabelled."
     )
+    proposed = _proposal(rows)
     if names:
         listed = ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")
-        words += f" If the folders ({listed}) are defect types or grades, {HOW_TO}.{_proposal(rows)}"
-    raise LevelsUnknownError(words, ImportPlan(rows=rows), f"{fact}.{_proposal(rows)}")
+        words += f" If the folders ({listed}) are defect types or grades, {HOW_TO}.{_accepted(proposed)}"
+    raise LevelsUnknownError(words, ImportPlan(rows=rows), f"{fact}.{proposed}")
