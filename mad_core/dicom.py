@@ -54,6 +54,9 @@ _MARK, _PREAMBLE = b"DICM", 128
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ANONYMOUS = "1.2.826.0.1.3680043.8.498.7723401"
 """Identifier of every copy: the original's would lead to its patient."""
+PERSON = ("PatientName", "PatientID", "OtherPatientNames", "ReferringPhysicianName")
+TELLING = 8
+"""Characters from which on a name found among the pixels is no accident, if it is not one or two of them over and over."""
 BROKEN = bytes(_PREAMBLE) + _MARK
 """What is left of a file that cannot be read."""
 
@@ -106,7 +109,20 @@ def without_patient(handle: BinaryIO) -> bytes:
         copy.file_meta = meta
         out = io.BytesIO()
         copy.save_as(out, enforce_file_format=True)
-    return out.getvalue()
+        data = out.getvalue()
+        if any(name in data for name in _names(handle)):  # parts of a header among the pixels of a damaged file
+            raise ValueError("damaged")
+    return data
+
+
+def _names(handle: BinaryIO) -> list[bytes]:
+    """What the file calls people, where that is long enough to be told from pixels."""
+    from pydicom import dcmread
+
+    handle.seek(0)
+    header = dcmread(handle, stop_before_pixels=True, force=True, specific_tags=list(PERSON))
+    texts = (str(element.value).strip().encode(errors="replace") for element in header)
+    return [text for text in texts if len(text) >= TELLING and len(set(text)) > 2]
 
 
 @contextmanager

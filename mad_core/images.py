@@ -624,7 +624,9 @@ def _opened(path: Path, source: Path | BinaryIO, max_pixels: int, page: int = 0)
         raise ImageError("unreadable", f"{path} has no page {page}.") from None
     except UnidentifiedImageError:
         raise ImageError("unreadable", f"{path} cannot be read as an image ({what_it_is(head, path.name)}).") from None
-    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError) as error:
+    except MadError:
+        raise
+    except Exception as error:  # readers of broken files raise nearly anything
         raise ImageError("unreadable", f"{path} cannot be read as an image ({_why(error, path)}).") from None
     if image.width * image.height > max_pixels:
         image.close()
@@ -979,4 +981,4 @@ def _why(error: BaseException, path: Path) -> str:
     """The library's reason, without the path again; of the commonest one what it means."""
     if re.search("truncated|premature end", str(error), re.IGNORECASE):
         return "it is cut off: copy or download it again"
-    return str(error).replace(str(path), path.name).strip(". ")[:120] or type(error).__name__
+    return " ".join(str(error).replace(str(path), path.name).split()).strip(". ")[:120] or type(error).__name__

@@ -241,6 +241,17 @@ def test_what_a_digest_and_a_copy_are_made_of(tmp_path: Path) -> None:
     assert np.array_equal(read_image(one), before[0]) and content_hash(one) == before[1]
 
 
+def test_a_name_among_the_pixels_of_a_damaged_file_is_not_kept(tmp_path: Path) -> None:
+    """Parts of a header that were written over pixels; pixels alone that look like nobody's name stay."""
+    values = np.zeros((12, 20), np.uint16)
+    values.view(np.uint8).reshape(-1)[40:55] = np.frombuffer(PATIENT.encode(), np.uint8)
+    spoiled, plain = dicom(tmp_path / "a.dcm", values), dicom(tmp_path / "b.dcm", np.full((12, 20), 0x3030, np.uint16))
+    assert forget_patient(spoiled) and b"PLANTED" not in spoiled.read_bytes()
+    with pytest.raises(ImageError):
+        read_image(spoiled)
+    assert forget_patient(plain) and read_image(plain).shape == (12, 20, 3)
+
+
 def test_no_patient_is_kept_stored_or_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -173,7 +173,7 @@ def _unpack(path: Path, folder: Path, progress: Callable[[int, int], None]) -> N
     except NotImplementedError:
         raise InputError(f"{path} is packed in a way that is not known here; pack it again as plain zip.") from None
     except _DAMAGE as error:
-        raise InputError(f"{path} is damaged: {str(error).strip('. ') or type(error).__name__}.") from None
+        raise InputError(f"{path} is damaged: {str(error)[:300].strip('. ') or type(error).__name__}.") from None
 
 
 def _write(opened: Callable[[], IO[bytes]], target: Path) -> bool:
