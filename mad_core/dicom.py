@@ -56,7 +56,7 @@ _ANONYMOUS = "1.2.826.0.1.3680043.8.498.7723401"
 """Identifier of every copy: the original's would lead to its patient."""
 PERSON = ("PatientName", "PatientID", "OtherPatientNames", "ReferringPhysicianName")
 TELLING = 8
-"""Characters from which on a name found among the pixels is no accident, if it is not one or two of them over and over."""
+"""Characters from which on a name found among the pixels is no accident, unless it is two of them over and over."""
 BROKEN = bytes(_PREAMBLE) + _MARK
 """What is left of a file that cannot be read."""
 
