@@ -403,7 +403,8 @@ class Parameter:
         try:
             typed = readers[self.kind](value)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"Parameter '{self.name}' is '{str(value)[:80]}', but a {self.kind} is needed.") from None
+            shown = str(value)[:80].encode(errors="replace").decode()
+            raise InputError(f"Parameter '{self.name}' is '{shown}', but a {self.kind} is needed.") from None
         if self.kind == "choice":
             return self._chosen(typed)
         if self.kind in ("int", "float"):

@@ -337,7 +337,11 @@ def enter_server(case: Answer, folder: Path) -> bool:
     async def asked(url: str) -> Any:
         client = Client(read_address(url), "sk-secret-key", 5, 0)
         try:
-            return await client.ask("m", [{"role": "user", "content": "x"}], 10)
+            return await client.ask(
+                "m",
+                [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "x"}]}],
+                10,
+            )
         finally:
             await client.close()
 
