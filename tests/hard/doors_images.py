@@ -251,7 +251,7 @@ def enter(case: tuple[str, bytes], folder: Path) -> bool:
             expect(error.kind in ("unreadable", "too-large"), f"kind {error.kind}")
             refusal(error, path.name)
             continue
-        taken = True
+        taken = taken or work is not forget_patient  # which takes whatever holds no patient
         if work is read_image:
             expect(
                 found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3 and found.size > 0,
