@@ -228,9 +228,9 @@ class ScoredRun:
 
         Parameters
         ----------
-        name : {"raincloud", "matrix", "strip", "intervals", "levels"}
+        name : {"raincloud", "matrix", "strip", "intervals", "levels", "roc", "precision_recall"}
             Scores against levels; how often level j scores above level i; a row a level; the C-index with its
-            interval for each subset; how many images there are.
+            interval for each subset; how many images there are; what thresholds do, a curve a subset.
         subset : str, optional
             One subset alone. Of several the percentile ranks within each are drawn: raw scores are never pooled.
         image : str, optional

@@ -17,6 +17,14 @@ from mad_core.figures.intervals import (
 )
 from mad_core.figures.learning import READ_LEARNING_CURVE, describe_learning_curve, learning_curve_figure
 from mad_core.figures.matrix import READ_INVERSION_MATRIX, describe_inversion_matrix, inversion_matrix
+from mad_core.figures.operating import (
+    READ_PRECISION_RECALL,
+    READ_ROC,
+    describe_precision_recall,
+    describe_roc,
+    precision_recall,
+    roc,
+)
 from mad_core.figures.raincloud import READ_RAINCLOUD, describe_raincloud, raincloud
 from mad_core.figures.ranks import READ_RANK_SCATTER, describe_rank_scatter, percentile_ranks, rank_scatter
 from mad_core.figures.score_threshold import READ_SCORE_THRESHOLD, describe_score_threshold, score_threshold
@@ -36,8 +44,10 @@ __all__ = [
     "READ_LEVEL_COUNTS",
     "READ_METRIC_DIFFERENCES",
     "READ_METRIC_INTERVALS",
+    "READ_PRECISION_RECALL",
     "READ_RAINCLOUD",
     "READ_RANK_SCATTER",
+    "READ_ROC",
     "READ_SCORE_STRIP",
     "READ_SCORE_THRESHOLD",
     "describe_distribution_101",
@@ -46,8 +56,10 @@ __all__ = [
     "describe_level_counts",
     "describe_metric_intervals",
     "describe_place",
+    "describe_precision_recall",
     "describe_raincloud",
     "describe_rank_scatter",
+    "describe_roc",
     "describe_score_strip",
     "describe_score_threshold",
     "distribution_101",
@@ -59,8 +71,10 @@ __all__ = [
     "metric_intervals",
     "percentile_ranks",
     "place_among_levels",
+    "precision_recall",
     "raincloud",
     "rank_scatter",
+    "roc",
     "score_strip",
     "score_threshold",
 ]

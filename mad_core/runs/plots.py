@@ -12,12 +12,14 @@ from mad_core.datasets.dataset import Card
 from mad_core.errors import InputError
 from mad_core.labelled import labelled
 from mad_core.metrics.comparing import mean_inversion_matrix, summarize
+from mad_core.metrics.operating import operating_points
 from mad_core.metrics.summary import ordered
 from mad_core.metrics.units import groups_of
 from mad_core.palette import Theme, chrome
 from mad_core.runs.comparing import ranks_within_subsets
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Store
+from mad_core.runs.triage import usual_threshold
 
 RANK = "percentile rank within its subset"
 
@@ -90,12 +92,31 @@ def levels(view: PlotView) -> go.Figure:
     return figures.level_counts(counts, level_names=view.names, theme=view.theme)
 
 
+def roc(view: PlotView) -> go.Figure:
+    return _operating(view, figures.roc)
+
+
+def precision_recall(view: PlotView) -> go.Figure:
+    return _operating(view, figures.precision_recall)
+
+
+def _operating(view: PlotView, drawn: Callable[..., go.Figure]) -> go.Figure:
+    """A curve for each subset: their scores share no threshold."""
+    points, thresholds = {}, {}
+    for subset, rows in view.rows.groupby("subset"):
+        points[str(subset)] = operating_points(rows["level"], rows["score"])
+        thresholds[str(subset)] = usual_threshold(rows["level"].to_numpy(), rows["score"].to_numpy())
+    return drawn(points, thresholds, theme=view.theme)
+
+
 PLOTS: Mapping[str, Callable[[PlotView], go.Figure]] = {
     "raincloud": raincloud,
     "matrix": matrix,
     "strip": strip,
     "intervals": intervals,
     "levels": levels,
+    "roc": roc,
+    "precision_recall": precision_recall,
 }
 
 

@@ -11,6 +11,7 @@ from pages.compare import deferred_intervals
 from pages.compare.bench import bench_section
 from pages.compare.imported_scores import add_results, what_did_not_fit
 from pages.compare.numbers import export, intervals_key, numbers
+from pages.compare.operating import operating
 from pages.compare.reductions import severity_from_maps
 from pages.compare.score_against_level import score_against_level
 from pages.compare.two_runs import two_runs
@@ -76,6 +77,7 @@ def _draw(info: DatasetInfo, view: View) -> None:
         score_against_level(view)
         if len(view.runs) > 1:
             two_runs(view)
+        operating(view)
     _by_cuts(view)
     _learned(view)
     severity_from_maps(view.subset, view.runs, view.names)

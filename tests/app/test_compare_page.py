@@ -58,6 +58,8 @@ def test_runs_stand_beside_each_other_with_intervals_and_references(home: Home, 
     labels = {button.label for button in buttons}
     assert labels == {"Metrics as CSV", "Scores side by side as CSV"}
     assert "Each point is an image, placed by its severity level" in written(test)
+    charts = [chart.proto for chart in test.get("plotly_chart")]
+    assert any("Alpha: At its threshold" in str(chart) for chart in charts)
 
 
 def test_no_part_of_the_page_waits_for_intervals_of_many_scores(

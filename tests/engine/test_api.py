@@ -210,7 +210,10 @@ def test_a_run_is_plotted_by_name(store: Store, subset: str | None, theme: Any) 
 def test_an_unknown_figure_is_answered_with_those_there_are(store: Store) -> None:
     run = mad.run(store.runs()[0].id)
     for options, sentence in (
-        ({"name": "rain"}, "'rain' is no figure; there are raincloud, matrix, strip, intervals, levels"),
+        (
+            {"name": "rain"},
+            "'rain' is no figure; there are raincloud, matrix, strip, intervals, levels, roc, precision_recall",
+        ),
         ({"subset": "c"}, "'c' is no subset of this run; there are a, b"),
         ({"theme": "pink"}, "'pink' is no theme"),
         ({"image": "none"}, "No test image of this run has the id 'none'"),
