@@ -1,8 +1,11 @@
 """Pictures of the report as data: an image, and beside it the image under the anomaly maps of some runs."""
 
+from __future__ import annotations
+
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,16 @@ SIDE = 240
 """Longest side of a picture, pixels."""
 _OPACITY = 0.55
 _GAP = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """An image under a run's map: uint8 (H, W, 3), and the ends of the colour scale in the map's units."""
+
+    run: Run
+    pixels: np.ndarray
+    low: float
+    high: float
 
 
 class Pictures:
@@ -40,29 +53,41 @@ class Pictures:
         address, runs, size
             A ``data:`` address, the runs whose maps stand there in order, and width and height in pixels.
         """
-        folder = self.store.settings.thumbnails / dataset_id
         try:
-            digest = row["content_hash"]
-            window = self._cards(dataset_id).subset(row["subset"]).window
-            plain = read_image(thumbnail(Path(row["path"]), folder, SIDE, digest, content_hash=digest, window=window))
+            plain = self.plain(dataset_id, row, SIDE)
         except (MadError, OSError):
             return None
-        panels, seen = [plain], []
-        for run in runs:
-            try:
-                anomaly_map = self.store.read_map(run, row["image_id"])
-                if anomaly_map is not None:
-                    panels.append(self._overlaid(run, row["subset"], plain, anomaly_map))
-                    seen.append(run)
-            except MadError:  # the file of the maps is gone or cut off
-                continue
+        overlaid = list(self.overlaid(plain, row, runs))
+        panels = [plain, *(overlay.pixels for overlay in overlaid)]
         gap = np.zeros((plain.shape[0], _GAP, 4), np.uint8)
         opaque = [np.dstack([panel, np.full(panel.shape[:2], 255, np.uint8)]) for panel in panels]
         joined = [opaque[0], *(one for panel in opaque[1:] for one in (gap, panel))]
         pixels = np.hstack(joined)
-        return _data(pixels), seen, (pixels.shape[1], pixels.shape[0])
+        return _data(pixels), [overlay.run for overlay in overlaid], (pixels.shape[1], pixels.shape[0])
 
-    def _overlaid(self, run: Run, subset: str, plain: np.ndarray, anomaly_map: np.ndarray) -> np.ndarray:
+    def plain(self, dataset_id: str, row: Mapping[Any, Any], side: int) -> np.ndarray:
+        """The image alone, uint8 (H, W, 3), its longest side at most so many pixels.
+
+        Raises
+        ------
+        ImageError
+            If its file cannot be read any more, or holds other bytes than were imported.
+        """
+        digest, folder = row["content_hash"], self.store.settings.thumbnails / dataset_id
+        window = self._cards(dataset_id).subset(row["subset"]).window
+        return read_image(thumbnail(Path(row["path"]), folder, side, digest, content_hash=digest, window=window))
+
+    def overlaid(self, plain: np.ndarray, row: Mapping[Any, Any], runs: Sequence[Run]) -> Iterator[Overlay]:
+        """The image under the map of each run that has one."""
+        for run in runs:
+            try:
+                anomaly_map = self.store.read_map(run, row["image_id"])
+            except MadError:  # the file of the maps is gone or cut off
+                continue
+            if anomaly_map is not None:
+                yield self._overlaid(run, row["subset"], plain, anomaly_map)
+
+    def _overlaid(self, run: Run, subset: str, plain: np.ndarray, anomaly_map: np.ndarray) -> Overlay:
         key = run.id, subset
         if key not in self._ranges:
             self._ranges[key] = display_range(self.store, run.id, subset)
@@ -71,7 +96,7 @@ class Pictures:
         scaled = np.nan_to_num((anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
         sized = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR))
         colours = colour_map("viridis")[(sized * 255).astype(np.uint8)]
-        return (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8)
+        return Overlay(run, (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8), low, high)
 
 
 def _data(pixels: np.ndarray) -> str:

@@ -11,8 +11,10 @@ from mad_core.datasets.dataset import LevelMeaning, level_key
 from mad_core.errors import MadError
 from mad_core.figures import READ_SCORE_STRIP
 from mad_core.images import ImageInfo, probe, read_mask
+from mad_core.report.one_image import one_image_png
 from mad_core.runs.jobs import MapJob, ReasonJob, submit
 from mad_core.runs.store import Run, StoredScore
+from mad_core.runs.uploads import safe_name
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
 from pages.ui import charts, engine, session, urls
@@ -21,7 +23,7 @@ from pages.ui.placing import place_beside
 from pages.ui.reading import how_to_read
 from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
-from pages.ui.widgets import pick_several
+from pages.ui.widgets import download, pick_several
 
 LAST_INSPECTED = "last_inspected"
 LOOK_SECONDS = 2
@@ -65,6 +67,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
         places, facts, choice = st.container(), st.container(), st.container()
     with choice:
         runs = _runs(view)
+        _as_png(view, row, runs)
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
     with picture:
@@ -150,6 +153,17 @@ def _runs(view: Browsing) -> list[Run]:
     ids = list(view.runs)
     chosen = pick_several("Scorers side by side", "maps", ids, view.names, usual, max_selections=MAX_MAPS)
     return [view.runs[run_id] for run_id in chosen]
+
+
+def _as_png(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> None:
+    """The image beside its maps as a file."""
+
+    def write() -> bytes:
+        title = f"{Path(row['path']).name}  {level_text(row['level'], view.card)}"
+        return one_image_png(engine.store(), {**row, "dataset_id": view.info.id}, runs, view.names, title)
+
+    what = "Image and maps as PNG" if runs else "Image as PNG"
+    download(what, safe_name(f"{Path(row['path']).stem}.png"), write, help="With scores and the scale of each map.")
 
 
 # -- the picture --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ MIME = {
     "csv": "text/csv",
     "html": "text/html",
     "json": "application/json",
+    "png": "image/png",
     "tex": "text/x-tex",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "zip": "application/zip",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -10,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from mad_core.report.one_image import NARROWEST, one_image_png
 from mad_core.runs.store import RunSubset
 from mad_core.runs.store.cuts import CutStore
 from mad_core.scorers.contract import Scored
 from mad_core.scorers.multimodal.rubrics import find_rubric
 from pages.images import browsing, one_image
 from pages.ui import gallery
-from tests.app.conftest import PER_LEVEL, TRAIN, Home, scored
+from tests.app.conftest import PER_LEVEL, TRAIN, WIDTH, Home, scored
 
 Open = Callable[..., AppTest]
 
@@ -439,3 +442,24 @@ def test_training_images_say_that_nothing_scores_them(home: Home, open_page: Ope
     assert "Scorers score test images only" in written(test)
     assert layers(test) == []
     assert f"1 of {TRAIN}" in written(test)
+
+
+def test_an_image_and_its_maps_are_one_file_for_slides(home: Home, open_page: Open) -> None:
+    row = home.images("plate").iloc[-1].to_dict() | {"dataset_id": home.dataset}
+    runs = [home.run("Alpha"), home.run("Beta")]
+    names = {run.id: run.title + " \u0416" * 60 for run in runs}
+    made = Image.open(io.BytesIO(one_image_png(home.store, row, runs, names, "part.png  L3 · severe")))
+    pixels = np.asarray(made.convert("RGB"))
+    side = -(-NARROWEST // WIDTH)
+    picture = np.asarray(Image.open(row["path"]).convert("RGB")).repeat(side, 0).repeat(side, 1)
+    gap = (made.width - 3 * picture.shape[1]) // 4
+    height, width = picture.shape[:2]
+    top = gap + (made.height - height - 2 * gap) // 2
+    panels = [pixels[top : top + height, gap + n * (width + gap) :][:, :width] for n in range(3)]
+    assert np.abs(panels[0].astype(int) - picture).mean() < 6  # its copy in the store is compressed
+    hot = np.s_[12 * side : 15 * side, 14 * side : 20 * side]  # where the map is bright
+    for panel in panels[1:]:
+        change = panel.astype(int) - picture
+        assert change[hot][..., 1].mean() > change[..., 1].mean() + 20  # towards the bright end of the scale
+    test = open_page("images", image=row["image_id"], subset="plate")
+    assert "Image and maps as PNG" in {button.label for button in test.get("download_button")}
