@@ -6,6 +6,7 @@ Texts of users are escaped. Points carry the id of their image as ``customdata[0
 ``f`` there is ``describe_f``, its text alternative, and ``READ_F``, how to read it.
 """
 
+from mad_core.figures.c_index_example import READ_C_INDEX_EXAMPLE, c_index_example, describe_c_index_example
 from mad_core.figures.data import READ_LEVEL_COUNTS, describe_level_counts, level_counts
 from mad_core.figures.distribution import READ_DISTRIBUTION_101, describe_distribution_101, distribution_101
 from mad_core.figures.intervals import (
@@ -38,6 +39,7 @@ from mad_core.figures.strip import (
 from mad_core.figures.words import level_label
 
 __all__ = [
+    "READ_C_INDEX_EXAMPLE",
     "READ_DISTRIBUTION_101",
     "READ_INVERSION_MATRIX",
     "READ_LEARNING_CURVE",
@@ -50,6 +52,8 @@ __all__ = [
     "READ_ROC",
     "READ_SCORE_STRIP",
     "READ_SCORE_THRESHOLD",
+    "c_index_example",
+    "describe_c_index_example",
     "describe_distribution_101",
     "describe_inversion_matrix",
     "describe_learning_curve",
