@@ -559,9 +559,11 @@ def _first_sheet(path: Path) -> pd.DataFrame:
 
 def _sheet_rows(path: Path, sheet: Any) -> Iterator[tuple[int, list[str]]]:
     sheet.reset_dimensions()  # what it says of its own size may be wrong
-    left = MAX_BYTES
+    left, before, texts = MAX_BYTES, None, list[str]()
     for number, cells in enumerate(sheet.iter_rows(values_only=True, max_col=MOST_COLUMNS + 1), start=1):
-        texts = [cell_text(v) for v in cells]
+        if cells is not before:  # rows that the file leaves out are one and the same, and may be a million
+            texts = [cell_text(v) for v in cells] if cells.count(None) < len(cells) else []
+        before = cells
         left -= sum(map(len, texts))
         if number > _MOST_SHEET_ROWS or left < 0:
             raise InputError(f"{path} holds more rows or text than a list of images has; save it as CSV and split it.")

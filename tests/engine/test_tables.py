@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mad_core import tables
 from mad_core.datasets.level_cells import levels_of
 from mad_core.errors import InputError
 from mad_core.tables import numbers, plain_name, read_table, resolve_columns
@@ -179,3 +180,17 @@ def test_levels_in_cells(texts: list[str], levels: list[float | None]) -> None:
 
 def test_names_are_compared_without_accents_and_signs() -> None:
     assert plain_name("Gravité_(0-4)") == "gravite"
+
+
+def test_rows_that_a_workbook_leaves_out_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row, cells in {1: ("path", "level"), 2: ("a.png", 0), 500_000: ("b.png", 2)}.items():
+        for column, value in enumerate(cells, start=1):
+            sheet.cell(row, column, value)
+    book.save(tmp_path / "t.xlsx")
+    read: list[object] = []
+    monkeypatch.setattr(tables, "cell_text", lambda value: (read.append(value), "" if value is None else str(value))[1])
+    assert tables.read_table(tmp_path / "t.xlsx")["path"].tolist() == ["a.png", "b.png"]
+    assert len(read) < 50 * tables.MOST_COLUMNS
