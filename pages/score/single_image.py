@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from mad_core.figures import READ_SCORE_STRIP, place_among_levels
+from mad_core.figures import READ_SCORE_STRIP
+from mad_core.image_formats import SUFFIXES
 from mad_core.images import probe
-from mad_core.labelled import labelled
 from mad_core.runs.queue import Job
 from mad_core.runs.single_image import submit_single
 from mad_core.runs.store import DatasetInfo, Run
+from mad_core.runs.triage import call_new, guarantee_of
 from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, from_result, reason
 from pages.ui.placing import place
@@ -24,7 +27,8 @@ UNLIKE = (
     "Unlike anything fitted: this picture differs nearly everywhere from what the run has learned from, as another "
     "product or an empty picture does. Its score says nothing of severity."
 )
-TYPES = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"]
+TYPES = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
+FILE, CAMERA = "A file", "The camera"
 
 
 def one_image(info: DatasetInfo) -> None:
@@ -34,14 +38,16 @@ def one_image(info: DatasetInfo) -> None:
         st.info("An image can be scored once a run has been fitted; queue one under New run.", icon=":material/info:")
         return
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
-        file = st.file_uploader("Image", type=TYPES, width=360)
+        with st.container(width=360):
+            source = st.segmented_control("From", [FILE, CAMERA], default=FILE, required=True)
+            taken = st.camera_input("Picture") if source == CAMERA else st.file_uploader("Image", type=TYPES)
         titles, first = {run.id: run.title for run in fitted.values()}, list(fitted)[:2]
         chosen = pick_several("Scored by", "by", list(fitted), titles, first, max_selections=MAX_MAPS, width=420)
         subsets = [s for s in engine.store().dataset(info.id).subsets if any(s in fitted[r].subsets for r in chosen)]
         subset = pick("As a part of", "subset", subsets, width=200)
-    if file is not None and subset and chosen:
+    if taken is not None and subset and chosen:
         runs = [fitted[r] for r in chosen if subset in fitted[r].subsets]
-        _submit_once(runs, subset, file.file_id, file.getvalue(), file.name)
+        _submit_once(runs, subset, taken.file_id, taken.getvalue(), taken.name)
     jobs = session.get_list("single")
     if jobs:
         _results(info, jobs)
@@ -123,17 +129,21 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         st.error(plain(f"{run.title}: {problem}"), icon=":material/error:")
         answer(run, card, stored, f"answer_{job.id}")
         return
-    mark = stored.score
-    rows = labelled(engine.table_of(run, subset))
-    places = place_among_levels(rows["level"], rows["score"], mark)
-    nearest = None if result.get("unlike") else next((p["level"] for p in places if p["nearest"]), None)
+    mark, rows = stored.score, engine.table_of(run, subset)
+    verdicts = call_new(engine.store(), run, subset, rows, result, engine.store().cuts.of_run(run.id).get(subset))
+    verdict: Any = verdicts.iloc[-1]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.title)}**: {score_text(mark)}", width="content")
-        if nearest is not None:
-            st.caption("nearest to", width="content")
-            st.html(charts.level_chip(nearest, [p["level"] for p in places], card, large=True), width="content")
-    if result.get("unlike"):
+        if np.isfinite(verdict["called"]):
+            st.caption("called", width="content")
+            levels = sorted({*rows["level"].dropna(), verdict["called"]})
+            st.html(charts.level_chip(verdict["called"], levels, card, large=True), width="content")
+        if verdict["set"]:
+            st.caption(f"not ruled out: {plain(verdict['set'])}", width="content", help=guarantee_of(run, verdicts))
+    if verdict["unlike"]:
         st.warning(UNLIKE, icon=":material/block:")
+    elif verdict["why"]:
+        st.caption(plain(f"{verdict['why'][:1].upper()}{verdict['why'][1:]}."))
     reason(stored)
     place(run, subset, card, mark, f"strip_{job.id}")
     answer(run, card, stored, f"answer_{job.id}")

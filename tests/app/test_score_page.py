@@ -169,6 +169,20 @@ def test_one_image_finds_its_place_among_the_levels(home: Home, open_page: Open,
         assert "Alpha: It is cut off." in written(test)
     else:
         assert "The nearest median is" in written(test) and "of L0 · intact" in written(test)
+        assert "called" in written(test) and "Nearest median of the labelled scores." in written(test)
+        assert any("L0 · intact" in e.proto.body for e in test.get("html"))
+
+
+def test_one_image_is_called_as_the_triage_calls(home: Home, open_page: Open) -> None:
+    run, out = home.run("Alpha"), io.BytesIO()
+    home.store.cuts.save(run.id, "plate", [0.0, 1.0, 2.0, 3.0], [0.1, 1.1, 2.2])
+    Image.fromarray(np.full((36, 48, 3), 90, np.uint8)).save(out, "PNG")
+    job = submit_single(home.store, run.id, "plate", out.getvalue(), "mine.png")
+    assert home.store.queue.claim("w", ["cpu", "auto"], job_id=job) is not None
+    home.store.queue.finish(job, "w", "done", result={"score": 0.2, "status": "ok", "reason": None, "map": False})
+    test = open_page("score", view="One image", by=run.id, subset="plate", single=str(job))
+    assert "By the cut-points kept with the run." in written(test)
+    assert any("L1 · light" in e.proto.body for e in test.get("html"))
 
 
 def test_without_a_fitted_run_one_image_says_what_to_do(home: Home, open_page: Open) -> None:
