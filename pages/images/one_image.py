@@ -95,6 +95,7 @@ def _steps(place: int, total: int, move: Callable[[int], None]) -> None:
                 disabled=not 0 <= place + step < total,
                 on_click=move,
                 args=(step,),
+                key=f"step_{label.lower()}",  # the viewer counts presses of these
             )
 
 

@@ -13,6 +13,8 @@ import { roomBelow } from "./room.js";
 import { storedSettings, storeSettings } from "./settings.js";
 import { arrangement, View } from "./view.js";
 
+const STEPS_ON = ".st-key-step_next button";
+const STEPS = `.st-key-step_previous button, ${STEPS_ON}`;
 const MARGIN = 24; // below the panes
 const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
@@ -112,7 +114,9 @@ class Viewer {
     this.presses = { id: Math.random().toString(36).slice(2), total: 0, moves: [] };
     this.onKeyDown = (event) => this.onKey(event);
     this.onResize = () => this.layout();
+    this.onClick = (event) => this.onStep(event);
     document.addEventListener("keydown", this.onKeyDown);
+    document.addEventListener("click", this.onClick, true);
     window.addEventListener("resize", this.onResize);
     this.resized = new ResizeObserver(this.onResize);
     this.resized.observe(this.root);
@@ -121,6 +125,7 @@ class Viewer {
 
   remove() {
     document.removeEventListener("keydown", this.onKeyDown);
+    document.removeEventListener("click", this.onClick, true);
     window.removeEventListener("resize", this.onResize);
     this.resized.disconnect();
     clearTimeout(this.slowTimer);
@@ -439,6 +444,15 @@ class Viewer {
       this.change(() => this.view.pan(across * this.view.stage.width, down * this.view.stage.height));
       this.aimAtCentre();
     };
+  }
+
+  /** Presses of the page's own buttons go the way of the keys: of two that wait the page would see but one. */
+  onStep(event) {
+    const step = event.target.closest?.(STEPS)?.matches(STEPS_ON);
+    if (step === undefined) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.move(step ? "next" : "previous", false);
   }
 
   /** Ask the page for another image; a key held down waits until that image is here. */
