@@ -24,7 +24,7 @@ from mad_core.image_formats import SUFFIXES
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]{1,15}://[^/]*", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
-_LOCAL_FILES = re.compile(r".*/data/local-files/?\?d=", re.IGNORECASE)
+_LOCAL_FILES = re.compile(r"\A.*/data/local-files/?\?d=", re.IGNORECASE)
 _UPLOAD = re.compile(r"(?:.*/)?(?:data/)?upload/(?:\d+/)?", re.IGNORECASE)
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)", re.IGNORECASE)
 _SEEN = 2_000
