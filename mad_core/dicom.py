@@ -10,8 +10,9 @@ import hashlib
 import io
 import logging
 import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -55,6 +56,9 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ANONYMOUS = "1.2.826.0.1.3680043.8.498.7723401"
 """Identifier of every copy: the original's would lead to its patient."""
 PERSON = ("PatientName", "PatientID", "OtherPatientNames", "ReferringPhysicianName")
+_TEXTS = {"UI": re.compile(r"[0-9.]{0,64}"), "CS": re.compile(r"[A-Z0-9_ ]{0,16}")}
+_TEXTS |= dict.fromkeys(("IS", "DS"), re.compile(r"[0-9eE.+-]{0,24}"))
+"""What texts of the standard's kinds are made of (PS3.5, 6.2)."""
 TELLING = 8
 """Characters from which on a name found among the pixels is no accident, unless it is two of them over and over."""
 BROKEN = bytes(_PREAMBLE) + _MARK
@@ -101,7 +105,7 @@ def without_patient(handle: BinaryIO) -> bytes:
         copy, meta = Dataset(), FileMetaDataset()
         for name in (*KEPT, PIXELS):
             if name in original:
-                copy.add(original[name])
+                copy.add(_itself(original[name]))
         meta.TransferSyntaxUID = original.file_meta.TransferSyntaxUID
         meta.MediaStorageSOPClassUID = original.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7")
         copy.SOPInstanceUID = _ANONYMOUS
@@ -113,6 +117,22 @@ def without_patient(handle: BinaryIO) -> bytes:
         if any(name in data for name in _names(handle)):  # parts of a header among the pixels of a damaged file
             raise ValueError("damaged")
     return data
+
+
+def _itself(element: Any) -> Any:
+    """An element of a header whose text is of its kind: in a damaged file it may have swallowed those behind it.
+
+    Raises
+    ------
+    ValueError
+    """
+    allowed = _TEXTS.get(str(element.VR))
+    values = (
+        element.value if isinstance(element.value, Sequence) and not isinstance(element.value, str) else [element.value]
+    )
+    if allowed and not all(allowed.fullmatch(str(value or "").strip(" \0")) for value in values):
+        raise ValueError("damaged")
+    return element
 
 
 def _names(handle: BinaryIO) -> list[bytes]:

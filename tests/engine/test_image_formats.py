@@ -252,6 +252,17 @@ def test_a_name_among_the_pixels_of_a_damaged_file_is_not_kept(tmp_path: Path) -
     assert forget_patient(plain) and read_image(plain).shape == (12, 20, 3)
 
 
+def test_a_text_that_swallowed_what_stands_behind_it_is_not_kept(tmp_path: Path) -> None:
+    whole = dicom(tmp_path / "a.dcm", ramp(), Modality="CT", WindowCenter=[40, 50], WindowWidth=[400, 350])
+    data = whole.read_bytes()
+    at = data.index(b"\x08\x00\x60\x00CS")
+    name = data.index(b"PLANTED") + 40 - (at + 8)
+    spoiled = tmp_path / "b.dcm"
+    spoiled.write_bytes(data[: at + 6] + name.to_bytes(2, "little") + data[at + 8 :])
+    assert forget_patient(spoiled) and b"PLANTED" not in spoiled.read_bytes()
+    assert forget_patient(whole) and read_image(whole).shape[2] == 3
+
+
 def test_no_patient_is_kept_stored_or_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
