@@ -498,6 +498,7 @@ class ImageFile:
         with _IN_FLIGHT.taken(self.pixels(max_pixels)), _opened(self.path, self.handle, max_pixels) as image:
             try:
                 image.seek(0)
+                _check_covered(image)
                 image.load()
                 turn, kind = _TURNS.get(_orientation(image)), image.format
                 upright = image if turn is None else image.transpose(turn)
@@ -709,6 +710,7 @@ def _loaded(path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0,
             split = depth.deep and image.mode in _MANY and _raw_mode(image)[-4:] in _OTHER_BYTE
             turn = _TURNS.get(_orientation(image))
             lower = _lower_bytes(path, source, max_pixels, page) if split else None
+            _check_covered(image)
             try:
                 image.load()
             except OSError as error:
@@ -718,6 +720,22 @@ def _loaded(path: Path, source: Path | BinaryIO, max_pixels: int, side: int = 0,
             raise
         except Exception as error:  # decoders of broken files raise nearly anything
             raise ImageError("unreadable", f"{path} cannot be decoded ({_why(error, path)}).") from None
+
+
+def _check_covered(image: Any) -> None:
+    """See that the pieces that a TIFF file names make up the whole image: Pillow leaves black what none of them holds.
+
+    Raises
+    ------
+    OSError
+    """
+    if image.format != "TIFF" or not image.tile:
+        return
+    width, height = image.tag_v2[256], image.tag_v2[257]  # as stored; ``size`` is that of the upright image
+    pieces = (tile[1] or (0, 0, width, height) for tile in image.tile)
+    covered = sum((min(right, width) - left) * (min(lower, height) - upper) for left, upper, right, lower in pieces)
+    if covered < width * height:
+        raise OSError("image file is truncated: strips or tiles are missing")
 
 
 def _without_end_mark(

@@ -440,3 +440,18 @@ def test_the_digest_is_of_the_bytes(tmp_path):
     digests = [content_hash(tmp_path / name) for name in "abc"]
     assert digests[0] == digests[1] != digests[2]
     assert len(digests[0]) == 32 and int(digests[0], 16) >= 0
+
+
+def test_a_tiff_whose_strips_do_not_make_up_the_image_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.full((23, 31), 0.5, np.float32)).save(path)
+    data = bytearray(path.read_bytes())
+    at = next(
+        at for at in range(len(data)) if data[at : at + 2] == b"\x01\x01" and data[at + 8 : at + 12] == b"\x17\0\0\0"
+    )
+    data[at + 8 : at + 12] = (4000).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert probe(path).height == 4000
+    for read in (read_image, read_mask):
+        with pytest.raises(ImageError, match="cut off"):
+            read(path)
