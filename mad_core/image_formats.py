@@ -18,6 +18,8 @@ SUFFIXES = frozenset(
         *("jxl", "dcm", "dicom"),
     )
 )
+UPLOAD_TYPES = tuple(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
+"""The same without their dots, as browsers are told."""
 HEAD = 4096
 """Bytes at the beginning of a file that tell what it is."""
 _BRANDS = {b"heic": "HEIF", b"heix": "HEIF", b"hevc": "HEIF", b"heim": "HEIF", b"heis": "HEIF", b"mif1": "HEIF"}

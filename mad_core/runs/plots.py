@@ -102,11 +102,13 @@ def precision_recall(view: PlotView) -> go.Figure:
 
 def _operating(view: PlotView, drawn: Callable[..., go.Figure]) -> go.Figure:
     """A curve for each subset: their scores share no threshold."""
-    points, thresholds = {}, {}
-    for subset, rows in view.rows.groupby("subset"):
-        points[str(subset)] = operating_points(rows["level"], rows["score"])
-        thresholds[str(subset)] = usual_threshold(rows["level"].to_numpy(), rows["score"].to_numpy())
-    return drawn(points, thresholds, theme=view.theme)
+    return drawn(*operating({str(subset): rows for subset, rows in view.rows.groupby("subset")}), theme=view.theme)
+
+
+def operating(rows: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+    """What thresholds would do to the images of each name, and the threshold that is proposed for each."""
+    points = {name: operating_points(of["level"], of["score"]) for name, of in rows.items()}
+    return points, {name: usual_threshold(of["level"].to_numpy(), of["score"].to_numpy()) for name, of in rows.items()}
 
 
 PLOTS: Mapping[str, Callable[[PlotView], go.Figure]] = {

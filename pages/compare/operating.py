@@ -13,8 +13,7 @@ from mad_core.figures import (
     roc,
 )
 from mad_core.labelled import labelled
-from mad_core.metrics.operating import operating_points
-from mad_core.runs.triage import usual_threshold
+from mad_core.runs import plots
 from pages.compare.view import View
 from pages.ui import charts
 from pages.ui.reading import how_to_read
@@ -37,11 +36,8 @@ def operating(view: View) -> None:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _figures(_view: View, key: tuple[Any, ...]) -> list[tuple[str, Any, str]]:
-    points, thresholds = {}, {}
-    for run in _view.runs:
-        rows, name = labelled(_view.rows(run)), _view.names[run.id]
-        points[name] = operating_points(rows["level"], rows["score"])
-        thresholds[name] = usual_threshold(rows["level"].to_numpy(), rows["score"].to_numpy())
+    view = _view
+    points, thresholds = plots.operating({view.names[run.id]: labelled(view.rows(run)) for run in view.runs})
     theme = charts.theme()
     return [
         ("roc", roc(points, thresholds, theme=theme), describe_roc(points, thresholds)),

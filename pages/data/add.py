@@ -10,7 +10,7 @@ from mad_core import remote
 from mad_core.datasets import solar_cells
 from mad_core.datasets.madbench import BENCHMARKS
 from mad_core.errors import InputError
-from mad_core.image_formats import SUFFIXES
+from mad_core.image_formats import UPLOAD_TYPES
 from mad_core.runs.fetch_job import queue_fetch
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.uploads import keep_uploads
@@ -19,7 +19,7 @@ from pages.ui import engine, session
 from pages.ui.text import plain
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "xlsx", "json", "jsonl", "parquet"]
-UPLOADS = [*ARCHIVES, *(suffix.removeprefix(".") for suffix in sorted(SUFFIXES))]
+UPLOADS = [*ARCHIVES, *UPLOAD_TYPES]
 """What can be uploaded: one archive or table, or any number of pictures."""
 
 

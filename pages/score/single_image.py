@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from mad_core.figures import READ_SCORE_STRIP
-from mad_core.image_formats import SUFFIXES
+from mad_core.image_formats import UPLOAD_TYPES
 from mad_core.images import probe
 from mad_core.runs.queue import Job
 from mad_core.runs.single_image import submit_single
@@ -27,7 +27,6 @@ UNLIKE = (
     "Unlike anything fitted: this picture differs nearly everywhere from what the run has learned from, as another "
     "product or an empty picture does. Its score says nothing of severity."
 )
-TYPES = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
 FILE, CAMERA = "A file", "The camera"
 
 
@@ -40,7 +39,9 @@ def one_image(info: DatasetInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="top", gap="medium"):
         with st.container(width=360):
             source = st.segmented_control("From", [FILE, CAMERA], default=FILE, required=True)
-            taken = st.camera_input("Picture") if source == CAMERA else st.file_uploader("Image", type=TYPES)
+            taken = (
+                st.camera_input("Picture") if source == CAMERA else st.file_uploader("Image", type=list(UPLOAD_TYPES))
+            )
         titles, first = {run.id: run.title for run in fitted.values()}, list(fitted)[:2]
         chosen = pick_several("Scored by", "by", list(fitted), titles, first, max_selections=MAX_MAPS, width=420)
         subsets = [s for s in engine.store().dataset(info.id).subsets if any(s in fitted[r].subsets for r in chosen)]
