@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import RerunException
 
 from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo, Run
@@ -31,17 +32,26 @@ def drawing() -> Iterator[None]:
     """While a page is drawn: the view is that of the URL before, and stands in the URL after."""
     token = _drawing.set(True)
     try:
-        begin()
-        yield
-        finish()
+        changed = begin()
+        try:
+            yield
+            finish()
+        except RerunException:  # another press came before the page was drawn: the browser's URL is as old as before
+            st.session_state[_CHANGED] = changed
+            raise
     finally:
         _drawing.reset(token)
 
 
-def begin() -> None:
+def begin() -> bool:
     """Take over what the URL says, where it was changed from outside (a link, back, forward).
 
     Where somebody changed the view, it stands: with quick presses the browser still has the URL of a press before.
+
+    Returns
+    -------
+    bool
+        Whether somebody changed the view.
     """
     view = st.session_state.setdefault(_VIEW, {})
     given, changed = _url(), st.session_state.pop(_CHANGED, False)
@@ -51,6 +61,7 @@ def begin() -> None:
         st.session_state[_WRITTEN] = given
         if get("within") not in ("", ALL_SUBSETS):
             view.setdefault("subset", get("within"))
+    return changed
 
 
 def finish() -> None:

@@ -145,6 +145,8 @@ def map_viewer(
             "tables": {name: colour_map_base64(name) for name in COLOUR_MAPS},
             "defaults": {"colormap": colormap, "opacity": min(max(opacity, 0.0), 1.0)},
             "prefetch": list(prefetch),
+            "key": key,
+            "taken": _taken(key),
         },
         on_move_change=lambda: _report(key, on_move),
     )
@@ -170,12 +172,16 @@ def _report(key: str, on_move: Callable[[Move], None] | None) -> None:
     moves = _moves(sent)
     if not moves:
         return
-    seen = st.session_state.setdefault(f"{key}_presses", {})
-    fresh = sent["total"] - seen.get(sent["id"], 0)
+    fresh = sent["total"] - _taken(key).get(sent["id"], 0)
     st.session_state[f"{key}_presses"] = {sent["id"]: sent["total"]}
     for move in moves[-fresh:] if fresh > 0 else ():
         if on_move:
             on_move(move)
+
+
+def _taken(key: str) -> Mapping[str, int]:
+    """How many presses of a viewer were passed on, by the id that it counts them under."""
+    return st.session_state.get(f"{key}_presses", {})
 
 
 def _moves(sent: Any) -> list[Move]:

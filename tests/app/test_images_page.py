@@ -463,3 +463,32 @@ def test_an_image_and_its_maps_are_one_file_for_slides(home: Home, open_page: Op
         assert change[hot][..., 1].mean() > change[..., 1].mean() + 20  # towards the bright end of the scale
     test = open_page("images", image=row["image_id"], subset="plate")
     assert "Image and maps as PNG" in {button.label for button in test.get("download_button")}
+
+
+def _interrupted() -> None:
+    """A page that a second press ends before it is drawn, while the browser's URL is still that of an image before."""
+    import streamlit as st
+    from streamlit.runtime.scriptrunner import RerunData, RerunException
+
+    from pages.ui import session
+
+    st.query_params["image"] = "first"
+    with session.drawing():
+        pass
+    session.put(image="third")
+    try:
+        with session.drawing():
+            raise RerunException(RerunData())
+    except RerunException:
+        st.query_params["image"] = "second"
+    with session.drawing():
+        st.text(session.get("image"))
+    st.query_params["image"] = "first"  # now the person goes back
+    with session.drawing():
+        st.text(session.get("image"))
+
+
+def test_an_interrupted_page_keeps_what_was_pressed_and_back_still_leads_back() -> None:
+    test = AppTest.from_function(_interrupted).run()
+    assert not test.exception
+    assert [text.value for text in test.text] == ["third", "first"]

@@ -90,6 +90,9 @@ def draw() -> None:
     moves = st.session_state.setdefault("moves", [])
     opened = st.session_state.setdefault("opened", [])
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+    if "lose" in asked and len(moves) == 2 and "lost" not in st.session_state:  # the second of two never came
+        st.session_state["lost"] = moves.pop()
+        st.session_state["viewer_presses"] = {i: n - 1 for i, n in st.session_state["viewer_presses"].items()}
 
     def viewer() -> None:
         image = (int(asked.get("image", 0)) + moves.count("next") - moves.count("previous")) % IMAGES

@@ -20,6 +20,10 @@ const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
 const PRESSES_SENT = 32;
 const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
+const LOST_AFTER = 1000; // ms after the page was drawn: a press that it still does not know of is sent once more
+
+/** What was pressed in viewers, by their key: one that is made anew in the middle of presses counts on. */
+const PRESSES = new Map();
 
 const KEYS = [
   ["O", "original or overlay, in all panes"],
@@ -111,7 +115,6 @@ class Viewer {
   }
 
   listen() {
-    this.presses = { id: Math.random().toString(36).slice(2), total: 0, moves: [] };
     this.onKeyDown = (event) => this.onKey(event);
     this.onResize = () => this.layout();
     this.onClick = (event) => this.onStep(event);
@@ -129,13 +132,16 @@ class Viewer {
     window.removeEventListener("resize", this.onResize);
     this.resized.disconnect();
     clearTimeout(this.slowTimer);
+    clearTimeout(this.lostTimer);
     this.root.remove();
   }
 
   // data from the page
 
   show({ data, setTriggerValue }) {
-    this.send = (presses) => setTriggerValue("move", presses);
+    this.key = data.key;
+    this.send = () => setTriggerValue("move", this.presses);
+    this.sendLost(data.taken);
     this.prefetch = data.prefetch;
     this.alt = data.image.alt;
     this.take(data);
@@ -462,8 +468,19 @@ class Viewer {
     this.moving = now;
     // While the page is busy a newer press takes the place of the one that waits, so each carries those before it.
     const { id, total, moves } = this.presses;
-    this.presses = { id, total: total + 1, moves: [...moves, direction].slice(-PRESSES_SENT) };
-    this.send(this.presses);
+    PRESSES.set(this.key, { id, total: total + 1, moves: [...moves, direction].slice(-PRESSES_SENT) });
+    this.send();
+  }
+
+  get presses() {
+    return PRESSES.get(this.key) ?? { id: Math.random().toString(36).slice(2), total: 0, moves: [] };
+  }
+
+  /** Presses that the page does not know of though it was drawn since were lost on the way. */
+  sendLost(taken) {
+    clearTimeout(this.lostTimer);
+    const { id, total } = this.presses;
+    if ((taken[id] ?? 0) < total) this.lostTimer = setTimeout(() => this.send(), LOST_AFTER);
   }
 }
 
