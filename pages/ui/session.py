@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import RerunException
 
 from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo, Run
@@ -22,8 +21,8 @@ ALL_SUBSETS = "All subsets"
 """What ``within`` says on pages that can show all subsets; else they show the one that the other pages show."""
 _VIEW = "view"
 _WRITTEN = "view_written"
-_CHANGED = "view_changed"
-"""Whether a press changed the view since the last page was drawn."""
+_PRESSES = "view_presses"
+"""How many presses changed the view, and of how many a page was drawn to its end."""
 _drawing: ContextVar[bool] = ContextVar("drawing", default=False)
 
 
@@ -32,36 +31,28 @@ def drawing() -> Iterator[None]:
     """While a page is drawn: the view is that of the URL before, and stands in the URL after."""
     token = _drawing.set(True)
     try:
-        changed = begin()
-        try:
-            yield
-            finish()
-        except RerunException:  # another press came before the page was drawn: the browser's URL is as old as before
-            st.session_state[_CHANGED] = changed
-            raise
+        begin()
+        pressed = _presses()["all"]
+        yield
+        finish()
+        _presses()["drawn"] = pressed  # not where another press ended the page: the browser's URL is as old as before
     finally:
         _drawing.reset(token)
 
 
-def begin() -> bool:
+def begin() -> None:
     """Take over what the URL says, where it was changed from outside (a link, back, forward).
 
     Where somebody changed the view, it stands: with quick presses the browser still has the URL of a press before.
-
-    Returns
-    -------
-    bool
-        Whether somebody changed the view.
     """
     view = st.session_state.setdefault(_VIEW, {})
-    given, changed = _url(), st.session_state.pop(_CHANGED, False)
-    if given and given != st.session_state.get(_WRITTEN) and not changed:
+    given, presses = _url(), _presses()
+    if given and given != st.session_state.get(_WRITTEN) and presses["all"] == presses["drawn"]:
         view.clear()
         view.update(given)
         st.session_state[_WRITTEN] = given
         if get("within") not in ("", ALL_SUBSETS):
             view.setdefault("subset", get("within"))
-    return changed
 
 
 def finish() -> None:
@@ -86,6 +77,10 @@ def open_page(file: str) -> NoReturn:
 def _filled() -> dict[str, Any]:
     """The names of the view that say something."""
     return {k: v for k, v in st.session_state[_VIEW].items() if v not in (None, "", [])}
+
+
+def _presses() -> dict[str, int]:
+    return st.session_state.setdefault(_PRESSES, {"all": 0, "drawn": 0})
 
 
 def _url() -> dict[str, Any]:
@@ -114,7 +109,7 @@ def put(**values: str | list[str] | None) -> None:
     """Change the view; ``None`` removes a name. Pages that can show all subsets follow to another one."""
     view = st.session_state.setdefault(_VIEW, {})
     if not _drawing.get():
-        st.session_state[_CHANGED] = True
+        _presses()["all"] += 1
     if values.get("subset") and get("within") not in (ALL_SUBSETS, values["subset"]):
         view.pop("within", None)
     for name, value in values.items():

@@ -152,8 +152,12 @@ def _finish_callbacks() -> None:
 
     def looking(self: Any) -> None:
         runner = getattr(_thread, "runner", None)
-        if runner is None or runner.draws:
+        if runner is None:
             look(self)
+        elif runner.draws:
+            runner.draws = False  # if another request is taken here, its callbacks are next, in this very run
+            look(self)
+            runner.draws = True
 
     AppSession.request_rerun = requesting
     ScriptRunner._run_script = running
@@ -162,8 +166,8 @@ def _finish_callbacks() -> None:
 
 
 def _draws(runner: Any) -> bool:
-    """Whether a run is past its callbacks and nothing else waits for it."""
-    return getattr(runner, "draws", False) and runner._requests._state == ScriptRequestType.CONTINUE
+    """Whether nothing waits for a run, and it is past its callbacks: asked in this order, as it takes what waits."""
+    return runner._requests._state == ScriptRequestType.CONTINUE and getattr(runner, "draws", False)
 
 
 PATCHES = (

@@ -161,6 +161,15 @@ def test_callbacks_run_to_their_end(patched: Apps, page: Page) -> None:
         expect(page.get_by_text(f"Counted {number}, noted {number}")).to_be_visible(timeout=60_000)
 
 
+def test_a_press_within_the_callback_of_one_that_waited_waits_too(patched: Apps, page: Page) -> None:
+    page.goto(patched("callback").url)
+    expect(page.get_by_text("Counted 0")).to_be_visible()
+    for _ in range(3):  # 0.5 s each: the second waits for the first, the third comes within the second
+        page.get_by_role("button", name="Count").click()
+        page.wait_for_timeout(350)
+    expect(page.get_by_text("Counted 3")).to_be_visible()
+
+
 def test_streamlit_alone_leaves_them(alone: Apps, page: Page) -> None:
     page.goto(alone("callback").url)
     press_and_go_on(page)
