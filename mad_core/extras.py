@@ -18,6 +18,7 @@ EXTRAS = {
     "anomalib": "detectors",
     "timm": "detectors",
     "skimage": "detectors",
+    "sklearn": "detectors",
     "transformers": "mllm",
     "bitsandbytes": "mllm",
     "accelerate": "mllm",

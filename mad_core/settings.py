@@ -127,6 +127,8 @@ class Settings:
     """Fitted scorers, one folder per fit digest."""
     looks = _Folder()
     """Descriptions of images for the learner of severity, one folder per set of normals; they can be made again."""
+    features = _Folder()
+    """Pictures in feature space, one folder per dataset; they can be made again."""
     thumbnails = _Folder()
     studies = _Folder()
     """What studies need not do again, one folder per run or dataset and in it one per study."""

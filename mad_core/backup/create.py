@@ -34,7 +34,7 @@ MANIFEST, ROWS, FILES = "manifest.json", "rows/", "files/"
 _DATASETS = ("demo", solar_cells.SOURCE, "imports", "madbench", "masks")
 PARTS = {"maps": ("maps",), "fits": ("fits",), "datasets": _DATASETS}
 """What can be left out, and the folders of ``MAD_HOME`` that it lies in."""
-MADE_AGAIN = frozenset({"thumbnails", "weights", "looks", "logs"})
+MADE_AGAIN = frozenset({"thumbnails", "weights", "looks", "features", "logs"})
 """Folders that are no part of a backup: what is in them is made, or fetched, again."""
 PASSING = frozenset({"uploads"})
 """Folders of what is deleted after a while: no part of a backup either."""

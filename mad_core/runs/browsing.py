@@ -44,6 +44,8 @@ class Wanted:
         Smallest score; images without a score pass only None.
     tag : str
         One that they have; empty = all that are not set aside.
+    region : str
+        Only those that are ``marked``, a column of the table, as selected on the map; empty = all.
     """
 
     levels: tuple[float, ...] = ()
@@ -57,6 +59,7 @@ class Wanted:
     order: str = ORDERS[0]
     least: float | None = None
     tag: str = ""
+    region: str = ""
 
 
 def with_scores(
@@ -125,6 +128,8 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         keep &= sides.get(wanted.call, table["called"] == table["level"]).to_numpy()  # never true without a level
     if wanted.least is not None:
         keep &= (table["score"] >= wanted.least).to_numpy()
+    if wanted.region:
+        keep &= table["marked"].to_numpy(dtype=bool)
     if "tags" in table:
         keep &= np.array(
             [wanted.tag in tags if wanted.tag else ASIDE not in tags for tags in table["tags"]], dtype=bool

@@ -236,6 +236,23 @@ class StudyJob(JobPayload):
 
 
 @dataclass(frozen=True)
+class FeaturesJob(JobPayload):
+    """Look at every picture of a dataset as a whole: which are alike, and the map of them all."""
+
+    kind = "features"
+    title = "Picture features"
+    handler = "mad_core.runs.picture_features:picture_features"
+    dataset: str
+
+    @property
+    def key(self) -> str:
+        return f"features:{self.dataset}"
+
+    def about(self, store: Store) -> str:
+        return store.dataset_info(self.dataset).name
+
+
+@dataclass(frozen=True)
 class ReportRequest(JobPayload):
     """Write a report.
 
@@ -267,7 +284,7 @@ class ReportRequest(JobPayload):
 
 KINDS: dict[str, type[JobPayload]] = {
     payload.kind: payload
-    for payload in (RunJob, SingleJob, MapJob, ReasonJob, ImportJob, FetchJob, StudyJob, ReportRequest)
+    for payload in (RunJob, SingleJob, MapJob, ReasonJob, ImportJob, FetchJob, StudyJob, FeaturesJob, ReportRequest)
 }
 
 

@@ -29,10 +29,11 @@ from mad_core.scorers.features.answers import ANSWER, answer, spread_over
 from mad_core.scorers.features.described import LAYERS, bank_of, bank_state, described, make_bank
 from mad_core.scorers.features.frozen import FrozenBackbone
 from mad_core.scorers.features.looks import GROUPS, LookFolder, as_kept, scale_of
+from mad_core.scorers.features.whole import prepared
 from mad_core.scorers.graded_graph import GradedGraph, LearnerGraph
 from mad_core.scorers.graph import Graph, PillowResize
 from mad_core.scorers.image_loading import LoadedImage, load
-from mad_core.scorers.image_scorer import read_normals, sample, scaled
+from mad_core.scorers.image_scorer import read_normals, sample
 from mad_core.source_digest import source_digest
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """The parameter that names a multimodal model's run."""
-STEP = 32
 FEWEST_NORMALS, MOST_NORMALS = 4, 120
 CHUNK = 16
 NEAREST = 3
@@ -207,12 +207,12 @@ class Graded(Scorer):
             raise InputError("The learner is not fitted.")
         if MODEL in context.parts:
             raise InputError("It asks a multimodal model, which cannot be exported; learn from grades without one.")
-        prepared = self._prepare(np.zeros((height, width, 3), np.uint8))
+        pixels = self._prepare(np.zeros((height, width, 3), np.uint8))
         if self.backbone is None:
             self.backbone = FrozenBackbone(self.parameters["backbone"], LAYERS, context.weights, context.device)
         return GradedGraph(
             context.parts["detector"].graph(height, width),
-            PillowResize((height, width), (prepared.shape[1], prepared.shape[2])),
+            PillowResize((height, width), (pixels.shape[1], pixels.shape[2])),
             self.backbone.traceable(),
             self.bank,
             LearnerGraph(self.learner, 1 - self.parameters["guarantee"]),
@@ -221,9 +221,7 @@ class Graded(Scorer):
     # -- what the learner sees ----------------------------------------------------------------------
 
     def _prepare(self, image: np.ndarray) -> torch.Tensor:
-        size = self.parameters["size"]
-        pixels = scaled(image, size / (image.shape[0] * image.shape[1]) ** 0.5, size, STEP)
-        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        return prepared(image, self.parameters["size"])
 
     def _layers(self, image: torch.Tensor, context: Context) -> list[torch.Tensor]:
         if self.backbone is None:

@@ -14,6 +14,7 @@ from mad_core.datasets.naming import NO_LEVEL, level_key
 from mad_core.labelled import labelled
 from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
+from mad_core.runs.picture_space import ALL, MapPart, read_space
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.cuts import SavedCuts
 from mad_core.runs.triage import COLUMNS, calls, usual_threshold
@@ -57,6 +58,8 @@ class Browsing:
         The filters and the order in view.
     threshold : float or None
         From which score on images are flagged, where the view says one.
+    marked : frozenset of str or None
+        Ids of the images that are selected on the map, where there is a selection.
     key : tuple
         Changes whenever ``images`` may have changed.
     """
@@ -77,6 +80,7 @@ class Browsing:
     defects: Sequence[str]
     wanted: Wanted
     threshold: float | None
+    marked: frozenset[str] | None
     key: tuple[Any, ...]
 
     @property
@@ -101,6 +105,11 @@ class Browsing:
     def overlays(self) -> Maps:
         """When the run's anomaly maps lie over the pictures."""
         return _chosen("overlays", MAPS) if self.run is not None and self.run.map_policy == "all" else "off"
+
+    @property
+    def with_map(self) -> bool:
+        """Whether the map of pictures stands above the gallery."""
+        return session.get("map") == "shown"
 
     @property
     def scored(self) -> Sequence[Run]:
@@ -137,6 +146,9 @@ def browse(info: DatasetInfo) -> Browsing:
     tags = engine.store().tags.of(info.id)
     key = (*key, hash(tuple(sorted(tags.items()))))
     images = _with_tags(images, tags, key)
+    marked = _marked(info, subset)
+    if marked is not None:
+        images = images.assign(marked=images["image_id"].isin(list(marked)))
     threshold = _number(session.get("threshold"))
     flags = run is not None and session.get("flagged") == "yes"
     least = _least(images, threshold) if flags else None
@@ -155,8 +167,13 @@ def browse(info: DatasetInfo) -> Browsing:
         images,
         levels,
         defects,
-        replace(_wanted(images, levels, defects, run, against, cuts), least=least),
+        replace(
+            _wanted(images, levels, defects, run, against, cuts),
+            least=least,
+            region=session.get("region") if marked is not None else "",
+        ),
         threshold,
+        marked,
         key,
     )
 
@@ -170,13 +187,47 @@ def _joined(
     Shared by all sessions, never changed.
     """
     _, subset, split, *_ = key
-    first, second = (engine.table(one) if one else None for one in (_run, _against))
-    images = with_scores(_dataset.select(subset=subset, split=split), first, second, _cuts)
-    called = calls(engine.store(), _run, subset, images, _cuts) if _run and split == "test" else NOTHING_CALLED
-    images = images.assign(**{name: called[name] for name in COLUMNS})
+    images = _of_subset(_dataset, subset, split, _run, _against, _cuts)
     levels = [level_key(level) for level in _dataset.levels(subset, split)]
     levels += [NO_LEVEL] if len(labelled(images)) < len(images) else []
     return images, levels, sorted(images["defect"].dropna().unique())
+
+
+def _of_subset(
+    dataset: Dataset, subset: str, split: str, run: Run | None, against: Run | None, cuts: SavedCuts | None
+) -> pd.DataFrame:
+    """Images with scores, and what the run calls them."""
+    first, second = (engine.table(one) if one else None for one in (run, against))
+    images = with_scores(dataset.select(subset=subset, split=split), first, second, cuts)
+    called = calls(engine.store(), run, subset, images, cuts) if run and split == "test" else NOTHING_CALLED
+    return images.assign(**{name: called[name] for name in COLUMNS})
+
+
+def everything(view: Browsing) -> pd.DataFrame:
+    """Images of all subsets of the split in view, with the scores of the run in view: as those of one subset."""
+    cuts = engine.store().cuts.of_run(view.run.id) if view.run else {}
+    key = (view.info.id, view.info.version, view.split, view.run and (view.run.id, *engine.state(view.run)), repr(cuts))
+    return _everything(view.info.id, view.run, cuts, key)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _everything(
+    dataset_id: str, _run: Run | None, _cuts: Mapping[str, SavedCuts], key: tuple[Any, ...]
+) -> pd.DataFrame:
+    dataset, split = engine.store().dataset(dataset_id), key[2]
+    scored = set(_run.subsets) if _run else set()
+    parts = [
+        _of_subset(dataset, subset, split, _run if subset in scored else None, None, _cuts.get(subset))
+        for subset in dataset.subsets
+        if len(dataset.select(subset=subset, split=split))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _marked(info: DatasetInfo, subset: str) -> frozenset[str] | None:
+    """Ids of the images that the view selects on the map; None where it selects none, or the map is not there."""
+    part = MapPart.from_text(session.get("region"))
+    return part and part.of(read_space(engine.store().settings, info.id, ALL if part.whole else subset))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -17,6 +17,7 @@ from mad_core.runs.store import Run, StoredScore
 from mad_core.runs.uploads import safe_name
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
+from pages.images.similar import similar
 from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, reason
 from pages.ui.placing import place_beside
@@ -78,6 +79,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
     with facts:
         _facts(view, row)
     _scores(view, row, runs, stored)
+    similar(view, row)
 
 
 # -- beside the picture -------------------------------------------------------------------------

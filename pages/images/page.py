@@ -30,6 +30,7 @@ from pages.images.browsing import (
     tags_of,
 )
 from pages.images.one_image import LAST_INSPECTED, inspect
+from pages.images.picture_map import picture_map, selection_note
 from pages.images.triage import triage
 from pages.ui import engine, session, tiles, urls
 from pages.ui.gallery import Tile, gallery
@@ -38,7 +39,7 @@ from pages.ui.text import level_text, plain
 
 NEWS_SECONDS = 3
 RANK_HELP = "Between the percentile ranks by the two scorers, among the images that both have scored."
-FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call", "tag", "flagged")
+FOLDED = ("split", "level", "defect", "state", "percentile", "apart", "called", "call", "tag", "flagged", "region")
 """Names in the view of the filters that are folded away."""
 ORDER_WORDS = {
     "severe first": "Severity, highest first",
@@ -86,6 +87,9 @@ def _image_in_view(info: DatasetInfo) -> Mapping[str, Any] | None:
 def _gallery(view: Browsing) -> None:
     _choices(view)
     triage(view)
+    if view.with_map:
+        picture_map(view)
+    selection_note(view)
     shown = view.shown
     pages = page_count(len(shown), view.size)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -93,6 +97,7 @@ def _gallery(view: Browsing) -> None:
         if active := _at_work(view):
             _news(active.id, active.done)
         st.space("stretch")
+        st.toggle("Map", **_map_shown(view))
         with st.popover("View", icon=":material/grid_view:"):
             _view(view)
         number = st.pagination(pages, **session.bound("page", range(1, pages + 1), 1))
@@ -129,6 +134,20 @@ def _view(view: Browsing) -> None:
             required=True,
             **session.bound("overlays", MAPS, "off"),
         )
+
+
+def _map_shown(view: Browsing) -> dict[str, Any]:
+    session.show("view_map", view.with_map)
+    return {
+        "key": "view_map",
+        "on_change": _show_map,
+        "help": "Where all pictures lie, those that look alike together.",
+    }
+
+
+def _show_map() -> None:
+    if session.chosen("view_map"):
+        session.put(map="shown" if st.session_state["view_map"] else None)
 
 
 def _at_work(view: Browsing) -> Run | None:
@@ -175,7 +194,7 @@ def _active(view: Browsing) -> int:
     """How many of the folded filters leave something out."""
     wanted = view.wanted
     filters = [wanted.levels, wanted.defects, wanted.state, wanted.apart, wanted.called, wanted.call]
-    filters += [wanted.ranks != ALL_RANKS, wanted.least is not None, wanted.tag]
+    filters += [wanted.ranks != ALL_RANKS, wanted.least is not None, wanted.tag, wanted.region]
     return sum(map(bool, filters)) + (view.split != view.splits[0])
 
 

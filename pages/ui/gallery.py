@@ -45,6 +45,8 @@ class Tile:
         Address of the same image on this site, for opening it in another tab.
     overlay : str or None
         Address of the anomaly map as a picture of the image's own aspect, to lie over the thumbnail.
+    title : str
+        More words on the badge, shown under the pointer.
     """
 
     image_id: str
@@ -58,6 +60,7 @@ class Tile:
     badge: str | None = None
     href: str | None = None
     overlay: str | None = None
+    title: str = ""
 
 
 def gallery(

@@ -114,7 +114,7 @@ def describe(job: Job) -> str:
         return f"{name}: waiting" if engine.worker_ready() else f"{name}: the worker is starting"
     if facts.get("phase") == "fitting":
         return f"{name}: fitting {facts.get('subset', '')} {facts.get('phase_done', 0)}/{facts.get('phase_total', 0)}"
-    if facts.get("phase") == "scoring":
+    if facts.get("phase") in ("scoring", "describing"):
         rate = f" · {facts['rate']:.1f} images/s" if facts.get("rate") else ""
         left = f" · {duration(facts['seconds_left'])} left" if facts.get("seconds_left") is not None else ""
         return f"{name}: {facts.get('done', 0)}/{facts.get('total', 0)}{rate}{left}"

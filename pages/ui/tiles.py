@@ -41,9 +41,9 @@ def tile(info: DatasetInfo, row: Any, levels: Collection[float], score: float | 
 
 
 def tiles_of(info: DatasetInfo, ids: Sequence[str], scores: Mapping[str, str] | None = None) -> list[Tile]:
-    """Tiles of images of any subset, in this order; ``scores`` says what is written under each of them."""
+    """Tiles of images of any subset, in this order; ``scores`` says what is written under them."""
     dataset = engine.store().dataset(info.id)
     rows: Any = dataset.table[dataset.table["image_id"].isin(list(ids))]
     images: dict[str, Any] = {row.image_id: row for row in rows.itertuples()}
     shown = [tile(info, images[i], dataset.levels(images[i].subset)) for i in ids if i in images]
-    return [replace(one, score_label=scores[one.image_id]) for one in shown] if scores else shown
+    return [replace(one, score_label=scores.get(one.image_id, "")) for one in shown] if scores else shown

@@ -14,7 +14,14 @@ from tools.lint_js import faults, scripts
 
 NODE = shutil.which("node") or ""
 needs_node = pytest.mark.skipif(not NODE, reason="Node is not installed (Debian: apt-get install nodejs)")
-ENTRIES = ("ui/js/viewer.js", "ui/js/gallery.js", "audit/review.js", "audit/pairs.js", "studies/cutting.js")
+ENTRIES = (
+    "ui/js/viewer.js",
+    "ui/js/gallery.js",
+    "audit/review.js",
+    "audit/pairs.js",
+    "studies/cutting.js",
+    "images/picture_map.js",
+)
 
 
 def node(*arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from mad_core.errors import InputError, WorkError
 from mad_core.runs.in_process import do_here
 from mad_core.runs.jobs import (
     KINDS,
+    FeaturesJob,
     FetchJob,
     ImportJob,
     JobPayload,
@@ -38,6 +39,7 @@ PAYLOADS = [
     ImportJob("demo", then=("filterbank", "mllm")),
     FetchJob("mvtec", "/data/madbench", then="import"),
     StudyJob("s1"),
+    FeaturesJob("d1"),
     ReportRequest(("r1", "r2"), subset="a", draws=20),
 ]
 OF_THE_VERSION_BEFORE: list[tuple[dict[str, Any], JobPayload]] = [
@@ -53,6 +55,7 @@ OF_THE_VERSION_BEFORE: list[tuple[dict[str, Any], JobPayload]] = [
     ({"source": "demo", "then": ["filterbank"]}, ImportJob("demo", then=("filterbank",))),
     ({"benchmark": "madbench", "only": "", "to": "/d", "then": ""}, FetchJob("", "/d")),
     ({"study": "s1"}, StudyJob("s1")),
+    ({"dataset": "d1"}, FeaturesJob("d1")),
     ({"runs": ["r1"], "subset": None, "rule": None, "draws": 1000, "seed": 0}, ReportRequest(("r1",))),
 ]
 

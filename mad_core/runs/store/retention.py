@@ -7,7 +7,7 @@ from mad_core.errors import InputError
 from mad_core.map_files import MapStore
 from mad_core.paths import remove_tree
 from mad_core.runs.database.engine import Database
-from mad_core.runs.jobs import StudyJob
+from mad_core.runs.jobs import FeaturesJob, StudyJob
 from mad_core.runs.queue import Queue
 from mad_core.runs.store.cuts import delete_cuts
 from mad_core.runs.store.datasets import DatasetStore
@@ -46,14 +46,15 @@ class Retention:
         Raises
         ------
         InputError
-            If a run or a study on it is still going.
+            If a run or a study on it is still going, or its pictures are being looked at.
         """
         self._end_studies(dataset_id)
+        self._end_features(dataset_id)
         for run in self._runs.all(dataset_id):
             self.delete_run(run.id)
         unused = self._imports_by_dataset()[self._datasets.info(dataset_id).id]
         self._datasets.delete(dataset_id)
-        for folder in (self._settings.thumbnails, self._settings.studies):
+        for folder in (self._settings.thumbnails, self._settings.studies, self._settings.features):
             shutil.rmtree(folder / dataset_id, ignore_errors=True)
         for folder in unused.difference(*self._imports_by_dataset().values()):
             remove_tree(folder)
@@ -85,9 +86,10 @@ class Retention:
         self._delete_files(run_id)
 
     def disk_use(self, dataset_id: str) -> int:
-        """Bytes kept here for a dataset: maps of its runs, what studies keep, thumbnails, its unpacked archive."""
+        """Bytes kept here for a dataset: maps of its runs, what studies keep, thumbnails, features, its archive."""
         run_ids = [run.id for run in self._runs.all(dataset_id)]
-        folders = [self._settings.thumbnails / dataset_id, *self._imports_by_dataset().get(dataset_id, ())]
+        folders = [self._settings.thumbnails / dataset_id, self._settings.features / dataset_id]
+        folders += [*self._imports_by_dataset().get(dataset_id, ())]
         folders += [self._settings.studies / owner for owner in (dataset_id, *run_ids)]
         files = (f for folder in folders for f in folder.rglob("*") if f.is_file())
         return sum(f.stat().st_size for f in files) + sum(map(self._maps.disk_use, run_ids))
@@ -100,6 +102,13 @@ class Retention:
             of = "on this dataset" if run_id is None else "of this run"
             raise InputError(f"A study {of} is still going; cancel it first.")
         for job in jobs:
+            self._queue.request_cancel(job.id)
+
+    def _end_features(self, dataset_id: str) -> None:
+        job = self._queue.active_for(FeaturesJob(dataset_id).key)
+        if job is not None and job.status == "running":
+            raise InputError("The pictures of this dataset are being looked at; cancel that first.")
+        if job is not None:
             self._queue.request_cancel(job.id)
 
     def _delete_files(self, run_id: str) -> None:

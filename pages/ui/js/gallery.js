@@ -118,6 +118,7 @@ class Cell {
     this.caption.title = tile.caption;
     setText(this.badge, tile.badge || "");
     this.badge.hidden = !tile.badge;
+    this.frame.title = tile.title || "";
     this.picture.alt = tile.alt;
     if (selected) this.button.setAttribute("aria-current", "true");
     else this.button.removeAttribute("aria-current");
