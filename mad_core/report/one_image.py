@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mad_core.palette import colour_map
-from mad_core.report.pictures import Overlay, Pictures
+from mad_core.report.pictures import Overlay, Pictures, Scale
 from mad_core.runs.store import Run, Store
 
 SIDE = 1200
@@ -19,7 +19,12 @@ _PAPER, _INK, _QUIET = "#ffffff", "#111111", "#555555"
 
 
 def one_image_png(
-    store: Store, row: Mapping[Any, Any], runs: Sequence[Run], names: Mapping[str, str], title: str
+    store: Store,
+    row: Mapping[Any, Any],
+    runs: Sequence[Run],
+    names: Mapping[str, str],
+    title: str,
+    scale: Scale = "range",
 ) -> bytes:
     """The image and, right of it, the image under the map of each run, as PNG.
 
@@ -30,13 +35,15 @@ def one_image_png(
     names : mapping of run id to str
     title : str
         Above the image: its name and level.
+    scale : {"range", "threshold"}
+        Colours over the range of each run, or anchored at its threshold.
 
     Raises
     ------
     ImageError
         If the image's file cannot be read any more.
     """
-    pictures = Pictures(store)
+    pictures = Pictures(store, scale)
     plain = pictures.plain(row["dataset_id"], row, SIDE)
     larger = -(-NARROWEST // plain.shape[1])
     plain = plain.repeat(larger, 0).repeat(larger, 1)
@@ -44,7 +51,7 @@ def one_image_png(
     height, width = plain.shape[:2]
     size = max(13, min(width, 900) // 30)
     font, gap, line = ImageFont.load_default(size), size, round(1.5 * size)
-    sheet = Image.new("RGB", ((width + gap) * (1 + len(overlays)) + gap, height + 2 * gap + 2 * line), _PAPER)
+    sheet = Image.new("RGB", ((width + gap) * (1 + len(overlays)) + gap, height + 2 * gap + 2 * line + (line if scale == "threshold" else 0)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for place, panel in enumerate((None, *overlays)):
         left, top = gap + place * (width + gap), gap + line
@@ -72,6 +79,11 @@ def _scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, panel: Overlay, box: t
     if long > height:
         colours = colour_map("viridis")[np.linspace(0, 255, long).astype(int)]
         sheet.paste(Image.fromarray(np.broadcast_to(colours, (height, long, 3)).copy()), (left + before + height, top))
+    if panel.anchor is not None:
+        at = left + before + height + long // 2
+        draw.line((at, top, at, top + height), _INK, 2)
+        words = f".5 = threshold {panel.anchor:.3g}"
+        draw.text((at, top + 2 * height), _fitting(words, font, width), _QUIET, font, anchor="mm")
     draw.text((left, top + height // 2), ends[0], _QUIET, font, anchor="lm")
     draw.text((left + width, top + height // 2), ends[1], _QUIET, font, anchor="rm")
 

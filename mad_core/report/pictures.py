@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -23,23 +23,37 @@ SIDE = 240
 """Longest side of a picture, pixels."""
 _OPACITY = 0.55
 _GAP = 4
+Scale = Literal["range", "threshold"]
 
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """An image under a run's map: uint8 (H, W, 3), and the ends of the colour scale in the map's units."""
+    """An image under a run's map: uint8 (H, W, 3), and the ends of the colour scale in the map's units.
+
+    With ``anchor``, the run's threshold, colours are evidence, value / (value + threshold), from 0 to 1.
+    """
 
     run: Run
     pixels: np.ndarray
     low: float
     high: float
+    anchor: float | None = None
+
+
+def evidence(values: np.ndarray, threshold: float) -> np.ndarray:
+    """value / (value + threshold), float32 in 0-1: 0.5 at the threshold, 0 at and below 0."""
+    above = np.maximum(values, 0).astype(np.float32)
+    return above / (above + np.float32(threshold))
 
 
 class Pictures:
-    """Makes the pictures of one store; display ranges are read once a run and subset."""
+    """Makes the pictures of one store; display ranges are read once a run and subset.
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    With the scale ``"threshold"`` colours are anchored at each run's threshold, where it has one above 0.
+    """
+
+    def __init__(self, store: Store, scale: Scale = "range") -> None:
+        self.store, self.scale = store, scale
         self._cards = cache(lambda dataset_id: store.dataset_info(dataset_id).card)
         self._ranges: dict[tuple[str, str], tuple[float, float, float] | None] = {}
 
@@ -91,12 +105,18 @@ class Pictures:
         key = run.id, subset
         if key not in self._ranges:
             self._ranges[key] = display_range(self.store, run.id, subset)
-        low, high, _ = self._ranges[key] or (float(np.nanmin(anomaly_map)), float(np.nanmax(anomaly_map)), 0.0)
+        own = float(np.nanmin(anomaly_map)), float(np.nanmax(anomaly_map)), 0.0
+        low, high, threshold = self._ranges[key] or own
+        anchor = threshold if self.scale == "threshold" and threshold > 0 else None
         height, width = plain.shape[:2]
-        scaled = np.nan_to_num((anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
+        if anchor is None:
+            scaled = np.nan_to_num((anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1).astype(np.float32)
+        else:
+            scaled = evidence(np.nan_to_num(anomaly_map), anchor)
         sized = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BILINEAR))
         colours = colour_map("viridis")[(sized * 255).astype(np.uint8)]
-        return Overlay(run, (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8), low, high)
+        mixed = (plain * (1 - _OPACITY) + colours * _OPACITY).astype(np.uint8)
+        return Overlay(run, mixed, *((low, high) if anchor is None else (0.0, 1.0)), anchor)
 
 
 def _data(pixels: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """One image of the dataset: under the maps of up to four runs, beside its level, with its place among the scores."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from mad_core.errors import MadError
 from mad_core.figures import READ_SCORE_STRIP
 from mad_core.images import ImageInfo, probe, read_mask
 from mad_core.report.one_image import one_image_png
+from mad_core.report.pictures import Scale
 from mad_core.runs.jobs import MapJob, ReasonJob, submit
 from mad_core.runs.store import Run, StoredScore
 from mad_core.runs.uploads import safe_name
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
 from pages.images.similar import similar
+from pages.images.window import window_and_level, window_in_view
 from pages.ui import charts, engine, session, urls
 from pages.ui.answers import answer, failure, reason
 from pages.ui.placing import place_beside
@@ -68,6 +71,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
         places, facts, choice = st.container(), st.container(), st.container()
     with choice:
         runs = _runs(view)
+        window_and_level(view.card)
         _as_png(view, row, runs)
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
@@ -161,12 +165,17 @@ def _runs(view: Browsing) -> list[Run]:
 def _as_png(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> None:
     """The image beside its maps as a file."""
 
-    def write() -> bytes:
+    def write(scale: Scale) -> bytes:
         title = f"{Path(row['path']).name}  {level_text(row['level'], view.card)}"
-        return one_image_png(engine.store(), {**row, "dataset_id": view.info.id}, runs, view.names, title)
+        return one_image_png(engine.store(), {**row, "dataset_id": view.info.id}, runs, view.names, title, scale)
 
-    what = "Image and maps as PNG" if runs else "Image as PNG"
-    download(what, safe_name(f"{Path(row['path']).stem}.png"), write, help="With scores and the scale of each map.")
+    what, name = "Image and maps as PNG" if runs else "Image as PNG", Path(row["path"]).stem
+    words = "With scores and the scale of each map."
+    download(what, safe_name(f"{name}.png"), partial(write, "range"), help=words)
+    if any((engine.map_range(run, view.subset).get("threshold") or 0) > 0 for run in runs):
+        words = "Colours by value / (value + threshold): .5 is the run's threshold, in every run and image."
+        anchored = partial(write, "threshold")
+        download("PNG anchored at the threshold", safe_name(f"{name}_anchored.png"), anchored, help=words)
 
 
 # -- the picture --------------------------------------------------------------------------------
@@ -201,7 +210,8 @@ def _viewer(
 
 def _picture(view: Browsing, row: Mapping[str, Any], kind: str) -> str:
     digest = row["mask_hash"] if kind == "mask" else None
-    return urls.picture(view.info.id, row["image_id"], kind, digest or row["content_hash"])
+    window = window_in_view(view.card) if kind == "original" else ""
+    return urls.picture(view.info.id, row["image_id"], kind, digest or row["content_hash"], window)
 
 
 def _addresses(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> list[str]:

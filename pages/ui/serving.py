@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from mad_core import remote
-from mad_core.errors import MadError, NotFoundError
+from mad_core.errors import InputError, MadError, NotFoundError
 from mad_core.images import ImageError, ImageFile, is_made, opened_image, probe, thumbnail, thumbnail_path
 from mad_core.map_files import pack, shrink
 from mad_core.palette import COLOUR_MAPS, colour_map
-from mad_core.pixels import Window
+from mad_core.pixels import Window, chosen
 from mad_core.runs.results import display_range
 from mad_core.runs.single_image import single_file, single_window
 from pages.ui import access, engine
@@ -81,7 +81,7 @@ def _row(request: Request) -> Any:
 def _original(request: Request) -> Response:
     """The bytes that were imported: the file is opened once, checked, and the same handle is sent."""
     row = _row(request)
-    window = _window(row)
+    window = _asked(request, row)
     with _told(Path(row["path"])), contextlib.ExitStack() as opened:
         file = opened.enter_context(opened_image(Path(row["path"]), row["content_hash"]))
         if window is not None or file.page or file.format() in RENDERED:
@@ -95,6 +95,16 @@ def _original(request: Request) -> Response:
 
 def _window(row: Mapping[str, Any]) -> Window | None:
     return engine.store().dataset_info(row["dataset_id"]).card.subset(row["subset"]).window
+
+
+def _asked(request: Request, row: Mapping[str, Any]) -> Window | None:
+    """The window that an address asks for, of pictures deeper than 8 bits; else that of the dataset."""
+    window, words = _window(row), request.query_params.get("window", "")
+    if window is None or not words:
+        return window
+    with contextlib.suppress(InputError):
+        return chosen(words[:100], window)
+    return window
 
 
 def _rendered(file: ImageFile, window: Window | None) -> Response:

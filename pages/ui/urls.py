@@ -13,9 +13,13 @@ def base() -> str:
     return f"/{path}" if path else ""
 
 
-def picture(dataset_id: str, image_id: str, kind: str, digest: str) -> str:
-    """Address of an image's ``original``, ``preview``, ``thumbnail`` or ``mask``; ``digest`` lets browsers keep it."""
-    return _address(f"/image/{quote(dataset_id)}/{quote(image_id)}/{kind}", v=digest[:12])
+def picture(dataset_id: str, image_id: str, kind: str, digest: str, window: str = "") -> str:
+    """Address of an image's ``original``, ``preview``, ``thumbnail`` or ``mask``; ``digest`` lets browsers keep it.
+
+    ``window``, ``low:high``, is another one than the dataset's for the original of a picture deeper than 8 bits.
+    """
+    seen = {"window": window} if window else {}
+    return _address(f"/image/{quote(dataset_id)}/{quote(image_id)}/{kind}", v=digest[:12], **seen)
 
 
 def image_page(dataset_id: str, subset: str, image_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,36 @@ def test_browsers_get_the_picture_as_scorers_see_it(home: Home, deep: str) -> No
     assert (original.format, original.size) == ("PNG", (9, 8))
     assert abs(np.asarray(original).mean() - expected) <= 1
     assert abs(np.asarray(answer("thumbnail").convert("L")).mean() - expected) <= 2
+
+
+def test_one_image_is_seen_through_another_window_for_the_eye_alone(
+    home: Home, open_page: Open, deep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = home.store.dataset(deep).table["image_id"].iloc[0]
+    test = open_page("images", dataset=deep, image=image)
+    (slider,) = [one for one in test.slider if one.label == "Window"]
+    assert slider.value == (0, 4095) and "window=" not in original(test)
+    slider.set_value((0.0, 2047.5)).run()
+    assert not test.exception and "window=0%3A2047.5" in original(test)
+    assert test.query_params["window"] == ["0:2047.5"]
+    seen, usual = picture_of(original(test)), picture_of(original(test).replace("window", "other"))
+    assert abs(int(seen.max()) - 2 * int(usual.max())) <= 1 < usual.max()
+    assert (picture_of(original(test).replace("0%3A2047.5", "nonsense")) == usual).all()
+    button(test, "The dataset's window").click()
+    test.run()
+    assert "window" not in test.query_params and "window=" not in original(test)
+    assert not [one for one in open_page("images").slider if one.label == "Window"]
+
+
+def original(test: AppTest) -> str:
+    (viewer,) = [e for e in test.get("bidi_component") if "viewer_" in e.proto.id]
+    return json.loads(viewer.proto.json)["image"]["url"]
+
+
+def picture_of(address: str) -> np.ndarray:
+    from starlette.applications import Starlette
+    from starlette.testclient import TestClient
+
+    from pages.ui.routes import routes
+
+    return np.asarray(Image.open(io.BytesIO(TestClient(Starlette(routes=routes())).get(address).content)))

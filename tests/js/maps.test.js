@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { contours } from "../../pages/ui/js/contours.js";
-import { decodeMap, decodeTable, extent, fading, interpolated, opaque, packedColours, scoreAt } from "../../pages/ui/js/maps.js";
+import {
+  asEvidence, decodeMap, decodeTable, evidence, extent, fading, interpolated, opaque, packedColours, regionAt, scoreAt, valueOfEvidence,
+} from "../../pages/ui/js/maps.js";
 import { tickText, ticks, written } from "../../pages/ui/js/numbers.js";
 
 const grid = (height, width, values) => ({ height, width, values: Float32Array.from(values) });
@@ -70,4 +72,20 @@ test("numbers are written with as many digits as their scale needs", () => {
   assert.deepEqual([written(0.1234, 1), written(12.34, 100), written(-3, 10)], ["0.12", "12", "−3.0"]);
   assert.deepEqual([written(NaN, 1), written(1234567, 1e6)], ["no score", "1.23e+6"]);
   assert.deepEqual([tickText(0.5, 1), tickText(0, 1), tickText(100, 200)], ["0.5", "0", "100"]);
+});
+
+test("evidence is half at the threshold, never negative, and leads back to the value", () => {
+  assert.deepEqual([evidence(0.2, 0.2), evidence(-3, 0.2), evidence(0, 0.2)], [0.5, 0, 0]);
+  for (const value of [0.01, 0.2, 7]) assert.ok(Math.abs(valueOfEvidence(evidence(value, 0.3), 0.3) - value) < 1e-9);
+  const surface = asEvidence(grid(1, 3, [0.5, NaN, 1.5]), 0.5);
+  assert.deepEqual([...surface.values], [0.5, NaN, 0.75]);
+});
+
+test("a region holds what joins at a side, with its area, mean and maximum", () => {
+  const map = grid(3, 4, [5, 6, 0, 9, 0, 7, 0, 0, 1, 0, 8, 8]);
+  const region = regionAt(map, 0.1, 0.1, 5);
+  assert.deepEqual([region.share, region.mean, region.max], [3 / 12, 6, 7]);
+  assert.deepEqual([...region.map.values], [1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+  assert.equal(regionAt(map, 0.6, 0.1, 5), null);
+  assert.equal(regionAt(map, 0.99, 0.99, 5).share, 2 / 12);
 });

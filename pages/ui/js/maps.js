@@ -98,6 +98,49 @@ export function coloured(surface, low, high, colours) {
   return canvas;
 }
 
+/** Evidence of a value at a threshold: 0.5 at the threshold, 0 at and below 0, towards 1 far above. */
+export function evidence(value, threshold) {
+  const above = Math.max(value, 0);
+  return above / (above + threshold);
+}
+
+/** The value that has this evidence, below 1. */
+export function valueOfEvidence(share, threshold) {
+  return (threshold * share) / (1 - share);
+}
+
+/** A surface in evidence. */
+export function asEvidence(surface, threshold) {
+  return { ...surface, values: surface.values.map((value) => (Number.isFinite(value) ? evidence(value, threshold) : value)) };
+}
+
+/**
+ * The region of pixels at or above a level that holds the fraction (u, v): its share of the map, the mean and the
+ * highest of its values, and the region as a map of ones; null where (u, v) lies below the level.
+ */
+export function regionAt(map, u, v, level) {
+  const { width, height, values } = map;
+  const start = clamp(Math.floor(v * height), 0, height - 1) * width + clamp(Math.floor(u * width), 0, width - 1);
+  if (!(values[start] >= level)) return null;
+  const inside = new Float32Array(values.length);
+  const left = [start];
+  inside[start] = 1;
+  let [count, sum, max] = [0, 0, -Infinity];
+  while (left.length) {
+    const at = left.pop();
+    count += 1;
+    sum += values[at];
+    max = Math.max(max, values[at]);
+    const column = at % width;
+    for (const next of [column ? at - 1 : -1, column < width - 1 ? at + 1 : -1, at - width, at + width]) {
+      if (next < 0 || next >= values.length || inside[next] || !(values[next] >= level)) continue;
+      inside[next] = 1;
+      left.push(next);
+    }
+  }
+  return { share: count / values.length, mean: sum / count, max, map: { width, height, values: inside } };
+}
+
 /** 256 RGB triples as 32-bit pixels; `alphaAt` gives the opacity at a fraction of the range. */
 export function packedColours(table, alphaAt) {
   const bytes = new Uint8ClampedArray(1024);

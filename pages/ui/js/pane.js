@@ -3,13 +3,17 @@
 import { contours, pathOf } from "./contours.js";
 import { element, setText } from "./dom.js";
 import { maps } from "./loading.js";
-import { coloured, fading, interpolated, opaque, packedColours, scoreAt, Sentence } from "./maps.js";
+import {
+  asEvidence, coloured, evidence, fading, interpolated, opaque, packedColours, regionAt, scoreAt, Sentence, valueOfEvidence,
+} from "./maps.js";
 import { clamp, mix, tickText, ticks, written } from "./numbers.js";
 import { drawPart, inDevicePixels, strokeOver } from "./painting.js";
 
 const SURFACE_SIDE = 768; // maps are interpolated to this longest side before they are coloured
 const END_ROOM = 60; // of a colour bar, that the label of its end takes
 const THRESHOLD = { style: "#ffffff", width: 1.5, dash: [] };
+const MEASURED = { style: "#ffd166", width: 2.5, dash: [] };
+const MOST_EVIDENCE = 0.98; // that the threshold's slider reaches on the anchored scale
 const TRUTH = { style: "#ff7adb", width: 2, dash: [7, 5] };
 
 export class Pane {
@@ -33,18 +37,20 @@ export class Pane {
     this.across = element("i", { class: "hair across" });
     this.down = element("i", { class: "hair down" });
     this.tag = element("span", { class: "tag" });
+    this.region = element("output", { class: "region", role: "status" });
     this.message = element("p", { class: "message", role: "status" });
     this.stage = element("div", { class: "stage", role: "group", tabindex: "0" }, [
       this.canvas,
       this.across,
       this.down,
       this.tag,
+      this.region,
       this.message,
     ]);
     this.bar = element("canvas", { class: "bar", width: "256", height: "1", "aria-hidden": "true" });
     this.caret = element("i", { class: "caret" });
     this.slider = element("input", { type: "range", class: "threshold", step: "any" });
-    this.slider.addEventListener("input", () => this.viewer.setThreshold(this, Number(this.slider.value)));
+    this.slider.addEventListener("input", () => this.viewer.setThreshold(this, this.chosenThreshold));
     this.scale = element("div", { class: "ticks", "aria-hidden": "true" });
     this.caption = element("span", { class: "caption" });
     this.level = element("span", { class: "level" });
@@ -116,23 +122,61 @@ export class Pane {
     return chosen === undefined ? first : chosen;
   }
 
+  /** Whether colours stand for evidence, value / (value + threshold); only where the run has a threshold above 0. */
+  get anchored() {
+    const { anchored, stretch } = this.viewer.settings;
+    return Boolean(anchored && !stretch && this.layer && this.layer.threshold > 0);
+  }
+
+  /** Where a value stands on the colour bar, 0 to 1 within it. */
+  placeOf(value) {
+    const { low, high } = this.range;
+    return this.anchored ? evidence(value, this.layer.threshold) : (value - low) / (high - low);
+  }
+
+  /** The threshold that the slider shows, in raw units. */
+  get chosenThreshold() {
+    const at = Number(this.slider.value);
+    return this.anchored ? valueOfEvidence(at, this.layer.threshold) : at;
+  }
+
   /** After a change of map, range or colours. */
   rescale() {
     const { low, high, stretched } = this.range;
     const table = this.viewer.table;
     const colours = packedColours(table, this.viewer.settings.fade ? fading : opaque);
-    this.picture = this.surface && coloured(this.surface, low, high, colours);
+    if (this.anchored) this.picture = this.surface && coloured(asEvidence(this.surface, this.layer.threshold), 0, 1, colours);
+    else this.picture = this.surface && coloured(this.surface, low, high, colours);
     this.foot.hidden = !this.layer || !this.layer.url;
     if (this.layer) {
       drawBar(this.bar, table);
-      this.drawTicks(low, high, stretched);
-      const kind = stretched ? "stretched to this image" : "one range for the run";
-      setText(this.caption, `${this.layer.unit} · ${kind}`);
+      if (this.anchored) this.drawEvidence(high - low);
+      else this.drawTicks(low, high, stretched);
+      setText(this.caption, this.scaleInWords(low, high, stretched));
       this.caption.classList.toggle("warned", stretched);
-      Object.assign(this.slider, { min: String(low), max: String(high) });
+      Object.assign(this.slider, this.anchored ? { min: "0", max: String(MOST_EVIDENCE) } : { min: String(low), max: String(high) });
       this.slider.setAttribute("aria-label", `Threshold of the contour, ${this.name}, ${this.layer.unit}`);
     }
     this.retrace();
+  }
+
+  scaleInWords(low, high, stretched) {
+    const { unit, threshold } = this.layer;
+    if (this.anchored) return `evidence, ${unit} / (${unit} + threshold) · .5 is the threshold, ${written(threshold, high - low)}`;
+    if (stretched) return `${unit} · stretched to this image`;
+    const why = this.viewer.settings.anchored ? "; it has no threshold above 0" : "";
+    return `${unit} · one range for the run${why}`;
+  }
+
+  /** Evidence below the bar, with the values that have it. */
+  drawEvidence(span) {
+    const marks = [0, 0.25, 0.5, 0.75, 1].map((at) => {
+      const value = at < 1 ? tickText(valueOfEvidence(at, this.layer.threshold), span) : "";
+      const text = at === 0 || at === 1 ? String(at) : `${String(at).slice(1)} = ${value}`;
+      const end = at === 0 ? "first" : at === 1 ? "last" : "";
+      return element("span", { class: `tick ${end}`, style: `left: ${100 * at}%` }, [text]);
+    });
+    this.scale.replaceChildren(...marks);
   }
 
   /** Round numbers between the two ends; scores beyond the run's range take the end's colour. */
@@ -156,13 +200,30 @@ export class Pane {
   retrace() {
     if (!this.layer) return;
     const { low, high } = this.range;
-    this.slider.value = String(this.threshold);
+    this.slider.value = String(this.anchored ? this.placeOf(this.threshold) : this.threshold);
     const text = written(this.threshold, high - low);
     this.slider.setAttribute("aria-valuetext", text);
     setText(this.level, `contour at ${text}`);
     this.foot.classList.toggle("contoured", this.viewer.settings.contour);
     const wanted = this.map && this.viewer.settings.contour;
     this.contour = wanted ? pathOf(contours(this.map, this.threshold)) : null;
+    this.measure(this.viewer.measured);
+  }
+
+  /** The region above the contour's threshold at a fraction of the image: its outline, area, mean and maximum. */
+  measure(at) {
+    const region = at && this.map ? regionAt(this.map, at.u, at.v, this.threshold) : null;
+    this.measured = region && pathOf(contours(region.map, 0.5));
+    if (!at || !this.map) setText(this.region, "");
+    else if (!region) setText(this.region, "No region here: the score lies below the contour.");
+    else setText(this.region, this.regionInWords(region));
+  }
+
+  regionInWords({ share, mean, max }) {
+    const { width, height } = this.viewer.view.image;
+    const span = this.range.high - this.range.low;
+    const area = `${(100 * share).toPrecision(2)} % of the image, ${Math.round(share * width * height).toLocaleString("en")} px`;
+    return `Region: ${area} · mean ${written(mean, span)} · maximum ${written(max, span)}`;
   }
 
   draw() {
@@ -184,6 +245,7 @@ export class Pane {
     }
     if (!settings.flipped && settings.truth && outline) strokeOver(context, outline, box, TRUTH);
     if (!plain && this.contour) strokeOver(context, this.contour, box, THRESHOLD);
+    if (!plain && this.measured) strokeOver(context, this.measured, box, MEASURED);
     setText(this.tag, settings.flipped && this.layer ? "Original" : "");
     this.describe();
   }
@@ -229,8 +291,9 @@ export class Pane {
   pointScore(score) {
     const { low, high } = this.range;
     this.caret.hidden = score === null || !Number.isFinite(score);
-    if (!this.caret.hidden) this.caret.style.left = `${100 * clamp((score - low) / (high - low), 0, 1)}%`;
-    setText(this.readout, score === null ? "" : written(score, high - low));
+    if (!this.caret.hidden) this.caret.style.left = `${100 * clamp(this.placeOf(score), 0, 1)}%`;
+    const worth = score !== null && this.anchored ? `, evidence ${this.placeOf(score).toFixed(2)}` : "";
+    setText(this.readout, score === null ? "" : `${written(score, high - low)}${worth}`);
   }
 }
 

@@ -19,6 +19,7 @@ const MARGIN = 24; // below the panes
 const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
 const PRESSES_SENT = 32;
+const CLICK = 4; // pixels that a pointer may move between down and up
 const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
 const LOST_AFTER = 1000; // ms after the page was drawn: a press that it still does not know of is sent once more
 
@@ -30,6 +31,8 @@ const KEYS = [
   ["T", "threshold contour on or off"],
   ["G", "ground-truth outline on or off"],
   ["S", "stretch colours over this image, or back to the run's range"],
+  ["A", "colours anchored at the run's threshold, or back to the run's range"],
+  ["R", "measure the region under the crosshair, else in the middle"],
   ["F", "fit the image to the panes"],
   ["+  −", "zoom in, zoom out"],
   ["Shift + arrows", "move the picture"],
@@ -37,7 +40,7 @@ const KEYS = [
   ["?", "show or hide this help"],
 ];
 const POINTER_HELP =
-  "Wheel or pinch zooms about the pointer, dragging moves, a double click fits. " +
+  "Wheel or pinch zooms about the pointer, dragging moves, a click measures the region, a double click fits. " +
   "Scores under the pointer are interpolated between the map's own pixels.";
 
 export default keptInPlace((parent) => new Viewer(parent));
@@ -55,6 +58,7 @@ class Viewer {
     this.busy = false;
     this.slow = false;
     this.cursor = null;
+    this.measured = null; // the fraction of the image whose region is measured
     this.pointers = new Map();
     this.build(parent);
     this.listen();
@@ -80,6 +84,7 @@ class Viewer {
       truth: this.checkbox("truth", "Ground truth", "Outline of the labelled defect (G)", "dashed"),
       fade: this.checkbox("fade", "Fade low", "Low scores let the image through; the colour bar shows the full colours"),
       stretch: this.checkbox("stretch", "Stretch this image", "Colours from this image's lowest to its highest score; images do not compare then (S)"),
+      anchored: this.checkbox("anchored", "Anchor at threshold", "Colours by value / (value + threshold): the same colour means the same evidence, in every run and image (A)"),
       beside: this.checkbox("beside", "Original beside", "A pane of its own for the original"),
     };
     this.flip = named("Original", "The original without overlay, in all panes (O)", () => this.toggle("flipped"));
@@ -91,6 +96,7 @@ class Viewer {
       this.switches.contour.label,
       this.switches.truth.label,
       this.switches.stretch.label,
+      this.switches.anchored.label,
       this.switches.beside.label,
     ]);
     return element("div", { class: "toolbar", role: "toolbar", "aria-label": "View of the image" }, [
@@ -109,7 +115,7 @@ class Viewer {
 
   checkbox(name, text, title, sample) {
     const input = element("input", { type: "checkbox" });
-    input.addEventListener("change", () => this.set({ [name]: input.checked }));
+    input.addEventListener("change", () => this.set({ [name]: input.checked, ...otherScale(name, input.checked) }));
     const parts = sample ? [input, element("i", { class: `sample ${sample}` }), text] : [input, text];
     return { input, label: element("label", { class: `switch ${name}`, title }, parts) };
   }
@@ -148,6 +154,7 @@ class Viewer {
     if (!this.source || this.source.url !== data.image.url || this.source.mask !== data.image.mask) {
       this.source = data.image;
       this.moving = 0;
+      this.measured = null;
       this.view.image = { width: data.image.width, height: data.image.height };
       this.loadImage();
     }
@@ -160,7 +167,7 @@ class Viewer {
     if (!this.settings) {
       for (const [name, base64] of Object.entries(data.tables)) this.tables[name] = decodeTable(base64);
       this.colours.replaceChildren(...Object.keys(data.tables).map((name) => element("option", { value: name }, [name])));
-      const first = { ...data.defaults, contour: true, truth: true, fade: true, beside: null, stretch: false, flipped: false };
+      const first = { ...data.defaults, contour: true, truth: true, fade: true, beside: null, stretch: false, anchored: false, flipped: false };
       this.settings = { ...first, ...storedSettings() };
       if (!(this.settings.colormap in this.tables)) this.settings.colormap = data.defaults.colormap;
     }
@@ -271,7 +278,7 @@ class Viewer {
     this.colours.value = settings.colormap;
     this.opacity.value = String(Math.round(settings.opacity * 100));
     setText(this.opacityText, `${Math.round(settings.opacity * 100)} %`);
-    for (const name of ["contour", "truth", "stretch", "fade"]) this.switches[name].input.checked = settings[name];
+    for (const name of ["contour", "truth", "stretch", "anchored", "fade"]) this.switches[name].input.checked = settings[name];
     this.switches.beside.input.checked = this.withOriginal;
     this.flip.setAttribute("aria-pressed", String(settings.flipped));
     setText(this.zoomText, `${Math.round(view.scale * devicePixelRatio * 100)} %`);
@@ -282,16 +289,16 @@ class Viewer {
 
   set(changes) {
     this.settings = { ...this.settings, ...changes };
-    const { colormap, opacity, contour, truth, fade, beside } = this.settings;
-    storeSettings({ colormap, opacity, contour, truth, fade, beside });
-    if ("colormap" in changes || "stretch" in changes || "fade" in changes) this.panes.forEach((pane) => pane.rescale());
+    const { colormap, opacity, contour, truth, fade, beside, anchored } = this.settings;
+    storeSettings({ colormap, opacity, contour, truth, fade, beside, anchored });
+    if (["colormap", "stretch", "anchored", "fade"].some((name) => name in changes)) this.panes.forEach((pane) => pane.rescale());
     else if ("contour" in changes) this.panes.forEach((pane) => pane.retrace());
     if ("beside" in changes) this.layout();
     this.redraw();
   }
 
   toggle(name) {
-    this.set({ [name]: !this.settings[name] });
+    this.set({ [name]: !this.settings[name], ...otherScale(name, !this.settings[name]) });
   }
 
   /** Moving a threshold shows its contour. */
@@ -349,6 +356,7 @@ class Viewer {
     if (!stage || event.button > 0) return;
     stage.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, within(stage, event));
+    this.pressed = this.pointers.size === 1 ? { id: event.pointerId, at: within(stage, event) } : null;
     this.grid.classList.add("dragging");
   }
 
@@ -375,8 +383,21 @@ class Viewer {
   }
 
   onUp(event) {
+    const stage = stageOf(event);
+    const at = stage && within(stage, event);
+    if (event.type === "pointerup" && at && this.pressed?.id === event.pointerId && distance(at, this.pressed.at) < CLICK) {
+      this.measure(this.view.fractionAt(at.x, at.y));
+    }
+    this.pressed = null;
     this.pointers.delete(event.pointerId);
     if (!this.pointers.size) this.grid.classList.remove("dragging");
+  }
+
+  /** Measure the region of each map at a fraction of the image; outside of it, none. */
+  measure(at) {
+    this.measured = at && at.u >= 0 && at.u < 1 && at.v >= 0 && at.v < 1 ? at : null;
+    this.panes.forEach((pane) => pane.measure(this.measured));
+    this.redraw();
   }
 
   // readout
@@ -428,12 +449,14 @@ class Viewer {
       t: () => this.toggle("contour"),
       g: () => this.toggle("truth"),
       s: () => this.toggle("stretch"),
+      a: () => this.toggle("anchored"),
+      r: () => this.measure(this.cursor || { u: this.view.u, v: this.view.v }),
       f: () => this.fit(),
       "+": () => this.zoomCentre(1.25),
       "=": () => this.zoomCentre(1.25),
       "-": () => this.zoomCentre(1 / 1.25),
       "?": () => this.help.toggle(),
-      escape: this.help.shown ? () => this.help.show(false) : undefined,
+      escape: this.help.shown ? () => this.help.show(false) : this.measured ? () => this.measure(null) : undefined,
       arrowleft: () => this.move("previous", repeat),
       k: () => this.move("previous", repeat),
       arrowright: () => this.move("next", repeat),
@@ -482,6 +505,12 @@ class Viewer {
     const { id, total } = this.presses;
     if ((taken[id] ?? 0) < total) this.lostTimer = setTimeout(() => this.send(), LOST_AFTER);
   }
+}
+
+/** Of the two other scales than the run's range one goes when the other comes. */
+function otherScale(name, on) {
+  const others = { stretch: "anchored", anchored: "stretch" };
+  return on && name in others ? { [others[name]]: false } : {};
 }
 
 /** A button whose title is its name. */
