@@ -16,7 +16,10 @@ from mad_core.labelled import labelled
 from mad_core.runs import plots
 from pages.compare.view import View
 from pages.ui import charts
+from pages.ui.approach import near
 from pages.ui.reading import how_to_read
+
+HEIGHT = 380
 
 
 def operating(view: View) -> None:
@@ -28,6 +31,12 @@ def operating(view: View) -> None:
     with st.container(horizontal=True):
         how_to_read(READ_ROC, "the ROC curve")
         how_to_read(READ_PRECISION_RECALL, "the precision-recall curve")
+    st.fragment(_curves)(view)
+
+
+def _curves(view: View) -> None:
+    if not near(f"curves_{view.subset}", HEIGHT, len(view.runs) + 1):
+        return
     left, right = st.columns(2, gap="medium")
     for place, (name, figure, alt) in zip((left, right), _figures(view, view.key(*view.runs)), strict=True):
         with place:

@@ -22,9 +22,11 @@ from mad_core.runs.comparing import (
 from mad_core.runs.store import Run
 from pages.compare.view import View, open_image, renewed
 from pages.ui import charts
+from pages.ui.approach import near
 from pages.ui.reading import how_to_read
 
 FIGURE_SECONDS = 5.0
+HEIGHT = 350
 
 
 def score_against_level(view: View) -> None:
@@ -43,6 +45,8 @@ def score_against_level(view: View) -> None:
 
 def _figures(view: View, place: int) -> None:
     run = renewed(view).runs[place]
+    if not near(f"clouds_{run.id}_{view.subset}", HEIGHT, place):
+        return
     left, right = st.columns([5, 4], gap="medium")
     with left:
         _cloud(view, run)

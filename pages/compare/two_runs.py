@@ -29,12 +29,14 @@ from mad_core.runs.comparing import (
 from pages.compare import deferred_intervals
 from pages.compare.view import LIVE_SECONDS, View, draws_of, open_image
 from pages.ui import charts, session, tiles
+from pages.ui.approach import near
 from pages.ui.gallery import gallery
 from pages.ui.reading import how_to_read
 from pages.ui.text import plain
 from pages.ui.widgets import pick
 
 APART = 6
+HEIGHT = 420
 
 
 def two_runs(view: View) -> None:
@@ -52,7 +54,7 @@ def two_runs(view: View) -> None:
     table = _pair_of(view, first, second, key)
     left, right = st.columns(2, gap="large")
     with left:
-        _ranks(view, table, first, second, key)
+        st.fragment(_ranks)(view, table, first, second, key)
     with right:
         draws = min(draws_of(run) for run in view.runs if run.id in (first, second))
         renewed = bool(draws) and deferred_intervals.waits("difference", key)
@@ -70,6 +72,8 @@ def _pair_of(_view: View, first: str, second: str, key: tuple[Any, ...]) -> pd.D
 
 
 def _ranks(view: View, table: pd.DataFrame, first: str, second: str, key: tuple[Any, ...]) -> None:
+    if not near(f"ranks_{first}_{second}_{view.subset}", HEIGHT, len(view.runs)):
+        return
     figure, alt = _ranks_of(view, table, first, second, key)
     clicked = charts.show_clickable(figure, alt, f"ranks_{first}_{second}_{view.subset}")
     open_image(view, table, clicked, first)
@@ -104,6 +108,8 @@ def _differences(_table: pd.DataFrame, first: str, second: str, draws: int, key:
 
 
 def _difference(view: View, table: pd.DataFrame, first: str, second: str, draws: int, key: tuple[Any, ...]) -> None:
+    if not near(f"difference_{first}_{second}_{view.subset}", HEIGHT, len(view.runs)):
+        return
     if draws and deferred_intervals.waits("difference", key):
         st.caption("The paired intervals are being computed.")
         return

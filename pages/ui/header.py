@@ -12,6 +12,7 @@ from mad_core.runs.store import DatasetInfo
 from mad_core.studies.record import read_study
 from mad_core.studies.study import study
 from pages.ui import engine, session
+from pages.ui.approach import entered
 from pages.ui.text import duration, plain, shortened
 from pages.ui.widgets import pick
 
@@ -32,6 +33,7 @@ def header(title: str, shows: Callable[[Job], bool] = _shows_none) -> DatasetInf
         Whether the page itself shows how far a job is: then no second number stands on top.
     """
     datasets = engine.store().datasets()
+    entered(title)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(title, anchor=False, width="stretch")
         with st.container(width="content"):

@@ -26,7 +26,7 @@ from mad_core.images import content_hash
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
-from pages.ui import engine
+from pages.ui import approach, engine
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, MAP_SIDE = 48, 36, 24
@@ -120,6 +120,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     and failed on the first L1 image of ``plate``.
     """
     monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(approach, "WAITS", False)  # no browser tells what is near
     engine.store.cache_clear()
     store = Store(Settings.from_environment())
     home = Home(store, store.add_dataset(Imported(_draw(tmp_path / "images"))))
