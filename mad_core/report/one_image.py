@@ -51,7 +51,14 @@ def one_image_png(
     height, width = plain.shape[:2]
     size = max(13, min(width, 900) // 30)
     font, gap, line = ImageFont.load_default(size), size, round(1.5 * size)
-    sheet = Image.new("RGB", ((width + gap) * (1 + len(overlays)) + gap, height + 2 * gap + 2 * line + (line if scale == "threshold" else 0)), _PAPER)
+    sheet = Image.new(
+        "RGB",
+        (
+            (width + gap) * (1 + len(overlays)) + gap,
+            height + 2 * gap + 2 * line + (line if scale == "threshold" else 0),
+        ),
+        _PAPER,
+    )
     draw = ImageDraw.Draw(sheet)
     for place, panel in enumerate((None, *overlays)):
         left, top = gap + place * (width + gap), gap + line

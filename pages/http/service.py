@@ -41,12 +41,16 @@ async def answer(request: Request) -> Response:
     except InputError as error:
         return _refusal(400, str(error))
     except WorkError as error:
+        log.error("%s %s failed: %s", request.method, request.scope["path"], error)
         return _refusal(500, str(error))
     except MadError as error:
         return _refusal(409, str(error))
     except OSError as error:  # a disk that is full, a folder of somebody else
         log.error("%s: %s", error.filename, error.strerror)
         return _refusal(503, f"A file of the server cannot be used: {error.strerror}.")
+    except Exception:  # a fault of this software: whoever asks gets a sentence, the log the reason
+        log.exception("%s %s failed", request.method, request.scope["path"])
+        return _refusal(500, "The server failed at this request; its log says why.")
 
 
 async def _answered(request: Request) -> Response:

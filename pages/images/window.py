@@ -32,7 +32,15 @@ def window_and_level(card: SubsetCard) -> None:
     session.show("window_and_level", (max(low, now.low), min(high, now.high)))
     step = max((high - low) / STEPS, 1e-9)
     st.slider(
-        "Window", low, high, step=step, format="%.4g", key="window_and_level", on_change=_change, args=(card,), help=HELP
+        "Window",
+        low,
+        high,
+        step=step,
+        format="%.4g",
+        key="window_and_level",
+        on_change=_change,
+        args=(card,),
+        help=HELP,
     )
     if window_in_view(card):
         st.button("The dataset's window", on_click=session.put, kwargs={"window": None}, icon=":material/contrast:")

@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 import mad_core as mad
 from mad_core.cli.main import app as command_line
-from mad_core.errors import InputError
+from mad_core.errors import InputError, WorkError
 from mad_core.map_files import grey_png, pack
 from mad_core.runs.in_process import do_here
 from mad_core.runs.queue import Queue
@@ -197,6 +197,22 @@ def test_a_store_that_cannot_be_opened_is_said_without_its_place(
         now.setattr(service.engine, "store", closed)
         got = client.get(f"{ROOT}/runs")
     assert got.status_code == 503 and "secret" not in got.text and "retry-after" in got.headers
+
+
+@pytest.mark.parametrize("error", [WorkError("The model is gone."), ValueError("planted"), RuntimeError("planted")])
+def test_what_fails_is_a_sentence_and_the_log_says_why(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def failing(asked: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(answers, "runs", failing)
+    got = client.get(f"{ROOT}/runs")
+    assert (got.status_code, got.headers["content-type"]) == (500, "application/json")
+    said = got.json()["error"]
+    assert said == ("The model is gone." if isinstance(error, WorkError) else said) and said.endswith(".")
+    assert "planted" not in got.text and "Traceback" not in got.text
+    assert f"GET {ROOT}/runs failed" in caplog.text and str(error) in caplog.text
 
 
 # -- how often and how much -----------------------------------------------------------------------
