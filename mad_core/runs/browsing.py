@@ -14,6 +14,7 @@ from mad_core.scorers.contract import OK
 STATES = ("scored", "failed", "not scored")
 ORDERS = ("severe first", "normal first", "highest score", "lowest score", "rank difference", "name")
 ALL_RANKS = (0, 100)
+GROUPS = ("level", "defect")
 CALLS = ("lower", "as labelled", "higher")
 """How the level that a run's cuts call an image stands to its label."""
 
@@ -46,6 +47,8 @@ class Wanted:
         One that they have; empty = all that are not set aside.
     region : str
         Only those that are ``marked``, a column of the table, as selected on the map; empty = all.
+    group : str
+        One of ``GROUPS`` whose images stand together, in the wanted order among themselves; empty = none.
     """
 
     levels: tuple[float, ...] = ()
@@ -60,6 +63,7 @@ class Wanted:
     least: float | None = None
     tag: str = ""
     region: str = ""
+    group: str = ""
 
 
 def with_scores(
@@ -135,7 +139,16 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
             [wanted.tag in tags if wanted.tag else ASIDE not in tags for tags in table["tags"]], dtype=bool
         )
     kept: Any = table[keep]
-    return _ordered(kept, wanted.order)
+    return _together(_ordered(kept, wanted.order), wanted)
+
+
+def _together(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """Images of a level together, the most severe first unless normal ones lead; of a defect by its name, none last."""
+    if not wanted.group:
+        return table
+    keys: Any = table[wanted.group]
+    rising = wanted.group == "defect" or wanted.order == "normal first"
+    return table.loc[keys.sort_values(ascending=rising, kind="stable", na_position="last").index]
 
 
 def page_count(images: int, size: int) -> int:

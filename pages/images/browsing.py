@@ -12,7 +12,7 @@ import streamlit as st
 from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard
 from mad_core.datasets.naming import NO_LEVEL, level_key
 from mad_core.labelled import labelled
-from mad_core.runs.browsing import ALL_RANKS, CALLS, ORDERS, STATES, Wanted, select, with_scores
+from mad_core.runs.browsing import ALL_RANKS, CALLS, GROUPS, ORDERS, STATES, Wanted, select, with_scores
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.picture_space import ALL, MapPart, read_space
 from mad_core.runs.store import DatasetInfo, Run
@@ -95,7 +95,7 @@ class Browsing:
     @property
     def unfiltered(self) -> pd.DataFrame:
         """All images, in the wanted order."""
-        return _shown(self.images, self.key, Wanted(order=self.wanted.order))
+        return _shown(self.images, self.key, Wanted(order=self.wanted.order, group=self.wanted.group))
 
     @property
     def tile_size(self) -> TileSize:
@@ -284,6 +284,7 @@ def _wanted(
         call=_chosen("call", ["", *CALLS]) if cuts else "",
         order=_chosen("sort", orders(levels, run, against)),
         tag=_chosen("tag", ["", *tags_of(images)]),
+        group=_chosen("group", ["", *GROUPS]),
     )
 
 

@@ -1,5 +1,6 @@
 """Images: a gallery to filter and sort, and one image at a time under its anomaly maps."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import streamlit as st
 from mad_core.datasets.dataset import level_key
 from mad_core.errors import NotFoundError
 from mad_core.labelled import labelled
-from mad_core.runs.browsing import ALL_RANKS, CALLS, STATES, page_count, page_rows
+from mad_core.runs.browsing import ALL_RANKS, CALLS, GROUPS, STATES, page_count, page_rows
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.triage import UNLIKE
 from mad_core.scorers.catalog import GRADED
@@ -29,6 +30,7 @@ from pages.images.browsing import (
     range_text,
     tags_of,
 )
+from pages.images.choosing import choose, chosen, chosen_bar
 from pages.images.one_image import LAST_INSPECTED, inspect
 from pages.images.picture_map import picture_map, selection_note
 from pages.images.triage import triage
@@ -109,14 +111,30 @@ def _gallery(view: Browsing) -> None:
         return
     rows = page_rows(shown, number, view.size)
     digits = decimals(rows["score"].tolist())
+    groups = _groups(view, shown)
+    chosen_bar(view)
     gallery(
-        [_tile(view, row, digits) for row in rows.itertuples()],
+        [replace(_tile(view, row, digits), group=groups.get(row.image_id, "")) for row in rows.itertuples()],
         key="gallery",
         selected=st.session_state.get(LAST_INSPECTED),
         size=view.tile_size,
         maps=view.overlays,
         on_open=lambda image_id: session.put(image=image_id),
+        chosen=chosen(view),
+        on_choose=lambda ids: choose(view, rows["image_id"].tolist(), ids),
     )
+
+
+def _groups(view: Browsing, shown: pd.DataFrame) -> Mapping[str, str]:
+    """The heading that each image stands under, where images stand in groups."""
+    if not view.wanted.group:
+        return {}
+    if view.wanted.group == "level":
+        words = [level_text(level, view.card) for level in shown["level"]]
+    else:
+        words = [defect or "no defect" for defect in shown["defect"].fillna("")]
+    counts = Counter(words)
+    return {i: f"{word} ({counts[word]:,})" for i, word in zip(shown["image_id"], words, strict=True)}
 
 
 def _view(view: Browsing) -> None:
@@ -124,6 +142,13 @@ def _view(view: Browsing) -> None:
     st.segmented_control("Images a page", SIZES, required=True, **_first_page("size", SIZES))
     st.segmented_control(
         "Tiles", TILE_SIZES, format_func=str.capitalize, required=True, **session.bound("tiles", TILE_SIZES, "medium")
+    )
+    st.segmented_control(
+        "Groups",
+        ["", *GROUPS],
+        format_func=lambda group: f"By {group}" if group else "None",
+        required=True,
+        **_first_page("group", ["", *GROUPS]),
     )
     if view.run is not None and view.run.map_policy == "all":
         words = {"off": "Off", "hover": "Under the pointer", "always": "Always"}

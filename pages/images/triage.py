@@ -151,20 +151,25 @@ def _act(view: Browsing) -> None:
         ids = shown["image_id"].iloc[rows].tolist() if rows else shown["image_id"].tolist()
         what = f"{len(ids):,} chosen" if rows else f"all {len(ids):,} shown"
         st.caption(f"For {what}:")
-        tag = st.text_input("Tag", key="triage_tag", max_chars=80, placeholder="to rework", width=240)
-        store, dataset = engine.store(), view.info.id
-        with st.container(horizontal=True):
-            if st.button("Send to audit", key="to_audit", icon=":material/fact_check:"):
-                _tagged(store.tags.add(dataset, ids, AUDIT), "sent to the audit's queue")
-            if st.button("Tag", key="to_tag", icon=":material/label:", disabled=not tag.strip()):
-                _tagged(session.attempt(lambda: store.tags.add(dataset, ids, tag)), f"tagged {tag}")
-            if st.button("Set aside", key="to_aside", icon=":material/inventory_2:"):
-                _tagged(store.tags.add(dataset, ids, ASIDE), "set aside; the filter Tag shows them")
-            if view.wanted.tag and st.button(plain(f"No longer {view.wanted.tag}"), key="no_tag"):
-                store.tags.remove(dataset, ids, view.wanted.tag)
-                st.rerun()
-            if st.button("Mark as normal", key="to_normal", icon=":material/school:", help=_NORMAL):
-                _normal(view, ids)
+        acts(view, ids)
+
+
+def acts(view: Browsing, ids: list[str], place: str = "") -> None:
+    """What can be done with images; ``place`` tells these buttons from those of another place."""
+    tag = st.text_input("Tag", key=f"triage_tag{place}", max_chars=80, placeholder="to rework", width=240)
+    store, dataset = engine.store(), view.info.id
+    with st.container(horizontal=True):
+        if st.button("Send to audit", key=f"to_audit{place}", icon=":material/fact_check:"):
+            _tagged(store.tags.add(dataset, ids, AUDIT), "sent to the audit's queue")
+        if st.button("Tag", key=f"to_tag{place}", icon=":material/label:", disabled=not tag.strip()):
+            _tagged(session.attempt(lambda: store.tags.add(dataset, ids, tag)), f"tagged {tag}")
+        if st.button("Set aside", key=f"to_aside{place}", icon=":material/inventory_2:"):
+            _tagged(store.tags.add(dataset, ids, ASIDE), "set aside; the filter Tag shows them")
+        if view.wanted.tag and st.button(plain(f"No longer {view.wanted.tag}"), key=f"no_tag{place}"):
+            store.tags.remove(dataset, ids, view.wanted.tag)
+            st.rerun()
+        if st.button("Mark as normal", key=f"to_normal{place}", icon=":material/school:", help=_NORMAL):
+            _normal(view, ids)
 
 
 _NORMAL = (

@@ -4,7 +4,7 @@ The component takes addresses; thumbnails are loaded by the browser as they come
 is encoded while the page runs. All texts are shown as text, whatever they contain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,8 @@ class Tile:
         Address of the anomaly map as a picture of the image's own aspect, to lie over the thumbnail.
     title : str
         More words on the badge, shown under the pointer.
+    group : str
+        What tiles that stand together have in common; a heading before the first of them.
     """
 
     image_id: str
@@ -61,6 +63,7 @@ class Tile:
     href: str | None = None
     overlay: str | None = None
     title: str = ""
+    group: str = ""
 
 
 def gallery(
@@ -72,6 +75,8 @@ def gallery(
     size: TileSize = "medium",
     maps: Maps = "off",
     on_open: Callable[[str], None] | None = None,
+    chosen: Collection[str] = (),
+    on_choose: Callable[[list[str]], None] | None = None,
 ) -> str | None:
     """Draw the tiles and return the ``image_id`` of the one that was just opened, else None.
 
@@ -90,6 +95,10 @@ def gallery(
         When overlays are shown: with ``hover`` under the pointer, and where the focus is.
     on_open : callable or None
         Called with the ``image_id`` before the page runs again.
+    chosen : collection of str
+        Ids of the tiles that are chosen.
+    on_choose : callable or None
+        With it tiles can be chosen, by their boxes, with Shift and by keys; called with the ids of all chosen tiles.
 
     Raises
     ------
@@ -107,11 +116,19 @@ def gallery(
             "selected": selected,
             "size": size,
             "maps": maps,
+            "chosen": None if on_choose is None else [tile.image_id for tile in tiles if tile.image_id in chosen],
         },
         on_open_change=lambda: _report(key, ids, on_open),
+        on_chosen_change=lambda: _chosen(key, ids, on_choose),
     )
     opened = result.get("open")
     return opened if opened in ids else None
+
+
+def _chosen(key: str, ids: set[str], on_choose: Callable[[list[str]], None] | None) -> None:
+    sent = st.session_state[key].get("chosen")
+    if on_choose and isinstance(sent, Mapping) and isinstance(sent.get("ids"), list):
+        on_choose([one for one in sent["ids"] if one in ids])
 
 
 def _report(key: str, ids: set[str], on_open: Callable[[str], None] | None) -> None:

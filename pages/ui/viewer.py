@@ -31,8 +31,8 @@ READ_MAPS = (
     "where one in 200 pixels of the normal test images lies above it. The dashed outline is the defect as the dataset "
     "marks it, where it does. Bright says how unusual a place looks, not how bad it is. With Stretch this image on, "
     "colours hold for this image only. With Anchor at threshold on, a colour is evidence, value / (value + threshold): "
-    "half of the scale is the run's threshold, so colours of two scorers compare, too. A click measures the region above "
-    "the contour."
+    "half of the scale is the run's threshold, so colours of two scorers compare, too. A click measures the region "
+    "above the contour."
 )
 
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { boxBetween, movedBox } from "../../pages/ui/js/region.js";
 import { Sender } from "../../pages/audit/sending.js";
 import { calledAt, limits, stepped } from "../../pages/studies/cuts.js";
-import { neighbour } from "../../pages/ui/js/grid.js";
+import { neighbour, spanned } from "../../pages/ui/js/grid.js";
 import { Recent } from "../../pages/ui/js/recent.js";
 
 beforeEach(() => {
@@ -81,4 +81,8 @@ test("what was loaded last is kept, failures are not", async () => {
   await assert.rejects(recent.get("bad"));
   await assert.rejects(recent.get("bad"));
   assert.deepEqual(asked.slice(-2), ["bad", "bad"]);
+});
+
+test("Shift reaches from one tile to another, whichever stands first", () => {
+  assert.deepEqual([spanned(2, 5), spanned(5, 2), spanned(3, 3)], [[2, 3, 4, 5], [2, 3, 4, 5], [3]]);
 });

@@ -1,9 +1,10 @@
 // Gallery: a grid of thumbnails. Texts are set as text, never as markup; nodes are reused between runs.
 
 import { element, keptInPlace, setText } from "./dom.js";
-import { neighbour } from "./grid.js";
+import { neighbour, spanned } from "./grid.js";
 
 const TAIL = 11; // characters at the end of a caption that are always shown
+const CHOSEN_WAIT = 350; // ms after the last choice until the page is told
 const MISSING = "This image cannot be shown. Its file may have been moved or deleted.";
 
 export default keptInPlace((parent) => new Gallery(parent));
@@ -13,24 +14,94 @@ class Gallery {
     this.list = element("ul", { class: "gallery", role: "list" });
     this.list.addEventListener("keydown", (event) => this.onKey(event));
     this.list.addEventListener("focusin", (event) => this.onFocus(event));
+    this.list.addEventListener("click", (event) => this.onChoice(event), true);
     this.cells = [];
+    this.chosen = null; // ids, where tiles can be chosen
+    this.anchor = null; // the tile from which Shift reaches
     parent.append(this.list);
   }
 
   /** Bring the grid to the tiles of this run, changing only what differs. */
   show({ data, setTriggerValue }) {
     this.open = (id) => setTriggerValue("open", id);
+    this.tell = (ids) => setTriggerValue("chosen", { ids });
+    if (!this.timer) this.chosen = data.chosen && new Set(data.chosen);
     this.list.classList.toggle("fixed", Boolean(data.columns));
     this.list.style.setProperty("--columns", String(data.columns || 1));
     this.list.dataset.size = data.size || "medium";
     this.list.dataset.maps = data.maps || "off";
     this.cells = this.matched(data.tiles);
-    this.cells.forEach((cell, index) => {
-      cell.show(data.tiles[index], data.tiles[index].image_id === data.selected, data.maps);
-      if (this.list.children[index] !== cell.item) this.list.insertBefore(cell.item, this.list.children[index] || null);
-    });
-    while (this.list.children.length > this.cells.length) this.list.lastElementChild.remove();
+    this.lay(data.tiles);
+    this.cells.forEach((cell, index) => cell.show(data.tiles[index], data.tiles[index].image_id === data.selected, data.maps));
+    this.showChosen();
     this.keepOneTabStop(data.tiles.findIndex((tile) => tile.image_id === data.selected));
+  }
+
+  /** Cells in their order, before the first of a group its heading. */
+  lay(tiles) {
+    const wanted = tiles.flatMap((tile, index) => {
+      const first = tile.group && tile.group !== tiles[index - 1]?.group;
+      return first ? [heading(tile.group), this.cells[index].item] : [this.cells[index].item];
+    });
+    this.list.querySelectorAll(".group").forEach((node) => node.remove());
+    wanted.forEach((node, index) => {
+      if (this.list.children[index] !== node) this.list.insertBefore(node, this.list.children[index] || null);
+    });
+    while (this.list.children.length > wanted.length) this.list.lastElementChild.remove();
+  }
+
+  // choosing tiles
+
+  /** A box, or Shift and a click, chooses and opens nothing. */
+  onChoice(event) {
+    if (!this.chosen) return;
+    const index = this.indexOf(event.target);
+    const boxed = event.target.closest?.(".choose");
+    if (index < 0 || !(boxed || event.shiftKey)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.shiftKey && this.anchor !== null) this.chooseSpan(index);
+    else this.choose([this.cells[index].id], !this.chosen.has(this.cells[index].id));
+    if (!event.shiftKey) this.anchor = index;
+    this.anchor ??= index;
+    this.cells[index].button.focus();
+  }
+
+  chooseSpan(index) {
+    this.choose(spanned(Math.min(this.anchor, this.cells.length - 1), index).map((place) => this.cells[place].id), true);
+  }
+
+  choose(ids, on) {
+    ids.forEach((id) => (on ? this.chosen.add(id) : this.chosen.delete(id)));
+    this.showChosen();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = 0;
+      this.tell([...this.chosen]);
+    }, CHOSEN_WAIT);
+  }
+
+  showChosen() {
+    this.list.classList.toggle("choosing", Boolean(this.chosen?.size));
+    this.cells.forEach((cell) => cell.setChosen(this.chosen && this.chosen.has(cell.id)));
+  }
+
+  /** X chooses, Ctrl+A all of the page, Escape none; whether the key was one of these. */
+  choiceKey(event, index) {
+    if (!this.chosen || event.altKey) return false;
+    const control = event.ctrlKey || event.metaKey;
+    const key = event.key.toLowerCase();
+    if (key === "x" && !control) {
+      this.choose([this.cells[index].id], !this.chosen.has(this.cells[index].id));
+      this.anchor = index;
+    } else if (key === "a" && control) {
+      this.choose(this.cells.map((cell) => cell.id), true);
+    } else if (key === "escape" && this.chosen.size) {
+      this.choose([...this.chosen], false);
+    } else {
+      return false;
+    }
+    return true;
   }
 
   /** A cell for each tile: the one that showed the same image before, else one that is free. */
@@ -58,12 +129,24 @@ class Gallery {
   }
 
   onKey(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const index = this.indexOf(event.target);
+    if (index >= 0 && this.choiceKey(event, index)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
+    if (event.altKey || event.ctrlKey || event.metaKey || (event.shiftKey && !this.chosen)) return;
     const columns = getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
-    const next = neighbour(this.indexOf(event.target), event.key, columns, this.cells.length);
+    const next = neighbour(index, event.key, columns, this.cells.length);
     if (next === null) return;
     event.preventDefault();
     event.stopPropagation();
+    if (event.shiftKey) {
+      this.anchor ??= index;
+      this.chooseSpan(next);
+    } else {
+      this.anchor = null;
+    }
     this.cells[next].button.focus();
   }
 
@@ -72,6 +155,7 @@ class Gallery {
   }
 
   remove() {
+    clearTimeout(this.timer);
     this.list.remove();
   }
 }
@@ -89,7 +173,8 @@ class Cell {
     this.item.addEventListener("focusin", () => this.showMap());
     this.missing = element("span", { class: "missing" });
     this.badge = element("span", { class: "badge" });
-    this.frame.append(this.picture, this.overlay, this.missing, this.badge);
+    this.box = element("span", { class: "choose", "aria-hidden": "true", title: "Choose (X; with Shift up to here)" });
+    this.frame.append(this.picture, this.overlay, this.missing, this.badge, this.box);
     this.level = element("span", { class: "level" });
     this.score = element("span", { class: "score" });
     const line = element("span", { class: "line" });
@@ -119,6 +204,7 @@ class Cell {
     setText(this.badge, tile.badge || "");
     this.badge.hidden = !tile.badge;
     this.frame.title = tile.title || "";
+    this.alt = tile.alt;
     this.picture.alt = tile.alt;
     if (selected) this.button.setAttribute("aria-current", "true");
     else this.button.removeAttribute("aria-current");
@@ -144,6 +230,14 @@ class Cell {
     if (address) this.button.href = address;
   }
 
+  /** Whether the tile is chosen; null where tiles cannot be. */
+  setChosen(on) {
+    this.box.hidden = on === null;
+    this.item.classList.toggle("chosen", Boolean(on));
+    setText(this.box, on ? "✓" : "");
+    this.picture.alt = this.alt + (on ? ", chosen" : "");
+  }
+
   onClick(event) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -166,6 +260,10 @@ class Cell {
     this.frame.dataset.state = state;
     setText(this.missing, state === "failed" ? MISSING : "");
   }
+}
+
+function heading(text) {
+  return element("li", { class: "group" }, [text]);
 }
 
 /** A caption in two: where it is too long the end of the first part gives way, for names differ at their ends. */

@@ -9,3 +9,9 @@ export function neighbour(place, key, columns, count) {
   const to = place + ways[key];
   return to === clamp(to, 0, count - 1) ? to : place;
 }
+
+/** All places from one to another, both among them. */
+export function spanned(from, to) {
+  const [first, last] = from < to ? [from, to] : [to, from];
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
