@@ -34,6 +34,7 @@ __all__ = [
     "score",
     "scorer",
     "scorers",
+    "similar",
     "study",
     "suspicious",
 ]

@@ -399,6 +399,44 @@ def add_normals(
     return ScoredRun(joined.run.id, store)
 
 
+@explained()
+def similar(
+    image: str | Path,
+    dataset: str | Path | Imported,
+    count: int = 12,
+    *,
+    everywhere: bool = False,
+    device: str = "auto",
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> pd.DataFrame:
+    """The pictures of a dataset that are most like one of them, the nearest first.
+
+    A frozen network looks at every picture once; what it saw is kept.
+
+    Parameters
+    ----------
+    image : str or path
+        Its file, its path within the dataset, or its id.
+    dataset : path, "demo", the id of a stored dataset, or what :func:`load` gave
+    everywhere : bool
+        Among the pictures of all subsets instead of its own.
+
+    Returns
+    -------
+    DataFrame
+        ``image_id``, ``subset``, ``path``, ``level``, ``defect``, ``distance``, ``closer`` (share of all pairs of
+        pictures that lie farther apart, 0-1), ``words`` (how alike).
+
+    Raises
+    ------
+    InputError, WorkError, CancelledError
+    """
+    from mad_core.runs.similar import similar as nearest
+
+    store, dataset_id = _stored(dataset)
+    return nearest(store, dataset_id, str(image), count, everywhere=everywhere, device=device, progress=progress)
+
+
 def scorers() -> pd.DataFrame:
     """The catalogue, a row a scorer: ``id``, ``family``, ``title``, ``available``, ``why_not``, ``parameters``, …
 

@@ -10,6 +10,7 @@ import typer
 
 from mad_core.cli.terminal import (
     AsJson,
+    Device,
     GroupFromName,
     Ignore,
     NormalsFrom,
@@ -254,6 +255,36 @@ def add(
     print_answer(added.to_json(), as_json, lines)
 
 
+def similar(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="Its file, its path within the dataset, or its id.")],
+    dataset: Annotated[
+        str, typer.Option("--in", metavar="DATASET", help="Id or name of the dataset, as `datasets` lists it.")
+    ],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many pictures.")] = 12,
+    all_subsets: Annotated[bool, typer.Option("--all-subsets", help="Look among all subsets.")] = False,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """The pictures most like an image, the nearest first; the dataset's pictures are looked at once before."""
+    from mad_core.runs.additions import dataset_named
+    from mad_core.runs.similar import similar as nearest
+
+    store = open_store()
+    dataset_id = dataset_named(store, dataset)
+    where = device or store.settings.device
+    with storing() as progress:
+        facts = {"everywhere": all_subsets, "device": where, "progress": progress.job}
+        rows = nearest(store, dataset_id, image, count, **facts).to_dict("records")
+    entries = [{**row, "level": None if row["level"] != row["level"] else row["level"]} for row in rows]
+
+    def lines() -> Iterable[str]:
+        for one in entries:
+            level = "no level" if one["level"] is None else f"L{one['level']:g}"
+            yield f"{one['words']:16}  {level:8}  {one['subset']}  {one['path']}"
+
+    print_answer(entries, as_json, lines)
+
+
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="PATH", help="The folder in which images arrive.")],
     to: Annotated[str, typer.Option(metavar="DATASET", help="Id or name of the dataset, as `datasets` lists it.")],
@@ -318,6 +349,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "check": check,
     "add": add,
     "watch": watch,
+    "similar": similar,
     "fetch": fetch,
 }
 """What the command line calls these."""

@@ -1,4 +1,4 @@
-"""Images chosen in the gallery, by their boxes, with Shift and by keys: how many they are, and what is done with them."""
+"""Images chosen in the gallery, by their boxes, with Shift and by keys: how many, and what is done with them."""
 
 from collections.abc import Sequence
 

@@ -329,6 +329,28 @@ def test_stretch_says_that_it_is_for_this_image(viewer):
     assert float(page.locator(".tick.first").last.inner_text().replace("−", "-")) == pytest.approx(low, abs=0.01)
 
 
+def test_colours_anchored_at_the_threshold_and_the_region_under_a_click(viewer):
+    page = viewer(maps=1)
+    before = digests(page)[-1]
+    page.keyboard.press("a")
+    expect(page.get_by_label("Anchor at threshold")).to_be_checked()
+    expect(page.locator(".caption").last).to_contain_text("distance / (distance + threshold) · .5 is the threshold")
+    assert page.locator(".tick").last.inner_text() == "1"
+    next_frame(page)
+    assert digests(page)[-1] != before
+    values = demo.anomaly_map(0, 0)
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    last = len(transforms(page)) - 1
+    point(page, (column + 0.5) / values.shape[1], (row + 0.5) / values.shape[0], last)
+    page.mouse.down()
+    page.mouse.up()
+    said = page.locator(".region").last
+    expect(said).to_contain_text("Region:")
+    assert float(said.inner_text().rpartition(" ")[2]) == pytest.approx(float(values.max()), rel=0.02)
+    page.keyboard.press("Escape")
+    expect(said).to_have_text("")
+
+
 def test_missing_map_is_a_sentence_over_the_image(viewer, watch):
     page = viewer(maps=2, missing=1)
     expect(page.get_by_text("The run was stopped before this image.")).to_be_visible()

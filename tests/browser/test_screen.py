@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from mad_core.runs.browsing import Wanted, select, with_scores
+from mad_core.runs.picture_features import space_of
+from mad_core.runs.picture_space import PCA, write_space
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, RunRequest, Store
 from tests.browser.conftest import ROOT, Server, Watch
@@ -93,6 +96,42 @@ def test_ten_steps_by_keys_and_by_buttons_keep_run_and_order_on_a_busy_machine(
         settled(page)
 
 
+def test_what_is_enclosed_on_the_map_is_the_gallery(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    store, dataset_id = demo
+    rows = store.dataset(dataset_id).select(subset="plate")
+    tests = (rows["split"] == "test").to_numpy()
+    places = np.stack([np.arange(len(rows)) % 7, np.arange(len(rows)) // 7], axis=1).astype(np.float32)
+    ids, hashes = (rows[name].to_numpy().astype(str) for name in ("image_id", "content_hash"))
+    space = space_of(ids, hashes, places)
+    write_space(store.settings, dataset_id, "plate", space)
+    page.goto(f"{server.url}/images?dataset={dataset_id}&subset=plate&map=shown")
+    expect(page.locator(".map")).to_have_attribute("data-state", "ready")
+    settled(page)
+    canvas = page.locator(".map .stage canvas")
+    box = canvas.bounding_box()
+    assert box
+    corners = ((0.002, 0.002), (0.002, 0.998), (0.5, 0.998), (0.5, 0.002))
+    page.mouse.move(box["x"] + box["width"] * corners[0][0], box["y"] + box["height"] * corners[0][1])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=4)
+    page.mouse.up()
+    inside = int((space.places[PCA][tests, 0] < 0.5).sum())
+    expect(page.locator(".tile")).to_have_count(inside)
+    expect(page).to_have_url(re.compile("region=pca-s-"))
+    assert 0 < inside < tests.sum()
+    canvas.focus()
+    page.keyboard.press("Escape")
+    expect(page.locator(".tile")).to_have_count(int(tests.sum()))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".map .card")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Similar pictures")).to_be_visible()
+    expect(page.locator(".tile")).to_have_count(12)
+
+
 def test_an_image_of_compare_stands_under_what_was_compared_and_one_press_leads_back(
     server: Server, demo: tuple[Store, str], page: Page, settled: Settled
 ) -> None:
@@ -103,6 +142,7 @@ def test_an_image_of_compare_stands_under_what_was_compared_and_one_press_leads_
     page.goto(f"{server.url}/compare?dataset={dataset_id}&subset=plate&{runs}")
     expect(page).to_have_title("Compare · MAD Inspector")
     expect(page.get_by_role("combobox", name="Subset")).to_have_value("plate")  # as the other pages
+    expect(page.locator(".js-plotly-plot")).to_have_count(8)  # those out of sight, too, once it has nothing else to do
     tile = page.locator(".tile").first
     tile.scroll_into_view_if_needed()
     settled(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+import mad_core as mad
+from mad_core.cli.main import app
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.errors import InputError, NotFoundError
 from mad_core.runs import picture_features
@@ -198,6 +202,24 @@ def test_the_job_looks_once_and_keeps_what_it_saw(store: Store, drawn: str, monk
     assert store.disk_use(drawn) > sum(f.stat().st_size for f in (store.settings.features / drawn).glob("*.npz"))
     store.delete_dataset(drawn)
     assert not (store.settings.features / drawn).exists()
+
+
+def test_command_line_and_python_name_what_is_alike(store: Store, drawn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "FrozenBackbone", Edges)
+    monkeypatch.setenv("MAD_HOME", str(store.settings.home))
+    table = store.dataset(drawn).table.set_index("image_id")
+    image = table.index[8]
+    got = CliRunner().invoke(app, ["similar", table.at[image, "path"], "--in", "stripes", "--count", "3", "--json"])
+    assert got.exit_code == 0, got.output
+    rows = json.loads(got.stdout)
+    assert [row["subset"] for row in rows] == ["across"] * 3 and image not in [row["image_id"] for row in rows]
+    frame = mad.similar(image, drawn, 3)
+    assert frame["image_id"].tolist() == [row["image_id"] for row in rows]
+    assert len(mad.similar(image, drawn, 20, everywhere=True)) == 12
+    broken, twice = table.at[table.index[0], "path"], "3.png"
+    for named, sentence in ((broken, "cannot be read"), ("nothing.png", "no image called"), (twice, "2 images called")):
+        with pytest.raises(InputError, match=sentence):
+            mad.similar(named, drawn)
 
 
 def test_a_dataset_is_not_deleted_while_it_is_looked_at(store: Store, drawn: str) -> None:

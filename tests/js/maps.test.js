@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { contours } from "../../pages/ui/js/contours.js";
-import {
-  asEvidence, decodeMap, decodeTable, evidence, extent, fading, interpolated, opaque, packedColours, regionAt, scoreAt, valueOfEvidence,
-} from "../../pages/ui/js/maps.js";
+import { decodeMap, decodeTable, extent, fading, interpolated, opaque, packedColours, scoreAt } from "../../pages/ui/js/maps.js";
+import { asEvidence, evidence, regionAt, valueOfEvidence } from "../../pages/ui/js/maps.js";
 import { tickText, ticks, written } from "../../pages/ui/js/numbers.js";
 
 const grid = (height, width, values) => ({ height, width, values: Float32Array.from(values) });

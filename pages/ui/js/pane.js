@@ -3,9 +3,7 @@
 import { contours, pathOf } from "./contours.js";
 import { element, setText } from "./dom.js";
 import { maps } from "./loading.js";
-import {
-  asEvidence, coloured, evidence, fading, interpolated, opaque, packedColours, regionAt, scoreAt, Sentence, valueOfEvidence,
-} from "./maps.js";
+import { asEvidence, coloured, evidence, fading, interpolated, opaque, packedColours, regionAt, scoreAt, Sentence, valueOfEvidence } from "./maps.js";
 import { clamp, mix, tickText, ticks, written } from "./numbers.js";
 import { drawPart, inDevicePixels, strokeOver } from "./painting.js";
 

@@ -84,7 +84,7 @@ class Viewer {
       truth: this.checkbox("truth", "Ground truth", "Outline of the labelled defect (G)", "dashed"),
       fade: this.checkbox("fade", "Fade low", "Low scores let the image through; the colour bar shows the full colours"),
       stretch: this.checkbox("stretch", "Stretch this image", "Colours from this image's lowest to its highest score; images do not compare then (S)"),
-      anchored: this.checkbox("anchored", "Anchor at threshold", "Colours by value / (value + threshold): the same colour means the same evidence, in every run and image (A)"),
+      anchored: this.checkbox("anchored", "Anchor at threshold", "Colours by value / (value + threshold): the same colour means the same evidence (A)"),
       beside: this.checkbox("beside", "Original beside", "A pane of its own for the original"),
     };
     this.flip = named("Original", "The original without overlay, in all panes (O)", () => this.toggle("flipped"));
