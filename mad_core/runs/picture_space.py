@@ -121,7 +121,10 @@ class PictureSpace:
             return "nearly the same"
         if distance <= usual:
             return "very alike"
-        return "alike" if distance <= far else "less alike"
+        of_pairs, of_many = np.quantile(self.pairs, (0.01, 0.1))
+        if distance <= max(far, of_pairs):
+            return "alike"
+        return "somewhat alike" if distance <= max(far, of_many) else "less alike"
 
     def stands_alone(self, alike: list[Alike]) -> bool:
         """Whether even the nearest is farther than that of nearly every other picture."""
@@ -130,6 +133,7 @@ class PictureSpace:
 
 def _percent(share: float) -> str:
     """Rounded down, so that nothing is closer than 100 %."""
+    share = min(share, 0.999)
     return f"{int(1000 * share) / 10:.1f} %" if share >= 0.99 else f"{int(100 * share)} %"
 
 

@@ -50,7 +50,9 @@ def test_the_nearest_open_with_level_and_score(home: Home, open_page: Open) -> N
     assert [tile["image_id"] for tile in shown] == expected
     scores = home.store.scores(home.run("Alpha").id).set_index("image_id")["score"]
     for tile in shown:
-        assert tile["badge"] in ("very alike", "alike", "less alike") and "% of pairs" in tile["title"]
+        assert (
+            tile["badge"] in ("very alike", "alike", "somewhat alike", "less alike") and "% of pairs" in tile["title"]
+        )
         assert tile["title"] in tile["alt"] and tile["level_label"]
         there = tile["image_id"] in scores.index
         assert tile["score_label"] == (f"{scores[tile['image_id']]:.4g}" if there else "")
