@@ -17,7 +17,7 @@ WITHIN = ("subset", "all")
 READ_SIMILAR = (
     "Alike to a network that was taught on photographs: in colour, texture and parts, not in severity. Distances are "
     "between whole pictures; a small defect changes them little. *Very alike*: nearer than a picture's nearest usually "
-    "is. *Alike*: nearer than the nearest of 95 % of the pictures, or than 99 % of all pairs; *somewhat alike*: than 90 %."
+    "is. *Alike*: nearer than the nearest of 95 % of the pictures, or than 99 % of pairs; *somewhat alike*: than 90 %."
 )
 
 

@@ -109,7 +109,24 @@ def _clicks(page: Page, server: psutil.Process) -> list[Row]:
     page.locator(".tile").first.click()
     page.get_by_role("button", name="Next", exact=True).wait_for()
     page.wait_for_selector(DONE)
-    return [turned, _time("next image", page, server, "Next", lambda: page.evaluate("location.href"))]
+    stepped = _time("next image", page, server, "Next", lambda: page.evaluate("location.href"))
+    return [turned, stepped, _opened(page, server)]
+
+
+def _opened(page: Page, server: psutil.Process) -> Row:
+    """Go to Compare, until what stands in the window is drawn."""
+    costs = []
+    for _ in range(CLICKS):
+        page.get_by_role("link", name="Images").click()
+        page.get_by_role("heading", name="Images", exact=True).wait_for()
+        page.wait_for_selector(DONE)
+        processor, begin = _processor(server), time.perf_counter()
+        page.get_by_role("link", name="Compare").click()
+        page.get_by_role("heading", name="Score against severity level").wait_for()
+        page.wait_for_selector(DONE)
+        page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        costs.append(Cost(time.perf_counter() - begin, _processor(server) - processor))
+    return Row(f"opening Compare, {IMAGES:,} images imported", "–", "–", [], costs)
 
 
 def _time(what: str, page: Page, server: psutil.Process, label: str, seen: Callable[[], str]) -> Row:
