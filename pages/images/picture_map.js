@@ -22,7 +22,7 @@ export default keptInPlace((parent) => new PictureMap(parent));
 
 class PictureMap {
   constructor(parent) {
-    this.canvas = element("canvas", { tabindex: "0", role: "img" });
+    this.canvas = element("canvas", { tabindex: "0", role: "application" });
     this.card = element("div", { class: "card", hidden: "" });
     this.picture = element("img", { alt: "", decoding: "async" });
     this.name = element("strong", { class: "name" });

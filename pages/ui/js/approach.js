@@ -9,7 +9,7 @@ export default keptInPlace((parent) => new Approach(parent));
 
 class Approach {
   constructor(parent) {
-    this.root = element("div", { class: "place", role: "status" }, ["Drawn when it comes into view."]);
+    this.root = element("div", { class: "place" }, ["Drawn when it comes into view."]);
     parent.append(this.root);
     this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.near(), {
       rootMargin: `${NEAR} 0px ${NEAR} 0px`,
