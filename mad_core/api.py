@@ -60,6 +60,7 @@ __all__ = [
     "score",
     "scorer",
     "scorers",
+    "similar",
     "study",
     "suspicious",
 ]

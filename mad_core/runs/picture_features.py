@@ -223,7 +223,8 @@ def _groups(vectors: np.ndarray) -> np.ndarray:
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(int))
     if len(np.unique(vectors, axis=0)) < count:
         return np.zeros(len(vectors), dtype=np.int16)
-    numbers = KMeans(count, n_init=3, random_state=0).fit(vectors[rows]).predict(vectors)
+    alike: Any = KMeans(count, n_init=3, random_state=0)  # type: ignore[arg-type]
+    numbers = alike.fit(vectors[rows]).predict(vectors)
     sizes = np.bincount(numbers, minlength=count)
     return np.argsort(np.argsort(-sizes, kind="stable"))[numbers].astype(np.int16)
 
@@ -243,7 +244,7 @@ def tsne(vectors: np.ndarray, control: Control) -> np.ndarray:
     count = len(vectors)
     placed = np.arange(count) if count <= EMBEDDED else np.sort(rng.choice(count, EMBEDDED, replace=False))
     few = vectors[placed]
-    start = few[:, :2] / (few[:, 0].std() or 1.0) * 1e-4
+    start: Any = few[:, :2] / (few[:, 0].std() or 1.0) * 1e-4
     embedding = Embedding(init=start, random_state=0, perplexity=min(30, (len(few) - 1) / 3), max_iter=500)
     positions = _while_waiting(lambda: embedding.fit_transform(few), control)
     if count <= EMBEDDED:

@@ -113,8 +113,9 @@ def _gallery(view: Browsing) -> None:
     digits = decimals(rows["score"].tolist())
     groups = _groups(view, shown)
     chosen_bar(view)
+    records: list[Any] = list(rows.itertuples())
     gallery(
-        [replace(_tile(view, row, digits), group=groups.get(row.image_id, "")) for row in rows.itertuples()],
+        [replace(_tile(view, row, digits), group=groups.get(row.image_id, "")) for row in records],
         key="gallery",
         selected=st.session_state.get(LAST_INSPECTED),
         size=view.tile_size,

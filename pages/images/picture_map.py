@@ -1,6 +1,7 @@
 """The map of all pictures above the gallery: what lies together looks alike; what is enclosed becomes the list."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def picture_map(view: Browsing) -> None:
         _groups(view, space, whole)
     images = everything(view) if whole else view.images
     _draw(view, space, name, colour, images, whole)
-    missing = int((~images["image_id"].isin(list(space.rows))).sum())
+    missing = sum(image_id not in space.rows for image_id in images["image_id"].tolist())
     if TSNE not in space.places and awaits_map(view.info):
         wait_for_map(view.info)
     elif missing:
@@ -135,7 +136,7 @@ def _draw(view: Browsing, space: PictureSpace, name: str, colour: str, images: p
 def _points(
     view: Browsing, space: PictureSpace, name: str, colour: str, images: pd.DataFrame, theme: Theme
 ) -> tuple[MapPoints, list[Kind]]:
-    there = images[images["image_id"].isin(list(space.rows))]
+    there: Any = images[images["image_id"].isin(list(space.rows))]
     if len(there) > MOST_DRAWN:
         there = there.iloc[np.linspace(0, len(there) - 1, MOST_DRAWN).round().astype(int)]
     rows = [space.rows[image_id] for image_id in there["image_id"]]
@@ -158,7 +159,7 @@ def _points(
     )
 
 
-def _named(images: pd.DataFrame) -> zip:  # type: ignore[type-arg]
+def _named(images: pd.DataFrame) -> Iterable[tuple[str, str]]:
     return zip(images["image_id"].tolist(), images["subset"].tolist(), strict=True)
 
 
@@ -229,9 +230,9 @@ def _by_call(images: pd.DataFrame, theme: Theme) -> tuple[np.ndarray, list[Kind]
 def _by_subset(images: pd.DataFrame, theme: Theme) -> tuple[np.ndarray, list[Kind]]:
     names = sorted(images["subset"].unique())
     tones = scorer_colours(len(names), theme)
-    counts = images["subset"].value_counts()
+    counts = Counter(images["subset"].tolist())
     kinds = [
-        Kind(name, tone, outline(tone, theme), SHAPES[(k + k // len(SHAPES)) % len(SHAPES)], int(counts[name]))
+        Kind(name, tone, outline(tone, theme), SHAPES[(k + k // len(SHAPES)) % len(SHAPES)], counts[name])
         for k, (name, tone) in enumerate(zip(names, tones, strict=True))
     ]
     return np.array([names.index(name) for name in images["subset"]], dtype=int), kinds
@@ -248,6 +249,6 @@ def selection_note(view: Browsing) -> None:
         if view.marked is None:
             st.caption("The map that the selection was made on is no longer there, so all pictures are shown.")
         else:
-            others = len(view.marked) - int(view.images["image_id"].isin(list(view.marked)).sum())
+            others = len(view.marked.difference(view.images["image_id"].tolist()))
             more = f"; {others:,} more are of other subsets or splits" if others else ""
             st.caption(plain(f"{len(view.marked):,} pictures are selected on the map{more}."))
