@@ -181,8 +181,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 # -- a part of a map ----------------------------------------------------------------------------------
 
 GROUP = "group"
-SCALE = 1000
-"""Corners are written as whole numbers from 0 to this."""
+SCALE, BEYOND = 1000, 0.05
+"""Corners are written as whole numbers from 0 to this, from a little before the first place to a little behind the
+last: else an outline could not enclose the outermost."""
 MOST_CORNERS = 100
 
 
@@ -234,7 +235,8 @@ class MapPart:
             return None
         if self.map == GROUP:
             return frozenset(space.image_ids[space.groups == self.group].tolist())
-        inside = within(space.places[self.map], np.array(self.corners) / SCALE)
+        corners = np.array(self.corners) / SCALE * (1 + 2 * BEYOND) - BEYOND
+        inside = within(space.places[self.map], corners)
         return frozenset(space.image_ids[inside].tolist())
 
 

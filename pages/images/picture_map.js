@@ -2,7 +2,8 @@
 
 import { element, keptInPlace, setText } from "../ui/js/dom.js";
 import { Help } from "../ui/js/help.js";
-import { boxAround, nearestPoint, pointTowards, thinned } from "./points.js";
+import { clamp } from "../ui/js/numbers.js";
+import { BEYOND, boxAround, nearestPoint, pointTowards, thinned } from "./points.js";
 
 const EDGE = 14; // pixels between the outermost points and the edge
 const REACH = 14; // pixels within which a point answers
@@ -153,7 +154,7 @@ class PictureMap {
       this.draw();
       return;
     }
-    const whole = corners.map(([x, y]) => [Math.round(1000 * clampUnit(x)), Math.round(1000 * clampUnit(y))]);
+    const whole = corners.map((corner) => corner.map(toWhole));
     this.selection.outline = corners.length ? whole : null;
     this.draw();
     this.send("region", { corners: whole });
@@ -265,7 +266,7 @@ class PictureMap {
     const style = getComputedStyle(this.root);
     context.strokeStyle = context.fillStyle = style.getPropertyValue("--st-link-color") || style.color;
     context.lineWidth = 2;
-    const drawn = this.path?.moved ? outlineOf(this.path) : this.selection.outline?.map((corner) => corner.map((v) => v / 1000));
+    const drawn = this.path?.moved ? outlineOf(this.path) : this.selection.outline?.map((corner) => corner.map(fromWhole));
     if (drawn?.length) {
       context.beginPath();
       drawn.forEach(([x, y], i) => (i ? context.lineTo(...this.pixel(x, y)) : context.moveTo(...this.pixel(x, y))));
@@ -295,8 +296,13 @@ function outlineOf({ box, corners }) {
   return box ? boxAround(corners[0], corners.at(-1)) : thinned(corners, STEP, MOST_CORNERS);
 }
 
-function clampUnit(value) {
-  return Math.min(1, Math.max(0, value));
+/** A place as selections write it: 0 to 1000, from a little before the first point to a little behind the last. */
+function toWhole(value) {
+  return Math.round((1000 * (clamp(value, -BEYOND, 1 + BEYOND) + BEYOND)) / (1 + 2 * BEYOND));
+}
+
+function fromWhole(value) {
+  return (value / 1000) * (1 + 2 * BEYOND) - BEYOND;
 }
 
 /** Add a mark to the path in hand; `fresh` begins one. */

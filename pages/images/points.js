@@ -1,5 +1,7 @@
 // Points of a map: which is nearest, which lies in a direction, and outlines of selections. Places go from 0 to 1.
 
+export const BEYOND = 0.05; // of the map's side, that an outline may lie outside of the outermost points
+
 /** The number of the point nearest to (x, y) within `reach`, else -1. */
 export function nearestPoint(xs, ys, x, y, reach) {
   let best = -1;
@@ -43,9 +45,9 @@ export function thinned(corners, step, most) {
   return Array.from({ length: most }, (_, i) => far[Math.floor((i * far.length) / most)]);
 }
 
-/** The four corners of the box between two points, made `room` larger on each side and kept from 0 to 1. */
+/** The four corners of the box between two points, made `room` larger on each side and kept near the map. */
 export function boxAround([x0, y0], [x1, y1], room = 0) {
-  const inside = (value) => Math.min(1, Math.max(0, value));
+  const inside = (value) => Math.min(1 + BEYOND, Math.max(-BEYOND, value));
   const [left, right] = [inside(Math.min(x0, x1) - room), inside(Math.max(x0, x1) + room)];
   const [top, bottom] = [inside(Math.min(y0, y1) - room), inside(Math.max(y0, y1) + room)];
   return [[left, top], [right, top], [right, bottom], [left, bottom]];

@@ -21,5 +21,9 @@ test("an outline keeps few corners", () => {
   const circle = Array.from({ length: 400 }, (_, i) => [Math.cos(i / 64), Math.sin(i / 64)]);
   assert.equal(thinned(circle, 0.001, 48).length, 48);
   assert.ok(thinned(circle, 0.5, 48).length < 16);
-  assert.deepEqual(boxAround([0.6, 0.1], [0.2, 1], 0.1), [[0.1, 0], [0.7, 0], [0.7, 1], [0.1, 1]].map((c) => c.map((v) => Number(v.toFixed(10)))));
+});
+
+test("a box holds its two points with some room, and reaches little beyond the map", () => {
+  const box = boxAround([0.6, 0.1], [0.2, 1], 0.1).map((corner) => corner.map((value) => Number(value.toFixed(3))));
+  assert.deepEqual(box, [[0.1, 0], [0.7, 0], [0.7, 1.05], [0.1, 1.05]]);
 });

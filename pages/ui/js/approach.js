@@ -3,7 +3,7 @@
 import { element, keptInPlace } from "./dom.js";
 
 const NEAR = "500px"; // below and above the window
-const QUIET = 2500; // ms after which what is still out of sight is drawn, too, one place after the other
+const QUIET = 5000; // ms after which what is still out of sight is drawn, too, one place after the other
 
 export default keptInPlace((parent) => new Approach(parent));
 
@@ -24,7 +24,7 @@ class Approach {
     if (this.sent) return;
     this.seen.observe(this.root);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.whenIdle(), QUIET + 700 * data.order);
+    this.timer = setTimeout(() => this.whenIdle(), QUIET + 400 * data.order);
   }
 
   whenIdle() {
