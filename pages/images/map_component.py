@@ -94,7 +94,7 @@ def map_of_pictures(
 
 def _opened(key: str, ids: set[str], on_open: Callable[[str], None]) -> None:
     opened = st.session_state[key].get("open")
-    if opened in ids:
+    if isinstance(opened, str) and opened in ids:
         on_open(opened)
 
 

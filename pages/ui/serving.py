@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -99,7 +100,7 @@ def _window(row: Mapping[str, Any]) -> Window | None:
 
 def _asked(request: Request, row: Mapping[str, Any]) -> Window | None:
     """The window that an address asks for, of pictures deeper than 8 bits; else that of the dataset."""
-    window, words = _window(row), request.query_params.get("window", "")
+    window, words = _window(row), QueryParams(request.scope.get("query_string", b"")).get("window", "")
     if window is None or not words:
         return window
     with contextlib.suppress(InputError):

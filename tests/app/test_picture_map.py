@@ -71,7 +71,7 @@ def test_pictures_alike_are_selected_without_a_pointer(home: Home, open_page: Op
     assert not test.exception
     images = set(home.images("plate")["image_id"])
     assert set(ids(test)) == set(space.image_ids[space.groups == 1].tolist()) & images
-    part = MapPart.from_text(str(test.query_params["region"][0]))
+    part = MapPart.from_text(str(test.query_params["region"]))
     assert part is not None and (part.map, part.group) == (GROUP, 1)
 
 
