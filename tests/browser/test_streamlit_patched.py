@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ROOT, Server, Watch, free_port
-from tests.browser.slow_link import slow_link
+from tests.browser.slow_link import Link, slow_link
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Serve = Callable[..., Server]
@@ -25,6 +25,8 @@ APPS = Path(__file__).parent
 PATCHED = {"STREAMLIT_PATCHED": "1"}
 PRESSES = 5
 ROUNDS = 5
+SLOW_SECONDS = 0.4
+"""Of delay on the way from the server, while somebody leaves a page."""
 OPENING_MS = 60_000
 BESIDE_PAGES = """
 import streamlit as st
@@ -81,18 +83,18 @@ def test_streamlit_alone_takes_the_folder_for_its_pages(serve: Serve, page: Page
 
 def test_what_a_page_asked_for_before_it_was_left_does_not_come_back(patched: Apps, page: Page) -> None:
     server, port = patched("switching"), free_port()
-    with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
+    with slow_link(port, urlsplit(server.url).port or 0) as link:
         for number in range(ROUNDS):
-            go_on(page, port, number)
+            go_on(page, port, link, number)
             expect(page.get_by_role("heading", name="Second")).to_be_visible(timeout=5000)
             expect(page.get_by_text("All of it")).to_be_visible(timeout=5000)
 
 
 def test_streamlit_alone_goes_back(alone: Apps, page: Page, watch: Watch) -> None:
     server, port = alone("switching"), free_port()
-    with slow_link(port, urlsplit(server.url).port or 0, seconds=0.4):
+    with slow_link(port, urlsplit(server.url).port or 0) as link:
         for number in range(4 * ROUNDS):
-            go_on(page, port, number % ROUNDS)
+            go_on(page, port, link, number % ROUNDS)
             arrived = page.get_by_role("heading", name="Second").is_visible() and not watch.errors
             watch.errors.clear()
             if not arrived:
@@ -100,9 +102,11 @@ def test_streamlit_alone_goes_back(alone: Apps, page: Page, watch: Watch) -> Non
     pytest.skip("Not once in 20 rounds: a matter of chance, but where it is so each time the patch can go.")
 
 
-def go_on(page: Page, port: int, number: int) -> None:
+def go_on(page: Page, port: int, link: Link, number: int) -> None:
+    link.seconds = 0.0  # no need to wait for what draws the page
     page.goto(f"http://127.0.0.1:{port}/")
     expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    link.seconds = SLOW_SECONDS
     page.wait_for_timeout(500 + 200 * number)
     page.get_by_role("button", name="Go on").click()
     page.wait_for_timeout(1500)
