@@ -27,25 +27,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 LONGEST = (
     "browser/test_journeys",
-    "browser/test_components",
     "engine/test_contract",
-    "browser/test_streamlit_patched",
-    "browser/test_screen",
+    "browser/test_components",
     "engine/test_shipped_backbone",
-    "engine/test_endpoint",
-    "engine/test_cli",
-    "engine/test_mllm",
-    "engine/test_package",
     "statistics/test_statistics",
+    "browser/test_streamlit_patched",
+    "engine/test_export",
+    "engine/test_cli",
+    "browser/test_screen",
+    "engine/test_graded",
+    "engine/test_plugins",
+    "engine/test_scorers",
+    "browser/test_serving_others",
+    "engine/test_scattering",
+    "engine/test_shipped_model",
+    "browser/test_markup_pages",
+    "engine/test_examples",
     "engine/test_worker",
     "browser/test_audit_journey",
-    "engine/test_examples",
-    "engine/test_plugins",
-    "engine/test_scattering",
-    "engine/test_graded",
-    "engine/test_scorers",
+    "engine/test_mllm",
+    "engine/test_endpoint",
+    "browser/test_plugin",
+    "engine/test_package",
+    "engine/test_baselines",
+    "engine/test_bad_input",
+    "engine/test_docs",
 )
-"""Files that take most of a minute or more, the longest first."""
+"""Files that take half a minute or more, the longest first; those in a browser, which wait, beside others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -38,6 +38,6 @@ def test_patchcore_sees_defects_of_real_tiles_without_a_download() -> None:
 
 
 def test_patchcore_sees_the_defects_of_the_demo_fundus(with_demo, tmp_path: Path) -> None:
-    with_demo(tmp_path)
+    with_demo(tmp_path, normals=24, a_level=10)
     found = mad.score("demo", "patchcore", subsets=["fundus"]).table
     assert auroc(found) > 0.98
