@@ -93,13 +93,19 @@ def schema_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 @pytest.fixture(scope="session")
-def with_demo(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder that all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def with_demo(shared_folder: Path) -> Callable[..., Path]:
     """``with_demo(home)`` lays the demo into a ``MAD_HOME``, as if it had been drawn there; gives the home.
 
     A smaller one has so many training normals, and so many test images of each level, in each subset.
     """
-    base = tmp_path_factory.getbasetemp()
-    drawn = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn"
+    drawn = shared_folder / "drawn"
     drawn.mkdir(exist_ok=True)
     draw_all = make._draw_all
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from mad_core.datasets.dataset import Card, Dataset, Imported, image_id
 from mad_core.images import content_hash
@@ -99,6 +100,18 @@ def _without_transformer(self: Any) -> None:
     torch.nn.Module.__init__(self)
     self.input_conditioner, self.feature_normalizer = radio.InputConditioner(), torch.nn.Identity()
     self.register_buffer("summary_idxs", torch.tensor([0, 1, 2]))
+
+
+@pytest.fixture(scope="session")
+def taught(shared_folder: Path) -> Path:
+    """A tiny LLaVA that answers with scores, taught once for all processes; only read."""
+    from . import tiny_models
+
+    folder = shared_folder / "taught"
+    with FileLock(shared_folder / "taught.lock"):
+        if not folder.exists():
+            tiny_models.teach(tiny_models.make("llava", shared_folder / "untaught")).rename(folder)
+    return folder
 
 
 @pytest.fixture

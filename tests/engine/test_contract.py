@@ -20,7 +20,6 @@ from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, LabelledItem, Parameter, Scored, Scorer
 from mad_core.testing import check_scorer
 
-from . import tiny_models
 from .chat_server import judge, serving
 
 SMALL = {
@@ -86,19 +85,13 @@ def graded(folder: Path) -> list[LabelledItem]:
     return found
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny multimodal model that answers with scores."""
-    return tiny_models.teach(tiny_models.make("llava", tmp_path_factory.mktemp("model") / "llava"))
-
-
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path) -> Iterator[Mapping[str, Any]]:
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taught: Path) -> Iterator[Mapping[str, Any]]:
     """What multimodal scorers ask for: a model on disk and a server on this machine."""
     monkeypatch.setenv("MAD_HOME", str(tmp_path))
     with serving(judge) as server:
         monkeypatch.setenv("MAD_ENDPOINT_URL", server.url)
-        yield {"mllm": {"model": str(model), "rubric": "title: As taught\ntext: '0: normal.'\n"}}
+        yield {"mllm": {"model": str(taught), "rubric": "title: As taught\ntext: '0: normal.'\n"}}
 
 
 @pytest.mark.usefixtures("narrow_efficientad", "narrow_networks")

@@ -819,8 +819,7 @@ def _same_as_local(serve: Any, folder: Path, quantisation: str, asked: dict[str,
 
 
 @pytest.mark.slow
-def test_a_model_over_http_scores_as_it_does_here(serve, tmp_path) -> None:
-    folder = tiny_models.teach(tiny_models.make("llava", tmp_path / "model"))
+def test_a_model_over_http_scores_as_it_does_here(serve, tmp_path, taught) -> None:
     rng = np.random.default_rng(3)
 
     def write(name: str, dark: bool) -> Item:
@@ -829,11 +828,11 @@ def test_a_model_over_http_scores_as_it_does_here(serve, tmp_path) -> None:
 
     files = [write("n0.png", False)], [write(f"t{i}.png", bool(i % 2)) for i in range(4)]
     asked = {"references": 0, "rubric": "title: As taught\ntext: '0: normal.'\n"}
-    scored = _same_as_local(serve, folder, "fp32", asked, files)
+    scored = _same_as_local(serve, taught, "fp32", asked, files)
     assert [s.detail["written"] for s in scored] == [12, 80, 12, 80]
     exact, facts = run(files, timeout=100.0, concurrency=2, exact=True, **asked)
     assert facts["expectation"].startswith("of one token at each place")
-    local = catalog.scorer("mllm").create({"model": str(folder), "quantisation": "fp32", **asked})
+    local = catalog.scorer("mllm").create({"model": str(taught), "quantisation": "fp32", **asked})
     local.fit([], Context(subset="plate", card=SubsetCard(domain="industrial"), normals=files[0]))
     for far, near in zip(exact, local.score(files[1], Context()), strict=True):
         assert far.score == pytest.approx(near.score, abs=0.3) and far.detail["expected_from"].startswith("one token")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +23,6 @@ from mad_core.scorers.multimodal.prompts import ask
 from mad_core.scorers.multimodal.readout import expected_score
 from mad_core.scorers.multimodal.showing import Question
 
-from . import tiny_models
 from .tiny_models import BRIGHT, DARK, picture
 
 
@@ -78,12 +76,6 @@ class Engine:
         return SimpleNamespace(
             outputs=[SimpleNamespace(text=text, token_ids=written, logprobs=named, finish_reason=finish)]
         )
-
-
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("engine") / "llava"
-    return tiny_models.teach(tiny_models.make("llava", folder))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
 from mad_core.metrics.ranking import c_index, count_pairs
+from mad_core.runs import execute
 from mad_core.runs.in_process import do_here
 from mad_core.runs.learned import learned_images
 from mad_core.runs.request import request_run
@@ -77,10 +78,11 @@ def scored(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 @pytest.fixture(autouse=True)
 def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scored: tuple[Path, str]) -> None:
-    """A copy of that store for each test."""
+    """A copy of that store for each test; as few fits score unseen normals as where a fit takes long."""
     shutil.copytree(scored[0], tmp_path / "home")
     monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(graded, "FrozenBackbone", Averages)
+    monkeypatch.setattr(execute, "FOLDS", execute.FEW_FOLDS)
     Averages.calls.clear()
 
 

@@ -44,12 +44,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {family: tiny_models.make(family, folder / family) for family in tiny_models.FAMILIES}
 
 
-@pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("taught") / "llava"
-    return tiny_models.teach(tiny_models.make("llava", folder))
-
-
 def questions(count: int, own_sizes: Sequence[tuple[int, int]] = ((40, 48),)) -> list[Question]:
     """Questions with two shared references, a view and an image each."""
     rng = np.random.default_rng(1)
