@@ -12,7 +12,7 @@ from pages.ui import engine, header
 from pages.ui.text import duration, plain
 
 LOOK_SECONDS = 2
-ALIKE_IN_COST = (GRADED, "subspace", "knn", "patchcore")
+ALIKE_IN_COST = ("subspace", "knn", "patchcore", GRADED)
 """Scorers that take one look of a frozen network at each picture, as features do."""
 
 

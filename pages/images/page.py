@@ -89,9 +89,6 @@ def _image_in_view(info: DatasetInfo) -> Mapping[str, Any] | None:
 def _gallery(view: Browsing) -> None:
     _choices(view)
     triage(view)
-    if view.with_map:
-        picture_map(view)
-    selection_note(view)
     shown = view.shown
     pages = page_count(len(shown), view.size)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -104,6 +101,9 @@ def _gallery(view: Browsing) -> None:
             _view(view)
         number = st.pagination(pages, **session.bound("page", range(1, pages + 1), 1))
         st.caption(f"of {pages:,}", width="content")
+    if view.with_map:
+        picture_map(view)
+    selection_note(view)
     if why := _unsorted(view):
         st.caption(plain(why))
     if shown.empty:
