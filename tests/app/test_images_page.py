@@ -14,7 +14,10 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from mad_core.palette import colour_map
 from mad_core.report.one_image import NARROWEST, one_image_png
+from mad_core.report.pictures import Pictures, evidence
+from mad_core.runs.results import display_range
 from mad_core.runs.store import RunSubset
 from mad_core.runs.store.cuts import CutStore
 from mad_core.scorers.contract import Scored
@@ -463,6 +466,24 @@ def test_an_image_and_its_maps_are_one_file_for_slides(home: Home, open_page: Op
         assert change[hot][..., 1].mean() > change[..., 1].mean() + 20  # towards the bright end of the scale
     test = open_page("images", image=row["image_id"], subset="plate")
     assert "Image and maps as PNG" in {button.label for button in test.get("download_button")}
+
+
+def test_the_picture_for_slides_may_be_anchored_at_the_threshold(home: Home) -> None:
+    run = home.run("Alpha")
+    row = {**home.images("plate").iloc[-1].to_dict(), "dataset_id": home.dataset}
+    usual, anchored = (
+        np.asarray(Image.open(io.BytesIO(one_image_png(home.store, row, [run], {run.id: "Alpha"}, "L3", scale))))
+        for scale in ("range", "threshold")
+    )
+    assert anchored.shape[0] > usual.shape[0] and anchored.shape[1] == usual.shape[1]  # room for what .5 means
+    (panel,) = Pictures(home.store, "threshold").overlaid(np.zeros((36, 48, 3), np.uint8), row, [run])
+    limits = display_range(home.store, run.id, "plate")
+    assert limits is not None and panel.anchor == limits[2] > 0 and (panel.low, panel.high) == (0, 1)
+    assert evidence(np.array([panel.anchor, -1.0, 3 * panel.anchor]), panel.anchor).tolist() == [0.5, 0, 0.75]
+    stored = home.store.read_map(run, row["image_id"])
+    assert stored is not None
+    expected = colour_map("viridis")[(255 * evidence(stored[:1, :1], panel.anchor)).astype(np.uint8)][0, 0]
+    assert np.abs(panel.pixels[0, 0] - 0.55 * expected).max() <= 2
 
 
 def _interrupted() -> None:
