@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -110,9 +111,12 @@ def original(test: AppTest) -> str:
 
 
 def picture_of(address: str) -> np.ndarray:
-    from starlette.applications import Starlette
-    from starlette.testclient import TestClient
+    from starlette.requests import Request
 
-    from pages.ui.routes import routes
+    from pages.ui import serving
 
-    return np.asarray(Image.open(io.BytesIO(TestClient(Starlette(routes=routes())).get(address).content)))
+    parts = urlsplit(address)
+    _, _, dataset, image, kind = parts.path.split("/")
+    facts = {"path_params": {"dataset": dataset, "image": image}, "query_string": parts.query.encode()}
+    response = serving.SERVED[kind](Request({"type": "http", "headers": [], "method": "GET", **facts}))
+    return np.asarray(Image.open(io.BytesIO(bytes(response.body))))
