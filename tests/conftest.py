@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places.get(name, len(LONGEST) + (item.path not in slow))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded and collected stays: to look through it for garbage again and again takes half a second each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

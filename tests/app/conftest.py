@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import runpy
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner import script_runner
@@ -26,7 +28,8 @@ from mad_core.images import content_hash
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.scorers.contract import Scored
 from mad_core.settings import Settings
-from pages.ui import approach, engine
+from pages.http import answers
+from pages.ui import approach, engine, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, MAP_SIDE = 48, 36, 24
@@ -47,6 +50,10 @@ CARD = Card(
         )
     },
 )
+
+
+KEPT = (engine.store.cache_clear, answers._metrics.cache_clear, serving._range_of.cache_clear)
+"""What the web process keeps of runs, beside Streamlit's own caches, forgotten."""
 
 
 @dataclass
@@ -112,18 +119,10 @@ def components_of_packages() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """The dataset with two finished runs.
-
-    *Alpha* follows the levels (score = level + up to 0.9); *Beta*, in other units, is drawn at random
-    and failed on the first L1 image of ``plate``.
-    """
-    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(approach, "WAITS", False)  # no browser tells what is near
-    engine.store.cache_clear()
-    store = Store(Settings.from_environment())
-    home = Home(store, store.add_dataset(Imported(_draw(tmp_path / "images"))))
+def make_scored_home(folder: Path) -> Path:
+    """A ``MAD_HOME`` with the two runs of :func:`home`, beside its pictures."""
+    store = Store(Settings.from_environment({"MAD_HOME": str(folder / "home")}))
+    home = Home(store, store.add_dataset(Imported(_draw(folder / "images"))))
     rng = np.random.default_rng(7)
     broken = home.images("plate").query("level == 1")["image_id"].iloc[0]
     home.add_run("Alpha", lambda row: scored(row, row.level + rng.uniform(0, 0.9)))
@@ -135,10 +134,41 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
             else scored(row, rng.uniform(100, 900))
         ),
     )
-    yield home
+    store.close()
+    return folder / "home"
+
+
+@pytest.fixture(scope="session")
+def scored_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every test's :func:`home` begins with, made once; tests that change pictures make one of their own."""
+    return make_scored_home(tmp_path_factory.mktemp("scored"))
+
+
+@pytest.fixture
+def home(scored_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """The dataset with two finished runs.
+
+    *Alpha* follows the levels (score = level + up to 0.9); *Beta*, in other units, is drawn at random
+    and failed on the first L1 image of ``plate``.
+    """
+    shutil.copytree(scored_home, tmp_path / "home")
+    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(approach, "WAITS", False)  # no browser tells what is near
+    for forget in (*KEPT, st.cache_data.clear, st.cache_resource.clear):
+        forget()  # the runs of all tests have the same ids
+    store = Store(Settings.from_environment())
+    before = _states(scored_home.parent / "images")
+    yield Home(store, store.datasets()[0].id)
     engine.store().close()
     engine.store.cache_clear()
     store.close()
+    own = scored_home.is_relative_to(tmp_path)
+    assert own or _states(scored_home.parent / "images") == before, "this test changed the pictures of all"
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Of each file below a folder: what tells whether it was changed."""
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in folder.rglob("*")}
 
 
 @pytest.fixture

@@ -27,7 +27,13 @@ from mad_core.runs.database.schema import images, jobs
 from mad_core.runs.single_image import submit_single
 from mad_core.settings import Settings
 from pages.ui import access, engine, routes, urls
-from tests.app.conftest import Home
+from tests.app.conftest import Home, make_scored_home
+
+
+@pytest.fixture
+def scored_home(tmp_path: Path) -> Path:
+    """Pictures are changed here."""
+    return make_scored_home(tmp_path / "own")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from mad_core.cli import main
 from mad_core.errors import InputError, UnavailableError, WorkError
 from mad_core.export import formats
 from mad_core.export.model import export_run
+from mad_core.runs import execute
 from mad_core.runs.store import Store
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Scorer
@@ -110,6 +111,7 @@ class Averages:
 
 def test_what_was_learned_from_grades_is_one_file(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mad_core.scorers.graded.FrozenBackbone", Averages)
+    monkeypatch.setattr(execute, "FOLDS", execute.FEW_FOLDS)  # as where a fit takes long
     run = mad.learn(home / "parts", scored(home, "autoencoder"), 2, size=64, device="cpu")
     (made,) = mad.export(run, "onnx", tmp_path / "out")
     assert made.facts["outputs"] == ["score", "map", "level", "probabilities", "levels", "unlike"]
