@@ -70,7 +70,7 @@ def picture_features(control: Control) -> dict[str, Any]:
         spaces[name] = space_of(np.array(ids)[rows], hashes, vectors[rows])
         write_space(control.settings, dataset_id, name, spaces[name])
     for done, (name, space) in enumerate(spaces.items()):
-        control.report(phase="mapping", done=done, total=len(spaces), unit="maps")
+        control.report(phase="mapping", done=done, total=len(spaces), unit="maps", rate=None, seconds_left=None)
         write_space(control.settings, dataset_id, name, with_tsne(space, control))
     return {"images": len(ids), "unreadable": len(table_ids(dataset)) - len(ids), "computed": computed} | {
         "seconds": seconds
