@@ -89,7 +89,10 @@ def _groups(view: Browsing, space: PictureSpace, whole: bool) -> None:
     key = space.keys[PCA]
     chosen = part.group if part and (part.map, part.whole, part.key) == (GROUP, whole, key) else None
     options = [None, *numbers.tolist()]
-    words = {None: "none", **{n: f"Group {n + 1} ({size:,})" for n, size in zip(numbers.tolist(), sizes, strict=True)}}
+    words = {
+        None: "no group",
+        **{n: f"Group {n + 1} ({size:,})" for n, size in zip(numbers.tolist(), sizes, strict=True)},
+    }
     session.show("map_group", chosen if chosen in options else None)
 
     def change() -> None:
@@ -104,6 +107,7 @@ def _groups(view: Browsing, space: PictureSpace, whole: bool) -> None:
         format_func=words.__getitem__,
         key="map_group",
         on_change=change,
+        placeholder="no group",
         width=180,
         help="Pictures that lie together, by k-means: the gallery shows those of a group alone.",
     )

@@ -41,7 +41,7 @@ def triage(view: Browsing) -> None:
     scores = view.images["score"].to_numpy(dtype=np.float64)
     if run is None or not np.isfinite(scores).any():
         return
-    opened = bool(view.images["level"].isna().any())
+    opened = bool(view.images["level"].isna().any()) and not view.with_map
     with st.expander("Triage", expanded=opened, icon=":material/rule:"):
         threshold = _slider(view, run, scores)
         figure, description, flags = _at(view, view.key, threshold, charts.theme())
