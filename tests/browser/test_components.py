@@ -334,7 +334,8 @@ def test_colours_anchored_at_the_threshold_and_the_region_under_a_click(viewer):
     before = digests(page)[-1]
     page.keyboard.press("a")
     expect(page.get_by_label("Anchor at threshold")).to_be_checked()
-    expect(page.locator(".caption").last).to_contain_text("distance / (distance + threshold) · .5 is the threshold")
+    expect(page.locator(".caption").last).to_contain_text("evidence · .5 is the threshold, ")
+    expect(page.locator(".caption").last).to_have_attribute("title", "Evidence is distance / (distance + threshold).")
     assert page.locator(".tick").last.inner_text() == "1"
     next_frame(page)
     assert digests(page)[-1] != before

@@ -151,6 +151,7 @@ export class Pane {
       if (this.anchored) this.drawEvidence(high - low);
       else this.drawTicks(low, high, stretched);
       setText(this.caption, this.scaleInWords(low, high, stretched));
+      this.caption.title = this.anchored ? `Evidence is ${this.layer.unit} / (${this.layer.unit} + threshold).` : "";
       this.caption.classList.toggle("warned", stretched);
       Object.assign(this.slider, this.anchored ? { min: "0", max: String(MOST_EVIDENCE) } : { min: String(low), max: String(high) });
       this.slider.setAttribute("aria-label", `Threshold of the contour, ${this.name}, ${this.layer.unit}`);
@@ -160,7 +161,7 @@ export class Pane {
 
   scaleInWords(low, high, stretched) {
     const { unit, threshold } = this.layer;
-    if (this.anchored) return `evidence, ${unit} / (${unit} + threshold) · .5 is the threshold, ${written(threshold, high - low)}`;
+    if (this.anchored) return `evidence · .5 is the threshold, ${written(threshold, high - low)}`;
     if (stretched) return `${unit} · stretched to this image`;
     const why = this.viewer.settings.anchored ? "; it has no threshold above 0" : "";
     return `${unit} · one range for the run${why}`;
