@@ -479,7 +479,8 @@ def test_the_picture_for_slides_may_be_anchored_at_the_threshold(home: Home) -> 
     (panel,) = Pictures(home.store, "threshold").overlaid(np.zeros((36, 48, 3), np.uint8), row, [run])
     limits = display_range(home.store, run.id, "plate")
     assert limits is not None and panel.anchor == limits[2] > 0 and (panel.low, panel.high) == (0, 1)
-    assert evidence(np.array([panel.anchor, -1.0, 3 * panel.anchor]), panel.anchor).tolist() == [0.5, 0, 0.75]
+    values = np.array([panel.anchor, -1.0, 3 * panel.anchor])
+    assert evidence(values, panel.anchor).tolist() == pytest.approx([0.5, 0, 0.75])
     stored = home.store.read_map(run, row["image_id"])
     assert stored is not None
     expected = colour_map("viridis")[(255 * evidence(stored[:1, :1], panel.anchor)).astype(np.uint8)][0, 0]
