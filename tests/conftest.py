@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from filelock import FileLock
-from sqlalchemy.engine import Connection
 
 from mad_core.datasets.demo import make
 from mad_core.runs.database import engine
@@ -77,25 +79,25 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def schema_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every migration in turn makes the first empty SQLite database; others get its tables by the same statements."""
-    made = engine.open_engine(f"sqlite:///{tmp_path_factory.mktemp('schema') / 'mad.db'}")
+    """Every migration in turn makes the first SQLite database; others begin as a copy of its file."""
+    template = tmp_path_factory.mktemp("schema") / "mad.db"
+    made = engine.open_engine(f"sqlite:///{template}")
     with engine.transaction(made, immediate=True) as connection:
         engine.upgrade(connection)
-    with engine.transaction(made, immediate=False) as connection:
-        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
-        statements = connection.exec_driver_sql(query).scalars().all()
     made.dispose()
 
-    def upgrade(connection: Connection) -> None:
-        if connection.dialect.name != "sqlite" or engine.revision_of(connection) is not None:
-            migrate(connection)
+    def make_private(file: Path) -> None:
+        if file.exists():
             return
-        for statement in (*statements, f"INSERT INTO alembic_version VALUES ('{engine.HEAD}')"):
-            connection.exec_driver_sql(statement)
+        building = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
+        shutil.copyfile(template, building)
+        building.chmod(0o600)
+        with contextlib.suppress(FileExistsError):  # another process made it just now
+            file.hardlink_to(building)
+        building.unlink()
 
-    migrate = engine.upgrade
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "upgrade", upgrade)
+        patch.setattr(engine, "_make_private", make_private)
         yield
 
 
