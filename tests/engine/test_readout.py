@@ -21,6 +21,7 @@ from mad_core.scorers.multimodal.readout import (
     expected_from_nodes,
     expected_from_top_logprobs,
     expected_score,
+    or_normal,
     read_answer,
 )
 
@@ -300,3 +301,14 @@ def test_where_a_token_holds_a_number_its_place_says_it_all():
     assert found is not None and found.mass == pytest.approx(0.8)
     assert found.mean == pytest.approx((7 * 0.2 + 72 * 0.4 + 100 * 0.2) / 0.8)
     assert expected_from_nodes({"": named({"none": 1.0})}) is None and expected_from_nodes({"": []}) is None
+
+
+def test_an_image_that_may_be_normal_scores_by_as_much_less() -> None:
+    logs = np.full(101, -np.inf)
+    logs[[40, 60]] = np.log([0.5, 0.25])
+    expected = expected_score(logs)
+    halved = or_normal(expected, 0.5)
+    assert halved is not None and halved.mass == expected.mass
+    assert halved.mean == pytest.approx(expected.mean / 2) and halved.distribution.sum() == pytest.approx(1)
+    assert halved.distribution[0] == pytest.approx(0.5) and halved.distribution[40] == pytest.approx(1 / 3)
+    assert or_normal(expected, 1.0) is expected and or_normal(None, 0.2) is None

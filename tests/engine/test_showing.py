@@ -15,6 +15,8 @@ from mad_core.datasets.dataset import LevelMeaning, SubsetCard
 from mad_core.errors import InputError
 from mad_core.scorers import catalog
 from mad_core.scorers.contract import Context, Item, LabelledItem
+from mad_core.scorers.multimodal import showing as showing_module
+from mad_core.scorers.multimodal.detector_first import FirstLook
 from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, peak_box, settle
 
 GREYS = (20, 60, 100, 140, 180)
@@ -155,6 +157,33 @@ def test_tall_images_are_scaled_down_and_low_ones_kept(context, tmp_path):
     assert ask(showing, tmp_path, flat(5, (128, 50))).own[-1].shape == (64, 25, 3)
     assert ask(showing, tmp_path, flat(5, (30, 500))).own[-1].shape == (30, 500, 3)
     assert showing.facts()["height"] == 64
+
+
+def test_the_detector_that_looks_first_greys_the_view_and_says_how_surely_an_image_departs(
+    context, tmp_path, monkeypatch
+):
+    class Blank:
+        def look(self, item):
+            return FirstLook(0.25, np.zeros((6, 10), np.float32))
+
+        def facts(self):
+            return {"scorer": "subspace"}
+
+    asked = []
+    monkeypatch.setattr(
+        showing_module, "first_look", lambda normals, context, required: asked.append(required) or Blank()
+    )
+    plain, first = (show(context, Recommended(view=True), detector_first=choice) for choice in ("no", "yes"))
+    without, question = (ask(showing, tmp_path, flat(90)) for showing in (plain, first))
+    assert (without.share, question.share, question.notes["not_normal"]) == (1.0, 0.25, 0.25)
+    assert (question.own[0] == 128).all() and not (without.own[0] == 128).all()
+    assert plain.facts()["detector_first"] is None and first.facts()["detector_first"] == {"scorer": "subspace"}
+    show(context, Recommended(detector=True))
+    assert asked == [True, False]
+    show(context, Recommended(detector=True), detector_first="no")
+    show(context)
+    show(context, Recommended(detector=True), protocol="madbench")
+    assert asked == [True, False]
 
 
 def test_the_benchmarks_protocols_leave_nothing_open(context):

@@ -42,7 +42,14 @@ from mad_core.scorers.multimodal.looks import (
     worded,
 )
 from mad_core.scorers.multimodal.prompts import REASON_CUE, SCORE_CUE, doubted, looked
-from mad_core.scorers.multimodal.readout import UNPARSED, ExpectedScore, Written, expected_score, read_answer
+from mad_core.scorers.multimodal.readout import (
+    UNPARSED,
+    ExpectedScore,
+    Written,
+    expected_score,
+    or_normal,
+    read_answer,
+)
 from mad_core.scorers.multimodal.showing import Question, Recommended, Showing, settle
 from mad_core.scorers.multimodal.worst import Worst
 from mad_core.scorers.out_of_memory import is_out_of_memory
@@ -279,8 +286,8 @@ class Mllm(Scorer):
         forced = () if self.wishes.plain else asker.cues.score
         begun = asker.begin(questions, forced) if prepared is None else asker.start(prepared, forced)
         for rows, state in begun:
-            looks = [others[row] for row in rows]
-            answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state, looks)
+            looks, shares = [others[row] for row in rows], [questions[row].share for row in rows]
+            answers = self._plain(asker, state) if self.wishes.plain else self._cued(asker, state, looks, shares)
             by_row |= dict(zip(rows, answers, strict=True))
         return [by_row[row] for row in range(len(questions))]
 
@@ -329,12 +336,18 @@ class Mllm(Scorer):
             by_row |= dict(zip(rows, map(_expected, asker.score_log_probabilities(state)), strict=True))
         return [without_habit(by_row[row], self._habit) for row in range(len(questions))]
 
-    def _cued(self, asker: Asker, state: State, looks: Sequence[Sequence[ExpectedScore | None]]) -> list[Answer]:
-        """The cue is written for the model; it goes on with the score, then with a reason for the chosen one."""
+    def _cued(
+        self, asker: Asker, state: State, looks: Sequence[Sequence[ExpectedScore | None]], shares: Sequence[float]
+    ) -> list[Answer]:
+        """The cue is written for the model; it goes on with the score, then with a reason for the chosen one.
+
+        ``shares`` are those of the questions.
+        """
         direct = [without_habit(_expected(row), self._habit) for row in asker.score_log_probabilities(state)]
         expected = [
             averaged([one, *others], LEAST_MASS) if others else one for one, others in zip(direct, looks, strict=True)
         ]
+        expected = [or_normal(one, share) for one, share in zip(expected, shares, strict=True)]
         wanted = [self._wants_reason(one) for one in expected]
         told = [row for row, one in enumerate(expected) if wanted[row] or not _likely(one)]
         if not told:

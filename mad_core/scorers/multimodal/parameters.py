@@ -95,8 +95,17 @@ def asking() -> tuple[Parameter, ...]:
 
 
 def looks() -> tuple[Parameter, ...]:
-    """How often, and in which ways, a model on this machine looks at each image."""
+    """How often, and in which ways, a model on this machine looks at each image, and what looks before it."""
     return (
+        Parameter(
+            "detector_first",
+            "choice",
+            "auto",
+            "Let the default detector look first, on the same normals: what it does not find is grey in the difference "
+            "view, and an image counts as normal by as much as it scores like one. auto: as the model recommends, "
+            "else no.",
+            choices=("auto", "yes", "no"),
+        ),
         Parameter(
             "wordings",
             "int",

@@ -94,6 +94,15 @@ def of_distribution(distribution: np.ndarray, mass: float) -> ExpectedScore:
     return ExpectedScore(mean, math.sqrt(float(distribution @ (values - mean) ** 2)), mass, distribution)
 
 
+def or_normal(expected: ExpectedScore | None, share: float) -> ExpectedScore | None:
+    """The expectation of an image that departs from normal with a probability of ``share`` alone; normal scores 0."""
+    if expected is None or share >= 1:
+        return expected
+    distribution = share * expected.distribution
+    distribution[0] += 1 - share
+    return of_distribution(distribution, expected.mass)
+
+
 class ScoreTrie:
     """The tokenised numbers 0 to 100 as a tree, so that shared beginnings are computed once.
 

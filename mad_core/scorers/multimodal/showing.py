@@ -27,6 +27,7 @@ from mad_core.errors import InputError, MadError
 from mad_core.paths import file_named
 from mad_core.scorers.contract import Context, Item, LabelledItem
 from mad_core.scorers.image_loading import image_of, load
+from mad_core.scorers.multimodal.detector_first import FirstLook, first_look
 from mad_core.scorers.multimodal.difference import GREY, DifferenceView
 from mad_core.scorers.multimodal.prompts import Conversation, ask, repeated
 from mad_core.scorers.multimodal.rubrics import find_rubric
@@ -46,6 +47,7 @@ class Recommended:
     references: int | None = None
     view: bool = False
     height: int | None = None
+    detector: bool = False
 
     @classmethod
     def of(cls, folder: Path) -> Recommended:
@@ -60,6 +62,7 @@ class Recommended:
             references if type(references) is int and 0 <= references <= 8 else None,
             data.get("view") is True,
             height if type(height) is int and height >= 32 else None,
+            data.get("detector") is True,
         )
 
 
@@ -77,6 +80,8 @@ class Wishes:
         Of how many at ``"worst"``.
     view_required : bool
         Whether a person asked for the view, so that it cannot be left out for want of normals.
+    detector, detector_required : bool
+        Whether the default detector looks first, and whether a person asked for it.
     """
 
     rubric: str
@@ -95,6 +100,8 @@ class Wishes:
     places: bool = False
     policy: str = ""
     repeat: bool = False
+    detector: bool = False
+    detector_required: bool = False
 
 
 def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None) -> Wishes:
@@ -134,6 +141,8 @@ def settle(parameters: Mapping[str, Any], recommended: Recommended | None = None
         places=parameters["places"],
         policy=parameters["policy"],
         repeat=parameters["repeat"],
+        detector={"yes": True, "no": False}.get(first := parameters.get("detector_first", "no"), recommended.detector),
+        detector_required=first == "yes",
     )
 
 
@@ -151,6 +160,8 @@ class Question:
         Strength of the difference view, 0 to 1, on the image's aspect.
     notes : mapping
         What was shown for this image alone, JSON-able.
+    share : float
+        How surely the image departs from normal, by the detector that looked first; 1 where none did.
     """
 
     conversation: Conversation
@@ -158,6 +169,7 @@ class Question:
     own: tuple[np.ndarray, ...]
     map: np.ndarray | None
     notes: Mapping[str, Any]
+    share: float = 1.0
 
 
 class Showing:
@@ -195,6 +207,7 @@ class Showing:
         self.shared = (*shown.values(), *examples.values())
         self._candidates = self._describe(normals, context) if wishes.choose == "nearest" else {}
         self._view = self._make_view(list(shown), normals) if wishes.view else None
+        self._first = first_look(normals, context, required=wishes.detector_required) if wishes.detector else None
         wording = self.rubric.wording(context.subset, context.card.product)
         self.policy = levels_of_policy(wishes.policy, context.subset) if wishes.policy else {}
         self._asked = {"wording": wording, "expert": self.rubric.expert, "policy": policy_in_words(self.policy)}
@@ -215,7 +228,8 @@ class Showing:
         own += [self._read(reference) for reference in near]
         if near:
             notes["references"] = [_name(reference) for reference in near]
-        view = self._view.render(image) if self._view else None
+        seen = self._first.look(item) if self._first else FirstLook()
+        view = seen.greyed(self._view.render(image)) if self._view else None
         own += [view] if view is not None else []
         box = self._peak(item.image_id, image.shape[:2])
         if box is not None:
@@ -223,8 +237,10 @@ class Showing:
             own.append(image[top:bottom, left:right])
             notes["crop"] = list(box)
         own.append(image)
+        if self._first:
+            notes["not_normal"] = round(seen.share, 4)
         conversation = self.conversation(nearest=len(near), crop=box is not None)
-        return Question(conversation, self.shared, tuple(own), strength(view), notes)
+        return Question(conversation, self.shared, tuple(own), strength(view), notes, seen.share)
 
     def conversation(self, *, nearest: int = 0, crop: bool = False) -> Conversation:
         """The conversation of an image that comes with so many nearest references, and with a crop or not."""
@@ -264,6 +280,7 @@ class Showing:
             "anchors": {name: _name(item) for name, item in self.anchors.items()},
             "policy": dict(self.policy),
             "view": self._view is not None,
+            "detector_first": self._first.facts() if self._first else None,
             "height": self.wishes.height,
             "unreadable": self._unreadable,
         }
