@@ -116,7 +116,7 @@ def test_the_figures_are_drawn_in_both_themes_with_their_words() -> None:
 
 
 def test_each_way_changes_its_part_alone() -> None:
-    everything = frozenset({"references", "view", "anchors", "crop"})
+    everything = frozenset({"references", "view", "detector_first", "anchors", "crop"})
     card = SubsetCard(levels={"1": LevelMeaning("slight"), "2": LevelMeaning("deep")})
 
     def changed(way: str, **given: Any) -> Any:
@@ -125,6 +125,7 @@ def test_each_way_changes_its_part_alone() -> None:
     assert changed("references") == {"references": 0, "choose": "first", "view": "no"}
     assert changed("references", protocol="madbench") == {"protocol": "madbench-zero-shot"}
     assert changed("view") == {"view": "no"} and changed("crop") == {"crop_run": ""}
+    assert changed("detector_first") == {"detector_first": "no"}
     assert changed(STRANGE, choose="named", named="a.png, b.png") == {"choose": "first", "references": 2}
     assert changed(CHOSEN) == {}
     assert changes("view", catalog.scorer("mllm").check({}), card, frozenset()) is None

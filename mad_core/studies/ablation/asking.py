@@ -61,6 +61,7 @@ WAYS: Mapping[str, Way] = {
     CHOSEN: Way("as chosen", "", removed=False),
     "references": Way("without references", "the references"),
     "view": Way("without difference view", "the difference view"),
+    "detector_first": Way("without the detector's first look", "the detector's first look"),
     "anchors": Way("without anchors", "the anchors"),
     "crop": Way("without crop", "the crop"),
     "places": Way("without the anchors' places", "the anchors' places on the scale"),
@@ -91,6 +92,8 @@ OFF: Mapping[str, Any] = {
 }
 """What a parameter of that name is where its part of the question is left out."""
 
+_RECORDED = ("references", "view", "detector_first", "anchors")
+
 
 def asks(run: Run) -> bool:
     """Whether a run puts a question that can be taken apart."""
@@ -102,9 +105,9 @@ def asks(run: Run) -> bool:
 
 
 def shown(work: Work, run: Run) -> frozenset[str]:
-    """Which parts the run showed, by what it recorded: ``references``, ``view``, ``anchors``, ``crop``."""
+    """Which parts the run showed, by what it recorded: those of ``_RECORDED``, and ``crop``."""
     facts = [entry.facts for entry in work.store.run_subsets(run.id)]
-    parts = {name for name in ("references", "view", "anchors") if any(each.get(name) for each in facts)}
+    parts = {name for name in _RECORDED if any(each.get(name) for each in facts)}
     if any(each.get("references_nearest") for each in facts):
         parts.add("references")
     if catalog.scorer(run.scorer).builds_on(run.parameters):
@@ -132,7 +135,7 @@ def changes(way: str, parameters: Mapping[str, Any], card: SubsetCard, parts: fr
     fixed = parameters["protocol"] != "inspector"
     if way in ("references", STRANGE) and "references" not in parts:
         return None
-    if way in ("view", "anchors", "crop") and way not in parts:
+    if way in ("view", "detector_first", "anchors", "crop") and way not in parts:
         return None
     if way in OFF:
         chosen = not fixed and parameters.get(way, OFF[way]) != OFF[way]
@@ -142,6 +145,8 @@ def changes(way: str, parameters: Mapping[str, Any], card: SubsetCard, parts: fr
             return {"protocol": "madbench-zero-shot"} if fixed else {"references": 0, "choose": "first", "view": "no"}
         case "view":
             return {"view": "no"}
+        case "detector_first":
+            return {"detector_first": "no"}
         case "anchors":
             return {"anchors": False}
         case "crop":
