@@ -10,7 +10,7 @@ from mad_core.datasets.own_normals import without_normals
 from mad_core.datasets.plan import ImportPlan, LevelsUnknownError, parse_plan
 from mad_core.errors import InputError
 from mad_core.runs.additions import add_images
-from mad_core.runs.first_start import queue_default
+from mad_core.runs.first_start import queue_first
 from mad_core.runs.job_control import Control
 from mad_core.runs.jobs import ImportJob
 from mad_core.settings import Settings
@@ -75,7 +75,7 @@ def import_job(control: Control) -> dict[str, Any]:
         "dataset": dataset_id,
         "images": len(imported.dataset.table),
         "problems": len(imported.problems),
-        "runs": [queue_default(control.store, dataset_id, name) for name in payload.then],
+        "runs": [queue_first(control.store, dataset_id, name) for name in payload.then],
     }
 
 

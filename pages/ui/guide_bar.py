@@ -7,7 +7,7 @@ a view besides is shown as it is.
 import streamlit as st
 
 from mad_core.palette import chrome
-from mad_core.runs.first_start import queue_default, queue_demo, ready_scorers
+from mad_core.runs.first_start import queue_demo, queue_first, ready_scorers
 from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
@@ -143,7 +143,7 @@ def _offer(current: Tour, missing: list[str], number: int) -> None:
 
 
 def _start(current: Tour, missing: list[str]) -> list[str]:
-    return [queue_default(engine.store(), current.info.id, scorer) for scorer in missing]
+    return [queue_first(engine.store(), current.info.id, scorer) for scorer in missing]
 
 
 def _at_work(run_ids: list[str]) -> None:

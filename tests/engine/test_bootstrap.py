@@ -33,6 +33,15 @@ def test_the_first_start_queues_what_can_run(
     assert len(store.queue.active()) == 1
 
 
+def test_the_detector_looks_before_the_first_multimodal_run(
+    store: Store, dataset_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, mllm=None)
+    first = store.run(first_start.queue_first(store, dataset_id, "mllm"))
+    assert first.parameters["detector_first"] == "yes"
+    assert store.run(first_start.queue_default(store, dataset_id, "mllm")).parameters["detector_first"] == "auto"
+
+
 def test_runs_say_which_labels_they_owe_their_scores_to(store: Store, dataset_id: str) -> None:
     def note(scorer: str, facts: list[dict[str, Any]], **given: Any) -> str:
         run = store.request_run(RunRequest(dataset_id, scorer, catalog.scorer(scorer).check(given)))

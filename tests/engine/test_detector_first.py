@@ -86,8 +86,8 @@ def test_what_is_not_found_is_greyed_out_of_the_view(fitted: list[ByName]) -> No
 def test_without_normals_or_detector_nothing_looks_first_unless_asked_for(
     fitted: list[ByName], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert first_look(normals(3), Context(), required=False) is None
-    assert first_look(normals(4), Context(), required=False) is not None
+    assert first_look(normals(15), Context(), required=False) is None
+    assert first_look(normals(16), Context(), required=False) is not None
     with pytest.raises(InputError):
         first_look([], Context(), required=True)
 
@@ -95,6 +95,6 @@ def test_without_normals_or_detector_nothing_looks_first_unless_asked_for(
         raise UnavailableError("It is not installed.")
 
     monkeypatch.setattr(detector_first.catalog, "scorer", refuse)
-    assert first_look(normals(9), Context(), required=False) is None
+    assert first_look(normals(20), Context(), required=False) is None
     with pytest.raises(UnavailableError):
         first_look(normals(9), Context(), required=True)

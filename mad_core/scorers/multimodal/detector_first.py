@@ -22,8 +22,8 @@ from mad_core.scorers.contract import Context, Item, Scorer
 from mad_core.scorers.hybrid import ScoreScale
 from mad_core.scorers.multimodal.difference import GREY
 
-FEWEST, MOST = 4, 60
-"""Normals without which nothing is said, and of which more are left out."""
+FEWEST, MOST = 16, 60
+"""Normals below which two thirds of them teach too little of what is normal, and of which more are left out."""
 JUDGED = 3
 """One of so many normals says what normals score; the detector learns from the others."""
 DOUBT, STEP = 1.5, 0.7
@@ -64,7 +64,7 @@ class DetectorFirst:
     Parameters
     ----------
     normals : sequence of Item
-        At least ``FEWEST``.
+        Two or more; fewer than ``FEWEST`` say too little.
     context : Context
 
     Raises
