@@ -124,7 +124,7 @@ def test_what_is_enclosed_on_the_map_is_the_gallery(
     assert 0 < inside < tests.sum()
     canvas.focus()
     page.keyboard.press("Escape")
-    expect(page.locator(".tile")).to_have_count(int(tests.sum()))
+    expect(page.locator(".tile")).to_have_count(min(24, int(tests.sum())))
     page.keyboard.press("ArrowRight")
     expect(page.locator(".map .card")).to_be_visible()
     page.keyboard.press("Enter")
