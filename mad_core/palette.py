@@ -9,7 +9,7 @@ test computes it. Plain numpy, so that everything may import it.
 import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -104,11 +104,13 @@ def diverging_colour(share: float, theme: Theme) -> str:
     return _between((_REVERSED[theme], tones.panel, tones.accent), share)
 
 
+@lru_cache(maxsize=1024)
 def text_on(colour: str) -> str:
     """Black or white text, whichever has more contrast on ``colour``: at least 4.5:1."""
     return max((_BLACK, _WHITE), key=lambda text: contrast(text, colour))
 
 
+@lru_cache(maxsize=1024)
 def outline(colour: str, theme: Theme) -> str:
     """``colour`` moved away from the page until it has the contrast of a graphical object (3:1).
 

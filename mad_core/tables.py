@@ -667,10 +667,8 @@ def _parquet(path: Path) -> pd.DataFrame:
 
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            names = file.schema_arrow.names
-            texts = [
-                f.name for f in file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
-            ]
+            names, texts = file.schema_arrow.names, [f.name for f in file.schema_arrow if _is_text(f.type)]
+            fixed = {f.name: f.type.byte_width for f in file.schema_arrow if pa.types.is_fixed_size_binary(f.type)}
             rows = file.metadata.num_rows
         if rows > MOST_ROWS or len(names) > MOST_COLUMNS:
             raise InputError(
@@ -679,6 +677,8 @@ def _parquet(path: Path) -> pd.DataFrame:
         wanted = list(dict.fromkeys(resolve_columns(names).values()))
         if not wanted:
             return pd.DataFrame(columns=names)
+        if rows * sum(fixed.get(name, 0) for name in wanted) > MAX_BYTES:  # such columns are unfolded as they are read
+            raise _too_much(path)
         with pq.ParquetFile(path, memory_map=True, read_dictionary=texts) as file:
             table = _counted(path, file.iter_batches(_BATCH_ROWS, columns=wanted), wanted)
     except InputError as error:
@@ -691,15 +691,27 @@ def _parquet(path: Path) -> pd.DataFrame:
     return _finished(path, table)
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether values of a column's type may be of any length: those are read as a dictionary, each value once."""
+    import pyarrow as pa
+
+    kinds = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in kinds)
+
+
+def _too_much(path: Path) -> InputError:
+    return InputError(
+        f"The known columns of {path} hold more than {MAX_BYTES / 1e6:.0f} MB, too much for a list of images."
+    )
+
+
 def _counted(path: Path, batches: Iterable[Any], wanted: Sequence[str]) -> pd.DataFrame:
     """Batches of a Parquet file as one table; what they hold is counted before it is unfolded."""
     parts, left = [], MAX_BYTES
     for batch in batches:
         left -= sum(_unfolded_bytes(batch.column(name)) for name in wanted)
         if left < 0:
-            raise InputError(
-                f"The known columns of {path} hold more than {MAX_BYTES / 1e6:.0f} MB, too much for a list of images."
-            )
+            raise _too_much(path)
         part = batch.select(list(wanted)).to_pandas().astype(object)
         parts.append(part.map(cell_text).astype("str"))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(wanted), dtype="str")

@@ -303,6 +303,12 @@ class Dataset:
         return counts
 
     @cached_property
+    def _places(self) -> dict[tuple[str, str], np.ndarray]:
+        """Where the rows of each subset and split stand in the table, ascending; looked for once."""
+        groups: Any = self.table.groupby(["subset", "split"])
+        return groups.indices
+
+    @cached_property
     def _unlabelled(self) -> dict[str, int]:
         t: Any = self.table
         return {str(subset): int(n) for subset, n in t["level"].isna().groupby(t["subset"]).sum().items()}
@@ -408,13 +414,27 @@ class Dataset:
         NotFoundError
             If the subset is not in the dataset.
         """
-        t: Any = self.table
         if subset is not None:
             self._check(subset)
-            t = t[t["subset"] == subset]
-        if split is not None:
-            t = t[t["split"] == split]
-        return t
+        if split is None and subset is None:
+            return self.table
+        places = [at for (of, part), at in self._places.items() if subset in (None, of) and split in (None, part)]
+        return self.table.take(np.sort(np.concatenate(places or [np.empty(0, dtype=np.intp)])))
+
+    def count(self, split: str) -> int:
+        """How many images a split has."""
+        return sum(len(at) for (_, part), at in self._places.items() if part == split)
+
+    def splits(self, subset: str) -> list[str]:
+        """The splits that a subset has images of, in the order of ``SPLITS``.
+
+        Raises
+        ------
+        NotFoundError
+            If the subset is not in the dataset.
+        """
+        self._check(subset)
+        return [split for split in SPLITS if (subset, split) in self._places]
 
     def as_of(self, version: str) -> Dataset:
         """The dataset as it was in one of its versions, before images that came later; itself where it is no such."""

@@ -71,8 +71,8 @@ class OwnNormals:
 
 def without_normals(dataset: Dataset) -> list[str]:
     """The subsets in which nothing is known to be normal and nobody has said what detectors learn from."""
-    trained = set(dataset.table["subset"][(dataset.table["split"] == "train").to_numpy()])
-    return [name for name in dataset.subsets if name not in trained and dataset.normals(name).empty]
+    untrained = [name for name in dataset.subsets if "train" not in dataset.splits(name)]
+    return [name for name in untrained if dataset.normals(name).empty]
 
 
 def with_own_normals(dataset: Dataset, way: str, subsets: Iterable[str] = ()) -> Dataset:

@@ -108,10 +108,12 @@ def with_scores(
 
 
 def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
-    """The rows of :func:`with_scores` that are wanted, in the wanted order.
+    """The rows of :func:`with_scores` that are wanted, in the wanted order."""
+    return passing(in_order(table, wanted), wanted)
 
-    Images without the number that orders them come last; equal ones follow in the order of their paths.
-    """
+
+def passing(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """The rows that pass the filters, in the order in which they come."""
     keep = np.ones(len(table), dtype=bool)
     if wanted.levels:
         keep &= table["level"].isin(wanted.levels).to_numpy()  # NaN among them: images without a level
@@ -138,8 +140,16 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         keep &= np.array(
             [wanted.tag in tags if wanted.tag else ASIDE not in tags for tags in table["tags"]], dtype=bool
         )
-    kept: Any = table[keep]
-    return _together(_ordered(kept, wanted.order), wanted)
+    kept: Any = table if keep.all() else table[keep]
+    return kept
+
+
+def in_order(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+    """The rows in the wanted order and groups.
+
+    Images without the number that orders them come last; equal ones follow in the order of their paths.
+    """
+    return _together(_ordered(table, wanted.order), wanted)
 
 
 def _together(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:

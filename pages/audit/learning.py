@@ -43,7 +43,7 @@ def learning_section(audit: Audit) -> None:
 
 def _grades_in_words(audit: Audit, levels: Mapping[str, float]) -> str:
     """``25 of 400 images are graded: 10 L0, 9 L1, 6 L2.``"""
-    tests, aside = len(audit.dataset.select(split="test")), _aside(audit)
+    tests, aside = audit.dataset.count("test"), _aside(audit)
     counts = Counter(levels.values())
     each = ", ".join(f"{counts[level]} L{level:g}" for level in sorted(counts))
     before = f" {aside:,} more are set aside with their levels." if aside else ""
@@ -52,7 +52,7 @@ def _grades_in_words(audit: Audit, levels: Mapping[str, float]) -> str:
 
 def _aside(audit: Audit) -> int:
     """Images that are set aside with their levels, so that they are learned from and not tested."""
-    return len(audit.dataset.select(split="calibration"))
+    return audit.dataset.count("calibration")
 
 
 def _ask(audit: Audit, levels: dict[str, float], detectors: Mapping[str, Run]) -> None:

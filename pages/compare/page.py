@@ -1,10 +1,12 @@
 """Compare: metric table, scores against levels, runs side by side."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from mad_core.labelled import labelled
 from mad_core.runs.comparing import distinct_names, how_made
 from mad_core.runs.store import DatasetInfo, Run
 from pages.compare import deferred_intervals
@@ -58,8 +60,8 @@ def page() -> None:
 
 
 def _draw(info: DatasetInfo, view: View) -> None:
-    images = pd.concat([view.rows(run) for run in view.runs]).drop_duplicates("image_id")
-    if not labels_note(images, "metrics, scores against levels, and how runs differ"):
+    counted = _counted(view, view.key(*view.runs))
+    if not labels_note(*counted, "metrics, scores against levels, and how runs differ"):
         _learned(view)
         export(view)
         what_did_not_fit(view.runs, view.names)
@@ -84,6 +86,13 @@ def _draw(info: DatasetInfo, view: View) -> None:
     if len(view.runs) == 1:
         st.info("With a second run this page also shows where two scorers disagree.", icon=":material/info:")
         st.page_link("pages/score/page.py", label="Choose another scorer", icon=":material/play_arrow:")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _counted(_view: View, key: tuple[Any, ...]) -> tuple[int, int]:
+    """How many images are in view, and how many of them have a level."""
+    images = pd.concat([_view.rows(run) for run in _view.runs]).drop_duplicates("image_id")
+    return len(images), len(labelled(images))
 
 
 def _how_made(view: View) -> None:

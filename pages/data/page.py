@@ -1,5 +1,7 @@
 """Data: pick, import, check and preview a dataset."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -77,7 +79,7 @@ def _imports_note() -> None:
 
 
 def _about(info: DatasetInfo, dataset: Dataset) -> None:
-    tests = len(dataset.select(split="test"))
+    tests = dataset.count("test")
     graded = f" ({tests - dataset.unlabelled():,} labelled)" if dataset.unlabelled() else ""
     facts = [f"{info.images:,} images", f"{tests:,} for test{graded}", _subsets(dataset)]
     masks = sum(entry["masks"] for entry in dataset.counts())
@@ -143,7 +145,7 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
             st.html(charts.level_chip(level, levels, card), width="content")
             st.caption(f"{images:,} images" + (f" · {plain(meaning)}" if meaning else ""), width="content")
         chosen = gallery(
-            [tiles.tile(info, row, levels) for row in these.itertuples()],
+            [tiles.tile(info, row, levels) for row in these],
             columns=PREVIEW,
             key=f"preview_{level_key(level)}",
         )
@@ -153,11 +155,12 @@ def _preview(info: DatasetInfo, dataset: Dataset, subset: str) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _samples(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> dict[float, tuple[int, pd.DataFrame]]:
-    """How many test images each level has, least severe first, and a few of them from all over it."""
+def _samples(_dataset: Dataset, dataset_id: str, version: str, subset: str) -> dict[float, tuple[int, list[Any]]]:
+    """How many test images each level has, least severe first, and the rows of a few of them from all over it."""
     samples = {}
     for level, rows in _dataset.select(split="test", subset=subset).groupby("level", dropna=False):
-        samples[level] = len(rows), rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
+        few = rows.iloc[:: max(1, len(rows) // PREVIEW)].head(PREVIEW)
+        samples[level] = len(rows), [*few.itertuples()]
     return samples
 
 

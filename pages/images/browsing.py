@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import pandas as pd
 import streamlit as st
 
-from mad_core.datasets.dataset import SPLITS, Dataset, SubsetCard
+from mad_core.datasets.dataset import Dataset, SubsetCard
 from mad_core.datasets.naming import NO_LEVEL, level_key
 from mad_core.labelled import labelled
-from mad_core.runs.browsing import ALL_RANKS, CALLS, GROUPS, ORDERS, STATES, Wanted, select, with_scores
+from mad_core.runs.browsing import ALL_RANKS, CALLS, GROUPS, ORDERS, STATES, Wanted, in_order, passing, with_scores
 from mad_core.runs.comparing import distinct_names
 from mad_core.runs.picture_space import ALL, MapPart, read_space
 from mad_core.runs.store import DatasetInfo, Run
@@ -52,8 +52,8 @@ class Browsing:
         Those kept with the run for this subset.
     images : DataFrame
         All images of subset and split, as :func:`mad_core.runs.browsing.with_scores` gives them.
-    level_keys, defects : sequence of str
-        Levels and defects among them, as filters write them.
+    level_keys, defects, tags : sequence of str
+        Levels, defects and tags among them, as filters write them.
     wanted : Wanted
         The filters and the order in view.
     threshold : float or None
@@ -78,6 +78,7 @@ class Browsing:
     images: pd.DataFrame
     level_keys: Sequence[str]
     defects: Sequence[str]
+    tags: Sequence[str]
     wanted: Wanted
     threshold: float | None
     marked: frozenset[str] | None
@@ -126,8 +127,7 @@ def browse(info: DatasetInfo) -> Browsing:
     """Read the view; where it asks for what is not there, the first choice stands."""
     dataset = engine.store().dataset(info.id)
     subset = _chosen("subset", dataset.subsets)
-    there = set(dataset.select(subset=subset)["split"])
-    splits = [split for split in reversed(SPLITS) if split in there]
+    splits = dataset.splits(subset)[::-1]
     split = _chosen("split", splits)
     runs = {run.id: run for run in session.runs_in_view(info) if split == "test" and subset in run.subsets}
     scored = {run.id: run for run in runs.values() if run.done}
@@ -143,9 +143,9 @@ def browse(info: DatasetInfo) -> Browsing:
         cuts,
     )
     images, levels, defects = _joined(dataset, run, against, cuts, key)
-    tags = engine.store().tags.of(info.id)
-    key = (*key, hash(tuple(sorted(tags.items()))))
-    images = _with_tags(images, tags, key)
+    by_image = engine.store().tags.of(info.id)
+    key = (*key, hash(tuple(sorted(by_image.items()))))
+    images, tags = _with_tags(images, by_image, key)
     marked = _marked(info, subset)
     if marked is not None:
         images = images.assign(marked=images["image_id"].isin(list(marked)))
@@ -167,8 +167,9 @@ def browse(info: DatasetInfo) -> Browsing:
         images,
         levels,
         defects,
+        tags,
         replace(
-            _wanted(images, levels, defects, run, against, cuts),
+            _wanted(levels, defects, tags, run, against, cuts),
             least=least,
             region=session.get("region") if marked is not None else "",
         ),
@@ -231,13 +232,24 @@ def _marked(info: DatasetInfo, subset: str) -> frozenset[str] | None:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _with_tags(_images: pd.DataFrame, _tags: Mapping[str, tuple[str, ...]], key: tuple[Any, ...]) -> pd.DataFrame:
-    return _images.assign(tags=[_tags.get(image_id, ()) for image_id in _images["image_id"].tolist()])
+def _with_tags(
+    _images: pd.DataFrame, _tags: Mapping[str, tuple[str, ...]], key: tuple[Any, ...]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The images with their tags, and the tags that any of them has."""
+    of_images = [_tags.get(image_id, ()) for image_id in _images["image_id"].tolist()]
+    return _images.assign(tags=of_images), sorted({tag for tags in of_images for tag in tags})
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _shown(_images: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.DataFrame:
-    return select(_images, wanted)
+    together = Wanted(order=wanted.order, group=wanted.group, region=wanted.region)
+    return passing(_in_order(_images, key, together), wanted)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _in_order(_images: pd.DataFrame, key: tuple[Any, ...], wanted: Wanted) -> pd.DataFrame:
+    """All images as wanted; of a region of the map with the column that says which lie in it."""
+    return in_order(_images, wanted)
 
 
 def _number(text: str) -> float | None:
@@ -265,9 +277,9 @@ def orders(levels: Sequence[str], run: Run | None, against: Run | None) -> list[
 
 
 def _wanted(
-    images: pd.DataFrame,
     levels: Sequence[str],
     defects: Sequence[str],
+    tags: Sequence[str],
     run: Run | None,
     against: Run | None,
     cuts: SavedCuts | None,
@@ -283,14 +295,9 @@ def _wanted(
         called=tuple(level for level in cuts.levels if level_key(level) in called) if cuts else (),
         call=_chosen("call", ["", *CALLS]) if cuts else "",
         order=_chosen("sort", orders(levels, run, against)),
-        tag=_chosen("tag", ["", *tags_of(images)]),
+        tag=_chosen("tag", ["", *tags]),
         group=_chosen("group", ["", *GROUPS]),
     )
-
-
-def tags_of(images: pd.DataFrame) -> list[str]:
-    """The tags that any of these images has."""
-    return sorted({tag for tags in images["tags"] for tag in tags})
 
 
 def level_written(key: str) -> float:

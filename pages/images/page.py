@@ -28,7 +28,6 @@ from pages.images.browsing import (
     level_written,
     orders,
     range_text,
-    tags_of,
 )
 from pages.images.choosing import choose, chosen, chosen_bar
 from pages.images.one_image import LAST_INSPECTED, inspect
@@ -266,8 +265,8 @@ def _filters(view: Browsing) -> None:
             help=RANK_HELP,
             **_first_page("apart", APART),
         )
-    if tags := tags_of(view.images):
-        options = ["", *tags]
+    if view.tags:
+        options = ["", *view.tags]
         st.selectbox(
             "Tag",
             options,

@@ -133,20 +133,32 @@ def _xlsx(table: pd.DataFrame) -> bytes:
 
 
 def _sheet(view: Browsing, run: Run, title: str) -> Callable[[], str]:
-    threshold, shown = threshold_of(view), view.shown
-    levels, scores = (view.images[name].to_numpy(dtype=np.float64) for name in ("level", "score"))
-    notes = [flagged(levels, scores, threshold).in_words() + ".", f"The threshold is {threshold:.4g}."]
-    notes += [promise] if (promise := guarantee_of(run, view.images)) else []
-    return lambda: contact_sheet(engine.store(), run, shown, threshold, title, notes)
+    shown = view.shown
+
+    def made() -> str:
+        threshold = threshold_of(view)
+        levels, scores = (view.images[name].to_numpy(dtype=np.float64) for name in ("level", "score"))
+        notes = [flagged(levels, scores, threshold).in_words() + ".", f"The threshold is {threshold:.4g}."]
+        notes += [promise] if (promise := guarantee_of(run, view.images)) else []
+        return contact_sheet(engine.store(), run, shown, threshold, title, notes)
+
+    return made
 
 
 # -- what to do with them -----------------------------------------------------------------------
 
 
 def _act(view: Browsing) -> None:
-    """Do something with images: those chosen in the list, else all that pass the filters."""
+    """Do something with images: those chosen in the list, else all that pass the filters.
+
+    The list is made and sent once somebody opens it: of 100,000 images it is megabytes.
+    """
     shown = view.shown
-    with st.popover("Choose images and act", icon=":material/checklist:", disabled=shown.empty):
+    icon = ":material/checklist:"
+    box = st.popover("Choose images and act", icon=icon, disabled=shown.empty, key="act", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         rows = _choice(view, shown)
         ids = shown["image_id"].iloc[rows].tolist() if rows else shown["image_id"].tolist()
         what = f"{len(ids):,} chosen" if rows else f"all {len(ids):,} shown"

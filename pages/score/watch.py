@@ -191,7 +191,8 @@ def _confirm_delete(run: Run) -> None:
 
 
 def _numbers(run: Run) -> None:
-    if not labels_note(engine.table(run), "metrics"):
+    rows = engine.table(run)
+    if not labels_note(len(rows), len(labelled(rows)), "metrics"):
         return
     draws = 0 if run.active else 1000
     result = engine.metrics(run, None, draws)

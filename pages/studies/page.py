@@ -22,7 +22,9 @@ def page() -> None:
             icon=":material/info:",
         )
         st.page_link("pages/score/page.py", label="Choose scorers", icon=":material/play_arrow:")
-    labels_note(engine.store().dataset(info.id).select(split="test"), "the answers of studies")
+    dataset = engine.store().dataset(info.id)
+    tests = dataset.count("test")
+    labels_note(tests, tests - dataset.unlabelled(), "the answers of studies")
     studying(info, runs)
 
 

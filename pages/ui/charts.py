@@ -24,13 +24,13 @@ def theme() -> Theme:
 
 def show(figure: go.Figure, alt: str, key: str) -> None:
     """Draw a figure with its text alternative."""
-    st.plotly_chart(figure, theme=None, width="stretch", config=CONFIG, key=key, alt=alt)
+    st.plotly_chart(_copied_once(figure), theme=None, width="stretch", config=CONFIG, key=key, alt=alt)
 
 
 def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
     """Draw a figure whose points stand for images; the id of the image that was clicked just now, else None."""
     event: Any = st.plotly_chart(
-        figure,
+        _copied_once(figure),
         theme=None,
         width="stretch",
         config=CONFIG,
@@ -45,6 +45,18 @@ def show_clickable(figure: go.Figure, alt: str, key: str) -> str | None:
     seen = st.session_state.get(f"{key}_seen")
     st.session_state[f"{key}_seen"] = chosen
     return str(chosen) if chosen and chosen != seen else None
+
+
+def _copied_once(figure: go.Figure) -> go.Figure:
+    """The figure, no longer to be changed: all its numbers are copied now, and not each time that it is drawn.
+
+    Figures are kept and drawn for everybody; the copy was half of what that took.
+    """
+    kept = vars(figure)
+    if "to_dict" not in kept:
+        drawn = figure.to_dict()
+        kept["to_dict"] = lambda: drawn
+    return figure
 
 
 def show_table(table: pd.DataFrame, alt: str, **facts: Any) -> None:

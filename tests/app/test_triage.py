@@ -84,9 +84,16 @@ def test_lists_and_the_sheet_are_taken_away(inbox: Home, open_page: Open, monkey
     assert given["Contact sheet"]().count("<figure>") == len(flagged)
 
 
+def _with_list(test: AppTest) -> AppTest:
+    """A page of images with the list to choose from opened."""
+    assert not test.dataframe and not [one for one in test.button if one.key == "to_audit"], "made before it is asked for"
+    test.session_state["act"] = True
+    return test.run()
+
+
 def test_images_are_tagged_sent_to_the_audit_and_set_aside(inbox: Home, open_page: Open) -> None:
     query = {"dataset": inbox.dataset, "threshold": "1.5", "flagged": "yes"}
-    test = open_page("images", **query)
+    test = _with_list(open_page("images", **query))
     chosen = set(ids(test))
     test.text_input(key="triage_tag").set_value("to rework").run()
     test.button(key="to_tag").click().run()
@@ -97,7 +104,7 @@ def test_images_are_tagged_sent_to_the_audit_and_set_aside(inbox: Home, open_pag
     test.button(key="to_aside").click().run()
     assert "No image passes these filters" in written(test)
     assert len(tiles(open_page("images", dataset=inbox.dataset))) == 24 - len(chosen)
-    test = open_page("images", dataset=inbox.dataset, tag=ASIDE)
+    test = _with_list(open_page("images", dataset=inbox.dataset, tag=ASIDE))
     assert set(ids(test)) == chosen
     press(test, f"No longer {ASIDE}")
     assert len(tiles(open_page("images", dataset=inbox.dataset))) == 24
@@ -106,14 +113,14 @@ def test_images_are_tagged_sent_to_the_audit_and_set_aside(inbox: Home, open_pag
 def test_images_marked_as_normal_make_a_version_to_be_fitted(inbox: Home, open_page: Open) -> None:
     before = len(inbox.store.dataset(inbox.dataset).normals("plate"))
     normal = inbox.images("plate").query("level == 0")["template_path"].iloc[0]
-    test = open_page("images", dataset=inbox.dataset, find=normal)
+    test = _with_list(open_page("images", dataset=inbox.dataset, find=normal))
     test.button(key="to_normal").click().run()
     assert not test.exception and not test.error
     (made,) = [info for info in inbox.store.datasets() if "more normals" in info.name]
     assert test.query_params["dataset"] == made.id
     assert len(inbox.store.dataset(made.id).normals("plate")) == before + 1
     severe = inbox.images("plate").query("level == 3")["template_path"].iloc[0]
-    test = open_page("images", dataset=inbox.dataset, find=severe)
+    test = _with_list(open_page("images", dataset=inbox.dataset, find=severe))
     test.button(key="to_normal").click().run()
     assert "labelled abnormal" in written(test)
 

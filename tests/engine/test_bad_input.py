@@ -167,9 +167,10 @@ print(peak() - before)
 """
 
 
-def long_text(path: Path, column: str, rows: int = 20_000, **how: Any) -> Path:
+def long_text(path: Path, column: str, rows: int = 20_000, kind: Any = None, **how: Any) -> Path:
     """A table in which one text of a megabyte stands in every row, in a few kilobytes."""
-    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 1_000_000]))
+    text = pa.array(["x" * 1_000_000] if kind is None else [b"x" * 1_000_000], kind)
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), text)
     columns = {"path": pa.array([f"{i}.png" for i in range(rows)]), "level": pa.array(np.ones(rows)), column: long}
     pq.write_table(pa.table(columns), path, compression="zstd", **how)
     return path
@@ -191,10 +192,12 @@ def asked(path: Path, limit: int = 500) -> tuple[str, int]:
         ("path", {}, "hold more than 500 MB"),
         ("defect", {}, "hold more than 500 MB"),
         ("path", {"store_schema": False}, "hold more than 500 MB"),
+        ("path", {"store_schema": False, "kind": pa.binary()}, "hold more than 500 MB"),
+        ("level", {"store_schema": False, "kind": pa.binary(1_000_000)}, "hold more than 500 MB"),
     ],
 )
 def test_one_text_in_20000_rows_takes_little_memory(
-    tmp_path: Path, column: str, how: dict[str, bool], said: str
+    tmp_path: Path, column: str, how: dict[str, Any], said: str
 ) -> None:
     path = long_text(tmp_path / "list.parquet", column, **how)
     assert path.stat().st_size < 1_000_000
