@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _HEAD = 512
+_MOST_ENTRIES = 1_000_000
+_LIST_BYTES, _SHORTEST_ENTRY = 5, 46
+"""Where zipfile's record of a zip's end has the size of its list, and the bytes of an entry without a name."""
 _SLICES = "export its slices as PNG or 16-bit TIFF images"
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself: run git lfs pull"),
@@ -107,11 +110,20 @@ def kind_of_bytes(head: bytes, name: str = "") -> str | None:
     return next((words for mark, words in _MARKS if head.startswith(mark)), None)
 
 
+def most_entries(path: Path) -> int:
+    """How many entries the list at a zip's end may name, by its size: zipfile takes in all of it at once."""
+    with path.open("rb") as file:
+        end = getattr(zipfile, "_EndRecData")(file)  # noqa: B009 - what zipfile goes by, and keeps to itself
+    return end[_LIST_BYTES] // _SHORTEST_ENTRY if end else 0
+
+
 def _kind_of_zip(path: Path) -> str | None:
     """What a file is that begins as a zip does."""
     if not zipfile.is_zipfile(path):
         return "a zip archive that is cut off or damaged: download or copy it again"
     try:
+        if most_entries(path) > _MOST_ENTRIES:
+            return "a zip archive"
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:20]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

@@ -93,13 +93,12 @@ class Settings:
         ------
         InputError
             If ``MAD_EXECUTOR`` names an unknown executor, ``MAD_REMOTE_GB`` is no size, ``MAD_API_TOKEN`` can be
-            guessed, ``MAD_API_RATE`` is no rate, or a variable that says who or what is allowed is set and names
-            nothing: nobody knows then what was meant.
+            guessed, ``MAD_API_RATE`` is no rate, a folder is the home of nobody, or a variable that says who or what is
+            allowed is set and names nothing: nobody knows then what was meant.
         """
-        home = Path(environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
-        home = home.expanduser().absolute()
+        home = _folder("MAD_HOME", environment.get("MAD_HOME") or platformdirs.user_data_dir("mad-inspector", False))
         named = _parts(environment, "MAD_ALLOWED_ROOTS", r":(?!//)")
-        roots = [Path(part).expanduser().absolute() for part in named or () if "://" not in part]
+        roots = [_folder("MAD_ALLOWED_ROOTS", part) for part in named or () if "://" not in part]
         executor = environment.get("MAD_EXECUTOR") or "local"
         if executor not in EXECUTORS:
             raise InputError(f"MAD_EXECUTOR is '{executor}', but only {' and '.join(EXECUTORS)} are known.")
@@ -156,13 +155,20 @@ class Settings:
         """Whether a page may open ``path``: it lies, links resolved, under an allowed root."""
         try:
             real = path.expanduser().resolve()
+            return any(real.is_relative_to(root.resolve()) for root in (*self.allowed_roots, self.home))
         except (OSError, RuntimeError, ValueError):  # the home of nobody, a loop of links, no text of a path
             return False
-        return any(real.is_relative_to(root.resolve()) for root in (*self.allowed_roots, self.home))
 
     def may_open_address(self, address: str) -> bool:
         """Whether a page may open a place on object storage: it is an allowed one or lies in it."""
         return any(address == root or address.startswith(f"{root}/") for root in self.allowed_addresses)
+
+
+def _folder(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"{name} names '{text[:300]}', the home of a user who is not here.") from None
 
 
 def _parts(environment: Mapping[str, str], name: str, between: str) -> list[str] | None:

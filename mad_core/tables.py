@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from mad_core.errors import InputError
-from mad_core.filekinds import kind_of
+from mad_core.filekinds import kind_of, most_entries
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm"})
 """Files that are taken for tables where a folder holds them."""
@@ -118,6 +118,8 @@ _CHUNK = 50_000
 _BATCH_ROWS = 1_024
 _MOST_SHEET_ROWS = 1_048_576
 _MOST_UNPACKED, _UNPACKED_RATIO = 50_000_000, 200
+_MOST_PARTS = 100_000
+"""Files in a workbook: a handful, and one for each sheet and picture."""
 _IMAGE_NAME = re.compile(
     r".+\.(png|jpe?g|jpe|jfif|tiff?|bmp|webp|gif|ppm|pgm|pbm|dcm|heic|avif|jxl|jp2)", re.IGNORECASE
 )
@@ -515,6 +517,8 @@ def text_of_cell(cell: str) -> str:
 
 def _workbook(path: Path, size: int) -> pd.DataFrame:
     """The first sheet of a workbook with known columns; of a formula counts what Excel stored, none is evaluated."""
+    if most_entries(path) > _MOST_PARTS:
+        raise InputError(f"{path} holds too many parts for a workbook; save it as CSV.")
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())

@@ -8,6 +8,7 @@ and comes from no page of another site, whose name may have been pointed at this
 import contextlib
 import hmac
 import ipaddress
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -24,7 +25,8 @@ BURST_SECONDS = 10.0
 MOST_CLIENTS = 4096
 BYTES_IN_FLIGHT = 400_000_000
 """Of all pictures that are being received at once."""
-_VIA_PROXY = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
+_VIA_PROXY = re.compile("via|.*forwarded.*|.*(?:client|real|connecting|user)-?ip|.*external-address|x-original-.*")
+"""Headers that proxies and those who serve for others add."""
 
 
 class Refused(Exception):
@@ -84,7 +86,7 @@ def _logged_in(request: Request, settings: Settings) -> str:
 
 
 def _of_this_machine(request: Request) -> bool:
-    proxied = any(name in _VIA_PROXY or name.startswith("x-forwarded") for name in request.headers)
+    proxied = any(_VIA_PROXY.fullmatch(name) for name in request.headers)
     hosts = request.headers.getlist("host")
     return (
         not proxied

@@ -310,6 +310,19 @@ def test_what_is_set_and_names_nobody_admits_nobody(
     assert name in shown.replace("\\", "") and "is set but names nothing" in shown
 
 
+@pytest.mark.parametrize("name", ["MAD_HOME", "MAD_ALLOWED_ROOTS"])
+def test_the_home_of_nobody_is_a_sentence(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} names '~nobody-of-that-name/x', the home of a user who is not here"):
+        Settings.from_environment({name: "~nobody-of-that-name/x"})
+
+
+def test_roots_that_are_a_loop_of_links_open_nothing(tmp_path: Path) -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).symlink_to(tmp_path / other)
+    settings = Settings.from_environment({"MAD_HOME": str(tmp_path / "home"), "MAD_ALLOWED_ROOTS": str(tmp_path / "a")})
+    assert not settings.may_open(tmp_path / "a" / "x") and not settings.may_open(tmp_path)
+
+
 def test_who_a_person_is_is_said_by_issuer_and_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "_providers", lambda: [""])
     ada = {"iss": "https://login", "sub": "7", "name": "Ada", "email": "ada@clinic.org"}

@@ -86,7 +86,9 @@ def test_lists_and_the_sheet_are_taken_away(inbox: Home, open_page: Open, monkey
 
 def _with_list(test: AppTest) -> AppTest:
     """A page of images with the list to choose from opened."""
-    assert not test.dataframe and not [one for one in test.button if one.key == "to_audit"], "made before it is asked for"
+    assert not test.dataframe and not [one for one in test.button if one.key == "to_audit"], (
+        "made before it is asked for"
+    )
     test.session_state["act"] = True
     return test.run()
 

@@ -205,6 +205,14 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bomb
     assert not [p for p in (tmp_path / "into").iterdir() if p.is_dir()]
 
 
+def test_a_list_of_too_many_files_is_not_taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made_zip(tmp_path / "a.zip", *((f"{n:04d}", 0o644, "") for n in range(1_000)))
+    monkeypatch.setattr(archives, "MAX_FILES", 900)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(InputError, match="more than 900 files and folders"):
+        extract(path, tmp_path / "into")
+
+
 @pytest.mark.parametrize(("name", "value"), [("MAX_FILES", 3), ("MAX_BYTES", 500)])
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int) -> None:
     monkeypatch.setattr(archives, name, value)

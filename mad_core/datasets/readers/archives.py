@@ -25,7 +25,7 @@ from typing import IO, Any
 from filelock import FileLock
 
 from mad_core.errors import InputError
-from mad_core.filekinds import kind_of
+from mad_core.filekinds import kind_of, most_entries
 from mad_core.images import content_hash, forget_patient
 from mad_core.paths import fits, remove_tree, spare_bytes, sync
 
@@ -134,7 +134,7 @@ class _Account:
         self.entries += entries
         self.bytes += member.size + entries * ENTRY_BYTES
         if self.entries > MAX_FILES:
-            raise InputError(f"{self.path} holds more than {MAX_FILES} files and folders; import a folder instead.")
+            raise _too_many(self.path)
         spare = spare_bytes(self.folder)
         if self.bytes > self.most_bytes or member.size > spare:
             room = min(self.most_bytes, self.bytes + spare)
@@ -203,12 +203,18 @@ def _members(path: Path) -> Iterator[_Member]:
             yield from _tar_members(archive, path)
             return
     if zipfile.is_zipfile(path):
+        if most_entries(path) > MAX_FILES:
+            raise _too_many(path)
         with zipfile.ZipFile(path) as archive:
             yield from _zip_members(archive, path)
     else:
         kind = kind_of(path)
         what = kind if kind else "neither a table nor a zip or tar that can be read"
         raise InputError(f"{path} is {what}.")
+
+
+def _too_many(path: Path) -> InputError:
+    return InputError(f"{path} holds more than {MAX_FILES} files and folders; import a folder instead.")
 
 
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> Iterator[_Member]:
