@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -88,12 +89,12 @@ class Browsing:
     def card(self) -> SubsetCard:
         return self.info.card.subset(self.subset)
 
-    @property
+    @cached_property
     def shown(self) -> pd.DataFrame:
         """The images that pass the filters, in the wanted order."""
         return _shown(self.images, self.key, self.wanted)
 
-    @property
+    @cached_property
     def unfiltered(self) -> pd.DataFrame:
         """All images, in the wanted order."""
         return _shown(self.images, self.key, Wanted(order=self.wanted.order, group=self.wanted.group))
