@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -96,6 +97,28 @@ def sync(path: Path) -> None:
             os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def put_whole(path: Path) -> Iterator[Path]:
+    """A name to write to; what stands under it at the end takes the place of ``path``, after a failure nothing does.
+
+    A link stays one: the file that it leads to is replaced.
+
+    Raises
+    ------
+    OSError
+        If ``path`` is a device, a pipe or a socket: a file would take its place for everybody.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield building
+        building.replace(target)
+    finally:
+        building.unlink(missing_ok=True)
 
 
 def spare_bytes(folder: Path) -> int:

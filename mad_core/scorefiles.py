@@ -6,7 +6,6 @@ names of columns, decimal commas, ``L2``.
 
 import csv
 import math
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 
 from mad_core.datasets.level_cells import levels_of
 from mad_core.errors import InputError, WorkError
+from mad_core.paths import put_whole
 from mad_core.tables import (
     RISKY,
     also_meant,
@@ -238,14 +238,11 @@ def write_text(path: Path, text: str) -> None:
     WorkError
         If it cannot be written.
     """
-    building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        building.write_text(text, encoding="utf-8", newline="")
-        building.replace(path)
+        with put_whole(path) as building:
+            building.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise WorkError(f"{path} cannot be written: {error.strerror}.") from None
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def csv_text(table: pd.DataFrame, **options: Any) -> str:

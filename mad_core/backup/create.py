@@ -11,18 +11,18 @@ import hashlib
 import hmac
 import json
 import os
-import secrets
 import time
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mad_core.backup import table_rows
 from mad_core.datasets import solar_cells
 from mad_core.errors import InputError, WorkError
 from mad_core.image_formats import SUFFIXES
+from mad_core.paths import put_whole
 from mad_core.runs.database.engine import revision_of
 from mad_core.runs.store import Store
 from mad_core.runs.tidying import unused_files
@@ -152,19 +152,20 @@ def back_up(
         raise InputError(f"{', '.join(sorted(unknown))} cannot be left out; {', '.join(PARTS)} can.")
     if target.resolve().is_relative_to(store.settings.home.resolve()):
         raise InputError(f"{target} lies in the store's own folder; name a file elsewhere, best on another disk.")
-    building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(os.open(building, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b") as file:
+        with put_whole(target) as building, _private(building) as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 manifest, skipped = _fill(archive, store, sorted(leave_out), progress)
             file.flush()
             os.fsync(file.fileno())
-        building.replace(target)
     except OSError as error:
         raise WorkError(f"No backup was written: {error.filename or target}: {error.strerror or error}.") from None
-    finally:
-        building.unlink(missing_ok=True)
     return BackedUp(target, manifest, tuple(skipped))
+
+
+def _private(path: Path) -> IO[bytes]:
+    """A new file that only its owner may read."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
 
 
 def _fill(

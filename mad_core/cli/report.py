@@ -31,7 +31,7 @@ def report(
     from mad_core.report.export import save_figures, write_report
 
     one_of(labels, (ORIGINAL, *RULES), "--labels")
-    if out.is_dir() or not out.absolute().parent.is_dir():
+    if (out.exists() and not out.is_file()) or not out.absolute().parent.is_dir():
         raise InputError(f"{out} cannot be written: name a file in a folder that exists.")
     store = open_store()
     ids = tuple(run.removeprefix("run:") for run in runs)

@@ -65,6 +65,8 @@ def _check_out(out: Path) -> None:
         raise InputError(f"The folder {folder} does not exist; make it first.")
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a file in it.")
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out} cannot be written: it is no plain file.")
     if not os.access(folder, os.W_OK):
         raise InputError(f"The folder {folder} cannot be written; choose another with --out.")
 

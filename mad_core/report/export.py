@@ -1,12 +1,12 @@
 """A report as files: the document, and a folder of its figures as pictures and of its tables as CSV."""
 
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
 
 from mad_core.errors import UnavailableError, WorkError
+from mad_core.paths import put_whole
 from mad_core.report.contents import ReportPart, Steps, figures_of
 from mad_core.report.document import document, drawings
 from mad_core.report.metric_section import csv_files
@@ -22,16 +22,12 @@ def write_report(store: Store, parts: Sequence[ReportPart], out: Path, steps: St
     WorkError
         If it cannot be written.
     """
-    building = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     try:
-        with building.open("w", encoding="utf-8") as file:
+        with put_whole(out) as building, building.open("w", encoding="utf-8") as file:
             for piece in document(store, parts, steps):
                 file.write(piece + "\n")
-        building.replace(out)
     except OSError as error:
         raise WorkError(f"{out} cannot be written: {error.strerror or error}.") from None
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def save_figures(parts: Sequence[ReportPart], folder: Path) -> tuple[list[Path], str]:

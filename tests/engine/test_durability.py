@@ -17,11 +17,16 @@ from PIL import Image
 from mad_core import remote
 from mad_core.audit.events import Event
 from mad_core.audit.labels import AuditStore
+from mad_core.backup.create import back_up
 from mad_core.datasets.readers import archives
+from mad_core.errors import WorkError
 from mad_core.images import thumbnail
+from mad_core.report.contents import Steps
+from mad_core.report.export import write_report
 from mad_core.runs import uploads
 from mad_core.runs.store import RunRequest, Store
 from mad_core.runs.worker import Worker
+from mad_core.scorefiles import write_text
 from mad_core.scorers.contract import Scored
 from mad_core.scorers.features import weights
 from mad_core.settings import Settings
@@ -173,3 +178,27 @@ def test_a_full_disk_is_a_sentence_of_the_job(settings: Settings, store: Store, 
     finally:
         worker.close()
     assert store.queue.job(job).error == "/data/x cannot be used: No space left on device."
+
+
+def test_a_device_or_a_pipe_is_not_replaced_and_a_link_stays_one(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file.csv"
+    os.mkfifo(pipe)
+    for out in (pipe, Path("/dev/null")):
+        with pytest.raises(WorkError, match=f"{out} cannot be written: it is no plain file"):
+            write_text(out, "x")
+    assert pipe.is_fifo() and Path("/dev/null").is_char_device()
+    file.write_text("before")
+    link.symlink_to(file)
+    write_text(link, "after")
+    assert link.is_symlink() and file.read_text() == "after"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.csv", "link", "pipe"]
+
+
+def test_backups_and_reports_leave_devices_alone(store: Store, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(WorkError, match="it is no plain file"):
+        back_up(store, pipe)
+    with pytest.raises(WorkError, match="it is no plain file"):
+        write_report(store, [], pipe, Steps(lambda done, total: None, 1))
+    assert pipe.is_fifo() and list(tmp_path.glob(".*")) == []
