@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mad_core.datasets.dataset import (
+    SPLITS,
     Card,
     Dataset,
     LevelMeaning,
@@ -41,6 +43,30 @@ def test_levels_of_a_subset_are_those_of_its_images() -> None:
     assert dataset.levels("b", "calibration") == []
     with pytest.raises(NotFoundError, match="'c'"):
         dataset.levels("c")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_a_split_and_subset_are_those_of_a_plain_look_at_each(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = make_dataset().table.sample(frac=1, random_state=seed)
+    table["split"] = rng.choice(SPLITS, len(table))
+    table.loc[(table["split"] == "test") & (rng.random(len(table)) < 0.5), "level"] = np.nan
+    dataset = Dataset("mixed", table)
+    for split in (None, *SPLITS):
+        for subset in (None, "a", "b"):
+            wanted = table[
+                [split in (None, s) and subset in (None, b) for s, b in table[["split", "subset"]].to_numpy()]
+            ]
+            pd.testing.assert_frame_equal(dataset.select(split=split, subset=subset), wanted)
+    for split in SPLITS:
+        assert dataset.count(split) == (table["split"] == split).sum()
+    for subset in ("a", "b"):
+        own = set(table["split"][table["subset"] == subset])
+        assert dataset.splits(subset) == [split for split in SPLITS if split in own]
+    empty = Dataset("none", table.iloc[:0])
+    assert empty.select(split="test").empty and empty.count("test") == 0
+    with pytest.raises(NotFoundError, match="'c'"):
+        dataset.splits("c")
 
 
 def test_ids_depend_on_subset_and_path_alone() -> None:
