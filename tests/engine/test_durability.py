@@ -183,10 +183,9 @@ def test_a_full_disk_is_a_sentence_of_the_job(settings: Settings, store: Store, 
 def test_a_device_or_a_pipe_is_not_replaced_and_a_link_stays_one(tmp_path: Path) -> None:
     pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file.csv"
     os.mkfifo(pipe)
-    for out in (pipe, Path("/dev/null")):
-        with pytest.raises(WorkError, match=f"{out} cannot be written: it is no plain file"):
-            write_text(out, "x")
-    assert pipe.is_fifo() and Path("/dev/null").is_char_device()
+    with pytest.raises(WorkError, match="pipe cannot be written: it is no plain file"):
+        write_text(pipe, "x")
+    assert pipe.is_fifo()
     file.write_text("before")
     link.symlink_to(file)
     write_text(link, "after")
