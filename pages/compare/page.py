@@ -91,7 +91,7 @@ def _draw(info: DatasetInfo, view: View) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _counted(_view: View, key: tuple[Any, ...]) -> tuple[int, int]:
     """How many images are in view, and how many of them have a level."""
-    images = pd.concat([_view.rows(run) for run in _view.runs]).drop_duplicates("image_id")
+    images: Any = pd.concat([_view.rows(run) for run in _view.runs]).drop_duplicates("image_id")
     return len(images), len(labelled(images))
 
 

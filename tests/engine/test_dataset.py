@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,7 @@ def test_levels_of_a_subset_are_those_of_its_images() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_of_a_split_and_subset_are_those_of_a_plain_look_at_each(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    table = make_dataset().table.sample(frac=1, random_state=seed)
+    table: Any = make_dataset().table.sample(frac=1, random_state=seed)
     table["split"] = rng.choice(SPLITS, len(table))
     table.loc[(table["split"] == "test") & (rng.random(len(table)) < 0.5), "level"] = np.nan
     dataset = Dataset("mixed", table)
