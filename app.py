@@ -38,8 +38,8 @@ def draw() -> None:
     if session.attempt(engine.store) is None:
         return
     with session.drawing():
-        guide.bar(page.title)
-        page.run()
+        if not guide.bar(page.title):
+            page.run()
         glossary.words_button(page.title)
 
 

@@ -31,6 +31,7 @@ from mad_core.figures.ranks import READ_RANK_SCATTER, describe_rank_scatter, per
 from mad_core.figures.score_threshold import READ_SCORE_THRESHOLD, describe_score_threshold, score_threshold
 from mad_core.figures.strip import (
     READ_SCORE_STRIP,
+    boxes_of_levels,
     describe_place,
     describe_score_strip,
     place_among_levels,
@@ -52,6 +53,7 @@ __all__ = [
     "READ_ROC",
     "READ_SCORE_STRIP",
     "READ_SCORE_THRESHOLD",
+    "boxes_of_levels",
     "c_index_example",
     "describe_c_index_example",
     "describe_distribution_101",

@@ -164,6 +164,47 @@ def describe_place(
     return f"{mark_label} scores {mark:.4g}, above {shares}. The nearest median is {nearest['median']:.4g}, of {label}."
 
 
+def boxes_of_levels(
+    levels: ArrayLike, scores: ArrayLike, mark: float, *, level_names: Mapping[float, str], theme: Theme
+) -> dict[str, Any]:
+    """What a strip is drawn from where it is not drawn by Plotly: places on one axis, as shares of its length.
+
+    Returns
+    -------
+    dict
+        ``mark``, and ``rows``: for each level with a score, ascending, ``label``, ``colour``, ``line``, ``ink``, and
+        the places of its ``ends`` (lowest and highest), of its ``middle`` half and of its ``median``, all 0-1. The axis is
+        logarithmic where scores are positive and span decades.
+
+    Raises
+    ------
+    ValueError
+        If the mark is not finite.
+    """
+    if not np.isfinite(mark):
+        raise ValueError("an image without a score has no place among the levels")
+    groups = [g for g in by_level(levels, scores, level_names, theme) if len(g.scores)]
+    at = np.log if spans_decades(groups) and mark > 0 else np.asarray
+    quartiles = [at(np.percentile(g.scores, (0, 25, 50, 75, 100))) for g in groups]
+    ends = np.concatenate([*quartiles, [at(mark)]])
+    low, length = ends.min(), float(np.ptp(ends)) or 1.0
+    rows = []
+    for group, places in zip(groups, quartiles, strict=True):
+        first, q1, median, q3, last = ((places - low) / length).tolist()
+        rows.append(
+            {
+                "label": group.label,
+                "colour": group.colour,
+                "line": group.line,
+                "ink": text_on(group.colour),
+                "ends": [first, last],
+                "middle": [q1, q3],
+                "median": median,
+            }
+        )
+    return {"mark": float((at(mark) - low) / length), "rows": rows}
+
+
 def _row(base: int, group: Level, log: bool) -> list[go.Scatter]:
     """One row: a cloud over its middle half and median, or the points of few images."""
     hover = {"hoverinfo": "text", "text": f"{escaped(group.label)}: {group.count_text}", "name": escaped(group.label)}

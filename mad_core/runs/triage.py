@@ -137,6 +137,16 @@ def _called(
     )
 
 
+def verdict(row: Mapping[Any, Any]) -> str:
+    """What a row of :func:`calls` says, as a sentence; empty where nothing is called."""
+    if row["unlike"]:
+        return "Unlike anything fitted: no level is called."
+    if not np.isfinite(row["called"]):
+        return ""
+    ruled = f"; {row['set']} cannot be ruled out" if row["set"] else ""
+    return f"Called L{level_key(row['called'])}{ruled}."
+
+
 def guarantee_of(run: Run, verdicts: pd.DataFrame) -> str:
     """What the sets promise, in words; empty where there are none."""
     if not (verdicts["set"] != "").to_numpy().any():

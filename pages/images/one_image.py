@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from mad_core.datasets.dataset import LevelMeaning, level_key
@@ -16,21 +17,25 @@ from mad_core.report.one_image import one_image_png
 from mad_core.report.pictures import Scale
 from mad_core.runs.jobs import MapJob, ReasonJob, submit
 from mad_core.runs.store import Run, StoredScore
+from mad_core.runs.triage import verdict
 from mad_core.runs.uploads import safe_name
 from mad_core.scorers.contract import OK
 from pages.images.browsing import Browsing
 from pages.images.similar import similar
 from pages.images.window import window_and_level, window_in_view
-from pages.ui import charts, engine, session, urls
+from pages.ui import charts, engine, guide, session, urls
 from pages.ui.answers import answer, failure, reason
-from pages.ui.placing import place_beside
+from pages.ui.placing import place_beside, place_on_stage
 from pages.ui.reading import how_to_read
+from pages.ui.stage import Picture, Place, leave, stage, stage_button
 from pages.ui.text import level_text, plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
 from pages.ui.widgets import download, pick_several
 
 LAST_INSPECTED = "last_inspected"
 LOOK_SECONDS = 2
+STRIPS = 2
+"""Places among the levels that the stage has room for."""
 SIDE = 330
 """Width of the panel beside the picture, pixels."""
 ROOM = """<style>
@@ -59,6 +64,9 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
                 page = to // view.size + 1
                 session.put(page=str(page) if page > 1 else None)
 
+    if session.get("stage"):
+        _present(view, row, order, place, move)
+        return
     st.html(ROOM)
     with st.container(horizontal=True, gap="medium", key="one_image"):
         picture, side = st.container(width="stretch", key="picture"), st.container(width=SIDE, key="beside")
@@ -73,6 +81,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
         runs = _runs(view)
         window_and_level(view.card)
         _as_png(view, row, runs)
+        stage_button()
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
     with picture:
@@ -127,9 +136,9 @@ def _called(view: Browsing, image_id: str) -> None:
     rows: Any = view.images[view.images["image_id"] == image_id]
     for row in rows.to_dict("records"):
         if row["unlike"]:
-            st.warning("Unlike anything fitted: no level is called.", icon=":material/block:")
+            st.warning(verdict(row), icon=":material/block:")
         elif row["set"] and np.isfinite(row["called"]):
-            st.markdown(plain(f"Called L{level_key(row['called'])}; {row['set']} cannot be ruled out."))
+            st.markdown(plain(verdict(row)))
             st.caption(plain(row["why"]))
 
 
@@ -155,11 +164,14 @@ def _runs(view: Browsing) -> list[Run]:
         if view.split != "test":
             st.caption("Scorers score test images only.")
         return []
-    others = [run for run in view.runs.values() if run is not view.run and run.done and run.map_policy == "all"]
-    usual = [run.id for run in (view.run, *others) if run][:MAX_MAPS]
-    ids = list(view.runs)
-    chosen = pick_several("Scorers side by side", "maps", ids, view.names, usual, max_selections=MAX_MAPS)
+    facts = {"max_selections": MAX_MAPS}
+    chosen = pick_several("Scorers side by side", "maps", list(view.runs), view.names, _usual(view), **facts)
     return [view.runs[run_id] for run_id in chosen]
+
+
+def _usual(view: Browsing) -> list[str]:
+    others = [run for run in view.runs.values() if run is not view.run and run.done and run.map_policy == "all"]
+    return [run.id for run in (view.run, *others) if run][:MAX_MAPS]
 
 
 def _as_png(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> None:
@@ -176,6 +188,50 @@ def _as_png(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> None
         words = "Colours by value / (value + threshold): .5 is the run's threshold, in every run and image."
         anchored = partial(write, "threshold")
         download("PNG anchored at the threshold", safe_name(f"{name}_anchored.png"), anchored, help=words)
+
+
+# -- the stage ----------------------------------------------------------------------------------
+
+
+def _present(
+    view: Browsing, row: Mapping[str, Any], order: pd.DataFrame, place: int, move: Callable[[int], None]
+) -> None:
+    """The image for a room of people: under the first run's map, among the levels by at most two runs."""
+    chosen = [run for run in session.get_list("maps") if run in view.runs] or _usual(view)
+    runs = [view.runs[run_id] for run_id in sorted(chosen, key=lambda run_id: view.runs[run_id] is not view.run)]
+    stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
+    saying = next((run for run in runs if (one := stored[run.id]) and one.score is not None and one.reason), None)
+    called: Any = view.images[view.images["image_id"] == row["image_id"]]
+    around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
+    picture = Picture(
+        name=Path(row["path"]).name,
+        alt=f"{Path(row['path']).name}, {level_text(row['level'], view.card)}",
+        original=_picture(view, row, "original"),
+        fallback=_picture(view, row, "preview"),
+        map=_layer(view, runs[0], stored[runs[0].id], row["image_id"]) if runs else None,
+        level=charts.level_on_stage(row["level"], view.levels, view.card),
+        called=next(map(verdict, called.to_dict("records")), ""),
+        reason=str(stored[saying.id].reason) if saying else "",  # type: ignore[union-attr]
+        by=view.names[saying.id] if saying else "",
+        places=[_on_stage(view, run, stored[run.id]) for run in runs[:STRIPS]],
+        count=f"{place + 1:,} of {len(order):,}",
+        before=place > 0,
+        after=place + 1 < len(order),
+    )
+    stage(
+        picture,
+        words=guide.words(),
+        prefetch=[address for other in around for address in _addresses(view, other, runs[:1])],
+        on_move=lambda direction: move(1 if direction == "next" else -1),
+        on_leave=leave,
+    )
+
+
+def _on_stage(view: Browsing, run: Run, stored: StoredScore | None) -> Place:
+    if stored is not None and stored.score is not None:
+        return place_on_stage(run, view.names[run.id], view.subset, view.card, stored.score)
+    why = _why_no_score(run) if stored is None else f"Failed: {failure(stored.status, stored.reason)}"
+    return Place(view.names[run.id], why)
 
 
 # -- the picture --------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def page() -> None:
         return
     row = _image_in_view(info)
     view = browse(info)
+    if row is None and session.get("stage") and len(view.shown):  # the stage begins with the first of the gallery
+        row = engine.store().image(info.id, str(view.shown["image_id"].iloc[0]))
     if row is None:
         _gallery(view)
     else:

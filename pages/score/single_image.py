@@ -1,10 +1,12 @@
 """Score one uploaded image at once with fitted runs, and see where it falls among the levels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from mad_core.figures import READ_SCORE_STRIP
@@ -13,11 +15,13 @@ from mad_core.images import probe
 from mad_core.runs.queue import Job
 from mad_core.runs.single_image import submit_single
 from mad_core.runs.store import DatasetInfo, Run
-from mad_core.runs.triage import call_new, guarantee_of
-from pages.ui import charts, engine, session, urls
+from mad_core.runs.triage import call_new, guarantee_of, verdict
+from pages.ui import charts, engine, guide, session, urls
 from pages.ui.answers import answer, failure, from_result, reason
-from pages.ui.placing import place
+from pages.ui.placing import place, place_on_stage
+from pages.ui.presses import Move
 from pages.ui.reading import how_to_read
+from pages.ui.stage import Picture, Place, leave, stage, stage_button
 from pages.ui.text import plain, score_text
 from pages.ui.viewer import MAX_MAPS, READ_MAPS, MapLayer, map_viewer
 from pages.ui.widgets import pick, pick_several
@@ -67,7 +71,9 @@ def _submit_once(runs: Sequence[Run], subset: str, file_id: str, data: bytes, na
 def _results(info: DatasetInfo, jobs: list[str]) -> None:
     stored = session.attempt(lambda: [engine.store().queue.job(int(j)) for j in jobs if j.isdecimal()]) or []
     stored = [job for job in stored if job.kind == "single"]
-    if stored:
+    if stored and session.get("stage") and Path(stored[0].payload["path"]).is_file():
+        _present(info, stored)
+    elif stored:
         waiting = any(job.active for job in stored)
         st.fragment(_show, run_every=LOOK_SECONDS if waiting else None)(info, [job.id for job in stored], waiting)
 
@@ -98,10 +104,69 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
     with st.container(horizontal=True):
         how_to_read(READ_MAPS, "the maps")
         how_to_read(READ_SCORE_STRIP, "the place of a score")
+        stage_button()
     columns = st.columns(min(len(jobs), 2), gap="large")
     for i, job in enumerate(jobs):
         with columns[i % 2]:
             _place(info, job, runs[job.payload["run"]])
+
+
+def _present(info: DatasetInfo, jobs: list[Job]) -> None:
+    """The picture for a room of people, under the map of one run after the other."""
+    runs = {run.id: run for run in session.runs_in_view(info)}
+    jobs = [job for job in jobs if job.payload["run"] in runs]
+    at = next((i for i, job in enumerate(jobs) if str(job.id) == session.get("stage")), 0)
+
+    def move(way: Move) -> None:
+        to = at + (1 if way == "next" else -1)
+        if 0 <= to < len(jobs):
+            session.put(stage=str(jobs[to].id))
+
+    if jobs:
+        on_stage = _on_stage(info, jobs[at], runs[jobs[at].payload["run"]])
+        count = f"{at + 1} of {len(jobs)} scorers" if len(jobs) > 1 else ""
+        on_stage = replace(on_stage, count=count, before=at > 0, after=at + 1 < len(jobs))
+        stage(on_stage, on_leave=leave, on_move=move, words=guide.words())
+    if any(job.active for job in jobs):
+        st.fragment(_await_scores, run_every=LOOK_SECONDS)([job.id for job in jobs if job.active])
+
+
+def _await_scores(job_ids: Sequence[int]) -> None:
+    if not all(engine.store().queue.job(job_id).active for job_id in job_ids):
+        st.rerun()
+
+
+def _on_stage(info: DatasetInfo, job: Job, run: Run) -> Picture:
+    result, subset, name = job.result or {}, job.payload["subset"], job.payload.get("name", "the uploaded image")
+    stored, card = from_result(result, subset), info.card.subset(subset)
+    picture = Picture(
+        name,
+        f"The uploaded image {name}",
+        urls.single(job.id, "original"),
+        urls.single(job.id, "preview"),
+        _layer(job, run),
+    )
+    if job.active:
+        return replace(picture, places=[Place(run.title, "The image is being scored.")])
+    if job.error or stored.score is None:
+        return replace(picture, places=[Place(run.title, str(job.error or failure(stored.status, stored.reason)))])
+    said: Any = _verdicts(run, job).iloc[-1]
+    levels = sorted({*engine.table_of(run, subset)["level"].dropna(), said["called"]})
+    return replace(
+        picture,
+        level=charts.level_on_stage(said["called"], levels, card),
+        called=verdict(said),
+        reason=stored.reason or "",
+        by=run.title,
+        places=[place_on_stage(run, run.title, subset, card, stored.score)],
+    )
+
+
+def _verdicts(run: Run, job: Job) -> pd.DataFrame:
+    """What the run calls the images that it has scored, and in the last row the uploaded one."""
+    subset = job.payload["subset"]
+    cuts = engine.store().cuts.of_run(run.id).get(subset)
+    return call_new(engine.store(), run, subset, engine.table_of(run, subset), job.result or {}, cuts)
 
 
 def _layer(job: Job, run: Run) -> MapLayer:
@@ -131,19 +196,19 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
         answer(run, card, stored, f"answer_{job.id}")
         return
     mark, rows = stored.score, engine.table_of(run, subset)
-    verdicts = call_new(engine.store(), run, subset, rows, result, engine.store().cuts.of_run(run.id).get(subset))
-    verdict: Any = verdicts.iloc[-1]
+    verdicts = _verdicts(run, job)
+    said: Any = verdicts.iloc[-1]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(run.title)}**: {score_text(mark)}", width="content")
-        if np.isfinite(verdict["called"]):
+        if np.isfinite(said["called"]):
             st.caption("called", width="content")
-            levels = sorted({*rows["level"].dropna(), verdict["called"]})
-            st.html(charts.level_chip(verdict["called"], levels, card, large=True), width="content")
-        if verdict["set"]:
+            levels = sorted({*rows["level"].dropna(), said["called"]})
+            st.html(charts.level_chip(said["called"], levels, card, large=True), width="content")
+        if said["set"]:
             st.caption(f"not ruled out: {plain(verdict['set'])}", width="content", help=guarantee_of(run, verdicts))
-    if verdict["unlike"]:
+    if said["unlike"]:
         st.warning(UNLIKE, icon=":material/block:")
-    elif verdict["why"]:
+    elif said["why"]:
         st.caption(plain(f"{verdict['why'][:1].upper()}{verdict['why'][1:]}."))
     reason(stored)
     place(run, subset, card, mark, f"strip_{job.id}")

@@ -12,6 +12,7 @@ import streamlit as st
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.palette import Theme, chrome, level_colour, outline, text_on
 from mad_core.studies.export import decimals
+from pages.ui.stage import Level
 from pages.ui.text import level_text
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
@@ -72,6 +73,11 @@ def level_tones(level: float, levels: Collection[float]) -> tuple[str, str, str]
     """The colour of a level, of text on it, and of its edge, as ``#rrggbb``."""
     colour = chrome(theme()).panel if math.isnan(level) else level_colour(level, levels, theme())
     return colour, text_on(colour), outline(colour, theme())
+
+
+def level_on_stage(level: float, levels: Collection[float], card: SubsetCard) -> Level | None:
+    """A level for the stage; None where there is none."""
+    return None if math.isnan(level) else Level(level_text(level, card), *level_tones(level, levels))
 
 
 def level_chip(level: float, levels: Collection[float], card: SubsetCard, *, large: bool = False) -> str:

@@ -3,14 +3,28 @@
 import streamlit as st
 
 from pages.ui import session
+from pages.ui.stage import Words
 
 
-def bar(page: str) -> None:
-    """Draw the step in view on top of the page of this title; nothing without a tour."""
-    if session.get("guide"):
-        from pages.ui import guide_bar
+def bar(page: str) -> bool:
+    """Draw the step in view on top of the page of this title; nothing without a tour.
 
-        guide_bar.draw(page)
+    Gives whether the step stands on the stage in place of the page.
+    """
+    if not session.get("guide"):
+        return False
+    from pages.ui import guide_bar
+
+    return guide_bar.draw(page)
+
+
+def words() -> Words | None:
+    """What the step in view says on the stage; None without a tour."""
+    if not session.get("guide"):
+        return None
+    from pages.ui import guide_bar
+
+    return guide_bar.words()
 
 
 def start_button() -> None:

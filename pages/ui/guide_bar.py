@@ -12,9 +12,12 @@ from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
 from pages.ui.guide_steps import STEPS, Step, Tour, tour
-from pages.ui.text import plain
+from pages.ui.stage import Words, leave, stage, stage_button
+from pages.ui.text import plain, unmarked
 
 LOOK_SECONDS = 2.0
+PICTURES = "Images"
+"""The page that brings its picture to the stage; of others the stage shows what the step says."""
 _SHOWN = "guide_shown"
 _FORGOTTEN = ("audit_queue", "last_inspected")
 """What a page remembers besides the view; starting again forgets it."""
@@ -37,11 +40,14 @@ def number_in_view() -> int | None:
     return max(1, min(int(given), len(STEPS))) if given.isdecimal() and len(given) < 4 else None
 
 
-def draw(page: str) -> None:
-    """Draw the step in view on the page of this title, and go to the step's own page where that was asked for."""
+def draw(page: str) -> bool:
+    """Draw the step in view on the page of this title, and go to the step's own page where that was asked for.
+
+    Gives whether the step stands on the stage in place of the page.
+    """
     number = number_in_view()
     if number is None:
-        return
+        return False
     step, current = STEPS[number - 1], tour()
     if not session.get("dataset") and (current is not None or st.session_state.get(_SHOWN) != number):
         go(number)
@@ -60,8 +66,26 @@ def draw(page: str) -> None:
         if step.page != page:
             st.markdown(f"This step is on the page {step.page}.")
         else:
-            st.markdown(" ".join(filter(None, (step.words, step.result(current) if current else ""))))
+            st.markdown(_words(step, current))
         _state(step, current, number)
+    if not session.get("stage") or page == PICTURES or step.page != page:
+        return False
+    stage(None, words=words(), on_leave=leave)
+    return True
+
+
+def words() -> Words | None:
+    """What the step in view says on the stage; None without a tour."""
+    number = number_in_view()
+    if number is None:
+        return None
+    step = STEPS[number - 1]
+    title = f"{number} of {len(STEPS)} · {step.title}"
+    return Words(title, unmarked(_words(step, tour())), before=number > 1, after=number < len(STEPS))
+
+
+def _words(step: Step, current: Tour | None) -> str:
+    return " ".join(filter(None, (step.words, step.result(current) if current else "")))
 
 
 def _head(number: int, step: Step, current: Tour | None, *, away: bool) -> None:
@@ -77,6 +101,7 @@ def _head(number: int, step: Step, current: Tour | None, *, away: bool) -> None:
             _link("Show this step", number, current)
         _link("Next", number + 1, current)
         _link("Start again", 1, current)
+        stage_button()
         st.button("End", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 
@@ -100,7 +125,7 @@ def _file(step: Step) -> str:
 def _view(number: int, current: Tour | None) -> dict[str, str | list[str]]:
     """What is in view at a step as it is meant, the step included."""
     view = {} if current is None else {"dataset": current.info.id, **STEPS[number - 1].view(current)}
-    return {"guide": str(number), **view}
+    return {"guide": str(number), **({"stage": "yes"} if session.get("stage") else {}), **view}
 
 
 def go(number: int) -> None:

@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from mad_core.datasets.dataset import SubsetCard
-from mad_core.figures import describe_place, score_strip
+from mad_core.figures import boxes_of_levels, describe_place, score_strip
 from mad_core.labelled import labelled
 from mad_core.runs.store import Run
 from pages.ui import charts, engine
-from pages.ui.text import level_names, plain
+from pages.ui.stage import Place
+from pages.ui.text import level_names, plain, score_text
 
 WIDTH = 560
 NARROW, ROW = 330, 17
@@ -45,6 +46,17 @@ def place_beside(run: Run, name: str, subset: str, card: SubsetCard, mark: float
     words = f"**{plain(name)}** :gray[{plain(_rank(run, subset, mark))}]"
     st.markdown(words, help=plain(f"1 is the highest score. {sentence}"))
     charts.show(figure, sentence, key)
+
+
+def place_on_stage(run: Run, name: str, subset: str, card: SubsetCard, mark: float) -> Place:
+    """The same for the stage."""
+    scores, names = _labelled(run, subset), level_names(card)
+    return Place(
+        name,
+        f"{score_text(mark)} · {_rank(run, subset, mark)}",
+        describe_place(*scores, mark, level_names=names),
+        boxes_of_levels(*scores, mark, level_names=names, theme=charts.theme()) if len(scores[0]) else None,
+    )
 
 
 def _labelled(run: Run, subset: str) -> tuple[pd.Series, pd.Series]:

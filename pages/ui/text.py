@@ -28,6 +28,11 @@ def plain(text: str) -> str:
     return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
 
 
+def unmarked(text: str) -> str:
+    """The text that :func:`plain` made safe for Markdown, where it is shown letter by letter anyway."""
+    return re.sub(r"\\(.)", r"\1", text.replace(_JOINER, ""))
+
+
 def _escaped(text: str) -> str:
     return _MARKS.sub(r"\\\1", _FOUND_LATER.sub(_JOINER, text))
 

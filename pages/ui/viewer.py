@@ -10,21 +10,18 @@ the addresses must answer with:
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
-
-import streamlit as st
 
 from mad_core.palette import COLOUR_MAPS, colour_map_base64
 from pages.ui.component import load
+from pages.ui.presses import Move, moves_in, report, taken
 
 MAX_MAPS = 4
 _JS = Path(__file__).with_name("js")
 _COMPONENT = load("mad_map_viewer", _JS / "viewer.js", _JS / "viewer.css", _JS / "help.css")
 
-Move = Literal["previous", "next"]
 READ_MAPS = (
     "Bright places look strange to the scorer. The colour bar says what a colour is worth; it is the same for all "
     "images of a run in a subset, so two images compare, but not two scorers. Unless you move it, the contour stands "
@@ -148,11 +145,11 @@ def map_viewer(
             "defaults": {"colormap": colormap, "opacity": min(max(opacity, 0.0), 1.0)},
             "prefetch": list(prefetch),
             "key": key,
-            "taken": _taken(key),
+            "taken": taken(key),
         },
-        on_move_change=lambda: _report(key, on_move),
+        on_move_change=lambda: report(key, on_move),
     )
-    moves = _moves(result.get("move"))
+    moves = moves_in(result.get("move"))
     return ViewerResult(moves[-1]) if moves else None
 
 
@@ -166,29 +163,3 @@ def _finite(layer: MapLayer) -> MapLayer:
     elif low > high:
         raise ValueError(f"the colour range of {layer.title} ends ({high}) below its start ({low})")
     return replace(layer, low=low, high=high, threshold=threshold)
-
-
-def _report(key: str, on_move: Callable[[Move], None] | None) -> None:
-    """Pass on every press that was not passed on before; while a page is busy some come together."""
-    sent = st.session_state[key].get("move")
-    moves = _moves(sent)
-    if not moves:
-        return
-    fresh = sent["total"] - _taken(key).get(sent["id"], 0)
-    st.session_state[f"{key}_presses"] = {sent["id"]: sent["total"]}
-    for move in moves[-fresh:] if fresh > 0 else ():
-        if on_move:
-            on_move(move)
-
-
-def _taken(key: str) -> Mapping[str, int]:
-    """How many presses of a viewer were passed on, by the id that it counts them under."""
-    return st.session_state.get(f"{key}_presses", {})
-
-
-def _moves(sent: Any) -> list[Move]:
-    """The last presses the browser tells of, oldest first; empty if that is not what it sent."""
-    if not isinstance(sent, Mapping) or not (isinstance(sent.get("id"), str) and isinstance(sent.get("total"), int)):
-        return []
-    moves = sent.get("moves")
-    return [cast(Move, move) for move in moves if move in ("previous", "next")] if isinstance(moves, list) else []

@@ -9,6 +9,7 @@ import { images, outlines, prefetch } from "./loading.js";
 import { decodeTable } from "./maps.js";
 import { clamp } from "./numbers.js";
 import { Pane } from "./pane.js";
+import { Presses } from "./presses.js";
 import { roomBelow } from "./room.js";
 import { storedSettings, storeSettings } from "./settings.js";
 import { arrangement, View } from "./view.js";
@@ -18,13 +19,7 @@ const STEPS = `.st-key-step_previous button, ${STEPS_ON}`;
 const MARGIN = 24; // below the panes
 const SMALLEST_AREA = 440;
 const ORIGINAL_MAY_COST = 0.15; // the original joins by itself if the pictures lose less than this
-const PRESSES_SENT = 32;
 const CLICK = 4; // pixels that a pointer may move between down and up
-const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
-const LOST_AFTER = 1000; // ms after the page was drawn: a press that it still does not know of is sent once more
-
-/** What was pressed in viewers, by their key: one that is made anew in the middle of presses counts on. */
-const PRESSES = new Map();
 
 const KEYS = [
   ["O", "original or overlay, in all panes"],
@@ -121,6 +116,7 @@ class Viewer {
   }
 
   listen() {
+    this.presses = new Presses();
     this.onKeyDown = (event) => this.onKey(event);
     this.onResize = () => this.layout();
     this.onClick = (event) => this.onStep(event);
@@ -138,22 +134,20 @@ class Viewer {
     window.removeEventListener("resize", this.onResize);
     this.resized.disconnect();
     clearTimeout(this.slowTimer);
-    clearTimeout(this.lostTimer);
+    this.presses.remove();
     this.root.remove();
   }
 
   // data from the page
 
   show({ data, setTriggerValue }) {
-    this.key = data.key;
-    this.send = () => setTriggerValue("move", this.presses);
-    this.sendLost(data.taken);
+    this.presses.show(data, (presses) => setTriggerValue("move", presses));
     this.prefetch = data.prefetch;
     this.alt = data.image.alt;
     this.take(data);
     if (!this.source || this.source.url !== data.image.url || this.source.mask !== data.image.mask) {
       this.source = data.image;
-      this.moving = 0;
+      this.presses.arrived();
       this.measured = null;
       this.view.image = { width: data.image.width, height: data.image.height };
       this.loadImage();
@@ -486,24 +480,7 @@ class Viewer {
 
   /** Ask the page for another image; a key held down waits until that image is here. */
   move(direction, repeated) {
-    const now = performance.now();
-    if (repeated && this.moving && now - this.moving < REPEAT_WAIT) return;
-    this.moving = now;
-    // While the page is busy a newer press takes the place of the one that waits, so each carries those before it.
-    const { id, total, moves } = this.presses;
-    PRESSES.set(this.key, { id, total: total + 1, moves: [...moves, direction].slice(-PRESSES_SENT) });
-    this.send();
-  }
-
-  get presses() {
-    return PRESSES.get(this.key) ?? { id: Math.random().toString(36).slice(2), total: 0, moves: [] };
-  }
-
-  /** Presses that the page does not know of though it was drawn since were lost on the way. */
-  sendLost(taken) {
-    clearTimeout(this.lostTimer);
-    const { id, total } = this.presses;
-    if ((taken[id] ?? 0) < total) this.lostTimer = setTimeout(() => this.send(), LOST_AFTER);
+    this.presses.press(direction, repeated);
   }
 }
 
