@@ -173,8 +173,8 @@ def boxes_of_levels(
     -------
     dict
         ``mark``, and ``rows``: for each level with a score, ascending, ``label``, ``colour``, ``line``, ``ink``, and
-        the places of its ``ends`` (lowest and highest), of its ``middle`` half and of its ``median``, all 0-1. The axis is
-        logarithmic where scores are positive and span decades.
+        the places of its ``ends`` (lowest and highest), of its ``middle`` half and of its ``median``, all 0-1. The
+        axis is logarithmic where scores are positive and span decades.
 
     Raises
     ------

@@ -84,6 +84,7 @@ class Stage {
 
   write(picture, words) {
     this.stage.classList.toggle("wordy", !picture);
+    this.stage.classList.toggle("toured", Boolean(words));
     this.words.hidden = !words;
     setText(this.title, words?.title || "");
     setText(this.text, words?.text || "");
