@@ -259,8 +259,26 @@ def _viewer(
         width=size.width,
         height=size.height,
         key=f"viewer_{view.subset}",
+        link=_link(view, row, runs),
         prefetch=[address for other in around for address in _addresses(view, other, runs)],
         on_move=lambda direction: move(1 if direction == "next" else -1),
+    )
+
+
+def _link(view: Browsing, row: Mapping[str, Any], runs: Sequence[Run]) -> str:
+    """Where this very image, its runs, the order and the filters stand, whatever becomes of the defaults."""
+    apart = view.against and (view.wanted.order == "rank difference" or view.wanted.apart)
+    return session.address(
+        "images",
+        dataset=view.info.id,
+        subset=view.subset,
+        image=row["image_id"],
+        run=view.run.id if view.run else None,
+        against=view.against.id if view.against and apart else None,
+        maps=[run.id for run in runs],
+        sort=view.wanted.order,
+        guide=None,
+        stage=None,
     )
 
 

@@ -205,11 +205,11 @@ def _place(info: DatasetInfo, job: Job, run: Run) -> None:
             levels = sorted({*rows["level"].dropna(), said["called"]})
             st.html(charts.level_chip(said["called"], levels, card, large=True), width="content")
         if said["set"]:
-            st.caption(f"not ruled out: {plain(verdict['set'])}", width="content", help=guarantee_of(run, verdicts))
+            st.caption(f"not ruled out: {plain(said['set'])}", width="content", help=guarantee_of(run, verdicts))
     if said["unlike"]:
         st.warning(UNLIKE, icon=":material/block:")
     elif said["why"]:
-        st.caption(plain(f"{verdict['why'][:1].upper()}{verdict['why'][1:]}."))
+        st.caption(plain(f"{said['why'][:1].upper()}{said['why'][1:]}."))
     reason(stored)
     place(run, subset, card, mark, f"strip_{job.id}")
     answer(run, card, stored, f"answer_{job.id}")

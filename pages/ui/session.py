@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from mad_core.errors import MadError
 from mad_core.runs.store import DatasetInfo, Run
-from pages.ui import engine
+from pages.ui import engine, urls
 from pages.ui.text import plain
 
 ALL_SUBSETS = "All subsets"
@@ -72,6 +73,12 @@ def open_page(file: str) -> NoReturn:
     """Go to another page with the view in its address from the first, so that one press leads back."""
     st.session_state[_WRITTEN] = _filled()
     st.switch_page(file, query_params=_filled())
+
+
+def address(page: str, **explicit: str | list[str] | None) -> str:
+    """The address of a page with what is in view, and with what is written out besides; ``None`` leaves a name out."""
+    view = {name: value for name, value in {**_filled(), **explicit}.items() if value}
+    return f"{urls.base()}/{page}?{urlencode(view, doseq=True)}"
 
 
 def _filled() -> dict[str, Any]:

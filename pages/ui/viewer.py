@@ -83,6 +83,7 @@ def map_viewer(
     fallback_url: str | None = None,
     colormap: str = COLOUR_MAPS[0],
     opacity: float = 0.55,
+    link: str = "",
     prefetch: Sequence[str] = (),
     on_move: Callable[[Move], None] | None = None,
 ) -> ViewerResult | None:
@@ -108,6 +109,8 @@ def map_viewer(
         One of ``mad_core.palette.COLOUR_MAPS``; what the person chose before wins.
     opacity : float
         Of the maps over the image, 0-1; what the person chose before wins.
+    link : str
+        Address of what is in view, which a button copies; without one there is no button.
     prefetch : sequence of str
         Addresses to load quietly once everything in view is there (the next image and its maps).
     on_move : callable or None
@@ -143,6 +146,7 @@ def map_viewer(
             "layers": [asdict(_finite(layer)) for layer in maps],
             "tables": {name: colour_map_base64(name) for name in COLOUR_MAPS},
             "defaults": {"colormap": colormap, "opacity": min(max(opacity, 0.0), 1.0)},
+            "link": link,
             "prefetch": list(prefetch),
             "key": key,
             "taken": taken(key),

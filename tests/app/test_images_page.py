@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -223,6 +224,21 @@ def test_a_link_opens_an_image_with_its_level_maps_and_scores(home: Home, open_p
     image = component(test, "viewer_plate")["image"]
     assert (image["width"], image["height"]) == (48, 36)
     assert "/mask" in image["mask"]
+
+
+def test_a_copied_link_names_what_is_shown_whatever_becomes_of_the_defaults(home: Home, open_page: Open) -> None:
+    query: dict[str, Any] = {"subset": "plate", "level": ["2", "3"], "run": home.run("Beta").id}
+    image = ids(open_page("images", **query))[0]
+    test = open_page("images", image=image, **query)
+    path, _, asked = component(test, "viewer_plate")["link"].partition("?")
+    shown = parse_qs(asked)
+    assert path == "/images" and shown["image"] == [image] and shown["dataset"] == [home.dataset]
+    assert shown["run"] == [home.run("Beta").id] and shown["sort"] == ["severe first"] and shown["level"] == ["2", "3"]
+    assert shown["maps"] == [home.run("Beta").id, home.run("Alpha").id]
+    home.add_run("Later", lambda row: scored(row, row.level))
+    again = open_page("images", **{name: values if len(values) > 1 else values[0] for name, values in shown.items()})
+    assert [layer["title"] for layer in layers(again)] == ["Alpha", "Beta"]
+    assert len(layers(open_page("images", image=image, **query))) == 3  # without it the new run joins
 
 
 def test_an_unknown_image_gives_a_sentence_and_the_gallery(open_page: Open) -> None:

@@ -17,6 +17,7 @@ needs_node = pytest.mark.skipif(not NODE, reason="Node is not installed (Debian:
 ENTRIES = (
     "ui/js/viewer.js",
     "ui/js/gallery.js",
+    "ui/js/stage.js",
     "audit/review.js",
     "audit/pairs.js",
     "studies/cutting.js",

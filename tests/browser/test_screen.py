@@ -177,6 +177,40 @@ def test_in_the_reference_window_the_audit_shows_what_was_hidden_and_its_keys(
     expect(page.get_by_role("region", name="Keys")).to_be_hidden()
 
 
+def test_the_stage_is_led_on_by_keys_shows_the_tour_and_is_left(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    store, dataset_id = demo
+    order = by_score(store, store.runs(dataset_id)[0])
+    page.goto(f"{server.url}/images?dataset={dataset_id}&subset=plate&sort=highest+score&image={order[0]}")
+    expect(page.locator(".viewer")).to_have_attribute("data-state", "ready")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("l")
+    expect(page.locator(".copied")).to_have_text("Link copied.")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert f"image={order[0]}" in link and "sort=highest+score" in link and "maps=" in link
+    page.keyboard.press("w")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.keyboard.press("w")
+    page.wait_for_function("document.fullscreenElement === null")
+    page.get_by_role("button", name="Stage").click()
+    stage = page.get_by_role("dialog")
+    expect(stage).to_have_attribute("data-state", "ready")
+    page.keyboard.press("ArrowRight")
+    expect(stage.get_by_text(f"2 of {len(order)}")).to_be_visible()
+    is_seen(page, stage.locator(".level"))
+    is_seen(page, stage.locator(".strip").last)
+    page.keyboard.press("Escape")
+    expect(page.get_by_text(f"2 of {len(order)}", exact=True)).to_be_visible()
+    page.goto(f"{server.url}/?guide=5&stage=yes")
+    expect(stage.get_by_role("heading", name="5 of")).to_be_visible()
+    page.keyboard.press("PageDown")
+    expect(stage.get_by_role("heading", name="6 of")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
+    settled(page)
+
+
 def test_in_the_reference_window_the_tour_shows_what_it_speaks_of_and_stays_in_sight(
     server: Server, page: Page, settled: Settled
 ) -> None:

@@ -29,6 +29,8 @@ const KEYS = [
   ["A", "colours anchored at the run's threshold, or back to the run's range"],
   ["R", "measure the region under the crosshair, else in the middle"],
   ["F", "fit the image to the panes"],
+  ["W", "the whole screen, or back to the page"],
+  ["L", "copy a link to this image, its scorers, order and filters"],
   ["+  −", "zoom in, zoom out"],
   ["Shift + arrows", "move the picture"],
   ["← or K,  → or J", "previous image, next image"],
@@ -64,7 +66,7 @@ class Viewer {
   build(parent) {
     this.grid = element("div", { class: "panes" });
     this.help = new Help(KEYS, POINTER_HELP);
-    this.root = element("div", { class: "viewer" }, [this.toolbar(), this.help.panel, this.grid]);
+    this.root = element("div", { class: "viewer" }, [this.toolbar(), this.help.panel, this.copied, this.grid]);
     parent.append(this.root);
   }
 
@@ -83,6 +85,9 @@ class Viewer {
       beside: this.checkbox("beside", "Original beside", "A pane of its own for the original"),
     };
     this.flip = named("Original", "The original without overlay, in all panes (O)", () => this.toggle("flipped"));
+    this.copy = named("Copy link", "Copy a link to this image, its scorers, order and filters (L)", () => this.copyLink());
+    this.whole = named("Full screen", "The whole screen, or back to the page (W)", () => this.wholeScreen());
+    this.copied = element("output", { class: "copied" });
     this.zoomText = element("output", { class: "number zoom", title: "Screen pixels per image pixel", "aria-live": "off" });
     this.mapControls = element("div", { class: "maps" }, [
       labelled("Colours", this.colours),
@@ -103,6 +108,8 @@ class Viewer {
         named("+", "Zoom in", () => this.zoomCentre(1.5)),
         named("Fit", "Fit the image to the panes (F)", () => this.fit()),
         named("1:1", "1:1, one image pixel on one screen pixel", () => this.change(() => this.view.ownPixels())),
+        this.copy,
+        this.whole,
         this.help.button,
       ]),
     ]);
@@ -144,6 +151,10 @@ class Viewer {
     this.presses.show(data, (presses) => setTriggerValue("move", presses));
     this.prefetch = data.prefetch;
     this.alt = data.image.alt;
+    this.link = data.link;
+    this.copied.hidden = true;
+    this.copy.hidden = !data.link;
+    this.whole.hidden = !document.fullscreenEnabled;
     this.take(data);
     if (!this.source || this.source.url !== data.image.url || this.source.mask !== data.image.mask) {
       this.source = data.image;
@@ -303,6 +314,21 @@ class Viewer {
     this.redraw();
   }
 
+  // link and full screen
+
+  /** Where the browser gives no clipboard, the address stands there to be copied by hand. */
+  async copyLink() {
+    const address = new URL(this.link, location.href).href;
+    const words = await written(address).then(() => "Link copied.").catch(() => address);
+    setText(this.copied, words);
+    this.copied.hidden = false;
+  }
+
+  wholeScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen().catch(() => {});
+  }
+
   // zoom and pan
 
   change(act) {
@@ -449,6 +475,8 @@ class Viewer {
       "+": () => this.zoomCentre(1.25),
       "=": () => this.zoomCentre(1.25),
       "-": () => this.zoomCentre(1 / 1.25),
+      w: () => this.wholeScreen(),
+      l: () => this.link && this.copyLink(),
       "?": () => this.help.toggle(),
       escape: this.help.shown ? () => this.help.show(false) : this.measured ? () => this.measure(null) : undefined,
       arrowleft: () => this.move("previous", repeat),
@@ -488,6 +516,11 @@ class Viewer {
 function otherScale(name, on) {
   const others = { stretch: "anchored", anchored: "stretch" };
   return on && name in others ? { [others[name]]: false } : {};
+}
+
+/** Without a secure connection a browser has no clipboard, which fails here. */
+async function written(text) {
+  await navigator.clipboard.writeText(text);
 }
 
 /** A button whose title is its name. */
