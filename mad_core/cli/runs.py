@@ -64,6 +64,21 @@ def resume(
     print_answer(data, as_json, lambda: [f"{run}: {data['done']}/{data['total']} images, {data['status']}"])
 
 
+def note(
+    run: RunId,
+    text: Annotated[str, typer.Argument(help="What to note; empty takes the note away.")],
+    as_json: AsJson = False,
+) -> None:
+    """Note something on a run; it stands on the pages and in reports, too."""
+    from mad_core.runs import listing
+
+    store = open_store()
+    store.run(run)
+    store.note_run(run, text)
+    data = listing.run_entry(store, store.run(run))
+    print_answer(data, as_json, lambda: [f"{run}: {data.get('note', 'no note')}"])
+
+
 def delete(run: RunId, as_json: AsJson = False) -> None:
     """Delete a run with its scores and maps."""
     open_store().delete_run(run)
@@ -130,6 +145,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": show,
     "cancel": cancel,
     "resume": resume,
+    "note": note,
     "delete": delete,
     "add-normals": add_normals,
     "export": export,

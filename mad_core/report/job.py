@@ -51,7 +51,7 @@ def report_key(store: Store, request: ReportRequest) -> str:
     infos = [store.dataset_info(one) for one in datasets]
     facts = [
         request.to_json(),
-        [(run.title, run.done, run.status, run.finished) for run in runs],
+        [(run.title, run.done, run.status, run.finished, *filter(None, [run.note])) for run in runs],
         [(info.name, info.card.to_json()) for info in infos],
         [store.studies.finished(dataset_id) for dataset_id in datasets],
         [_audit(store, dataset_id, request.rule or "majority") for dataset_id in datasets],

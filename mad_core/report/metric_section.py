@@ -105,7 +105,7 @@ def _note(store: Store, part: ReportPart, run: Run) -> str:
     left = waiting(part, run)
     partial = f"partial: {left:,} images still wait" if left else ""
     owed = supervision_note(run, [entry.facts for entry in store.run_subsets(run.id)])
-    return " · ".join(note for note in (partial, owed) if note)
+    return " · ".join(note for note in (partial, owed, run.note) if note)
 
 
 def _same_images(part: ReportPart) -> bool:

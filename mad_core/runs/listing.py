@@ -46,7 +46,7 @@ def run_entry(store: Store, run: Run) -> dict[str, Any]:
         "total": run.total,
         "error": run.error,
         "map_bytes": store.maps.disk_use(run.id),
-    } | ({"parent": run.parent} if run.parent else {})
+    } | {name: value for name, value in (("parent", run.parent), ("note", run.note)) if value}
 
 
 def run_details(store: Store, run: Run) -> dict[str, Any]:

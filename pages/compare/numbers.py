@@ -88,12 +88,12 @@ def _to_the_best(_view: View, run_ids: tuple[str, ...], key: tuple[Any, ...]) ->
 
 
 def _notes(view: View, partial: Mapping[str, str]) -> dict[str, str]:
-    """Under each run's name: whether it is partial, and which labels it owes its scores to."""
+    """Under each run's name: whether it is partial, which labels it owes its scores to, and what people note."""
     notes = {}
     for run in view.runs:
         name = view.names[run.id]
         facts = [entry.facts for entry in engine.store().run_subsets(run.id)]
-        notes[name] = " · ".join(note for note in (partial.get(name, ""), supervision_note(run, facts)) if note)
+        notes[name] = " · ".join(filter(None, (partial.get(name), supervision_note(run, facts), run.note)))
     return notes
 
 

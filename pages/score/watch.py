@@ -18,6 +18,7 @@ from mad_core.runs.imported_scores import provenance
 from mad_core.runs.results import reading_notes, run_scores_csv
 from mad_core.runs.store import DatasetInfo, Run
 from mad_core.runs.store.latest import LatestAnswer
+from mad_core.runs.store.runs import LONGEST_NOTE
 from mad_core.runs.store.usage import Usage
 from mad_core.scorers.contract import OK
 from pages.score.joined import joined_section
@@ -27,11 +28,13 @@ from pages.ui.answers import latest
 from pages.ui.labels_note import labels_note
 from pages.ui.reading import how_to_read
 from pages.ui.table import metric_table
-from pages.ui.text import duration, level_names, plain, size
+from pages.ui.text import duration, level_names, plain, shortened, size
 from pages.ui.widgets import download
 
 LIVE_SECONDS = 1.0
 ANSWERS, ANSWERS_HEIGHT = 8, 320
+SHORT_NOTE = 60
+"""Characters of a note in the list of runs."""
 WORDS = {"queued": "waiting", "running": "at work", "done": "done", "failed": "failed", "cancelled": "stopped"}
 
 
@@ -80,10 +83,11 @@ def run_in_view(info: DatasetInfo) -> Run | None:
 def _in_short(run: Run) -> str:
     when = datetime.fromtimestamp(run.created).strftime("%d %b, %H:%M")
     word = "imported" if run.imported else WORDS[run.status]
+    note = [shortened(run.note, SHORT_NOTE)] if run.note else []
     if run.active:  # how far it is stands in the panel alone, where it is renewed
-        return f"{word} · {when}"
+        return " · ".join([word, when, *note])
     images = f"{run.total:,} images" if run.status == "done" else f"{run.done:,} of {run.total:,} images"
-    return f"{word} · {images} · {when}"
+    return " · ".join([word, images, when, *note])
 
 
 def _panel(info: DatasetInfo, run_id: str) -> None:
@@ -91,6 +95,8 @@ def _panel(info: DatasetInfo, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(plain(run.title), anchor=False, width="stretch")
         _actions(run)
+    if run.note:
+        st.markdown(plain(run.note))
     _state(run)
     if run.done:
         _numbers(run)
@@ -171,6 +177,11 @@ def _more(run: Run) -> None:
         title = st.text_input("Title", run.title, max_chars=190)
         if st.form_submit_button("Rename"):
             _then_rerun(lambda: engine.store().rename_run(run.id, title))
+    with st.form(f"note_{run.id}", border=False):
+        help = "Stands in the list of runs, on Compare and in reports, too."
+        note = st.text_area("Note", run.note or "", max_chars=LONGEST_NOTE, height=80, help=help)
+        if st.form_submit_button("Keep note"):
+            _then_rerun(lambda: engine.store().note_run(run.id, note))
     if run.active:
         st.caption("Cancel the run before deleting it.")
     elif st.button("Delete run", icon=":material/delete:"):

@@ -13,6 +13,7 @@ from mad_core.studies.record import read_study
 from mad_core.studies.study import study
 from pages.ui import engine, session
 from pages.ui.approach import entered
+from pages.ui.notices import notices
 from pages.ui.text import duration, plain, shortened
 from pages.ui.widgets import pick
 
@@ -36,8 +37,11 @@ def header(title: str, shows: Callable[[Job], bool] = _shows_none) -> DatasetInf
     entered(title)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.title(title, anchor=False, width="stretch")
+        ended = st.container(horizontal=True, vertical_alignment="center", gap="small", width="content")
         with st.container(width="content"):
             jobs_line(title, shows)
+        with ended:
+            notices(title)
         info = session.dataset()
         if info is not None:
             names = {d.id: d.name for d in datasets}

@@ -148,6 +148,15 @@ def test_a_run_is_renamed_and_deleted_only_after_asking(home: Home, open_page: O
     test.run()
     assert home.store.run(run.id).title == "Gamma"
     assert "Retry 1 failed" in [b.label for b in test.button]
+    test.text_area[0].set_value(
+        "The lamp at **40 %**, before the belt was changed; see the log of that day, and ask Ada."
+    )
+    button(test, "Keep note").click()
+    test.run()
+    assert home.store.run(run.id).note in written(test)
+    assert any("The lamp at" in caption and "ask Ada." in caption for caption in test.radio[0].proto.captions)
+    compared = open_page("compare").get("html")
+    assert any("before the belt was changed" in e.proto.body for e in compared)
     button(test, "Delete run").click().run()
     assert "its 42 scores and its maps will be deleted" in written(test)
     assert [r.title for r in home.store.runs()] == ["Alpha", "Gamma"]

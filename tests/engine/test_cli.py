@@ -645,6 +645,12 @@ def test_runs_are_listed_and_shown(mad: Mad, parts: Path, out: Path) -> None:
     assert [f["subset"] for f in shown["fits"]] == ["bolt", "nut"]
     assert run in mad("runs").out and "18/18" in mad("runs").out
     assert f"run: {run}" in mad("show", run).out
+    assert "note" not in listed and mad("note", run, "lamp at 40 %", "--json").json["note"] == "lamp at 40 %"
+    assert (
+        mad("note", run, "").out == f"{run}: no note\n"
+        and "at most 2,000" in mad("note", run, 2001 * "x", status=1).err
+    )
+    assert "There is no run" in mad("note", "nobody", "x", status=1).err
 
 
 def test_a_waiting_run_is_cancelled_resumed_and_deleted(mad: Mad, parts: Path, out: Path, opened: Store) -> None:

@@ -20,7 +20,7 @@ from mad_core.errors import InputError, WorkError
 from mad_core.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0009"
+HEAD = "0010"
 """Revision of the newest migration; a test keeps it true."""
 BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10

@@ -91,6 +91,14 @@ watches = Table(
     Column("created", Float, nullable=False),
 )
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("person", String(320), primary_key=True),  # issuer and subject of the login; empty where there is none
+    Column("until", Float, nullable=False),  # whatever ended before has been seen
+    Column("seen", JSON, nullable=False),  # run id -> the end, after that, which has been seen as well
+)
+
 runs = Table(
     "runs",
     metadata,
@@ -116,6 +124,7 @@ runs = Table(
     Column("finished", Float),
     Column("record", JSON, nullable=False),  # versions, digests, device: what repeats the run
     Index(None, "dataset_id"),
+    Column("note", Text),  # what people note of it
 )
 
 run_subsets = Table(

@@ -12,6 +12,7 @@ from mad_core.runs.store.cuts import CutStore
 from mad_core.runs.store.datasets import DatasetStore
 from mad_core.runs.store.latest import LatestAnswer, latest_answers
 from mad_core.runs.store.lifecycle import Lifecycle
+from mad_core.runs.store.notices import NoticeStore
 from mad_core.runs.store.records import (
     EVEN,
     EXTERNAL,
@@ -66,6 +67,7 @@ class Store:
         self.studies = StudyStore(self.database)
         self.tags = TagStore(self.database)
         self.watches = WatchStore(self.database)
+        self.notices = NoticeStore(self.database)
 
         datasets = DatasetStore(self.database)
         self.add_dataset = datasets.add
@@ -82,6 +84,7 @@ class Store:
         self.run = runs.get
         self.update_run = runs.update
         self.rename_run = runs.rename
+        self.note_run = runs.note
         self.run_subsets = runs.subsets
         self.save_run_subset = runs.save_subset
         self.cuts = CutStore(self.database, runs)

@@ -106,6 +106,8 @@ class Run:
     started: float | None
     finished: float | None
     record: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    """What people note of it."""
 
     @property
     def active(self) -> bool:

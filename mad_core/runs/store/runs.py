@@ -14,6 +14,8 @@ from mad_core.runs.database.engine import Database
 from mad_core.runs.database.schema import run_subsets, runs
 from mad_core.runs.store.records import ACTIVE, PARENT, PROPORTIONAL, SAMPLING, Run, RunRequest, RunSubset
 
+LONGEST_NOTE = 2000
+
 
 class RunStore:
     """Runs in the database.
@@ -69,6 +71,18 @@ class RunStore:
             raise InputError("A run's title has 1 to 190 characters.")
         self.update(run_id, title=title)
 
+    def note(self, run_id: str, text: str) -> None:
+        """Keep what people note of a run in place of an earlier note; empty for none.
+
+        Raises
+        ------
+        InputError
+            If it is longer than 2,000 characters.
+        """
+        if len(text) > LONGEST_NOTE:
+            raise InputError(f"A note on a run has at most {LONGEST_NOTE:,} characters.")
+        self.update(run_id, note=text.strip() or None)
+
     def update(self, run_id: str, **values: Any) -> None:
         """Set columns of a run (status, record, started, finished, error); used by the worker."""
         with self._database.write() as connection:
@@ -110,6 +124,13 @@ class RunStore:
         """Delete a run with every row that belongs to it: subsets, scores, cuts."""
         with self._database.write() as connection:
             connection.execute(runs.delete().where(runs.c.id == run_id))
+
+
+def ended_since(connection: Connection, moment: float) -> list[Run]:
+    """Runs that were done or failed later than this; those whose scores were made elsewhere are none."""
+    query = sa.select(runs).where(runs.c.finished > moment, runs.c.status.in_(("done", "failed")))
+    rows = connection.execute(query.order_by(runs.c.finished, runs.c.id)).mappings().all()
+    return [run for run in map(_run, rows) if not run.imported]
 
 
 def carry_runs(connection: Connection, dataset_id: str, before: str, version: str, tests: Mapping[str, int]) -> None:
