@@ -15,10 +15,13 @@ from mad_core.runs.fetch_job import queue_fetch
 from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.uploads import keep_uploads
 from mad_core.scorers.named_paths import outside_roots
+from pages.data.choose import folder_chooser
 from pages.ui import engine, session
 from pages.ui.text import plain
 
 ARCHIVES = ["zip", "tar", "gz", "tgz", "bz2", "xz", "csv", "tsv", "xlsx", "json", "jsonl", "parquet"]
+SOURCE = "add_source"
+"""Key of the field that names what to import."""
 UPLOADS = [*ARCHIVES, *UPLOAD_TYPES]
 """What can be uploaded: one archive or table, or any number of pictures."""
 
@@ -32,9 +35,12 @@ def add_dataset() -> None:
     on_disk, upload, published, photographs = st.tabs(
         ["From this machine", "Upload", "Published benchmark", "Photographs to try"]
     )
+    with on_disk:
+        folder_chooser(SOURCE)
     with on_disk, st.form("add_path", border=False):
         source = st.text_input(
             "Folder, table or archive",
+            key=SOURCE,
             placeholder="/data/parts/line3",
             help="A folder a level (level_0 …), a MAD-Bench folder, an MVTec-style tree, a CSV, JSON or Parquet "
             "table, or a zip or tar of any of these; a folder on object storage, s3://bucket/line3. Headers and "

@@ -28,7 +28,11 @@ MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
 
 def cards(info: DatasetInfo) -> None:
     """Every scorer as a card, by family."""
-    scorers, runs = catalog.scorers(), finished(engine.store())
+    wanted = st.text_input("Search", placeholder="name, family or what it does", width=320, key="scorers_wanted")
+    scorers = [scorer for scorer in catalog.scorers() if _fits(scorer, wanted)]
+    runs = finished(engine.store())
+    if not scorers:
+        st.caption("No scorer fits these words.")
     for plugin in catalog.plugins():
         if plugin.why_not:
             st.warning(plain(plugin.why_not), icon=":material/extension_off:")
@@ -36,6 +40,12 @@ def cards(info: DatasetInfo) -> None:
         for column, scorer in zip(st.columns(COLUMNS), scorers[start : start + COLUMNS], strict=False):
             with column, st.container(border=True, height="stretch"):
                 _card(info, scorer, runs.get(scorer.id, []))
+
+
+def _fits(scorer: ScorerInfo, wanted: str) -> bool:
+    """Whether what a card says, or the scorer's id, holds every one of these words."""
+    said = " ".join((scorer.id, scorer.title, scorer.family, scorer.summary, scorer.paper, scorer.needs)).casefold()
+    return all(word in said for word in wanted.casefold().split())
 
 
 def _card(info: DatasetInfo, scorer: ScorerInfo, runs: Sequence[Run]) -> None:

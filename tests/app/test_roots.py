@@ -158,3 +158,25 @@ def test_what_a_model_says_of_itself_may_be_anything(tmp_path: Path, header: Any
     folder = folder_of(tmp_path / "m", config.encode(), header)
     models.why_not({"model": str(folder), "quantisation": "auto"})
     assert 0 < models.folder_need(folder, "4bit") < 10
+
+
+def test_a_folder_is_chosen_by_looking_below_the_roots(home: Home, roots: Path, tmp_path: Path, open_page: Any) -> None:
+    tree(roots / "parts", [f"level_{level}/{level}.png" for level in (0, 1)])
+    for number in range(25):
+        (roots / f"empty {number:02d}").mkdir()
+    (roots / "away").symlink_to(tmp_path)
+    home.store.delete_dataset(home.dataset)
+    test = open_page("data", dataset="")
+    assert not [b for b in test.button if (b.key or "").startswith("folder_")]
+    test.toggle(key="browsing").set_value(True).run()
+    names = [b.label for b in test.button if (b.key or "").startswith("folder_")]
+    assert len(names) == 10 and names[0] == "empty 00" and "away" not in names
+    test.text_input(key="browsed_find").set_value("part").run()
+    (found,) = [b for b in test.button if (b.key or "").startswith("folder_")]
+    assert any("2 pictures" in c.value for c in test.caption)
+    found.click().run()
+    test.button(key="browse_take").click().run()
+    assert not test.exception, test.exception
+    assert test.text_input(key=add.SOURCE).value == str(roots / "parts")
+    test.button(key="browse_up").click().run()
+    assert test.text_input(key=add.SOURCE).value == str(roots / "parts")
