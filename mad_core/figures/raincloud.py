@@ -31,9 +31,9 @@ _GOLDEN = (5**0.5 - 1) / 2
 READ_RAINCLOUD = (
     "Each point is an image, placed by its severity level and its score: to the right more severe, upwards a higher "
     "score. A scorer that follows severity climbs from left to right. The box holds the middle half of a level and "
-    "its line is the median; the shape beside it shows where scores gather. Look at how far neighbouring levels "
-    "overlap: there the score cannot tell them apart. Raw scores of different scorers have different units, so their "
-    "heights do not compare."
+    "its line is the median; the shape beside it shows where scores gather; dashed lines are cuts that were kept with "
+    "the run. Look at how far neighbouring levels overlap: there the score cannot tell them apart. Raw scores of "
+    "different scorers have different units, so their heights do not compare."
 )
 
 
@@ -51,6 +51,7 @@ def raincloud(
     height: int = 400,
     width: int = WIDTH,
     points_a_level: int = POINTS_A_LEVEL,
+    cuts: Sequence[float] = (),
 ) -> go.Figure:
     """Score against severity level.
 
@@ -68,6 +69,8 @@ def raincloud(
         In pixels, the height without the title; the expected width only sets where labels break.
     points_a_level : int
         Of more points a level that many are drawn, evenly by rank, and a note says so.
+    cuts : sequence of float
+        Where the scores are cut into levels, raw units: lines across the plot.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def raincloud(
             x = place + 0.16 * _jitter(len(drawn))
         traces.append(points(scatter, x, drawn, rows, group, image_ids, texts))
         traces += [_ring(x[i], drawn[i], theme) for i, row in enumerate(rows) if image_ids[row] == highlight]
-    figure.add_traces(traces)
+    figure.add_traces([*traces, *(_cut(cut, len(groups), theme) for cut in cuts if cut > 0 or not log)])
     letters = letters_in((width - 70) / len(groups), TEXT)
     ticks = {"tickvals": list(range(len(groups))), "ticktext": [_tick(g, letters) for g in groups], "tickangle": 0}
     figure.update_xaxes(axis(theme, **ticks, tickfont=ink(theme), range=[-0.5, len(groups) - 0.5], showgrid=False))
@@ -109,9 +112,14 @@ def raincloud(
 
 
 def describe_raincloud(
-    levels: ArrayLike, scores: ArrayLike, *, level_names: Mapping[float, str], score_label: str = "anomaly score"
+    levels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    level_names: Mapping[float, str],
+    score_label: str = "anomaly score",
+    cuts: Sequence[float] = (),
 ) -> str:
-    """Medians and counts by level, and the C-index, in words."""
+    """Medians and counts by level, the C-index, and the cuts, in words."""
     groups = [g for g in by_level(levels, scores, level_names, "light") if len(g.scores)]
     if not groups:
         return f"{NO_SCORE} There is nothing to show of {score_label} by severity level (n = 0)."
@@ -120,7 +128,19 @@ def describe_raincloud(
     text = f"{score_label[:1].upper()}{score_label[1:]} by severity level for n = {n:,} images; medians are {medians}."
     every_level = np.concatenate([np.full(len(g.scores), g.level) for g in groups])
     index = c_index(count_pairs(every_level, np.concatenate([g.scores for g in groups])))
-    return text if index is None else f"{text} The C-index is {index:.2f}."
+    text += "" if index is None else f" The C-index is {index:.2f}."
+    return f"{text} Scores are cut into levels at {listed([f'{cut:.3g}' for cut in cuts])}." if cuts else text
+
+
+def _cut(cut: float, levels: int, theme: Theme) -> go.Scatter:
+    return go.Scatter(
+        x=[-0.5, levels - 0.5],
+        y=[cut, cut],
+        mode="lines",
+        line={"color": chrome(theme).accent, "width": 1.25, "dash": "dash"},
+        hoverinfo="text",
+        text=f"cut at {cut:.4g}",
+    )
 
 
 def points(

@@ -57,6 +57,27 @@ def pace_of(store: Store, runs: Sequence[Run], parameters: Mapping[str, Any], de
     return Pace(run, fitting / max(normals, 1), scoring / run.done)
 
 
+NORMALS_TRIED = 2
+"""Training normals that a probe fits on."""
+
+
+def from_probe(
+    result: Mapping[str, Any], dataset: Dataset, subsets: Sequence[str] = (), limit: int | None = None
+) -> tuple[float, float | None]:
+    """Seconds that a run will take at least and at most, from two images (:mod:`mad_core.runs.probe`).
+
+    At least: a fit takes as long as on two normals, as where training has a number of steps. At most: it takes the
+    longer the more normals there are. None where the fit on two took so long that no image was scored.
+    """
+    chosen = subsets or dataset.subsets
+    normals, images = _counts(dataset, chosen, limit)
+    fit, image = float(result["fit"]), result["image"]
+    least = fit * len(chosen) + images * float(image or 0.0)
+    if image is None:
+        return least, None
+    return least, max(least, fit * normals / NORMALS_TRIED + images * float(image))
+
+
 def _counts(dataset: Dataset, subsets: Sequence[str], limit: int | None) -> tuple[int, int]:
     """Training normals, and test images that a run of this limit scores."""
     counts = [entry for entry in dataset.counts() if entry["subset"] in subsets]

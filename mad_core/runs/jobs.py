@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -57,14 +59,15 @@ class JobPayload:
         InputError
             If there is a key that this kind does not have, or one is missing.
         """
-        names = [field.name for field in fields(cls)]
+        names = [one.name for one in fields(cls)]
         unknown = [key for key in data if key not in names]
         if unknown:
             raise InputError(
                 f"A job of the kind '{cls.kind}' knows no '{unknown[0]}'; it has {', '.join(names)}. A newer version "
                 "may have queued it."
             )
-        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
+        needed = [f for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        missing = [f.name for f in needed if f.name not in data]
         if missing:
             raise InputError(f"A job of the kind '{cls.kind}' needs '{missing[0]}', which is missing.")
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
@@ -111,6 +114,28 @@ class SingleJob(JobPayload):
 
     def about(self, store: Store) -> str:
         return f"{self.name or 'the uploaded image'}, {store.run(self.run).title}, {self.subset}"
+
+
+@dataclass(frozen=True)
+class ProbeJob(JobPayload):
+    """Try a scorer on two images of a dataset, to say how long a run will take."""
+
+    kind = "probe"
+    title = "Two images tried"
+    handler = "mad_core.runs.probe:probe"
+    dataset: str
+    scorer: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    subset: str = ""
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        facts = json.dumps([self.dataset, self.scorer, dict(self.parameters), self.subset], sort_keys=True)
+        return f"probe:{hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()}"
+
+    def about(self, store: Store) -> str:
+        return f"{self.scorer} on {store.dataset_info(self.dataset).name}"
 
 
 @dataclass(frozen=True)
@@ -284,7 +309,10 @@ class ReportRequest(JobPayload):
 
 KINDS: dict[str, type[JobPayload]] = {
     payload.kind: payload
-    for payload in (RunJob, SingleJob, MapJob, ReasonJob, ImportJob, FetchJob, StudyJob, FeaturesJob, ReportRequest)
+    for payload in (
+        *(RunJob, SingleJob, ProbeJob, MapJob, ReasonJob, ImportJob, FetchJob, StudyJob, FeaturesJob),
+        ReportRequest,
+    )
 }
 
 

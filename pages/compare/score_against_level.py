@@ -21,7 +21,7 @@ from mad_core.runs.comparing import (
 )
 from mad_core.runs.store import Run
 from pages.compare.view import View, open_image, renewed
-from pages.ui import charts
+from pages.ui import charts, engine
 from pages.ui.approach import near
 from pages.ui.reading import how_to_read
 
@@ -55,13 +55,14 @@ def _figures(view: View, place: int) -> None:
 
 
 def _cloud(view: View, run: Run) -> None:
-    figure, alt = _cloud_of(view, run, view.key(run))
+    kept = engine.store().cuts.of_run(run.id).get(view.subset) if view.subset else None
+    figure, alt = _cloud_of(view, run, kept.cuts if kept else (), view.key(run))
     clicked = charts.show_clickable(figure, f"{view.names[run.id]}: {alt}", f"cloud_{run.id}_{view.subset}")
     open_image(view, view.rows(run), clicked, run.id)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, str]:
+def _cloud_of(_view: View, _run: Run, cuts: tuple[float, ...], key: tuple[Any, ...]) -> tuple[go.Figure, str]:
     view, run = _view, _run
     rows = labelled(view.rows(run))
     scores, label = rows["score"], "anomaly score"
@@ -78,8 +79,10 @@ def _cloud_of(_view: View, _run: Run, key: tuple[Any, ...]) -> tuple[go.Figure, 
         hover=rows["path"].tolist(),
         height=330,
         width=520,
+        cuts=cuts,
     )
-    return figure, describe_raincloud(ordered(rows)[0], scores, level_names=view.level_names, score_label=label)
+    facts = {"level_names": view.level_names, "score_label": label, "cuts": cuts}
+    return figure, describe_raincloud(ordered(rows)[0], scores, **facts)
 
 
 def _matrix(view: View, run: Run) -> None:

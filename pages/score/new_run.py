@@ -8,7 +8,8 @@ import streamlit as st
 from mad_core.datasets.own_normals import way_chosen, without_normals
 from mad_core.runs import consent
 from mad_core.runs.commands import calibration_steps, score_command
-from mad_core.runs.estimating import Pace, finished, pace_of
+from mad_core.runs.estimating import Pace, finished, from_probe, pace_of
+from mad_core.runs.jobs import ProbeJob, submit
 from mad_core.runs.parts import kind_of
 from mad_core.runs.request import resolve_request
 from mad_core.runs.store import DatasetInfo, Run, RunRequest
@@ -20,9 +21,11 @@ from pages.score.multimodal import Asked, asking_form, asks_a_model
 from pages.score.sending import needs_consent
 from pages.ui import engine, session
 from pages.ui.fields import fields, key_of, run_field
+from pages.ui.header import describe
 from pages.ui.text import duration, plain
 
 COLUMNS = 3
+LOOK_SECONDS = 1.0
 MAPS = {"all": "Keep all", "on demand": "On demand", "none": "None"}
 
 
@@ -95,8 +98,10 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
     request = _request(info, scorer, asked.parameters)
     pace = pace_of(engine.store(), finished(engine.store()).get(scorer.id, []), asked.parameters, request.device)
     host = needs_consent(info, scorer, asked.parameters)
+    ready = missing is None and asked.problem is None and host != ""
+    if pace is None and ready and host is None:
+        st.fragment(_probe, run_every=LOOK_SECONDS)(info, request)
     with st.container(horizontal=True, vertical_alignment="center"):
-        ready = missing is None and asked.problem is None and host != ""
         if st.button("Queue run", type="primary", disabled=not ready):
             run = session.attempt(lambda: _queue(info, request, host))
             if run is not None:
@@ -110,6 +115,33 @@ def set_up(info: DatasetInfo, scorer: ScorerInfo) -> None:
         )
     with st.expander("The same on the command line"):
         st.code(_command(info, scorer, request), language="shell", wrap_lines=True)
+
+
+def _probe(info: DatasetInfo, request: RunRequest) -> None:
+    """Where nothing like this was done here: two images are tried when somebody asks for it."""
+    store = engine.store()
+    payload = ProbeJob(info.id, request.scorer, request.parameters, *request.subsets[:1], seed=request.seed)
+    job = store.queue.latest_for(payload.key)
+    if job is not None and job.active:
+        st.caption(plain(describe(job)))
+    elif job is not None and job.result:
+        least, most = from_probe(job.result, store.dataset(info.id), request.subsets, request.limit)
+        words = f"more than {duration(least)}" if most is None else f"about {duration(least)}"
+        words += f" to {duration(most)}" if most and duration(most) != duration(least) else ""
+        st.caption(plain(f"By two of your images it takes {words}."))
+    else:
+        if job is not None and job.error:
+            st.caption(plain(str(job.error)))
+        if st.button("Try two images", help="Says how long the run will take; nothing like it was done here before."):
+            asked = session.attempt(lambda: _try(payload, request))
+            if asked is not None:
+                st.rerun(scope="fragment")
+
+
+def _try(payload: ProbeJob, request: RunRequest) -> int:
+    store = engine.store()
+    check_open(request.parameters, store.settings)
+    return submit(store.queue, payload, device=request.device)
 
 
 def _queue(info: DatasetInfo, request: RunRequest, host: str | None) -> Run:

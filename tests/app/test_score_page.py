@@ -110,6 +110,27 @@ def test_a_run_is_set_up_and_queued_with_its_parameters(home: Home) -> None:
     assert (run.scorer, run.parameters["size"], run.image_limit) == ("filterbank", 128, 8)
 
 
+def test_where_nothing_says_how_long_it_takes_two_images_are_tried(home: Home) -> None:
+    assert "Try two images" not in [b.label for b in form(home, "filterbank").button]  # it was done before
+    test = form(home, "subspace")
+    button(test, "Try two images").click().run()
+    assert not test.exception
+    (job,) = [j for j in home.store.queue.active() if j.kind == "probe"]
+    assert job.payload["scorer"] == "subspace" and "Two images tried" in written(test)
+    home.store.queue.claim("worker", ["auto"], job_id=job.id)
+    home.store.queue.finish(job.id, "worker", "done", result={"fit": 4.0, "image": 0.5})
+    assert "By two of your images it takes about 29 s to 33 s" in written(form(home, "subspace"))
+
+
+def test_new_run_finds_scorers_by_what_their_cards_say(open_page: Open) -> None:
+    test = open_page("score", view="New run")
+    test.text_input(key="scorers_wanted").set_value("memory PATCH").run()
+    found = {b.key for b in test.button if (b.key or "").startswith("set_up_")}
+    assert "set_up_patchcore" in found and "set_up_endpoint" not in found
+    test.text_input(key="scorers_wanted").set_value("no such words").run()
+    assert "No scorer fits these words." in written(test)
+
+
 def test_a_scorer_without_its_weights_cannot_be_queued(home: Home) -> None:
     test = form(home, "stfpm")
     assert "python -m mad_core warm stfpm" in written(test)

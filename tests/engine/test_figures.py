@@ -116,6 +116,16 @@ def test_raincloud_prints_how_many_images_have_a_score() -> None:
     assert set(with_ids(shared)[0].text) == {"part.png"}
 
 
+def test_cuts_are_lines_across_the_clouds() -> None:
+    cuts = (float(np.nanmedian(SCORES)), float(np.nanmax(SCORES)))
+    plain, cut = (figures.raincloud(LEVELS, SCORES, IDS, level_names=NAMES, theme="dark", cuts=c) for c in ((), cuts))
+    lines = cut.data[len(plain.data) :]
+    assert [tuple(line.y) for line in lines] == [(c, c) for c in cuts]
+    assert all(tuple(line.x) == tuple(cut.layout.xaxis.range) for line in lines) and len(with_ids(cut)) == 4
+    said = figures.describe_raincloud(LEVELS, SCORES, level_names=NAMES, cuts=cuts)
+    assert f"cut into levels at {cuts[0]:.3g} and {cuts[1]:.3g}." in said
+
+
 def test_the_box_is_that_of_the_scores() -> None:
     scores = SCORES[(LEVELS == 0) & np.isfinite(SCORES)]
     box = next(t for t in figures.raincloud(LEVELS, SCORES, IDS, level_names={}, theme="dark").data if t.type == "box")

@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import CancelledError, WorkError
-from mad_core.runs import import_job
+from mad_core.runs import import_job, probe
+from mad_core.runs.estimating import from_probe
 from mad_core.runs.in_process import do_here
-from mad_core.runs.jobs import ImportJob, submit
+from mad_core.runs.jobs import ImportJob, ProbeJob, submit
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.runs.worker import Worker
 from mad_core.scorers.contract import Context, Item, Scored
@@ -51,6 +53,31 @@ def numbers(tmp_path: Path) -> Dataset:
 def ask(store: Store, numbers: Dataset, **parameters: float) -> Run:
     dataset_id = store.add_dataset(Imported(numbers))
     return store.request_run(RunRequest(dataset_id, "toy", {"wait": 0.0} | parameters))
+
+
+def tried(store: Store, numbers: Dataset, **parameters: float) -> dict[str, Any]:
+    dataset_id = store.add_dataset(Imported(numbers))
+    job = submit(store.queue, ProbeJob(dataset_id, "toy", parameters))
+    do_here(store, job, "cpu", lambda progress: None)
+    return dict(store.queue.job(job).result or {})
+
+
+def test_two_images_say_how_long_a_run_will_take_and_leave_nothing(store: Store, numbers: Dataset) -> None:
+    result = tried(store, numbers, wait=0.02)
+    assert 0.02 <= result["image"] < 1 and result["fit"] < 1
+    assert store.runs() == [] and not list(store.settings.fits.glob("*"))
+    least, most = from_probe({"fit": 2.0, "image": 0.5}, numbers, ["a"], 3)
+    normals = len(numbers.select(split="train", subset="a"))
+    assert (least, most) == (2.0 + 3 * 0.5, normals + 3 * 0.5)
+
+
+def test_a_fit_that_takes_long_is_left_and_says_how_far_it_came(
+    store: Store, numbers: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "LONGEST", 0.01)
+    result = tried(store, numbers, pause=0.03)
+    assert result["image"] is None and 0.05 < result["fit"] < 2
+    assert from_probe(result, numbers)[1] is None
 
 
 def do(store: Store, run: Run) -> None:
