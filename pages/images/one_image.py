@@ -81,7 +81,7 @@ def inspect(view: Browsing, row: Mapping[str, Any]) -> None:
         runs = _runs(view)
         window_and_level(view.card)
         _as_png(view, row, runs)
-        stage_button()
+        stage_button("stage_image")
     stored = {run.id: engine.store().score(run.id, row["image_id"]) for run in runs}
     around = [order.iloc[i] for i in (place + 1, place - 1) if 0 <= i < len(order)]
     with picture:

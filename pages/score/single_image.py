@@ -104,7 +104,7 @@ def _show(info: DatasetInfo, job_ids: list[int], waiting: bool) -> None:
     with st.container(horizontal=True):
         how_to_read(READ_MAPS, "the maps")
         how_to_read(READ_SCORE_STRIP, "the place of a score")
-        stage_button()
+        stage_button("stage_single")
     columns = st.columns(min(len(jobs), 2), gap="large")
     for i, job in enumerate(jobs):
         with columns[i % 2]:

@@ -101,7 +101,7 @@ def _head(number: int, step: Step, current: Tour | None, *, away: bool) -> None:
             _link("Show this step", number, current)
         _link("Next", number + 1, current)
         _link("Start again", 1, current)
-        stage_button()
+        stage_button("stage_guide")
         st.button("End", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 

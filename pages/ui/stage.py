@@ -135,15 +135,18 @@ def leave() -> None:
     session.put(stage=None)
 
 
-def stage_button() -> None:
+def stage_button(key: str) -> None:
     """A button that brings what is in view to the stage."""
-    st.button(
+    pressed = st.button(
         "Stage",
         icon=":material/slideshow:",
         help="For talks: this picture alone over the whole window, in large type. Arrows lead on, Escape leaves.",
         on_click=session.put,
         kwargs={"stage": "yes"},
+        key=key,
     )
+    if pressed:  # where a part of the page alone was drawn again
+        st.rerun()
 
 
 def _plain(picture: Picture) -> dict[str, Any]:
