@@ -133,9 +133,7 @@ def _probe(info: DatasetInfo, request: RunRequest) -> None:
         if job is not None and job.error:
             st.caption(plain(str(job.error)))
         if st.button("Try two images", help="Says how long the run will take; nothing like it was done here before."):
-            asked = session.attempt(lambda: _try(payload, request))
-            if asked is not None:
-                st.rerun(scope="fragment")
+            session.attempt(lambda: _try(payload, request))  # what becomes of it stands here in a second
 
 
 def _try(payload: ProbeJob, request: RunRequest) -> int:

@@ -234,7 +234,7 @@ def test_a_copied_link_names_what_is_shown_whatever_becomes_of_the_defaults(home
     shown = parse_qs(asked)
     assert path == "/images" and shown["image"] == [image] and shown["dataset"] == [home.dataset]
     assert shown["run"] == [home.run("Beta").id] and shown["sort"] == ["severe first"] and shown["level"] == ["2", "3"]
-    assert shown["maps"] == [home.run("Beta").id, home.run("Alpha").id]
+    assert shown["maps"] == [home.run("Alpha").id, home.run("Beta").id]
     home.add_run("Later", lambda row: scored(row, row.level))
     again = open_page("images", **{name: values if len(values) > 1 else values[0] for name, values in shown.items()})
     assert [layer["title"] for layer in layers(again)] == ["Alpha", "Beta"]

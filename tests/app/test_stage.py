@@ -96,7 +96,8 @@ def test_boxes_lie_on_one_axis() -> None:
     assert boxes["rows"][0] | {"ends": [0.0, 0.5], "middle": [0.125, 0.375], "median": 0.25} == boxes["rows"][0]
     alone = boxes_of_levels([1.0], [3.0], 3.0, level_names={}, theme="dark")
     assert alone["mark"] == 0.0 and alone["rows"][0]["ends"] == [0.0, 0.0]
-    wide = np.repeat([0.0, 1.0], 20), np.concatenate([np.geomspace(1, 2, 20), np.geomspace(1000, 1e6, 20)])
+    decades = [np.geomspace(low, high, 20) for low, high in ((1, 2), (100, 120), (1e4, 1e6))]
+    wide = np.repeat([0.0, 1.0, 2.0], 20), np.concatenate(decades)
     assert 0.1 < boxes_of_levels(*wide, 1e2, level_names={}, theme="light")["mark"] < 0.9
     with pytest.raises(ValueError, match="no place"):
         boxes_of_levels(levels, scores, np.nan, level_names={}, theme="light")

@@ -118,7 +118,9 @@ def test_raincloud_prints_how_many_images_have_a_score() -> None:
 
 def test_cuts_are_lines_across_the_clouds() -> None:
     cuts = (float(np.nanmedian(SCORES)), float(np.nanmax(SCORES)))
-    plain, cut = (figures.raincloud(LEVELS, SCORES, IDS, level_names=NAMES, theme="dark", cuts=c) for c in ((), cuts))
+    facts: Any = {"level_names": NAMES, "theme": "dark"}
+    plain: Any = figures.raincloud(LEVELS, SCORES, IDS, **facts)
+    cut: Any = figures.raincloud(LEVELS, SCORES, IDS, **facts, cuts=cuts)
     lines = cut.data[len(plain.data) :]
     assert [tuple(line.y) for line in lines] == [(c, c) for c in cuts]
     assert all(tuple(line.x) == tuple(cut.layout.xaxis.range) for line in lines) and len(with_ids(cut)) == 4
