@@ -39,12 +39,12 @@ def notices(title: str) -> None:
         key="notices_list",
     ):
         for run, end in zip(unseen, ends, strict=True):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(plain(end), width="stretch")
-                if st.button("Open", key=f"notice_{run.id}", help=plain(f"Open {run.title}")):
-                    _see([run])
-                    session.put(dataset=run.dataset_id, view=None, watched=run.id)
-                    session.open_page("pages/score/page.py")
+            words, leads = st.columns([5, 1], vertical_alignment="center")
+            words.markdown(plain(end))
+            if leads.button("Open", key=f"notice_{run.id}", help=plain(f"Open {run.title}")):
+                _see([run])
+                session.put(dataset=run.dataset_id, view=None, watched=run.id)
+                session.open_page("pages/score/page.py")
         st.button("Seen", on_click=_see, args=(unseen,), key="notices_seen")
 
 
