@@ -190,7 +190,8 @@ def test_a_migration_that_fails_changes_nothing(settings: Settings, monkeypatch)
     with transaction(engine, immediate=False) as connection:
         assert revision_of(connection) == "0001"
         assert not sa.inspect(connection).has_table("reviewers")
-        assert given["runs"].items() <= stored(connection, "runs").items()
+        columns = [metadata.tables["runs"].c[name] for name in given["runs"]]  # later ones are not there yet
+        assert dict(connection.execute(sa.select(*columns)).mappings().one()) == given["runs"]
     engine.dispose()
     Store(settings).close()
 
