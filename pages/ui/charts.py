@@ -12,7 +12,7 @@ import streamlit as st
 from mad_core.datasets.dataset import SubsetCard
 from mad_core.palette import Theme, chrome, level_colour, outline, text_on
 from mad_core.studies.export import decimals
-from pages.ui.stage import Level
+from pages.ui.stage import Chip
 from pages.ui.text import level_text
 
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
@@ -75,9 +75,9 @@ def level_tones(level: float, levels: Collection[float]) -> tuple[str, str, str]
     return colour, text_on(colour), outline(colour, theme())
 
 
-def level_on_stage(level: float, levels: Collection[float], card: SubsetCard) -> Level | None:
+def level_on_stage(level: float, levels: Collection[float], card: SubsetCard) -> Chip | None:
     """A level for the stage; None where there is none."""
-    return None if math.isnan(level) else Level(level_text(level, card), *level_tones(level, levels))
+    return None if math.isnan(level) else Chip(level_text(level, card), *level_tones(level, levels))
 
 
 def level_chip(level: float, levels: Collection[float], card: SubsetCard, *, large: bool = False) -> str:

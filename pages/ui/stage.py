@@ -23,7 +23,7 @@ _COMPONENT = load("mad_stage", _JS / "stage.js", _JS / "stage.css")
 
 
 @dataclass(frozen=True)
-class Level:
+class Chip:
     """A level in words and in its colour, ``#rrggbb``."""
 
     text: str
@@ -61,7 +61,7 @@ class Picture:
     original, fallback : str
         Addresses of the file, and of what is shown where a browser cannot read it.
     map : MapLayer or None
-    level : Level or None
+    level : Chip or None
         The label; None where nobody has graded the picture.
     called : str
         What the run calls it, as a sentence.
@@ -78,7 +78,7 @@ class Picture:
     original: str
     fallback: str
     map: MapLayer | None = None
-    level: Level | None = None
+    level: Chip | None = None
     called: str = ""
     reason: str = ""
     by: str = ""
