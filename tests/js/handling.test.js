@@ -7,6 +7,7 @@ import { boxBetween, movedBox } from "../../pages/ui/js/region.js";
 import { Sender } from "../../pages/audit/sending.js";
 import { calledAt, limits, stepped } from "../../pages/studies/cuts.js";
 import { neighbour, spanned } from "../../pages/ui/js/grid.js";
+import { Presses } from "../../pages/ui/js/presses.js";
 import { Recent } from "../../pages/ui/js/recent.js";
 
 beforeEach(() => {
@@ -85,4 +86,30 @@ test("what was loaded last is kept, failures are not", async () => {
 
 test("Shift reaches from one tile to another, whichever stands first", () => {
   assert.deepEqual([spanned(2, 5), spanned(5, 2), spanned(3, 3)], [[2, 3, 4, 5], [2, 3, 4, 5], [3]]);
+});
+
+test("a press that the page never took is sent again, by one made anew as well, but not to a session that begins", () => {
+  const sent = [];
+  const send = ({ id, total, moves }) => sent.push({ id, total, moves });
+  const shown = (taken) => {
+    const presses = new Presses();
+    presses.show({ key: "viewer", taken }, send);
+    return presses;
+  };
+  const first = shown({});
+  first.press("next", false);
+  first.press("previous", false);
+  const { id } = sent[1];
+  assert.deepEqual(sent[1], { id, total: 2, moves: ["next", "previous"] });
+  first.remove();
+  const second = shown({ [id]: 1 });
+  mock.timers.tick(2000);
+  assert.deepEqual(sent.slice(2), [{ id, total: 2, moves: ["next", "previous"] }]);
+  second.show({ key: "viewer", taken: { [id]: 2 } }, send);
+  mock.timers.tick(2000);
+  second.show({ key: "viewer", taken: {} }, send);
+  mock.timers.tick(2000);
+  assert.equal(sent.length, 3);
+  second.press("next", false);
+  assert.deepEqual([sent[3].total, sent[3].moves, sent[3].id === id], [1, ["next"], false]);
 });

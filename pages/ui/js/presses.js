@@ -7,17 +7,26 @@ const LOST_AFTER = 1000; // ms after the page was drawn: a press that it still d
 /** What was pressed in components, by their key: one that is made anew in the middle of presses counts on. */
 const PRESSED = new Map();
 
+/** How many of them the page has taken, by their id. */
+const KNOWN = new Map();
+
 export class Presses {
   constructor() {
     this.since = 0;
   }
 
-  /** The page was drawn, and has taken so many presses of each id; those that it does not know of were lost on the way. */
+  /**
+   * The page was drawn, and has taken so many presses of each id; those that it does not know of were lost on the way.
+   * A page that knows of fewer than before is another session (the server began anew): what was pressed is over.
+   */
   show({ key, taken }, send) {
     Object.assign(this, { key, send });
     clearTimeout(this.timer);
     const { id, total } = this.pressed;
-    if ((taken[id] ?? 0) < total) this.timer = setTimeout(() => this.send(this.pressed), LOST_AFTER);
+    const known = taken[id] ?? 0;
+    if (known < (KNOWN.get(id) ?? 0)) PRESSED.delete(key);
+    else if (known < total) this.timer = setTimeout(() => this.send(this.pressed), LOST_AFTER);
+    KNOWN.set(id, known);
   }
 
   remove() {
