@@ -23,13 +23,12 @@ _JS = Path(__file__).with_name("js")
 _COMPONENT = load("mad_map_viewer", _JS / "viewer.js", _JS / "viewer.css", _JS / "help.css")
 
 READ_MAPS = (
-    "Bright places look strange to the scorer. The colour bar says what a colour is worth; it is the same for all "
-    "images of a run in a subset, so two images compare, but not two scorers. Unless you move it, the contour stands "
-    "where one in 200 pixels of the normal test images lies above it. The dashed outline is the defect as the dataset "
-    "marks it, where it does. Bright says how unusual a place looks, not how bad it is. With Stretch this image on, "
-    "colours hold for this image only. With Anchor at threshold on, a colour is evidence, value / (value + threshold): "
-    "half of the scale is the run's threshold, so colours of two scorers compare, too. A click measures the region "
-    "above the contour."
+    "Bright places look strange to the scorer: bright says how unusual a place looks, not how bad it is. The colour "
+    "bar says what a colour is worth; it is the same for all images of a run in a subset, so two images compare, but "
+    "not two scorers. Unless you move it, the contour stands where one in 200 pixels of normal test images lies above "
+    "it; a click measures the region above it. The dashed outline is the defect as the dataset marks it. Stretch this "
+    "image makes colours hold for this image only. Anchor at threshold makes a colour evidence, value / (value + "
+    "threshold): half of the scale is the run's threshold, so scorers compare, too."
 )
 
 
