@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from tests.app.conftest import Home, home  # noqa: F401 - a fixture
+from tests.app.conftest import Home, home, scored_home  # noqa: F401 - fixtures
 from tests.report_text import report_html
 
 PAPER = (680, 900)

@@ -66,6 +66,7 @@ def filled(settings: Settings, store: Store) -> Store:
     store.save_run_subset(run.id, RunSubset("a", "f", 1.0, 2.0, {"bank": 5}))
     store.cuts.save(run.id, "a", [0, 1, 2], [0.1, 0.5])
     store.tags.add(dataset_id, table["image_id"].tolist()[:2], "to rework")
+    store.notices.of("ada")
     audit = AuditStore(store)
     audit.record(Event(dataset_id, table["image_id"].iloc[3], audit.reviewer("Mara").name, "level", after=1.0))
     for name in ("fits/f/state.safetensors", "studies/s/k.json", "imports/upload-1/parts/x.png", "consents.json"):

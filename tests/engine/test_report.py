@@ -38,7 +38,7 @@ from mad_core.runs.worker import Worker
 from mad_core.scorers.contract import Scored
 from mad_core.studies.finding import Finding
 from mad_core.studies.record import StudyRecord, StudyRequest, keep_finding, request_study
-from tests.app.conftest import Home, home  # noqa: F401 - a fixture
+from tests.app.conftest import Home, home, make_scored_home  # noqa: F401 - a fixture
 from tests.engine.toy_studies.toy.figures import READ_MEANS
 from tests.engine.toy_study import use_toy_study
 from tests.report_text import report_html
@@ -72,6 +72,12 @@ def keep_study(store: Store, dataset_id: str, runs: tuple[str, ...], text: str) 
     keep_finding(store, record.id, Finding("level-mix", text, text, text, {text: pd.DataFrame(costs)}, {}, images))
     store.queue.request_cancel(store.queue.active_for(record.job_key).id)  # type: ignore[union-attr]
     return record
+
+
+@pytest.fixture
+def scored_home(tmp_path: Path) -> Path:
+    """Pictures are changed here."""
+    return make_scored_home(tmp_path / "own")
 
 
 @pytest.fixture
