@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mad_core.datasets.dataset import Dataset
+from mad_core.runs import same_fit
 from mad_core.runs.store import Run, Store
 
 
@@ -23,12 +24,18 @@ class Pace:
 
 
 def finished(store: Store) -> dict[str, list[Run]]:
-    """By scorer, the runs that were made to their end here, newest first."""
+    """By scorer, the runs that were made to their end here, newest first; those that took over all scores left out."""
     by_scorer: dict[str, list[Run]] = {}
     for run in reversed(store.runs()):
-        if run.status == "done" and run.done and not run.imported:
+        if run.status == "done" and not run.imported and _scored_here(store, run):
             by_scorer.setdefault(run.scorer, []).append(run)
     return by_scorer
+
+
+def _scored_here(store: Store, run: Run) -> int:
+    """How many images a run scored, and did not take over from another version of its dataset."""
+    taken = (entry.facts.get(same_fit.FACT, {}) for entry in store.run_subsets(run.id))
+    return run.done - sum(sum(by_run.values()) for by_run in taken)
 
 
 def pace_of(store: Store, runs: Sequence[Run], parameters: Mapping[str, Any], device: str = "auto") -> Pace | None:
@@ -54,7 +61,7 @@ def pace_of(store: Store, runs: Sequence[Run], parameters: Mapping[str, Any], de
     entries = store.run_subsets(run.id)
     normals, _ = _counts(store.dataset(run.dataset_id), run.subsets, None)
     fitting, scoring = sum(e.seconds_fit for e in entries), sum(e.seconds_score for e in entries)
-    return Pace(run, fitting / max(normals, 1), scoring / run.done)
+    return Pace(run, fitting / max(normals, 1), scoring / _scored_here(store, run))
 
 
 NORMALS_TRIED = 2

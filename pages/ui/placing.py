@@ -16,11 +16,15 @@ from pages.ui.text import level_names, plain, score_text
 WIDTH = 560
 NARROW, ROW = 330, 17
 """Width of a strip that stands beside a picture, and the height that it gives each level, pixels."""
+NO_LEVELS = "No scored image has a level; once some have, its place among the levels stands here."
 
 
 def place(run: Run, subset: str, card: SubsetCard, mark: float, key: str) -> None:
     """Draw the place of a score (finite, raw units) among those of the run's images of one subset."""
     scores, names = _labelled(run, subset), level_names(card)
+    if scores[0].empty:
+        st.caption(plain(f"{_rank(run, subset, mark)}, 1 being the highest score. {NO_LEVELS}"))
+        return
     sentence = describe_place(*scores, mark, level_names=names)
     figure = score_strip(
         *scores, mark=mark, mark_label="This image", level_names=names, theme=charts.theme(), width=WIDTH
@@ -32,6 +36,11 @@ def place(run: Run, subset: str, card: SubsetCard, mark: float, key: str) -> Non
 def place_beside(run: Run, name: str, subset: str, card: SubsetCard, mark: float, key: str) -> None:
     """The same under a run's name in the narrow room beside a picture: levels without names, the sentence on asking."""
     scores = _labelled(run, subset)
+    words = f"**{plain(name)}** :gray[{plain(_rank(run, subset, mark))}]"
+    if scores[0].empty:
+        st.markdown(words, help="1 is the highest score.")
+        st.caption(NO_LEVELS)
+        return
     sentence = describe_place(*scores, mark, level_names=level_names(card))
     figure = score_strip(
         *scores,
@@ -43,7 +52,6 @@ def place_beside(run: Run, name: str, subset: str, card: SubsetCard, mark: float
         width=NARROW,
         height=48 + ROW * max(scores[0].nunique(), 1),
     )
-    words = f"**{plain(name)}** :gray[{plain(_rank(run, subset, mark))}]"
     st.markdown(words, help=plain(f"1 is the highest score. {sentence}"))
     charts.show(figure, sentence, key)
 
@@ -54,7 +62,7 @@ def place_on_stage(run: Run, name: str, subset: str, card: SubsetCard, mark: flo
     return Place(
         name,
         f"{score_text(mark)} · {_rank(run, subset, mark)}",
-        describe_place(*scores, mark, level_names=names),
+        describe_place(*scores, mark, level_names=names) if len(scores[0]) else NO_LEVELS,
         boxes_of_levels(*scores, mark, level_names=names, theme=charts.theme()) if len(scores[0]) else None,
     )
 

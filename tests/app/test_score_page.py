@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mad_core.metrics.summary import evaluate
+from mad_core.runs import same_fit
 from mad_core.runs.estimating import finished, pace_of
 from mad_core.runs.results import run_table
 from mad_core.runs.single_image import submit_single
@@ -79,6 +81,13 @@ def test_a_pace_is_of_the_same_parameters_where_a_run_has_them_and_follows_the_i
     assert found.seconds(dataset) == pytest.approx(6)
     assert found.seconds(dataset, ["plate"], 12) == pytest.approx(1 + 12 * 4 / 42)
     assert pace_of(home.store, [beta, alpha], {}, device="cuda:7") is None
+    for taken, left in ((21, [beta, alpha]), (beta.done, [alpha])):  # scores of the same fit took no time
+        entry = home.store.run_subsets(beta.id)[0]
+        home.store.save_run_subset(beta.id, replace(entry, facts={**entry.facts, same_fit.FACT: {"before": taken}}))
+        assert finished(home.store)["filterbank"] == left
+        if beta in left:
+            pace = pace_of(home.store, [beta], {})
+            assert pace is not None and pace.an_image * (beta.done - taken) == pytest.approx(found.an_image * beta.done)
 
 
 def _form(dataset: str, scorer: str) -> None:

@@ -15,6 +15,7 @@ from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.store import RunRequest
 from mad_core.scorers import catalog
+from pages.ui.placing import NO_LEVELS
 from tests.app.conftest import Home, scored
 from tests.app.test_audit_page import begun
 
@@ -51,6 +52,7 @@ def test_every_page_works_where_images_have_no_level(home: Home, open_page: Any,
     image = own.images("plate")["image_id"].iloc[0]
     page = open_page("images", dataset=own.dataset, subset="plate", image=image)
     assert not page.error
+    assert (NO_LEVELS in [one.value for one in page.caption]) == (every == 1)
     absent = len(own.images("plate").query("level.isna()"))
     page = open_page("images", dataset=own.dataset, subset="plate", level="none")
     assert any(f"{absent:,}" in one.value and "0 labelled" in one.value for one in page.markdown)
