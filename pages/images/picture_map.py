@@ -71,7 +71,10 @@ def _which(space: PictureSpace) -> str:
 def _colour(view: Browsing, whole: bool) -> str:
     left_out = set() if view.run else {"score", "call"}
     left_out |= set() if whole else {"subset"}
-    return _one("Coloured by", "colour", [name for name in COLOURS if name not in left_out], COLOURS)
+    unlabelled = list(view.level_keys) == [NO_LEVEL]
+    left_out |= {"call"} if unlabelled else set()
+    names = [name for name in COLOURS if name not in left_out]
+    return _one("Coloured by", "colour", sorted(names, key=lambda name: unlabelled and name == "level"), COLOURS)
 
 
 def _one(label: str, name: str, options: Sequence[str], words: Any) -> str:

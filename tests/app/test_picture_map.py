@@ -14,6 +14,7 @@ from pages.images import map_component, picture_map
 from tests.app.conftest import Home
 from tests.app.test_images_page import component, ids, written
 from tests.app.test_similar import keep_space
+from tests.app.test_unlabelled_pages import without_levels
 
 Open = Callable[..., AppTest]
 
@@ -89,6 +90,14 @@ def test_colours_of_all_subsets_by_subset_score_and_call(home: Home, open_page: 
     alpha = home.run("Alpha").id
     shown = the_map(open_page("images", subset="plate", map="shown", run=alpha, colour="call"))
     assert sum(kind["count"] for kind in shown["legend"]) == 24
+
+
+def test_where_nothing_has_a_level_the_score_colours(home: Home, open_page: Open) -> None:
+    own = without_levels(home, 1)
+    keep_space(own, "plate")
+    test = open_page("images", dataset=own.dataset, subset="plate", map="shown")
+    (choice,) = [c for c in test.button_group if c.label == "Coloured by"]
+    assert list(choice.options) == ["Score", "Level"] and choice.value == "score"
 
 
 def test_few_of_many_are_drawn_and_it_says_so(home: Home, open_page: Open, monkeypatch: Any) -> None:
