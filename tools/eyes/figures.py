@@ -172,7 +172,8 @@ def main() -> None:
     rows = lines(done)
     sys.stdout.write("\n".join(rows) + f"\n{len(done)} of {len(pairs)} measured\n")
     if chosen.write:
-        _write(rows)
+        left = len(pairs) - len(done)
+        _write(rows + ["", f"{left} of {len(pairs)} pairs of a scorer and a set are not measured yet."] * bool(left))
 
 
 if __name__ == "__main__":
