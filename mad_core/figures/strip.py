@@ -121,11 +121,8 @@ def place_among_levels(levels: ArrayLike, scores: ArrayLike, mark: float) -> lis
     ValueError
         If the mark is not finite.
     """
-    if not np.isfinite(mark):
-        raise ValueError("an image without a score has no place among the levels")
-    groups = [g for g in by_level(levels, scores, {}, "light") if len(g.scores)]
+    groups, log = _around(levels, scores, mark, {}, "light")
     medians = np.array([np.median(g.scores) for g in groups])
-    log = spans_decades(groups) and mark > 0
     distances = np.abs(np.log(medians) - np.log(mark)) if log else np.abs(medians - mark)
     return [
         {
@@ -181,10 +178,8 @@ def boxes_of_levels(
     ValueError
         If the mark is not finite.
     """
-    if not np.isfinite(mark):
-        raise ValueError("an image without a score has no place among the levels")
-    groups = [g for g in by_level(levels, scores, level_names, theme) if len(g.scores)]
-    at = np.log if spans_decades(groups) and mark > 0 else np.asarray
+    groups, log = _around(levels, scores, mark, level_names, theme)
+    at = np.log if log else np.asarray
     quartiles = [at(np.percentile(g.scores, (0, 25, 50, 75, 100))) for g in groups]
     ends = np.concatenate([*quartiles, [at(mark)]])
     low, length = ends.min(), float(np.ptp(ends)) or 1.0
@@ -203,6 +198,16 @@ def boxes_of_levels(
             }
         )
     return {"mark": float((at(mark) - low) / length), "rows": rows}
+
+
+def _around(
+    levels: ArrayLike, scores: ArrayLike, mark: float, level_names: Mapping[float, str], theme: Theme
+) -> tuple[list[Level], bool]:
+    """The levels with a score that a mark stands among, and whether nearness is measured on a logarithmic scale."""
+    if not np.isfinite(mark):
+        raise ValueError("an image without a score has no place among the levels")
+    groups = [g for g in by_level(levels, scores, level_names, theme) if len(g.scores)]
+    return groups, spans_decades(groups) and mark > 0
 
 
 def _row(base: int, group: Level, log: bool) -> list[go.Scatter]:
