@@ -411,9 +411,10 @@ def test_quick_presses_are_counted(viewer):
     expect(page.get_by_role("img", name="plate 1 with a scratch").first).to_be_visible()
 
 
-def test_a_press_that_was_lost_on_the_way_is_sent_once_more(viewer):
+@pytest.mark.parametrize("apart", [60, 1500])
+def test_a_press_that_was_lost_on_the_way_is_sent_once_more(viewer, apart):
     page = viewer(maps=2, lose=1)
-    page.keyboard.type("jj", delay=60)
+    page.keyboard.type("jj", delay=apart)
     expect(page.get_by_text("moves: next next", exact=True)).to_be_visible()
     expect(page.get_by_role("img", name="plate 2 with a scratch").first).to_be_visible()
 

@@ -250,6 +250,7 @@ def main() -> None:
     every = doors(with_torch=not wanted.doors or any("weights" in d or "models" in d for d in wanted.doors))
     signal.signal(signal.SIGPROF, _overtime)
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+    sys.dont_write_bytecode = True  # a module that is imported first within a case would leave its own
     with tempfile.TemporaryDirectory(prefix="attack-") as folder:
         tempfile.tempdir = folder
         sys.addaudithook(_watch)

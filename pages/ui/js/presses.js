@@ -3,6 +3,7 @@
 const PRESSES_SENT = 32;
 const REPEAT_WAIT = 1500; // ms until a held key may ask again for the next image
 const LOST_AFTER = 1000; // ms after the page was drawn: a press that it still does not know of is sent once more
+const UNANSWERED = 5000; // ms after a press: a page that was not drawn anew may never have heard of it
 
 /** What was pressed in components, by their key: one that is made anew in the middle of presses counts on. */
 const PRESSED = new Map();
@@ -25,7 +26,7 @@ export class Presses {
     const { id, total } = this.pressed;
     const known = taken[id] ?? 0;
     if (known < (KNOWN.get(id) ?? 0)) PRESSED.delete(key);
-    else if (known < total) this.timer = setTimeout(() => this.send(this.pressed), LOST_AFTER);
+    else if (known < total) this.again(LOST_AFTER);
     KNOWN.set(id, known);
   }
 
@@ -51,5 +52,12 @@ export class Presses {
     const { id, total, moves } = this.pressed;
     PRESSED.set(this.key, { id, total: total + 1, moves: [...moves, direction].slice(-PRESSES_SENT) });
     this.send(this.pressed);
+    this.again(UNANSWERED);
+  }
+
+  /** Send what was pressed once more, unless the page is drawn before; it is counted, so twice does no harm. */
+  again(wait) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.send(this.pressed), wait);
   }
 }
