@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -52,3 +54,17 @@ def test_what_is_chosen_is_acted_upon_and_stays_over_pages(
     view: Any = type("V", (), {"info": type("I", (), {"id": home.dataset}), "subset": "plate"})
     choosing.choose(view, first, first[1:3])
     assert choosing.chosen(view) == {"elsewhere", *first[1:3]}
+
+
+def test_what_is_chosen_is_read_once_however_many_images_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {("d", "plate"): frozenset({"7"})}
+    drawn = MagicMock()
+    drawn.session_state.get.return_value = kept
+    monkeypatch.setattr(choosing, "st", drawn)
+    acted: list[list[str]] = []
+    monkeypatch.setattr(choosing, "acts", lambda view, ids, place: acted.append(ids))
+    view: Any = MagicMock(subset="plate", images=pd.DataFrame({"image_id": [str(i) for i in range(500)]}))
+    view.info.id = "d"
+    choosing.chosen_bar(view)
+    assert acted == [["7"]]
+    assert drawn.session_state.get.call_count == 1
