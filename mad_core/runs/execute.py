@@ -1,21 +1,23 @@
 """Do a run: fit the scorer on each subset, score what has no score yet, write results as they come."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.metadata
 import logging
 import platform
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mad_core.cluster import connection
 from mad_core.cluster.scatter import ScatteredScorer, scatters
@@ -37,8 +39,10 @@ from mad_core.runs.store.usage import carried
 from mad_core.scorers import catalog
 from mad_core.scorers.catalog import ScorerInfo
 from mad_core.scorers.contract import Context, Item, LabelledItem, Resources, Scored, Scorer
-from mad_core.scorers.graph import Graph
 from mad_core.scorers.out_of_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from mad_core.scorers.graph import Graph
 
 FLUSH_SECONDS = 0.5
 FLUSH_IMAGES = 32
@@ -241,14 +245,28 @@ def items(rows: pd.DataFrame, dataset: Dataset) -> list[Item]:
 @contextlib.contextmanager
 def preserved_generators() -> Iterator[None]:
     """Leave the global random generators as they were: a quick job must not change a run's numbers."""
-    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with _preserved_generators_of_torch():
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+
+
+@contextlib.contextmanager
+def _preserved_generators_of_torch() -> Iterator[None]:
+    """Leave torch's generators as they were; where nothing has loaded it, nothing has drawn from them."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    of_cpu = torch.random.get_rng_state()
     of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.random.set_rng_state(states[2])
+        torch.random.set_rng_state(of_cpu)
         if of_gpus:
             torch.cuda.set_rng_state_all(of_gpus)
 

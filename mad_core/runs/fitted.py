@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from mad_core.errors import WorkError
 from mad_core.scorers.catalog import ScorerInfo
@@ -41,6 +40,8 @@ def fit_digest(
 
 def save_fit(folder: Path, scorer: Scorer, manifest: Mapping[str, Any]) -> None:
     """Keep a scorer's fitted state in ``folder``, all of it or nothing."""
+    from safetensors.torch import save_file  # loads torch, which not every scorer needs
+
     tensors, facts = scorer.state()
     building = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
@@ -58,6 +59,10 @@ def save_fit(folder: Path, scorer: Scorer, manifest: Mapping[str, Any]) -> None:
 
 def load_fit(folder: Path, scorer: Scorer, context: Context) -> bool:
     """Give a scorer its fitted state back; False where there is none that can be read."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    from safetensors.torch import load_file
+
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         tensors = load_file(folder / STATE)

@@ -182,6 +182,7 @@ seen = {}
 for page in json.loads(sys.argv[1]):
     app.switch_page(page).run()
     seen[page] = {"title": [t.value for t in app.title], "errors": [str(e.value) for e in app.exception]}
+importlib.import_module("mad_core.runs.execute")  # a worker whose scorer needs no network loads none
 print(json.dumps({"pages": seen, "loaded": sorted({"torch", "anomalib", "timm", "transformers"} & set(sys.modules))}))
 """
 
