@@ -69,6 +69,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places.get(name, len(LONGEST) + (item.path not in slow))
 
     items.sort(key=place)
+    _see_that_fixtures_are_there(items)
+
+
+def _see_that_fixtures_are_there(items: list[pytest.Item]) -> None:
+    """Also of the hard tests, which every run collects and hardly any runs: what they take from daily tests moves."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            there = {*item._fixtureinfo.name2fixturedefs, *(item.callspec.params if hasattr(item, "callspec") else ())}
+            if missing := set(item.fixturenames) - there - {"request"}:
+                raise pytest.UsageError(f"{item.nodeid} asks for fixtures that are not there: {', '.join(missing)}")
 
 
 def pytest_collection_finish() -> None:

@@ -119,9 +119,9 @@ def components_of_packages() -> Iterator[None]:
         yield
 
 
-def make_scored_home(folder: Path) -> Path:
-    """A ``MAD_HOME`` with the two runs of :func:`home`, beside its pictures."""
-    store = Store(Settings.from_environment({"MAD_HOME": str(folder / "home")}))
+def make_scored_home(folder: Path, **environment: str) -> Path:
+    """A ``MAD_HOME`` with the two runs of :func:`home`, beside its pictures; rows lie where the environment says."""
+    store = Store(Settings.from_environment({"MAD_HOME": str(folder / "home"), **environment}))
     home = Home(store, store.add_dataset(Imported(_draw(folder / "images"))))
     rng = np.random.default_rng(7)
     broken = home.images("plate").query("level == 1")["image_id"].iloc[0]

@@ -25,7 +25,7 @@ from mad_core.runs.parts import resolve_parts
 from mad_core.runs.store import RunRequest
 from mad_core.scorers import catalog
 from pages.ui import engine
-from tests.app.conftest import ROOT, Home, home, open_page  # noqa: F401
+from tests.app.conftest import ROOT, Home, home, make_scored_home, open_page  # noqa: F401
 from tests.app.test_credentials import drawn
 from tests.engine.chat_server import Answer, judge, serving
 from tests.postgres import PASSWORD, Postgres
@@ -55,6 +55,12 @@ def environment(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.setenv("MAD_ENDPOINT_KEY", KEY)
         monkeypatch.setenv("MAD_DATABASE_URL", postgres.new())
         yield
+
+
+@pytest.fixture
+def scored_home(environment: None, tmp_path: Path) -> Path:
+    """What :func:`home` begins with, in the server's database."""
+    return make_scored_home(tmp_path / "scored", MAD_DATABASE_URL=os.environ["MAD_DATABASE_URL"])
 
 
 def forms() -> list[bytes]:

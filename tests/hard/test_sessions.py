@@ -24,7 +24,7 @@ from mad_core.scorers import catalog
 from mad_core.settings import Settings
 
 from . import big_store
-from .workshop import App
+from .workshop import App, wait_until
 
 pytestmark = [pytest.mark.hard, pytest.mark.timeout(1800)]
 IMAGES = int(os.environ.get("MAD_SESSION_IMAGES", "100000"))
@@ -120,6 +120,7 @@ def test_thirty_sessions_while_a_run_goes(tmp_path: Path) -> None:
     try:
         app.start()
         _warm(app.port, dataset)
+        wait_until(lambda: store.run(run.id).done > 0, 600, "the first score")  # who comes finds it past its fit
         clients = [Client(app.port) for _ in range(CLIENTS)]
         before, end = store.run(run.id).done, time.monotonic() + SECONDS
         threads = [
