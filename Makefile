@@ -16,8 +16,8 @@ app: setup
 
 setup: $(READY)
 
-# Files side by side, one for each processor, each with one thread; a process that crashes ends the run, which else
-# would wait for it for ever.
+# Files side by side, one more than processors (tests/conftest.py says why), each with one thread; a process that crashes
+# ends the run, which else would wait for it for ever.
 test: dev browser
 	@PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder --max-worker-restart=0 $(ARGS)

@@ -28,6 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
         still_running.begin()
 
 
+PROCESS_BYTES = 4 * 2**30
+"""Memory that a process of the tests may take, with the servers, workers and browsers that it starts."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than processors, where memory allows: a quarter of its time each waits for pages and workers."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min((os.cpu_count() or 1) + 1, memory // PROCESS_BYTES))
+
+
 LONGEST = (
     "browser/test_journeys",
     "engine/test_contract",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from anomalib.models import Padim
 from PIL import Image
 from torch import nn
 
@@ -18,6 +17,9 @@ from mad_core.errors import InputError, UnavailableError
 from mad_core.scorers import catalog
 from mad_core.scorers.function_scorer import answer
 from mad_core.testing import check_scorer
+
+if TYPE_CHECKING:
+    from anomalib.models import Padim
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +107,8 @@ def test_a_map_that_is_not_finite_is_left_out_and_the_score_stays() -> None:
 @pytest.fixture(scope="module")
 def padim(tmp_path_factory: pytest.TempPathFactory) -> Padim:
     """A model of anomalib, its backbone random, fitted on a few pictures."""
+    from anomalib.models import Padim  # here: it loads Lightning, which only one process needs
+
     torch.manual_seed(0)
     small = Padim.configure_pre_processor((64, 64))
     model = Padim("resnet18", ["layer1", "layer2"], pre_trained=False, n_features=10, pre_processor=small)
