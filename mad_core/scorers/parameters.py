@@ -83,7 +83,7 @@ def open_backbone() -> Parameter:
         "choice",
         None,
         f"Network whose features are used. Empty: that of the paper where its weights are on this machine, "
-        f"else {weights.FORMULA}, which ships.",
+        f"else {weights.LITE} if its package is here, else {weights.FORMULA}.",
         choices=ALL_BACKBONES,
     )
 

@@ -186,13 +186,15 @@ def test_cut_and_paste_moves_one_box_of_each_image():
     assert torch.isin(copies, images).all()
 
 
-@pytest.mark.parametrize("scorer_id", ["knn", "simplenet"])
-def test_feature_scorers_take_the_backbone_that_is_here(scorer_id, monkeypatch, tmp_path):
-    monkeypatch.setenv("MAD_HOME", str(tmp_path))
-    info, shipped = catalog.scorer(scorer_id), tmp_path / "shipped.safetensors"
-    monkeypatch.setattr(weights, "_SHIPPED", shipped)
-    sentence = info.why_not(info.defaults())
-    assert sentence and "wide_resnet50_2.tv_in1k (276 MB)" in sentence and f"warm {scorer_id}" in sentence
-    shipped.touch()
-    assert info.check({})["backbone"] == weights.FORMULA
-    assert info.why_not(info.defaults()) is None
+@pytest.mark.parametrize("scorer_id", sorted(weights.PUBLISHED))
+def test_feature_scorers_take_the_best_backbone_that_is_here(scorer_id, monkeypatch, tmp_path):
+    at_hand: set[str] = set()
+    monkeypatch.setattr(weights, "find", lambda name, folder: tmp_path if name in at_hand else None)
+    info, published = catalog.scorer(scorer_id), weights.PUBLISHED[scorer_id]
+    for backbone in (weights.FORMULA, weights.LITE, published):
+        at_hand.add(backbone)
+        assert info.check({})["backbone"] == backbone
+        assert info.why_not(info.defaults()) is None
+    at_hand.clear()
+    sentence = info.why_not(info.check({"backbone": published}))
+    assert sentence and f"{published} (" in sentence and f"warm {scorer_id}" in sentence

@@ -15,7 +15,7 @@ CARD = ScorerInfo(
     paper="Reiss et al. 2021, PANDA, without fine-tuning (our re-implementation), https://arxiv.org/abs/2010.05903",
     summary="Distance of the whole image's deep features to those of the two nearest normals. "
     "Our re-implementation of PANDA's baseline, without its fine-tuning; it gives no anomaly map.",
-    needs="Backbone weights (276 MB, once), or the backbone that ships.",
+    needs="Backbone weights (276 MB, once), or a backbone that needs no download.",
     cost="Under a minute on two cores; 2 GB.",
     needs_weights=True,
     parameters=(

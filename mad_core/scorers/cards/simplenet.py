@@ -15,7 +15,7 @@ CARD = ScorerInfo(
     paper="Liu et al. 2023, SimpleNet (our re-implementation; not SuperSimpleNet), https://arxiv.org/abs/2303.15140",
     summary="A small network learns to tell adapted features of normals from the same with Gaussian noise. "
     "Our re-implementation: it learns from a sample of patches and keeps the last step.",
-    needs="Backbone weights (276 MB, once), or the backbone that ships.",
+    needs="Backbone weights (276 MB, once), or a backbone that needs no download.",
     cost="Two minutes to fit on two cores; 4 GB.",
     needs_weights=True,
     parameters=(

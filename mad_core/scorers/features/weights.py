@@ -92,15 +92,18 @@ KNOWN: Mapping[str, Weights] = {
 
 
 def settled(scorer_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with a backbone: an open one is that of the paper if its weights are here, else what ships."""
+    """The parameters with a backbone: an open one is that of the paper where its weights are here, else as settled_own.
+
+    ``weights`` may be a file of one's own, or random: those are for the backbone of the paper.
+    """
     if scorer_id in WITHOUT_DOWNLOAD:
         return settled_own(parameters)
     if parameters.get("backbone") is not None or scorer_id not in PUBLISHED:
         return dict(parameters)
     published = PUBLISHED[scorer_id]
-    own = parameters.get("weights") != PRETRAINED  # a file of one's own, or random ones
-    published_here = own or find(published, Settings.from_environment().weights) is not None
-    return {**parameters, "backbone": published if published_here or not _SHIPPED.is_file() else FORMULA}
+    if parameters.get("weights") != PRETRAINED or find(published, Settings.from_environment().weights) is not None:
+        return {**parameters, "backbone": published}
+    return settled_own(parameters)
 
 
 def settled_positions(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,11 +139,11 @@ def at_hand(scorer_id: str, parameters: Mapping[str, Any]) -> str:
     chosen = settled(scorer_id, parameters)
     if chosen.get("weights") != PRETRAINED or (scorer_id not in OWN_NETWORK and "backbone" not in chosen):
         return ""
-    if needed(scorer_id, chosen):
+    if chosen.get("backbone") not in ANY_SHAPE:
         return "Its weights are on this machine."
     paper = KNOWN[PUBLISHED[scorer_id]].megabytes if scorer_id in PUBLISHED else None
     fetched = f" That of its paper ({paper} MB) comes by: python -m mad_core warm {scorer_id}." if paper else ""
-    return f"It takes the backbone that ships.{fetched}"
+    return f"It takes {chosen['backbone']}, which is here.{fetched}"
 
 
 def find(name: str, folder: Path) -> Path | None:
