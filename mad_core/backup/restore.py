@@ -397,10 +397,10 @@ def _replace_rows(settings: Settings, building: Path, home: Path) -> None:
 
 
 def _clear(connection: Connection) -> None:
+    for name in (*table_rows.OF_PROCESSES, "alembic_version"):  # first, as they refer to the others
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
     for table in reversed(table_rows.tables(connection)):
         table.drop(connection)
-    for name in (*table_rows.OF_PROCESSES, "alembic_version"):
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 def _change_places(building: Path, home: Path) -> None:

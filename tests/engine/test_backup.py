@@ -30,7 +30,7 @@ from mad_core.cli.main import main
 from mad_core.datasets.dataset import Dataset, Imported
 from mad_core.errors import InputError, MadError, WorkError
 from mad_core.images import ImageError, read_image
-from mad_core.runs.database.schema import datasets, images, runs
+from mad_core.runs.database.schema import datasets, images, metadata, runs
 from mad_core.runs.store import Run, RunRequest, RunSubset, Store
 from mad_core.runs.uploads import keep_upload
 from mad_core.scorers.contract import Scored
@@ -525,3 +525,20 @@ def test_rows_of_an_unknown_shape_are_refused(store: Store) -> None:
             with pytest.raises((ValueError, TypeError)):
                 table_rows.fill(connection, table, [names, bad])
         assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0
+
+
+def test_the_rows_of_before_go_with_each_table_before_those_it_refers_to(store: Store) -> None:
+    """SQLite drops a table that others refer to, a server does not."""
+    dropped: list[str] = []
+
+    def note(connection, cursor, statement: str, *rest) -> None:
+        if statement.strip().startswith("DROP TABLE"):
+            dropped.append(statement.split()[-1].strip('"'))
+
+    with store.database.write() as connection:
+        sa.event.listen(connection, "before_cursor_execute", note)
+        restoring._clear(connection)
+    assert {*metadata.tables} <= {*dropped}
+    for table in metadata.tables.values():
+        for key in table.foreign_keys:
+            assert dropped.index(table.name) < dropped.index(key.column.table.name)
