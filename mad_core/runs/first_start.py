@@ -1,6 +1,6 @@
 """The first start: the demo dataset, and the default scorer at work on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mad_core.runs.jobs import ImportJob, submit
@@ -32,7 +32,12 @@ def queue_demo(store: Store) -> int:
 
 def ready_scorers() -> list[str]:
     """Those of the first scorers that can run on this machine with their defaults, in order."""
-    infos = [catalog.scorer(scorer_id) for scorer_id in FIRST_SCORERS]
+    return ready(FIRST_SCORERS)
+
+
+def ready(scorer_ids: Iterable[str]) -> list[str]:
+    """Those of these scorers that can run on this machine with their defaults, in order."""
+    infos = [catalog.scorer(scorer_id) for scorer_id in scorer_ids]
     return [info.id for info in infos if info.why_not(info.defaults()) is None]
 
 

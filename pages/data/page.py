@@ -93,7 +93,7 @@ def _about(info: DatasetInfo, dataset: Dataset) -> None:
                 st.markdown(plain(info.card.description))
             st.caption(" · ".join(facts))
         lead_on(info)
-        guide.start_button()
+        guide.start_button(info.source)
         if st.button("Add a dataset", icon=":material/add:"):
             add_dataset_dialog()
 

@@ -1,7 +1,8 @@
-"""The ways into the guided tour of the demo; the tour itself is loaded when somebody takes it."""
+"""The ways into the guided tours; a tour itself is loaded when somebody takes it."""
 
 import streamlit as st
 
+from mad_core.datasets import solar_cells
 from pages.ui import session
 from pages.ui.stage import Words
 
@@ -27,13 +28,16 @@ def words() -> Words | None:
     return guide_bar.words()
 
 
-def start_button() -> None:
-    """A button that begins the tour; nothing while it is on."""
-    if not session.get("guide"):
-        st.button("Guided tour of the demo", icon=":material/slideshow:", on_click=_start, key="guide_start")
+def start_button(source: str = "demo") -> None:
+    """A button that begins the tour of datasets from this source, else that of the demo; nothing while one is on."""
+    if session.get("guide"):
+        return
+    cells = source == solar_cells.SOURCE
+    title = "Guided tour of photographs" if cells else "Guided tour of the demo"
+    st.button(title, icon=":material/slideshow:", on_click=_start, args=("cells" if cells else "",), key="guide_start")
 
 
-def _start() -> None:
+def _start(route_id: str) -> None:
     from pages.ui import guide_bar
 
-    guide_bar.go(1)
+    guide_bar.go(guide_bar.ROUTES[route_id], 1)

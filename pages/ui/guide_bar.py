@@ -1,20 +1,25 @@
-"""The bar of the guided tour on top of each page: it says what to look at, and leads on.
+"""The bar of a guided tour on top of each page: it says what to look at, and leads on.
 
-The step in view is ``guide`` in the URL. A link that names a step alone opens it as it is meant; one that names
-a view besides is shown as it is.
+The step in view is ``guide`` in the URL: its number, and before it the tour's id where it is not the demo's. A link
+that names a step alone opens it as it is meant; one that names a view besides is shown as it is.
 """
 
 import streamlit as st
 
+from mad_core.datasets import solar_cells
 from mad_core.palette import chrome
-from mad_core.runs.first_start import queue_demo, queue_first, ready_scorers
+from mad_core.runs.first_start import queue_first, ready
+from mad_core.runs.jobs import ImportJob, submit
 from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
-from pages.ui.guide_steps import STEPS, Step, Tour, tour
+from pages.ui.guide_cells import CELLS
+from pages.ui.guide_steps import DEMO
+from pages.ui.guide_tour import Route, Step, Tour
 from pages.ui.stage import Words, leave, stage, stage_button
 from pages.ui.text import plain, unmarked
 
+ROUTES = {route.id: route for route in (DEMO, CELLS)}
 LOOK_SECONDS = 2.0
 PICTURES = "Images"
 """The page that brings its picture to the stage; of others the stage shows what the step says."""
@@ -34,10 +39,12 @@ _STYLE = """
 """
 
 
-def number_in_view() -> int | None:
-    """The step that the URL names, from 1; None without a tour."""
-    given = session.get("guide")
-    return max(1, min(int(given), len(STEPS))) if given.isdecimal() and len(given) < 4 else None
+def in_view() -> tuple[Route, int] | None:
+    """The tour and the step that the URL names, from 1; None without a tour."""
+    name, dash, given = session.get("guide").rpartition("-")
+    if name not in ROUTES or bool(name) != bool(dash) or not given.isdecimal() or len(given) > 3:
+        return None
+    return ROUTES[name], max(1, min(int(given), len(ROUTES[name].steps)))
 
 
 def draw(page: str) -> bool:
@@ -45,16 +52,17 @@ def draw(page: str) -> bool:
 
     Gives whether the step stands on the stage in place of the page.
     """
-    number = number_in_view()
-    if number is None:
+    place = in_view()
+    if place is None:
         return False
-    step, current = STEPS[number - 1], tour()
-    if not session.get("dataset") and (current is not None or st.session_state.get(_SHOWN) != number):
-        go(number)
+    route, number = place
+    step, current, address = route.steps[number - 1], route.tour(), route.address(number)
+    if not session.get("dataset") and (current is not None or st.session_state.get(_SHOWN) != address):
+        go(route, number)
         if step.page != page:
             st.switch_page(_file(step))
-    if st.session_state.get(_SHOWN) != number:
-        st.session_state[_SHOWN] = number
+    if st.session_state.get(_SHOWN) != address:
+        st.session_state[_SHOWN] = address
         session.write()
     if number == 1:
         for name in _FORGOTTEN:
@@ -62,12 +70,12 @@ def draw(page: str) -> bool:
     tones = chrome(charts.theme())
     st.html(f"<style>{_STYLE.format(**vars(tones))}</style>")
     with st.container(key="guide"):
-        _head(number, step, current, away=step.page != page)
+        _head(route, number, current, away=step.page != page)
         if step.page != page:
             st.markdown(f"This step is on the page {step.page}.")
         else:
             st.markdown(_words(step, current))
-        _state(step, current, number)
+        _state(route, number, current)
     if not session.get("stage") or page == PICTURES or step.page != page:
         return False
     stage(None, words=words(), on_leave=leave)
@@ -76,43 +84,44 @@ def draw(page: str) -> bool:
 
 def words() -> Words | None:
     """What the step in view says on the stage; None without a tour."""
-    number = number_in_view()
-    if number is None:
+    place = in_view()
+    if place is None:
         return None
-    step = STEPS[number - 1]
-    title = f"{number} of {len(STEPS)} · {step.title}"
-    return Words(title, unmarked(_words(step, tour())), before=number > 1, after=number < len(STEPS))
+    route, number = place
+    step, count = route.steps[number - 1], len(route.steps)
+    title = f"{number} of {count} · {step.title}"
+    return Words(title, unmarked(_words(step, route.tour())), before=number > 1, after=number < count)
 
 
 def _words(step: Step, current: Tour | None) -> str:
     return " ".join(filter(None, (step.words, step.result(current) if current else "")))
 
 
-def _head(number: int, step: Step, current: Tour | None, *, away: bool) -> None:
+def _head(route: Route, number: int, current: Tour | None, *, away: bool) -> None:
     """The title, and the links that lead through the tour.
 
     They are links, since a page that is left in the midst of its run can break the one that is gone to.
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{number} of {len(STEPS)} · {step.title}**", width="content")
+        st.markdown(f"**{number} of {len(route.steps)} · {route.steps[number - 1].title}**", width="content")
         st.space("stretch")
-        _link("Back", number - 1, current)
+        _link("Back", route, number - 1, current)
         if away:
-            _link("Show this step", number, current)
-        _link("Next", number + 1, current)
-        _link("Start again", 1, current)
+            _link("Show this step", route, number, current)
+        _link("Next", route, number + 1, current)
+        _link("Start again", route, 1, current)
         stage_button("stage_guide")
         st.button("End", type="tertiary", on_click=session.put, kwargs={"guide": None}, key="guide_end")
 
 
-def _link(label: str, number: int, current: Tour | None) -> None:
-    there = 1 <= number <= len(STEPS)
+def _link(label: str, route: Route, number: int, current: Tour | None) -> None:
+    there = 1 <= number <= len(route.steps)
     number = number if there else 1
     with st.container(key=f"guide_{label.split()[0].lower()}", width="content"):
         st.page_link(
-            _file(STEPS[number - 1]),
+            _file(route.steps[number - 1]),
             label=label,
-            query_params=_view(number, current),
+            query_params=_view(route, number, current),
             disabled=not there,
             width="content",
         )
@@ -122,48 +131,55 @@ def _file(step: Step) -> str:
     return f"pages/{step.page.lower()}/page.py"
 
 
-def _view(number: int, current: Tour | None) -> dict[str, str | list[str]]:
+def _view(route: Route, number: int, current: Tour | None) -> dict[str, str | list[str]]:
     """What is in view at a step as it is meant, the step included."""
-    view = {} if current is None else {"dataset": current.info.id, **STEPS[number - 1].view(current)}
-    return {"guide": str(number), **({"stage": "yes"} if session.get("stage") else {}), **view}
+    view = {} if current is None else {"dataset": current.info.id, **route.steps[number - 1].view(current)}
+    return {"guide": route.address(number), **({"stage": "yes"} if session.get("stage") else {}), **view}
 
 
-def go(number: int) -> None:
+def go(route: Route, number: int) -> None:
     """Put a step in view as it is meant."""
-    session.replace(**_view(number, tour()))
-    st.session_state[_SHOWN] = number
+    session.replace(**_view(route, number, route.tour()))
+    st.session_state[_SHOWN] = route.address(number)
 
 
-# -- while the demo or its runs are not there yet -------------------------------------------------
+# -- while the dataset or its runs are not there yet -------------------------------------------------
 
 
-def _state(step: Step, current: Tour | None, number: int) -> None:
+def _state(route: Route, number: int, current: Tour | None) -> None:
     """What the step still waits for, and the way to start what is missing."""
     if current is None:
-        _no_demo()
+        _no_dataset(route)
         return
     talked_of = [(kind, run) for kind, run in zip(("detector", "mllm"), (current.detector, current.model), strict=True)]
-    talked_of = talked_of[: step.runs]
-    missing = [one for one in ready_scorers() if kind_of(one) in [kind for kind, run in talked_of if run is None]]
+    talked_of = talked_of[: route.steps[number - 1].runs]
+    lacking = [kind for kind, run in talked_of if run is None]
+    missing = [one for one in ready(route.scorers) if kind_of(one) in lacking]
     if missing:
-        _offer(current, missing, number)
+        _offer(route, number, current, missing)
     if any(run is not None and run.active for _, run in talked_of):
         st.fragment(_at_work, run_every=LOOK_SECONDS)([run.id for _, run in talked_of if run is not None])
 
 
-def _no_demo() -> None:
-    if any(job.payload.get("source") == "demo" for job in engine.store().queue.active()):
-        st.markdown("The demo dataset is being made; it appears in a moment.")
-    elif st.button("Make the demo dataset", key="guide_make") and session.attempt(lambda: queue_demo(engine.store())):
+def _no_dataset(route: Route) -> None:
+    if any(job.payload.get("source") == route.source for job in engine.store().queue.active()):
+        st.markdown("Its dataset is being made; it appears in a moment.")
+    elif route is CELLS and solar_cells.installed() is None:
+        st.info(plain(solar_cells.NEEDS), icon=":material/download:")
+    elif st.button(route.make, key="guide_make") and session.attempt(lambda: _make(route)):
         st.rerun()
 
 
-def _offer(current: Tour, missing: list[str], number: int) -> None:
+def _make(route: Route) -> int:
+    return submit(engine.store().queue, ImportJob(route.source, then=tuple(ready(route.scorers))))
+
+
+def _offer(route: Route, number: int, current: Tour, missing: list[str]) -> None:
     names = " and ".join(catalog.scorer(one).title for one in missing)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("What this step talks of has not been scored yet.", width="content")
         if st.button(f"Start {names}", key="guide_scorers") and session.attempt(lambda: _start(current, missing)):
-            go(number)
+            go(route, number)
             st.rerun()
 
 

@@ -1,183 +1,58 @@
-"""What the guided tour of the demo says, step by step: words, the page, and what is in view there."""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+"""The guided tour of the demo, step by step: words, the page, and what is in view there."""
 
 import numpy as np
 
 from mad_core.runs.browsing import with_scores
 from mad_core.runs.first_start import FIRST_SCORERS
-from mad_core.runs.misordered import most_overrated, most_underrated, shares_around
-from mad_core.runs.parts import kind_of
-from mad_core.runs.store import DatasetInfo, Run
-from pages.ui import engine, session
-from pages.ui.text import number, plain
+from mad_core.runs.misordered import most_overrated, most_underrated
+from pages.ui.guide_tour import (
+    Route,
+    Step,
+    Tour,
+    View,
+    above_more_severe,
+    below_milder,
+    c_index,
+    compared,
+    first,
+    scoring,
+)
 
 SUBSET, MILD, SEVERE = "plate", "stain", "crack"
 """The subset of the demo that the tour looks at, and its defects whose size misleads."""
 APART = 50
 """Rank difference, percentile points, from which two scorers contradict each other."""
 
-View = Mapping[str, str | list[str]]
-
-
-@dataclass(frozen=True)
-class Tour:
-    """What the tour shows: the demo dataset, and the runs of a detector and of a multimodal model on it."""
-
-    info: DatasetInfo
-    detector: Run | None = None
-    model: Run | None = None
-
-    @property
-    def runs(self) -> list[Run]:
-        return [run for run in (self.detector, self.model) if run is not None]
-
-    def table(self, run: Run) -> Any:
-        """The images of the subset with the run's scores so far."""
-        rows: Any = engine.table(run)
-        return rows[rows["subset"] == SUBSET]
-
-    def images(self, defect: str) -> Any:
-        """Test images of the subset with this defect."""
-        rows: Any = engine.store().dataset(self.info.id).select(split="test", subset=SUBSET)
-        return rows[rows["defect"] == defect]
-
-
-def tour() -> Tour | None:
-    """The tour as things stand; None without the demo dataset."""
-    info = next((one for one in engine.store().datasets() if one.source == "demo"), None)
-    if info is None:
-        return None
-    runs = [run for run in engine.store().runs(info.id) if SUBSET in run.subsets and (run.active or run.done)]
-    runs.sort(key=lambda run: (run.scorer in FIRST_SCORERS, run.status == "done", run.done))
-    of_kind = {kind_of(run.scorer): run for run in runs}  # the last of each kind stays
-    return Tour(info, of_kind.get("detector"), of_kind.get("mllm"))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the tour.
-
-    Parameters
-    ----------
-    title : str
-    words : str
-        One or two sentences, true of any scores.
-    page : str
-        The page's title; its file is ``pages/<title in small letters>.py``.
-    view : callable
-        What is to be in view there, besides the dataset.
-    result : callable
-        What the scores say by now, in a sentence; empty where they say nothing yet.
-    runs : int
-        How many runs the step talks of: 1 the detector, 2 the multimodal model as well.
-    """
-
-    title: str
-    words: str
-    page: str
-    view: Callable[[Tour], View]
-    result: Callable[[Tour], str] = lambda tour: ""
-    runs: int = 0
-
 
 # -- what is in view ------------------------------------------------------------------------------
 
 
 def _size_misleads(tour: Tour) -> View:
-    return {"subset": SUBSET, "defect": [MILD, SEVERE], "sort": "normal first", **_first(tour)}
+    return {"subset": SUBSET, "defect": [MILD, SEVERE], "sort": "normal first", **first(tour)}
 
 
 def _one_stain(tour: Tour) -> View:
-    chosen = most_overrated(tour.images(MILD)["image_id"].tolist(), [tour.table(run) for run in tour.runs])
-    return _image(tour, MILD, chosen)
+    stains = tour.images(defect=MILD)["image_id"].tolist()
+    return _image(tour, MILD, stains, most_overrated(stains, [tour.table(run) for run in tour.runs]))
 
 
 def _one_crack(tour: Tour) -> View:
-    chosen = most_underrated(tour.images(SEVERE)["image_id"].tolist(), [tour.table(run) for run in tour.runs])
-    return _image(tour, SEVERE, chosen)
+    cracks = tour.images(defect=SEVERE)["image_id"].tolist()
+    return _image(tour, SEVERE, cracks, most_underrated(cracks, [tour.table(run) for run in tour.runs]))
 
 
-def _image(tour: Tour, defect: str, chosen: str | None) -> View:
+def _image(tour: Tour, defect: str, ids: list[str], chosen: str | None) -> View:
     """One image of a defect under the maps of both runs: the chosen one, else the first."""
-    ids = tour.images(defect)["image_id"].tolist()
     image = chosen or next(iter(ids), "")
-    return {"subset": SUBSET, "image": image, "defect": defect, "maps": _ids(tour), **_first(tour)}
-
-
-def _scoring(tour: Tour) -> View:
-    """The run that is at work, else the detector's."""
-    active = [run.id for run in tour.runs if run.active]
-    return {"subset": SUBSET, **({"run": active[0]} if active else _first(tour))}
-
-
-def _compared(tour: Tour) -> View:
-    return {"within": SUBSET, "runs": _ids(tour)}
+    return {"subset": SUBSET, "image": image, "defect": defect, "maps": tour.run_ids, **first(tour)}
 
 
 def _contested(tour: Tour) -> View:
     against = {"against": tour.model.id} if tour.detector and tour.model else {}
-    return {"subset": SUBSET, "sort": "rank difference", **_first(tour), **against}
-
-
-def _ids(tour: Tour) -> list[str]:
-    return [run.id for run in tour.runs]
-
-
-def _first(tour: Tour) -> View:
-    return {"run": tour.runs[0].id} if tour.runs else {}
+    return {"subset": SUBSET, "sort": "rank difference", **first(tour), **against}
 
 
 # -- what the scores say --------------------------------------------------------------------------
-
-
-def _stain_result(tour: Tour) -> str:
-    return _placed(tour, MILD, lambda levels, own: [level for level in levels if level > own], "above", "more severe")
-
-
-def _crack_result(tour: Tour) -> str:
-    return _placed(tour, SEVERE, lambda levels, own: [level for level in levels if 0 < level < own], "below", "milder")
-
-
-def _placed(
-    tour: Tour, defect: str, others: Callable[[Sequence[float], float], list[float]], where: str, which: str
-) -> str:
-    """Where each run puts the image in view among the images of other levels."""
-    image = session.get("image")
-    rows = tour.images(defect)
-    rows = rows[rows["image_id"] == image]
-    if rows.empty:
-        return ""
-    clauses = []
-    for run in tour.runs:
-        table = tour.table(run)
-        levels = others(sorted(table["level"].unique()), float(rows["level"].iloc[0]))
-        shares = shares_around(table, image, levels)
-        if shares is not None:
-            share = shares[0] if where == "above" else shares[1]
-            verb, of = (" scores it", f" of the {which} defects") if not clauses else ("", "")
-            clauses.append(f"{plain(run.title)}{verb} {where} {100 * share:.0f}\u00a0%{of}")
-    return f"{', '.join(clauses)}." if clauses else ""
-
-
-def _c_index_result(tour: Tour) -> str:
-    clauses, random = [], None
-    for run in tour.runs:
-        metrics = engine.metrics(run, SUBSET, 0 if run.active else 1000)
-        if metrics["c_index"] is not None:
-            clauses.append(f"{plain(run.title)} {_estimate(metrics['c_index'], metrics['intervals'].get('c_index'))}")
-            random = metrics["reference"]["c_index_random_severity"]
-    if not clauses:
-        return ""
-    reference = "" if random is None else f" Perfect detection with severity at random: {number(random, 2)}."
-    return f"C-index: {', '.join(clauses)}.{reference}"
-
-
-def _estimate(value: float, interval: Sequence[float] | None) -> str:
-    between = f" [{number(interval[0], 2)}, {number(interval[1], 2)}]" if interval else ""
-    return number(value, 2) + between
 
 
 def _contested_result(tour: Tour) -> str:
@@ -212,7 +87,7 @@ STEPS: tuple[Step, ...] = (
         "A scorer gives each image a number. The detector learned from normal images alone; the multimodal model "
         "reads a description of the levels. Numbers and points come live, and a closed browser loses nothing.",
         "Score",
-        _scoring,
+        scoring,
         runs=1,
     ),
     Step(
@@ -220,7 +95,7 @@ STEPS: tuple[Step, ...] = (
         "At the right stands the level, and below it the place of each score among those of all levels.",
         "Images",
         _one_stain,
-        _stain_result,
+        above_more_severe,
         runs=2,
     ),
     Step(
@@ -228,7 +103,7 @@ STEPS: tuple[Step, ...] = (
         "A crack of a few pixels may score low even where the map marks it: how strange is not how bad.",
         "Images",
         _one_crack,
-        _crack_result,
+        below_milder,
         runs=2,
     ),
     Step(
@@ -236,8 +111,8 @@ STEPS: tuple[Step, ...] = (
         "The C-index says how often the worse of two images scores higher. Telling normal from abnormal earns much of "
         "it already: compare with the grey rows, and look how the clouds below climb.",
         "Compare",
-        _compared,
-        _c_index_result,
+        compared,
+        c_index,
         runs=2,
     ),
     Step(
@@ -270,7 +145,7 @@ STEPS: tuple[Step, ...] = (
         "A study puts a question to the stored scores: do they follow how bad a defect is, or only how large? "
         "Press Run the study; the answer is a sentence made from its interval, with what it does not tell.",
         "Studies",
-        lambda tour: {"study": "area", "studied": _ids(tour)},
+        lambda tour: {"study": "area", "studied": tour.run_ids},
         runs=1,
     ),
     Step(
@@ -278,7 +153,9 @@ STEPS: tuple[Step, ...] = (
         "Report as HTML, below the table, makes one file of metrics, plots, images, studies and audit. It opens "
         "without a network and says how to repeat every number.",
         "Compare",
-        _compared,
+        compared,
         runs=1,
     ),
 )
+
+DEMO = Route("", "demo", SUBSET, STEPS, tuple(FIRST_SCORERS), "Make the demo dataset")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mad_core.datasets import solar_cells
 from mad_core.datasets.dataset import Imported
 from mad_core.runs.first_start import ready_scorers
 from mad_core.runs.jobs import ImportJob
 from mad_core.runs.store import RunRequest
 from mad_core.scorers.contract import Scored
-from pages.ui.guide_steps import STEPS
+from pages.ui.guide_cells import CELLS
+from pages.ui.guide_steps import DEMO
+from pages.ui.guide_tour import Route
 from tests.app.conftest import Home, scored
 from tests.app.test_compare_page import written
 
@@ -40,6 +44,16 @@ def done(demo: Home) -> Home:
     request = RunRequest(demo.dataset, "mllm", {}, tuple(rows), map_policy="none", title="Model")
     demo.store.keep_results(request, results, {})
     return demo
+
+
+@pytest.fixture
+def cells(home: Home) -> Home:
+    """The dataset as the solar cells, with a detector's run."""
+    dataset = home.store.dataset(home.dataset)
+    named = dataset.table.assign(subset=dataset.table["subset"].replace("plate", CELLS.subset))
+    photographs = Home(home.store, home.store.add_dataset(Imported(replace(dataset, table=named, source=CELLS.source))))
+    photographs.add_run("Detector", lambda row: scored(row, int(row.image_id[:4], 16)))
+    return photographs
 
 
 def links(test: AppTest) -> dict[str, Any]:
@@ -70,17 +84,47 @@ def here(test: AppTest) -> tuple[str, str]:
     return title, str(test.query_params["guide"])
 
 
-def test_every_step_shows_its_words_on_its_page(done: Home, open_page: Open) -> None:
-    test = press(open_page("data", dataset=done.dataset), "guide_start")
-    for number, step in enumerate(STEPS, start=1):
-        assert here(test) == (step.page, str(number))
+@pytest.mark.parametrize(("name", "route"), [("done", DEMO), ("cells", CELLS)])
+def test_every_step_shows_its_words_on_its_page(
+    name: str, route: Route, open_page: Open, request: pytest.FixtureRequest
+) -> None:
+    taken: Home = request.getfixturevalue(name)
+    runs = len(taken.store.runs(taken.dataset))
+    test = press(open_page("data", dataset=taken.dataset), "guide_start")
+    for number, step in enumerate(route.steps, start=1):
+        assert here(test) == (step.page, route.address(number))
         text = written(test).replace("\\", "")
         assert step.title in text and step.words in text, step.title
-        assert test.query_params["dataset"] == done.dataset
-        if number < len(STEPS):
+        assert test.query_params["dataset"] == taken.dataset
+        if number < len(route.steps):
             follow(test, "Next")
     assert links(test)["Next"].disabled
-    assert len(done.store.runs(done.dataset)) == 2  # nothing was asked for or lost on the way
+    assert len(taken.store.runs(taken.dataset)) == runs  # nothing was asked for or lost on the way
+
+
+def test_the_photographs_that_the_scores_contradict_are_chosen(cells: Home, open_page: Open) -> None:
+    scores = cells.store.scores(cells.run("Detector").id).set_index("image_id")["score"]
+    levels = cells.images(CELLS.subset).set_index("image_id")["level"]
+    test = open_page("images", guide="cells-4", dataset="")
+    assert test.query_params["image"] == scores[levels[levels == 0].index].idxmax()
+    assert "of the more severe defects." in written(test)
+    follow(test, "Next")
+    assert test.query_params["image"] == scores[levels[levels == 3].index].idxmin()
+    assert "of the milder defects." in written(test)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_the_photographs_they_are_imported_or_it_says_what_to_install(
+    home: Home, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
+) -> None:
+    monkeypatch.setattr(solar_cells, "installed", lambda: tmp_path if installed else None)
+    test = open_page("data", guide="cells-1", dataset="")
+    if not installed:
+        assert solar_cells.NEEDS in [info.value.replace("\\", "") for info in test.info]
+        return
+    press(test, "guide_make")
+    (job,) = home.store.queue.active()
+    assert ImportJob.from_json(job.payload) == ImportJob(solar_cells.SOURCE, then=CELLS.scorers)
 
 
 def test_the_telling_images_are_chosen_by_the_scores(done: Home, open_page: Open) -> None:
@@ -115,7 +159,7 @@ def test_back_again_and_the_end(done: Home, open_page: Open) -> None:
     assert len(done.store.runs(done.dataset)) == 2
 
 
-@pytest.mark.parametrize("given", ["x", "-1", "9" * 5000])
+@pytest.mark.parametrize("given", ["x", "-1", "cells", "cell-1", "9" * 5000])
 def test_what_is_no_step_shows_no_tour(home: Home, open_page: Open, given: str) -> None:
     assert "Next" not in links(open_page("score", guide=given))
 
@@ -136,4 +180,4 @@ def test_without_the_demo_it_can_be_made(home: Home, open_page: Open) -> None:
     press(test, "guide_make")
     (job,) = home.store.queue.active()
     assert ImportJob.from_json(job.payload) == ImportJob("demo", then=tuple(ready_scorers()))
-    assert "The demo dataset is being made" in written(test)
+    assert "Its dataset is being made" in written(test)
