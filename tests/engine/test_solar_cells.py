@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import mad_core as mad
 from mad_core.cli.main import app
 from mad_core.datasets import solar_cells
 from mad_core.datasets.importing import import_dataset
@@ -82,3 +83,31 @@ def test_a_table_that_cannot_be_read_is_a_sentence(line: str, package: Path, tmp
 def test_the_command_line_makes_it(package: Path) -> None:
     answer = json.loads(CliRunner().invoke(app, ["demo", "--real", "--json"]).stdout)
     assert answer["images"] == 48 and Path(answer["path"]).name == "solar-cells"
+
+
+def test_the_photographs_of_the_package_go_through_score_maps_audit_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = solar_cells.installed()
+    if data is None:
+        pytest.skip("elpv-dataset is not installed: pip install -r requirements-real.txt")
+    lines = (data / "labels.csv").read_text().splitlines()[::16]  # 164 of the cells
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(lines) + "\n")
+    for line in lines:
+        (tmp_path / "data" / line.split()[0]).symlink_to(data / line.split()[0])
+    monkeypatch.setattr(solar_cells, "installed", lambda: tmp_path / "data")
+    monkeypatch.setenv("MAD_HOME", str(tmp_path / "home"))
+
+    run = mad.score("solar-cells", subsets=["mono"], size=128)
+    metrics = run.metrics(draws=50)
+    assert len(run.table) > 40 and run.table["score"].notna().all()
+    assert metrics["auroc"]["whole"] > 0.75 and metrics["c_index"] > 0.65
+    shown = run.anomaly_map(run.table.sort_values("score")["image_id"].iloc[-1])
+    assert shown is not None and shown.shape == (256, 256) and np.isfinite(shown).all()
+    contested = mad.suspicious(runs=[run])
+    assert set(run.table["image_id"]) <= set(contested["image_id"]) and contested["suspicion"].max() > 0
+    learned = mad.learn(mad.load("solar-cells"), run, grades=4, subsets=["mono"])
+    assert set(learned.table["image_id"]) < set(run.table["image_id"])
+    page = mad.report([run, learned], tmp_path / "report.html", draws=50).read_text(encoding="utf-8")
+    assert "not for commercial use" in page and "certainty of a defect" in page
