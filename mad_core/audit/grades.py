@@ -10,7 +10,7 @@ from mad_core.audit.labels import AuditStore
 from mad_core.datasets.dataset import Imported
 from mad_core.errors import InputError
 from mad_core.runs.parts import part_run
-from mad_core.runs.request import request_run
+from mad_core.runs.request import request_run, resolve_request
 from mad_core.runs.store import Run, RunRequest, Store
 from mad_core.scorers.catalog import GRADED
 
@@ -112,8 +112,11 @@ def learn_from_ratings(store: Store, dataset_id: str, detector: str = "") -> Run
             f"{len(levels)} images are graded; in one subset {FEWEST} grades of {FEWEST_LEVELS} levels are needed."
         )
     base = part_run(store, "detector", detector, store.dataset(dataset_id), subsets)
+    asked = resolve_request(
+        store, replace(base.asked, subsets=subsets)
+    )  # what cannot run here leaves no version behind
     version = with_ratings(store, dataset_id)
-    store.request_run(replace(base.asked, dataset_id=version, subsets=subsets))
+    store.request_run(replace(asked, dataset_id=version))
     return request_run(store, RunRequest(version, GRADED, {"detector": base.id}, subsets, device=base.device))
 
 

@@ -15,6 +15,7 @@ from mad_core.image_formats import SUFFIXES
 from mad_core.images import ImageError, content_hash, inspect
 from mad_core.metrics.differences import differences
 from mad_core.paths import walked
+from mad_core.runs.request import resolve_request
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, Store
 from mad_core.scorers import catalog
@@ -70,10 +71,11 @@ def add_normals(store: Store, run_id: str, folder: Path, subset: str = "") -> Jo
     if not rows:
         why = f" {left_out[0]}" if left_out else ""
         raise InputError(f"No image of {folder} can join the normals of subset '{subset}'.{why}")
+    asked = resolve_request(store, parent.asked)  # what cannot run here leaves no dataset behind
     grown = _with_normals(dataset, rows)
     dataset_id = store.add_dataset(Imported(grown, store.dataset_info(parent.dataset_id).problems))
     title = f"{parent.title} + {len(rows)} normals"[:190]
-    request = replace(parent.asked, dataset_id=dataset_id, subsets=(subset,), title=title, parent=parent.id)
+    request = replace(asked, dataset_id=dataset_id, subsets=(subset,), title=title, parent=parent.id)
     return Joined(store.request_run(request), len(rows), tuple(left_out))
 
 

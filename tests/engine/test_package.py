@@ -174,6 +174,8 @@ def test_the_bare_package_is_small_and_enough(wheel: Path, tmp_path: Path) -> No
     assert '"2": 1' in run(mad, "check", "parts", "--json", cwd=tmp_path).stdout
     (tmp_path / "scores.csv").write_text("Path,Severity,Anomaly Score\na.png,0,0.1\nb.png,1,0.4\nc.png,2,0.9\n")
     assert "C-index" in run(mad, "evaluate", "scores.csv", cwd=tmp_path).stdout
+    doctor = run(mad, "doctor", cwd=tmp_path).stdout
+    assert "torch is not installed, so no scorer that ships can run" in doctor
     for command, extra in (("score parts", "detectors"), ("score parts --scorer mllm", "mllm"), ("app", "app")):
         said = run(mad, *command.split(), cwd=tmp_path, status=1).stderr
         assert f'pip install "mad-inspector[{extra}]"' in said and "Traceback" not in said

@@ -27,6 +27,8 @@ from pages.ui import engine
 
 from .pictures import industrial
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -115,3 +117,10 @@ def test_a_request_that_cannot_be_met_is_a_sentence_and_no_run(
     with pytest.raises(UnavailableError):
         request_run(store, RunRequest(dataset_id, "endpoint", {}))
     assert store.runs() == []
+
+
+def test_nobody_queues_a_run_that_was_not_resolved() -> None:
+    files = [file for folder in ("mad_core", "pages") for file in (ROOT / folder).rglob("*.py")]
+    texts = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files}
+    queueing = {name for name, text in texts.items() if "store.request_run(" in text}
+    assert queueing and not [name for name in queueing if "resolve_request(" not in texts[name]]

@@ -52,7 +52,8 @@ def test_its_text_agrees_with_its_number(runs) -> None:
     from mad_core.scorers.multimodal.rubrics import find_rubric
 
     run = runs["mllm"]
-    rubric = find_rubric("auto", mad.load("demo").dataset.card.subset("plate"))
+    dataset = run.store.dataset(run.store.run(run.id).dataset_id)
+    rubric = find_rubric("auto", dataset.card.subset("plate"))
     names = [rubric.band_of(round(score)).name for score in run.table["score"]]  # type: ignore[union-attr]
     agrees = [name in reason for name, reason in zip(names, run.table["reason"], strict=True)]
     assert np.mean(agrees) >= 0.95

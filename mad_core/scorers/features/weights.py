@@ -14,6 +14,7 @@ from typing import Any
 
 from mad_core.assets import asset
 from mad_core.errors import InputError, UnavailableError, WorkError
+from mad_core.extras import installed
 from mad_core.paths import file_named, sync
 from mad_core.scorers.features.packaged import PACKAGED, converted, find_checkpoint
 from mad_core.settings import Settings
@@ -154,7 +155,7 @@ def find(name: str, folder: Path) -> Path | None:
         return path
     if name in PACKAGED:
         return find_checkpoint(PACKAGED[name])
-    if entry.source.startswith("https:"):
+    if entry.source.startswith("https:") or not installed("huggingface_hub"):
         return None
     from huggingface_hub import try_to_load_from_cache
 
