@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -149,7 +150,7 @@ def browse(info: DatasetInfo) -> Browsing:
     images, tags = _with_tags(images, by_image, key)
     marked = _marked(info, subset)
     if marked is not None:
-        images = images.assign(marked=images["image_id"].isin(list(marked)))
+        images = images.assign(marked=np.array([i in marked for i in images["image_id"].tolist()], dtype=bool))
     threshold = _number(session.get("threshold"))
     flags = run is not None and session.get("flagged") == "yes"
     least = _least(images, threshold) if flags else None

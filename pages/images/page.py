@@ -112,7 +112,7 @@ def _gallery(view: Browsing) -> None:
         return
     rows = page_rows(shown, number, view.size)
     digits = decimals(rows["score"].tolist())
-    groups = _groups(view, shown)
+    groups = _groups(view, shown, rows)
     chosen_bar(view)
     records: list[Any] = list(rows.itertuples())
     gallery(
@@ -127,16 +127,20 @@ def _gallery(view: Browsing) -> None:
     )
 
 
-def _groups(view: Browsing, shown: pd.DataFrame) -> Mapping[str, str]:
-    """The heading that each image stands under, where images stand in groups."""
-    if not view.wanted.group:
+def _groups(view: Browsing, shown: pd.DataFrame, rows: pd.DataFrame) -> Mapping[str, str]:
+    """The heading that each image of a page (``rows``) stands under, where images stand in groups."""
+    group = view.wanted.group
+    if not group:
         return {}
-    if view.wanted.group == "level":
-        words = [level_text(level, view.card) for level in shown["level"]]
-    else:
-        words = [defect or "no defect" for defect in shown["defect"].fillna("")]
-    counts = Counter(words)
-    return {i: f"{word} ({counts[word]:,})" for i, word in zip(shown["image_id"], words, strict=True)}
+
+    def words(value: Any) -> str:
+        return level_text(value, view.card) if group == "level" else value if isinstance(value, str) else "no defect"
+
+    counts: Counter[str] = Counter()
+    for value, count in shown[group].value_counts(dropna=False).items():
+        counts[words(value)] += count
+    headings = [words(value) for value in rows[group].tolist()]
+    return {i: f"{word} ({counts[word]:,})" for i, word in zip(rows["image_id"].tolist(), headings, strict=True)}
 
 
 def _view(view: Browsing) -> None:

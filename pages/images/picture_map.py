@@ -1,7 +1,7 @@
 """The map of all pictures above the gallery: what lies together looks alike; what is enclosed becomes the list."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from pages.ui.text import level_text, plain, score_text
 MAPS = {TSNE: "t-SNE", PCA: "PCA"}
 COLOURS = {"level": "Level", "score": "Score", "call": "Run against label", "subset": "Subset"}
 MOST_DRAWN = 8000
+_NEEDED = ("image_id", "subset", "content_hash", "path", "level", "defect", "score")
+"""Columns of a picture on the map: to go through all takes three times as long."""
 STEPS = 8
 """Colours of a score's ranks."""
 UNNAMED = "no level"
@@ -43,8 +45,9 @@ def picture_map(view: Browsing) -> None:
         name, colour = _which(space), _colour(view, whole)
         _groups(view, space, whole)
     images = everything(view) if whole else view.images
-    _draw(view, space, name, colour, images, whole)
-    missing = sum(image_id not in space.rows for image_id in images["image_id"].tolist())
+    on_map = np.array([image_id in space.rows for image_id in images["image_id"].tolist()], dtype=bool)
+    _draw(view, space, name, colour, images.loc[on_map], whole)
+    missing = int(np.count_nonzero(~on_map))
     if TSNE not in space.places and awaits_map(view.info):
         wait_for_map(view.info)
     elif missing:
@@ -117,6 +120,7 @@ def _groups(view: Browsing, space: PictureSpace, whole: bool) -> None:
 
 
 def _draw(view: Browsing, space: PictureSpace, name: str, colour: str, images: pd.DataFrame, whole: bool) -> None:
+    """The map of images that all have a place on it."""
     part = MapPart.from_text(session.get("region"))
     here = part is not None and (part.map, part.whole) == (name, whole)
     points, kinds = _points(view, space, name, colour, images, charts.theme())
@@ -135,39 +139,37 @@ def _draw(view: Browsing, space: PictureSpace, name: str, colour: str, images: p
         on_open=lambda opened: session.put(image=opened),
         on_region=enclose,
     )
-    of = len(images[images["image_id"].isin(list(space.rows))])
-    if len(points.ids) < of:
-        st.caption(f"{len(points.ids):,} of {of:,} pictures are drawn, evenly; a selection takes all that lie in it.")
+    if len(points.ids) < len(images):
+        st.caption(
+            f"{len(points.ids):,} of {len(images):,} pictures are drawn, evenly; a selection takes all that lie in it."
+        )
 
 
 def _points(
     view: Browsing, space: PictureSpace, name: str, colour: str, images: pd.DataFrame, theme: Theme
 ) -> tuple[MapPoints, list[Kind]]:
-    there: Any = images[images["image_id"].isin(list(space.rows))]
+    there: Any = images
     if len(there) > MOST_DRAWN:
         there = there.iloc[np.linspace(0, len(there) - 1, MOST_DRAWN).round().astype(int)]
-    rows = [space.rows[image_id] for image_id in there["image_id"]]
+    ids: list[str] = there["image_id"].tolist()
+    rows = [space.rows[image_id] for image_id in ids]
     places = np.round(10_000 * space.places[name][rows]).astype(int)
     numbers, kinds = _kinds(view, there, colour, theme)
-    shown = set(view.shown["image_id"])
-    records: list[Any] = list(there.itertuples())
+    shown = set(view.shown["image_id"].tolist())
+    records: list[Any] = list(there[list(_NEEDED)].itertuples())
     return (
         MapPoints(
-            ids=there["image_id"].tolist(),
+            ids=ids,
             x=places[:, 0].tolist(),
             y=places[:, 1].tolist(),
             kind=numbers.tolist(),
-            strong=[int(image_id in shown or subset != view.subset) for image_id, subset in _named(there)],
+            strong=[int(row.image_id in shown or row.subset != view.subset) for row in records],
             urls=[urls.picture(view.info.id, row.image_id, "thumbnail", row.content_hash) for row in records],
             names=[str(row.path).rpartition("/")[2] for row in records],
             texts=[_text(view, row) for row in records],
         ),
         kinds,
     )
-
-
-def _named(images: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    return zip(images["image_id"].tolist(), images["subset"].tolist(), strict=True)
 
 
 def _text(view: Browsing, row: Any) -> str:

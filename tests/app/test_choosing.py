@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.images import choosing
+from pages.images import page as images_page
 from tests.app.conftest import Home
 from tests.app.test_images_page import component, ids, press, tiles, written
 
@@ -68,3 +69,23 @@ def test_what_is_chosen_is_read_once_however_many_images_there_are(monkeypatch: 
     choosing.chosen_bar(view)
     assert acted == [["7"]]
     assert drawn.session_state.get.call_count == 1
+
+
+def test_headings_are_written_for_a_page_and_count_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(images_page, "level_text", lambda level, card: asked.append(level) or f"L{level:g}")
+    view: Any = MagicMock()
+    view.wanted.group = "level"
+    levels = [0.0] * 2000 + [1.0] * 1000 + [float("nan")] * 7
+    shown = pd.DataFrame(
+        {"image_id": [str(i) for i in range(3007)], "level": levels, "defect": [None, "dent", "x"] * 1002 + [None]}
+    )
+    rows = shown.iloc[[0, 2000, 3006]]
+    assert images_page._groups(view, shown, rows) == {"0": "L0 (2,000)", "2000": "L1 (1,000)", "3006": "Lnan (7)"}
+    assert len(asked) == 6
+    view.wanted.group = "defect"
+    assert images_page._groups(view, shown, rows) == {
+        "0": "no defect (1,003)",
+        "2000": "x (1,002)",
+        "3006": "no defect (1,003)",
+    }
