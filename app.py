@@ -15,7 +15,7 @@ STYLE = "<style>button[data-variant='segmented_control'][data-selected='true'] {
 
 def draw() -> None:
     """Draw the page in view."""
-    from pages.ui import access, engine, glossary, guide, session
+    from pages.ui import access, engine, glossary, guide, names, session
 
     st.set_page_config(page_icon=str(asset("icon.svg")), layout="wide")
     st.logo(asset("logo.svg"), size="medium", icon_image=asset("icon.svg"))
@@ -41,6 +41,7 @@ def draw() -> None:
         if not guide.bar(page.title):
             page.run()
         glossary.words_button(page.title)
+        names.name_parts()
 
 
 if runtime.exists():

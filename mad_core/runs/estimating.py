@@ -1,6 +1,6 @@
 """How long a run will take, from what the same scorer took in this store before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,15 @@ class Pace:
 def finished(store: Store) -> dict[str, list[Run]]:
     """By scorer, the runs that were made to their end here, newest first; those that took over all scores left out."""
     by_scorer: dict[str, list[Run]] = {}
+    taken = store.subset_facts(same_fit.FACT)
     for run in reversed(store.runs()):
-        if run.status == "done" and not run.imported and _scored_here(store, run):
+        if run.status == "done" and not run.imported and _scored_here(run, taken.get(run.id, ())):
             by_scorer.setdefault(run.scorer, []).append(run)
     return by_scorer
 
 
-def _scored_here(store: Store, run: Run) -> int:
+def _scored_here(run: Run, taken: Iterable[Mapping[str, int]]) -> int:
     """How many images a run scored, and did not take over from another version of its dataset."""
-    taken = (entry.facts.get(same_fit.FACT, {}) for entry in store.run_subsets(run.id))
     return run.done - sum(sum(by_run.values()) for by_run in taken)
 
 
@@ -61,7 +61,8 @@ def pace_of(store: Store, runs: Sequence[Run], parameters: Mapping[str, Any], de
     entries = store.run_subsets(run.id)
     normals, _ = _counts(store.dataset(run.dataset_id), run.subsets, None)
     fitting, scoring = sum(e.seconds_fit for e in entries), sum(e.seconds_score for e in entries)
-    return Pace(run, fitting / max(normals, 1), scoring / _scored_here(store, run))
+    scored = _scored_here(run, (entry.facts.get(same_fit.FACT, {}) for entry in entries))
+    return Pace(run, fitting / max(normals, 1), scoring / scored)
 
 
 NORMALS_TRIED = 2

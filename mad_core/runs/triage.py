@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -98,27 +98,33 @@ def calls(store: Store, run: Run, subset: str, images: pd.DataFrame, cuts: Saved
 
 
 def call_new(
-    store: Store, run: Run, subset: str, images: pd.DataFrame, result: Mapping[str, Any], cuts: SavedCuts | None = None
+    store: Store,
+    run: Run,
+    subset: str,
+    images: pd.DataFrame,
+    results: Sequence[Mapping[str, Any]],
+    cuts: SavedCuts | None = None,
 ) -> pd.DataFrame:
-    """What a picture that is in no dataset is called, beside the images that the run has scored: as :func:`calls`.
+    """What pictures that are in no dataset are called, beside the images that the run has scored: as :func:`calls`.
 
     Parameters
     ----------
-    result : mapping
-        ``score``, ``detail`` and ``unlike`` of the picture, as a job of the kind ``single`` gives them.
+    results : sequence of mapping
+        ``score``, ``detail`` and ``unlike`` of the pictures, as jobs of the kind ``single`` give them.
 
     Returns
     -------
     DataFrame
-        As :func:`calls`; the new picture is the last row.
+        As :func:`calls`; the new pictures are the last rows.
     """
     details = {} if run.imported else store.details(run.id, subset)
-    score = np.nan if result.get("score") is None else float(result["score"])
-    row = pd.DataFrame({"image_id": [_NEW], "level": [np.nan], "score": [score]})
+    new = {f"{_NEW} {number}": result for number, result in enumerate(results)}
+    scores = [np.nan if one.get("score") is None else float(one["score"]) for one in new.values()]
+    rows = pd.DataFrame({"image_id": list(new), "level": np.nan, "score": scores})
     scored: Any = images[["image_id", "level", "score"]]
-    together = pd.concat([scored, row], ignore_index=True)
-    apart = outside_of(store, run, subset) | ({_NEW} if result.get("unlike") else set())
-    return _called(together, {**details, _NEW: result.get("detail") or {}}, cuts, apart)
+    together = pd.concat([scored, rows], ignore_index=True)
+    apart = outside_of(store, run, subset) | {name for name, one in new.items() if one.get("unlike")}
+    return _called(together, {**details, **{name: one.get("detail") or {} for name, one in new.items()}}, cuts, apart)
 
 
 def _called(

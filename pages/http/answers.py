@@ -233,7 +233,7 @@ def _score_answer(asked: ApiRequest, job: Job) -> Response:
     of = asked.store.run(payload.run)
     view = with_scores(asked.store.dataset(of.dataset_id).select(subset=payload.subset, split="test"), engine.table(of))
     cuts = asked.store.cuts.of_run(of.id).get(payload.subset)
-    verdicts = call_new(asked.store, of, payload.subset, view, result, cuts)
+    verdicts = call_new(asked.store, of, payload.subset, view, [result], cuts)
     verdict, value, threshold = verdicts.iloc[-1], result.get("score"), _usual(view)
     has_scores = bool(np.isfinite(view["score"].to_numpy(dtype=np.float64)).any())
     reason = result.get("reason")

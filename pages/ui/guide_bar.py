@@ -115,16 +115,11 @@ def _head(route: Route, number: int, current: Tour | None, *, away: bool) -> Non
 
 
 def _link(label: str, route: Route, number: int, current: Tour | None) -> None:
-    there = 1 <= number <= len(route.steps)
-    number = number if there else 1
+    if not 1 <= number <= len(route.steps):
+        return
+    page, view = _file(route.steps[number - 1]), _view(route, number, current)
     with st.container(key=f"guide_{label.split()[0].lower()}", width="content"):
-        st.page_link(
-            _file(route.steps[number - 1]),
-            label=label,
-            query_params=_view(route, number, current),
-            disabled=not there,
-            width="content",
-        )
+        st.page_link(page, label=label, query_params=view, width="content")
 
 
 def _file(step: Step) -> str:

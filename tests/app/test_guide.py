@@ -98,7 +98,7 @@ def test_every_step_shows_its_words_on_its_page(
         assert test.query_params["dataset"] == taken.dataset
         if number < len(route.steps):
             follow(test, "Next")
-    assert links(test)["Next"].disabled
+    assert "Next" not in links(test)
     assert len(taken.store.runs(taken.dataset)) == runs  # nothing was asked for or lost on the way
 
 
@@ -153,7 +153,7 @@ def test_back_again_and_the_end(done: Home, open_page: Open) -> None:
     test = open_page("data", guide="5", dataset="")
     assert here(follow(test, "Back")) == ("Images", "4")
     assert here(follow(test, "Start again")) == ("Data", "1")
-    assert links(test)["Back"].disabled and "image" not in test.query_params
+    assert "Back" not in links(test) and "image" not in test.query_params
     press(test, "guide_end")
     assert "guide" not in test.query_params and test.button(key="guide_start")
     assert len(done.store.runs(done.dataset)) == 2

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -20,6 +21,7 @@ from mad_core.scorers import catalog
 from mad_core.scorers.features import weights
 from pages.ui.text import plain
 from tests.app.conftest import Home, scored
+from tests.app.test_images_page import component
 
 Open = Callable[..., AppTest]
 
@@ -88,6 +90,19 @@ def test_a_pace_is_of_the_same_parameters_where_a_run_has_them_and_follows_the_i
         if beta in left:
             pace = pace_of(home.store, [beta], {})
             assert pace is not None and pace.an_image * (beta.done - taken) == pytest.approx(found.an_image * beta.done)
+
+
+def test_what_was_taken_over_is_asked_of_all_runs_at_once(home: Home) -> None:
+    asked: list[str] = []
+    sa.event.listen(home.store.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    counts = []
+    for title in ("One", "Two", "Three"):
+        home.add_run(title, lambda row: scored(row, row.level))
+        asked.clear()
+        runs = finished(home.store)["filterbank"]
+        counts.append(len([text for text in asked if text.startswith("SELECT")]))
+        assert runs[0].title == title
+    assert counts == [2, 2, 2]
 
 
 def _form(dataset: str, scorer: str) -> None:
@@ -224,6 +239,42 @@ def test_one_image_is_called_as_the_triage_calls(home: Home, open_page: Open) ->
     test = open_page("score", view="One image", by=run.id, subset="plate", single=str(job))
     assert "By the cut-points kept with the run." in written(test)
     assert any("L1 · light" in e.proto.body for e in test.get("html"))
+
+
+def png(grey: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((36, 48, 3), grey, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_images_dropped_together_stand_by_score_and_one_that_cannot_be_read_stops_none(
+    home: Home, open_page: Open
+) -> None:
+    run = home.run("Alpha")
+    test = open_page("score", view="One image", by=run.id, subset="plate")
+    files = [("low.png", png(90)), ("text.png", b"no picture"), ("high.png", png(200))]
+    test.file_uploader[0].set_value([(name, data, "image/png") for name, data in files]).run()
+    assert [e.value.replace("\\", "") for e in test.error] == [
+        "text.png cannot be read as an image (no known image format)."
+    ]
+    jobs = [int(job) for job in test.query_params["single"]]
+    names = {home.store.queue.job(job).payload["name"]: job for job in jobs}
+    assert set(names) == {"low.png", "high.png"}
+    for name, score in (("low.png", 0.2), ("high.png", 3.2)):
+        assert home.store.queue.claim("w", ["cpu", "auto"], job_id=names[name]) is not None
+        result = {"score": score, "status": "ok", "reason": None, "map": False}
+        home.store.queue.finish(names[name], "w", "done", result=result)
+    test.run()
+    assert [int(job) for job in test.query_params["single"]] == jobs  # nothing is asked for again
+    shown = component(test, "single_gallery")
+    assert [tile["caption"] for tile in shown["tiles"]] == ["high.png", "low.png"]
+    assert [tile["level_label"] for tile in shown["tiles"]] == ["called L3 · severe", "called L0 · intact"]
+    assert component(test, "single_viewer")["image"]["alt"] == "The uploaded image high.png"
+    single = [str(job) for job in jobs]
+    test = open_page("score", view="One image", by=run.id, subset="plate", single=single, picture=str(jobs[0]))
+    assert component(test, "single_viewer")["image"]["alt"] == "The uploaded image low.png"
+    test = open_page("score", view="One image", by=run.id, subset="plate", single=single, stage="yes")
+    assert component(test, "stage")["picture"]["count"] == "1 of 2" and component(test, "stage")["picture"]["after"]
 
 
 def test_without_a_fitted_run_one_image_says_what_to_do(home: Home, open_page: Open) -> None:

@@ -86,6 +86,7 @@ class Store:
         self.rename_run = runs.rename
         self.note_run = runs.note
         self.run_subsets = runs.subsets
+        self.subset_facts = runs.subset_facts
         self.save_run_subset = runs.save_subset
         self.cuts = CutStore(self.database, runs)
 

@@ -113,6 +113,16 @@ class RunStore:
         with self._database.read() as connection:
             return [RunSubset(**row) for row in connection.execute(query).mappings()]
 
+    def subset_facts(self, name: str) -> dict[str, list[Any]]:
+        """By run, what was noted under this name of its subsets; runs that noted nothing are left out."""
+        query = sa.select(run_subsets.c.run_id, run_subsets.c.facts[name])
+        facts: dict[str, list[Any]] = {}
+        with self._database.read() as connection:
+            for run_id, fact in connection.execute(query):
+                if fact is not None:
+                    facts.setdefault(run_id, []).append(fact)
+        return facts
+
     def save_subset(self, run_id: str, entry: RunSubset) -> None:
         """Keep what a run did on a subset in place of an earlier entry."""
         of_subset = (run_subsets.c.run_id == run_id, run_subsets.c.subset == entry.subset)

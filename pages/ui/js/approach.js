@@ -3,6 +3,7 @@
 import { element, keptInPlace } from "./dom.js";
 
 const NEAR = "500px"; // below and above the window
+const AGAIN = 4000; // ms after which a place that is still there asks once more: a page drawn anew meanwhile forgot it
 const QUIET = 5000; // ms after which what is still out of sight is drawn, too, one place after the other
 
 export default keptInPlace((parent) => new Approach(parent));
@@ -37,6 +38,10 @@ class Approach {
     this.sent = true;
     this.stop();
     this.send();
+    this.timer = setTimeout(() => {
+      this.sent = false;
+      this.near();
+    }, AGAIN);
   }
 
   stop() {
