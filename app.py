@@ -9,13 +9,16 @@ from streamlit import runtime
 
 from mad_core.assets import asset
 
-STYLE = "<style>button[data-variant='segmented_control'][data-selected='true'] { color: inherit !important; }</style>"
-"""In the accent, the words of what is chosen are too faint on their ground in the dark theme."""
+STYLE = """<style>
+button[data-variant='segmented_control'][data-selected='true'] { color: inherit !important; }
+button[kind='tertiary']:is(:hover, :focus, :active):enabled { color: inherit !important; text-decoration: underline; }
+</style>"""
+"""In the accent, the words of what is chosen or pointed at are too faint on their ground in the dark theme."""
 
 
 def draw() -> None:
     """Draw the page in view."""
-    from pages.ui import access, engine, glossary, guide, names, session
+    from pages.ui import access, engine, frame, glossary, guide, session
 
     st.set_page_config(page_icon=str(asset("icon.svg")), layout="wide")
     st.logo(asset("logo.svg"), size="medium", icon_image=asset("icon.svg"))
@@ -41,7 +44,7 @@ def draw() -> None:
         if not guide.bar(page.title):
             page.run()
         glossary.words_button(page.title)
-        names.name_parts()
+        frame.frame()
 
 
 if runtime.exists():

@@ -38,7 +38,7 @@ def test_the_stage_shows_one_picture_with_all_that_is_said_of_it(home: Home, ope
     assert [place["title"] for place in places] == ["Beta", "Alpha"]  # the run in view first, and room for two
     assert "Rank " in places[0]["words"] and "above" in places[0]["sentence"]
     assert len(places[0]["boxes"]["rows"]) == 4
-    drawn = [e for e in test.get("bidi_component") if not e.proto.id.endswith("names")]  # which draws nothing
+    drawn = [e for e in test.get("bidi_component") if not e.proto.id.endswith("frame")]  # which draws nothing
     assert not test.get("multiselect") and len(drawn) == 1  # nothing else is drawn
     assert on_stage(test)["words"] is None
 

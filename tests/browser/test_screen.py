@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mad_core.runs.picture_features import space_of
 from mad_core.runs.picture_space import PCA, write_space
 from mad_core.runs.results import run_table
 from mad_core.runs.store import Run, RunRequest, Store
+from tests.browser.accessible import faults
 from tests.browser.conftest import ROOT, Server, Watch
 from tests.browser.scored_demo import scored_demo
 
@@ -109,6 +111,7 @@ def test_what_is_enclosed_on_the_map_is_the_gallery(
     page.goto(f"{server.url}/images?dataset={dataset_id}&subset=plate&map=shown")
     expect(page.locator(".map")).to_have_attribute("data-state", "ready")
     settled(page)
+    assert faults(page) == []
     canvas = page.locator(".map .stage canvas")
     box = canvas.bounding_box()
     assert box
@@ -130,6 +133,8 @@ def test_what_is_enclosed_on_the_map_is_the_gallery(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Similar pictures")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(12)
+    settled(page)
+    assert faults(page) == []
 
 
 def test_an_image_of_compare_stands_under_what_was_compared_and_one_press_leads_back(
@@ -143,6 +148,8 @@ def test_an_image_of_compare_stands_under_what_was_compared_and_one_press_leads_
     expect(page).to_have_title("Compare · MAD Inspector")
     expect(page.get_by_role("combobox", name="Subset")).to_have_value("plate")  # as the other pages
     expect(page.locator(".js-plotly-plot")).to_have_count(8)  # those out of sight, too, once it has nothing else to do
+    settled(page)
+    assert faults(page) == []
     tile = page.locator(".tile").first
     tile.scroll_into_view_if_needed()
     settled(page)
@@ -173,8 +180,18 @@ def test_in_the_reference_window_the_audit_shows_what_was_hidden_and_its_keys(
     is_seen(page, page.locator(".commit"))
     page.keyboard.press("?")
     is_seen(page, page.get_by_role("region", name="Keys"))
+    assert faults(page) == []
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="Keys")).to_be_hidden()
+    page.get_by_role("button", name="What the words mean").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".js-plotly-plot")).to_be_visible()
+    settled(page)
+    page.keyboard.press("Enter")  # would go on to the next image
+    expect(page.locator(".revealed")).to_contain_text("Label: ")
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
 
 
 def test_the_stage_is_led_on_by_keys_shows_the_tour_and_is_left(
@@ -200,10 +217,14 @@ def test_the_stage_is_led_on_by_keys_shows_the_tour_and_is_left(
     expect(stage.locator(".name")).to_have_text(re.compile(f"2 of {len(order)}$"))
     is_seen(page, stage.locator(".level"))
     is_seen(page, stage.locator(".strip").last)
+    settled(page)
+    assert faults(page) == []
     page.keyboard.press("Escape")
     expect(page.get_by_text(f"2 of {len(order)}", exact=True)).to_be_visible()
     page.goto(f"{server.url}/?guide=5&stage=yes")
     expect(stage.get_by_role("heading", name="5 of")).to_be_visible()
+    settled(page)
+    assert faults(page) == []
     page.keyboard.press("PageDown")
     expect(stage.get_by_role("heading", name="6 of")).to_be_visible()
     page.keyboard.press("Escape")
@@ -243,3 +264,77 @@ def test_in_a_narrow_window_the_picture_keeps_its_room(
         settled(page)
         main = page.locator("[data-testid='stMain']")
         assert main.evaluate("main => main.scrollWidth <= main.clientWidth"), path
+
+
+RECORD = """window.told = [];
+window.Notification = class extends Notification {
+  constructor(title, options) {
+    super(title, options);
+    window.told.push(`${title}: ${options.body}`);
+  }
+};"""
+"""The browser's own notifications, and beside them what they say."""
+
+
+def test_the_browser_tells_once_of_an_end_where_a_person_allowed_it_and_wants_it(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    store, dataset_id = demo
+    run = next(run for run in store.runs(dataset_id) if run.title == "Third scorer")
+    page.add_init_script(RECORD)
+    gallery = f"{server.url}/images?dataset={dataset_id}&subset=plate"
+
+    def told() -> list[str]:
+        settled(page)
+        expect(page.get_by_role("button", name="Third scorer: ")).to_be_visible()
+        expect(page.get_by_role("button", name="Notify me")).to_be_visible()  # made by what tells, as it tells
+        return page.evaluate("window.told")
+
+    page.goto(gallery)
+    settled(page)
+    store.update_run(run.id, status="done", finished=time.time())
+    page.goto(gallery)
+    assert told() == []  # not allowed
+    page.context.grant_permissions(["notifications"], origin=server.url)
+    page.goto(gallery)
+    assert told() == []  # allowed, not wanted
+    page.get_by_role("button", name="Notify me").click()
+    expect(page.get_by_role("button", name="Notify me")).to_have_attribute("aria-pressed", "true")
+    page.goto(gallery)
+    assert told() == [f"A run has ended: Third scorer on {store.dataset_info(dataset_id).name} is done: 1 images."]
+    page.goto(gallery)
+    assert told() == []  # not twice
+    store.update_run(run.id, status="failed", error="The disk is full.", finished=time.time())
+    page.goto(gallery)
+    assert [words.endswith("failed: The disk is full.") for words in told()] == [True]
+    assert faults(page) == []
+    page.get_by_role("button", name="Third scorer: ").click()
+    expect(page.get_by_role("button", name="Seen")).to_be_visible()
+    page.get_by_role("button", name="Seen").click()
+    expect(page.get_by_role("button", name="Third scorer: ")).to_have_count(0)
+    page.context.clear_permissions()
+
+
+def test_axe_finds_nothing_on_the_other_pages_in_both_themes(
+    server: Server, demo: tuple[Store, str], page: Page, settled: Settled
+) -> None:
+    def look(path: str) -> None:
+        page.goto(f"{server.url}/{path}{'&' if '?' in path else '?'}dataset={demo[1]}")
+        expect(page.get_by_role("button", name="What the words mean")).to_be_visible()
+        settled(page)
+        assert faults(page) == [], path
+
+    look("score?view=Runs")
+    look("score?view=One+image")
+    look("studies")
+    look("images?subset=plate&group=level&tiles=compact")
+    look("score?view=New+run")
+    page.get_by_role("button", name="Set up").first.click()
+    expect(page.get_by_role("button", name="Queue run")).to_be_visible()
+    settled(page)
+    assert faults(page) == []
+    look("data?guide=1")
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_text("Browse the folders").click()
+    settled(page)
+    assert faults(page) == []

@@ -2,7 +2,12 @@
 
 /** Whether a component can be seen: it is laid out, and no dialog stands before it. */
 export function isInSight(root) {
-  return root.getClientRects().length > 0 && !document.querySelector('[role="dialog"][aria-modal="true"]');
+  return root.getClientRects().length > 0 && !dialogIsOpen();
+}
+
+/** Whether a dialog of Streamlit stands before the page. */
+export function dialogIsOpen() {
+  return document.querySelector(".stDialog [role=dialog]") !== null;
 }
 
 export function takesText(node) {
