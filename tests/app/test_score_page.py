@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 from PIL import Image
+from sqlalchemy import event
 from streamlit.testing.v1 import AppTest
 
 from mad_core.metrics.summary import evaluate
@@ -94,7 +94,7 @@ def test_a_pace_is_of_the_same_parameters_where_a_run_has_them_and_follows_the_i
 
 def test_what_was_taken_over_is_asked_of_all_runs_at_once(home: Home) -> None:
     asked: list[str] = []
-    sa.event.listen(home.store.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(home.store.database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     counts = []
     for title in ("One", "Two", "Three"):
         home.add_run(title, lambda row: scored(row, row.level))
