@@ -90,14 +90,7 @@ def execute_run(control: Control) -> dict[str, Any]:
     dataset = store.dataset(run.dataset_id).as_of(run.dataset_version)
     own = any(dataset.own_normals(subset) for subset in run.subsets)
     scattered = control.settings.executor == "ray" and scatters(info, parameters) and not run.parent and not own
-    facts = {**record(control.device), "code": info.code, **carried(run.record)}
-    facts |= {SAMPLING: run.sampling} if run.image_limit else {}
-    windows = {name: window.to_json() for name, window in dataset.windows.items() if name in run.subsets}
-    facts |= {WINDOWS: windows} if windows else {}
-    ignored = {name: region.share for name, region in dataset.ignored.items() if name in run.subsets}
-    facts |= {IGNORED: ignored} if ignored else {}
-    if scattered:
-        facts["device"] = connection.facts(control.device)
+    facts = _facts_of(control, run, info, dataset, scattered)
     store.update_run(run.id, status="running", error=None, started=run.started or time.time(), record=facts)
     resources = Resources()
     failed: dict[str, str] = {}
@@ -133,6 +126,20 @@ def execute_run(control: Control) -> dict[str, Any]:
         "seconds_fit": sum(e.seconds_fit for e in entries),
         "seconds_score": sum(e.seconds_score for e in entries),
     }
+
+
+def _facts_of(control: Control, run: Run, info: ScorerInfo, dataset: Dataset, scattered: bool) -> dict[str, Any]:
+    """What a run's record says of how its scores come about; of windows and left-out regions where there are any."""
+    facts = {**record(control.device), "code": info.code, **carried(run.record)}
+    if scattered:
+        facts["device"] = connection.facts(control.device)
+    if run.image_limit:
+        facts[SAMPLING] = run.sampling
+    if windows := {name: window.to_json() for name, window in dataset.windows.items() if name in run.subsets}:
+        facts[WINDOWS] = windows
+    if ignored := {name: region.share for name, region in dataset.ignored.items() if name in run.subsets}:
+        facts[IGNORED] = ignored
+    return facts
 
 
 def _in_words(error: Exception, device: str) -> str:
