@@ -10,6 +10,7 @@ functions of :mod:`mad_core.runs.triage` call the level.
 import base64
 import json
 import math
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -41,6 +42,7 @@ from pages.ui import engine
 from pages.ui.serving import FRESH
 
 LOOK_SECONDS = 0.1
+_EVALUATING = threading.Lock()
 
 
 def document(asked: ApiRequest) -> Response:
@@ -71,8 +73,14 @@ def metrics(asked: ApiRequest) -> Response:
     return _csv(metrics_csv(rows))
 
 
-@lru_cache(maxsize=64)
 def _metrics(run_id: str, rounding: str | None, state: tuple[Any, ...]) -> dict[str, Any]:
+    """Of one run at a time, so that whoever asks meanwhile gets the same."""
+    with _EVALUATING:
+        return _evaluated(run_id, rounding, state)
+
+
+@lru_cache(maxsize=64)
+def _evaluated(run_id: str, rounding: str | None, state: tuple[Any, ...]) -> dict[str, Any]:
     """Kept while the run stays as it is (``state``): the intervals of many images take seconds."""
     return evaluate_run(engine.store(), run_id, rounding=rounding)
 

@@ -17,7 +17,9 @@ from pages.http.door import InFlight, Refused
 ARRIVAL_SECONDS = 60.0
 FORM_BYTES = 1 << 20
 """What a form may have around its file."""
-_IN_FLIGHT = InFlight()
+BYTES_IN_FLIGHT = 400_000_000
+"""Of all pictures that are being received at once."""
+_IN_FLIGHT = InFlight(BYTES_IN_FLIGHT, "Too many pictures are on their way in; send this one again.")
 
 
 def most_bytes() -> int:

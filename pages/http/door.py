@@ -23,8 +23,6 @@ from pages.ui import access, origin
 BURST_SECONDS = 10.0
 """A client that asked for nothing meanwhile may use the requests of so many seconds at once."""
 MOST_CLIENTS = 4096
-BYTES_IN_FLIGHT = 400_000_000
-"""Of all pictures that are being received at once."""
 _VIA_PROXY = re.compile("via|.*forwarded.*|.*(?:client|real|connecting|user)-?ip|.*external-address|x-original-.*")
 """Headers that proxies and those who serve for others add."""
 
@@ -142,14 +140,15 @@ class Rates:
 
 
 class InFlight:
-    """So many bytes may be on their way in at once; whoever comes then is sent away for a moment."""
+    """So much may be under way at once; whoever comes then is sent away for a moment, with a sentence."""
 
-    def __init__(self, most: int = BYTES_IN_FLIGHT) -> None:
-        self._most, self._taken, self._lock = most, 0, threading.Lock()
+    def __init__(self, most: int, sentence: str) -> None:
+        self._most, self._sentence = most, sentence
+        self._taken, self._lock = 0, threading.Lock()
 
     @contextlib.contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes.
+        """Hold ``size`` of it, bytes or requests.
 
         Raises
         ------
@@ -157,7 +156,7 @@ class InFlight:
         """
         with self._lock:
             if self._taken and self._taken + size > self._most:
-                raise Refused(503, "Too many pictures are on their way in; send this one again.", Retry_After="1")
+                raise Refused(503, self._sentence, Retry_After="1")
             self._taken += size
         try:
             yield

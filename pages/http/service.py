@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +16,17 @@ from mad_core.errors import InputError, MadError, NotFoundError, WorkError
 from mad_core.runs.queue import FullQueueError
 from mad_core.runs.store import Store
 from pages.http import answers
-from pages.http.door import Rates, Refused, admit
+from pages.http.door import InFlight, Rates, Refused, admit
 from pages.http.endpoints import ENDPOINTS, JSON, ROOT, ApiEndpoint
 from pages.http.query import ApiRequest, checked_query
 from pages.ui import engine
 from pages.ui.serving import FRESH
 from pages.ui.urls import base
 
+_UNDER_WAY = InFlight(100, "Too much is being asked at once; ask again.")
+"""Requests that are answered or wait for others to be."""
+_AT_ONCE = CapacityLimiter(4)
+"""What reads and computes for programs, apart from the threads that pictures of pages are served by."""
 _RATES = Rates()
 _PATTERNS = [(compile_path(ROOT + endpoint.path)[0], endpoint) for endpoint in ENDPOINTS]
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,64}", re.ASCII)
@@ -67,7 +72,8 @@ async def _answered(request: Request) -> Response:
     handler = getattr(answers, endpoint.name)
     if inspect.iscoroutinefunction(handler):
         return await handler(asked)
-    return await run_in_threadpool(handler, asked)
+    with _UNDER_WAY.taken(1):
+        return await to_thread.run_sync(handler, asked, limiter=_AT_ONCE)
 
 
 def _endpoint(request: Request) -> tuple[ApiEndpoint, Mapping[str, str]]:

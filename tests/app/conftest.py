@@ -52,7 +52,7 @@ CARD = Card(
 )
 
 
-KEPT = (engine.store.cache_clear, answers._metrics.cache_clear, serving._range_of.cache_clear)
+KEPT = (engine.store.cache_clear, answers._evaluated.cache_clear, serving._range_of.cache_clear)
 """What the web process keeps of runs, beside Streamlit's own caches, forgotten."""
 
 

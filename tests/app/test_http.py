@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import csv
@@ -10,11 +11,15 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import jsonschema
 import numpy as np
 import pytest
@@ -23,6 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.testclient import TestClient
 from streamlit import config
 from streamlit.web.server.starlette import starlette_app_utils, starlette_websocket
@@ -257,7 +263,7 @@ def test_clients_are_forgotten_when_there_are_many(monkeypatch: pytest.MonkeyPat
 
 
 def test_pictures_on_their_way_in_are_bounded_together() -> None:
-    held = InFlight(100)
+    held = InFlight(100, "Too many pictures.")
     with held.taken(150), pytest.raises(Refused, match="Too many pictures"), held.taken(1):
         pass
     with held.taken(60), held.taken(40):
@@ -270,6 +276,57 @@ def test_a_program_cannot_fill_the_queue(client: TestClient, home: Home, working
     got = [client.post(to, content=picture(grey)) for grey in (1, 2, 3)]
     assert [one.status_code for one in got] == [202, 202, 429]
     assert "2 jobs of this session are waiting already" in got[-1].json()["error"]
+
+
+def test_programs_that_ask_at_once_leave_the_pages_their_threads(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four are answered at a time, a few wait, the others are told to come again."""
+    monkeypatch.setattr(service, "_UNDER_WAY", InFlight(6, "Too much."))
+    at_work, most, go_on = [0], [0], threading.Event()
+
+    def busy(asked: Any) -> Response:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        assert go_on.wait(60)
+        at_work[0] -= 1
+        return Response("[]", media_type="application/json")
+
+    monkeypatch.setattr(answers, "runs", busy)
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(caller().app, client=HERE)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8501", timeout=60) as programs:
+            asked = [asyncio.create_task(programs.get(f"{ROOT}/runs")) for _ in range(60)]
+            with anyio.fail_after(30):
+                while sum(task.done() for task in asked) < 54 or at_work[0] < 4:
+                    await asyncio.sleep(0.01)
+                await anyio.to_thread.run_sync(lambda: None)
+            go_on.set()
+            return sorted(answer.status_code for answer in await asyncio.gather(*asked))
+
+    assert asyncio.run(ask()) == [200] * 6 + [503] * 54
+    assert most == [4]
+
+
+def test_metrics_are_computed_once_for_all_who_ask_meanwhile(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+    together = threading.Barrier(3)
+
+    def evaluated(store: Any, run_id: str, rounding: str | None) -> dict[str, Any]:
+        computed.append(run_id)
+        time.sleep(0.05)  # long enough that the others come meanwhile; sooner or later they get the same
+        return {}
+
+    monkeypatch.setattr(answers, "evaluate_run", evaluated)
+
+    def ask(_: int) -> dict[str, Any]:
+        together.wait(30)
+        return answers._metrics("r", None, (1,))
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(ask, range(3))) == [{}] * 3
+    assert computed == ["r"]
 
 
 # -- runs, metrics and lists ----------------------------------------------------------------------
