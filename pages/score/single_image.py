@@ -157,7 +157,6 @@ def _overview(info: DatasetInfo, runs: Mapping[str, Run], pictures: Sequence[Seq
     gallery(
         [_tile(info, run, job, said) for job, said in zip(first, told, strict=True)],
         key="single_gallery",
-        size="small",
         selected=str(first[at].id),
         on_open=lambda job_id: session.put(picture=job_id),
     )
