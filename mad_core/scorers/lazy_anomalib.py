@@ -1,7 +1,7 @@
 """anomalib without what a scorer does not use: each name of its packages is loaded when it is asked for.
 
-``anomalib.models`` loads every model it has, Lightning, the clients of language models and matplotlib: eight seconds
-of a processor and 3,000 modules before one network of its answers. Here an ``__init__`` of anomalib is read for where
+``anomalib.models`` loads every model it has, Lightning, the clients of language models and matplotlib: four seconds
+of a processor and 230 MB beside what one network of its needs. Here an ``__init__`` of anomalib is read for where
 its names come from, and runs as a whole only for what it defines itself. What anomalib offers stays the same.
 """
 
