@@ -13,6 +13,9 @@ FURTHEST = 6.0
 """Spreads of the normals beyond which a feature tells no more: an outlier in one must not drown the others."""
 EXAMPLES = 20
 """Normals that are taken for graded as level 0, at most."""
+NARROWEST = 1.5
+"""Spreads of the normals that a detector's scores of graded images are taken to differ by at least: what differs less
+is noise to it, and stretched it would lend that noise the detector's weight."""
 LEAST_SPREAD = 0.1
 """Added to each spread, in median spreads of the group: few normals say little of a feature that hardly varies."""
 
@@ -105,6 +108,11 @@ class NormalScale:
         few = scored[np.unique(np.linspace(0, len(scored) - 1, min(EXAMPLES, len(scored))).round().astype(int))]
         examples = Evidence(detector[few], {name: values[few] for name, values in normals.items()})
         return replace(scale, examples=scale.departures(examples))
+
+    @property
+    def narrowest(self) -> float:
+        """Spread of the departures' detector scores below which they say nothing; 0 where normals' are not known."""
+        return NARROWEST if self.step else 0.0
 
     def departures(self, images: Evidence) -> Evidence:
         """Features in spreads from the normals' mean, at most ``FURTHEST`` to either side.

@@ -31,7 +31,7 @@ class Kernels:
     size : mapping of str to float
         Mean squared length of the graded images' centred features.
     middle, spread : float
-        Of the detector's scores of the graded images.
+        Of the detector's scores: those of the graded images.
     """
 
     centre: Mapping[str, np.ndarray]
@@ -40,17 +40,18 @@ class Kernels:
     spread: float
 
     @classmethod
-    def of(cls, graded: Evidence) -> Kernels:
-        """Scaled by the graded images."""
+    def of(cls, graded: Evidence, narrowest: float = 0.0) -> Kernels:
+        """Scaled by the graded images; the detector's scores by ``narrowest`` where theirs lie closer together."""
         centre = {name: values.mean(axis=0) for name, values in graded.groups.items()}
         size = {
             name: float(((values - centre[name]) ** 2).sum(axis=1).mean()) or 1.0
             for name, values in graded.groups.items()
         }
-        return cls(centre, size, float(np.median(graded.detector)), float(graded.detector.std()) or 1.0)
+        spread = max(float(graded.detector.std()), narrowest) or 1.0
+        return cls(centre, size, float(np.median(graded.detector)), spread)
 
     def standard(self, detector: np.ndarray) -> np.ndarray:
-        """Detector scores in spreads of the graded images, at most ``FURTHEST`` to either side."""
+        """Detector scores in spreads, at most ``FURTHEST`` to either side."""
         return np.clip((detector - self.middle) / self.spread, -FURTHEST, FURTHEST)
 
     def between(self, rows: Evidence, columns: Evidence) -> dict[str, np.ndarray]:

@@ -270,7 +270,7 @@ def learn(
     severity = None
     if len(np.unique(grades[grades > 0])) > 1:
         noise = np.where(grades > 0, 1.0, UNTOLD)
-        fit = regress(rows, grades, noise, SEVERITY, compared=beside, comparisons=comparisons)
+        fit = regress(rows, grades, noise, SEVERITY, scale.narrowest, compared=beside, comparisons=comparisons)
         severity = _question_fit(fit, folds, grades, grades > 0)
     return Learner(scale, rows, grades, folds, _presence(rows, grades, scale, folds), severity)
 
@@ -284,7 +284,8 @@ def _presence(rows: Evidence, grades: np.ndarray, scale: NormalScale, folds: np.
         rows = joined(rows, scale.examples)
         targets = np.concatenate([targets, np.zeros(len(scale.examples))])
         noise = np.concatenate([noise, np.full(len(scale.examples), EXAMPLE_NOISE)])
-    return _question_fit(regress(rows, targets, noise, PRESENCE), folds, abnormal, noise[: len(grades)] == 1)
+    fit = regress(rows, targets, noise, PRESENCE, scale.narrowest)
+    return _question_fit(fit, folds, abnormal, noise[: len(grades)] == 1)
 
 
 def _question_fit(fit: Regression, folds: np.ndarray, grades: np.ndarray, own: np.ndarray) -> QuestionFit:

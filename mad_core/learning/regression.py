@@ -6,7 +6,7 @@ targets most likely.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,11 @@ MARGIN = 0.5
 PAIR_NOISE = 0.25
 """Variance of a comparison around that, in squared levels."""
 ROUNDS = 10
+LEAST_LEANING = 0.5
+"""Share of what a number leans on the detector that grades cannot take away: a handful of them may lie the wrong way
+round by chance, and must not turn the order of all others over."""
+PINNED = -12.0
+"""Logarithm of the variance of a slope that is not learned."""
 UNTOLD = 1e6
 """Noise of a row whose target counts for nothing, in multiples of the others'."""
 
@@ -112,6 +117,12 @@ class Regression:
         return np.sqrt(np.maximum(own[:, None] + other - 2 * cross, 0.0))
 
     @property
+    def slope(self) -> float:
+        """By how many spreads of the targets the number rises with one spread of the detector's scores."""
+        taught = self.kernels.standard(self.evidence.detector) @ self.design.T @ self.posterior.weights
+        return self.belief.leaning + self.amplitudes[DETECTOR] * float(taught)
+
+    @property
     def _told(self) -> int:
         return len(self.errors) - len(self.pairs)
 
@@ -138,11 +149,12 @@ def regress(
     targets: np.ndarray,
     noise: np.ndarray,
     belief: Belief,
+    narrowest: float = 0.0,
     *,
     compared: Evidence | None = None,
     comparisons: Sequence[Comparison] = (),
 ) -> Regression:
-    """Fit a regression.
+    """Fit a regression; where the slope on the detector falls below ``LEAST_LEANING``, with the slope held there.
 
     Parameters
     ----------
@@ -155,12 +167,31 @@ def regress(
         there to be judged by fits without its fold.
     belief : Belief
         What is believed before.
+    narrowest : float
+        As :meth:`Kernels.of` takes it.
     compared, comparisons
         As for :func:`mad_core.learning.learner.learn`.
     """
+    given = compared, comparisons
+    fit = _conditioned(rows, targets, noise, belief, narrowest, *given)
+    least = LEAST_LEANING * belief.leaning
+    if fit.slope >= least:
+        return fit
+    return _conditioned(rows, targets, noise, replace(belief, leaning=least, slope=PINNED), narrowest, *given)
+
+
+def _conditioned(
+    rows: Evidence,
+    targets: np.ndarray,
+    noise: np.ndarray,
+    belief: Belief,
+    narrowest: float,
+    compared: Evidence | None,
+    comparisons: Sequence[Comparison],
+) -> Regression:
     own, told = noise == 1, noise < UNTOLD
     middle, unit = float(targets[own].mean()), float(targets[own].std()) or 1.0
-    kernels = Kernels.of(rows.rows(own))
+    kernels = Kernels.of(rows.rows(own), narrowest)
     rest = (targets - middle) / unit - belief.leaning * kernels.standard(rows.detector)
     inner = kernels.between(rows.rows(told), rows.rows(told))
     amplitudes = fit_amplitudes(inner, rest[told], noise[told], belief)

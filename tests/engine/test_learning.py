@@ -171,6 +171,25 @@ def test_where_the_features_say_nothing_the_detectors_order_stays() -> None:
     assert np.mean(lost) < 0.02
 
 
+def test_two_grades_a_level_that_lie_the_wrong_way_round_do_not_turn_the_order_over() -> None:
+    kept, lost = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        levels = rng.permuted(np.repeat([0.0, 1.0, 2.0, 3.0], 60))
+        detector = np.where(levels > 0, 1.5 + 0.4 * levels, 0.0) + rng.normal(0, 1.2, 240)
+        noise, normals = rng.normal(size=(240, 40)), rng.normal(size=(60, 40))
+        scale = NormalScale.of({"noise": normals}, rng.normal(0, 1.2, 60))
+        images, by_score = Evidence(detector, {"noise": noise}), np.argsort(detector)
+        # Of the normals the two that score highest, of each abnormal level two that score as normals do.
+        wrong = [by_score[levels[by_score] == 0][-2:], *(by_score[levels[by_score] == k][1:3] for k in (1, 2, 3))]
+        taught = np.concatenate(wrong)
+        rest = np.setdiff1d(np.arange(240), taught)
+        learned = learn(images.rows(taught), levels[taught], scale).predict(images.rows(rest)).severity
+        kept.append(order(levels[rest], learned))
+        lost.append(order(levels[rest], detector[rest]) - kept[-1])
+    assert min(kept) > 0.6 and np.mean(lost) < 0.15, (min(kept), np.mean(lost))
+
+
 def test_what_the_groups_add_makes_up_the_answer_to_each_question() -> None:
     evidence, grades, scale = pictures(60, 3)
     learner = learn(evidence.rows(np.arange(30)), grades[:30], scale)
