@@ -134,7 +134,9 @@ def _groups(view: Browsing, shown: pd.DataFrame, rows: pd.DataFrame) -> Mapping[
         return {}
 
     def words(value: Any) -> str:
-        return level_text(value, view.card) if group == "level" else value if isinstance(value, str) else "no defect"
+        if group == "level":
+            return level_text(value, view.card)
+        return value if isinstance(value, str) and value else "no defect"
 
     counts: Counter[str] = Counter()
     for value, count in shown[group].value_counts(dropna=False).items():

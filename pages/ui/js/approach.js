@@ -3,7 +3,8 @@
 import { element, keptInPlace } from "./dom.js";
 
 const NEAR = "500px"; // below and above the window
-const AGAIN = 4000; // ms after which a place that is still there asks once more: a page drawn anew meanwhile forgot it
+const AGAIN = 4000; // ms after which a place that is still there asks once more, as a page drawn anew meanwhile forgot
+// it, and then after twice as long each time: a server that is slow has enough to do.
 const QUIET = 5000; // ms after which what is still out of sight is drawn, too, one place after the other
 
 export default keptInPlace((parent) => new Approach(parent));
@@ -11,6 +12,7 @@ export default keptInPlace((parent) => new Approach(parent));
 class Approach {
   constructor(parent) {
     this.root = element("div", { class: "place" }, ["Drawn when it comes into view."]);
+    this.wait = AGAIN;
     parent.append(this.root);
     this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.near(), {
       rootMargin: `${NEAR} 0px ${NEAR} 0px`,
@@ -41,7 +43,8 @@ class Approach {
     this.timer = setTimeout(() => {
       this.sent = false;
       this.near();
-    }, AGAIN);
+    }, this.wait);
+    this.wait *= 2;
   }
 
   stop() {
