@@ -11,7 +11,8 @@ from mad_core.assets import asset
 
 STYLE = """<style>
 button[data-variant='segmented_control'][data-selected='true'] { color: inherit !important; }
-button[kind='tertiary']:is(:hover, :focus, :active):enabled { color: inherit !important; text-decoration: underline; }
+button[kind='tertiary']:is(:hover, :focus, :active):enabled { color: inherit !important; }
+button[kind='tertiary']:is(:hover, :focus, :active):enabled p { text-decoration: underline; }
 </style>"""
 """In the accent, the words of what is chosen or pointed at are too faint on their ground in the dark theme."""
 

@@ -56,8 +56,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "The strangest first",
-        "So an inspector would work through them: by score, with the map of each under the pointer. Where the "
-        "threshold stands, it says how many are flagged, missed and false alarms.",
+        "So an inspector would work through them: by score, with the map of each under the pointer. Triage, below, "
+        "says for any threshold how many are flagged, missed and false alarms.",
         "Images",
         _worst_first,
         runs=1,
