@@ -9,11 +9,11 @@ import numpy as np
 
 from mad_core.errors import InputError
 
-FURTHEST = 6.0
+FURTHEST = 3.0
 """Spreads of the normals beyond which a feature tells no more: an outlier in one must not drown the others."""
 EXAMPLES = 20
 """Normals that are taken for graded as level 0, at most."""
-NARROWEST = 1.5
+NARROWEST = 2.0
 """Spreads of the normals that a detector's scores of graded images are taken to differ by at least: what differs less
 is noise to it, and stretched it would lend that noise the detector's weight."""
 LEAST_SPREAD = 0.1

@@ -22,7 +22,7 @@ from mad_core.learning.kernels import Belief
 from mad_core.learning.regression import UNTOLD, Comparison, Regression, regress
 
 PRESENCE = Belief(leaning=0.7, slope=-2.5, groups=-3.0)
-SEVERITY = Belief(leaning=0.3, slope=-2.5, groups=0.0)
+SEVERITY = Belief(leaning=0.3, slope=-2.5, groups=1.0)
 EXAMPLE_NOISE = 4.0
 """How much a training normal errs as an image of level 0, in multiples of a graded one."""
 BEYOND = 0.01
