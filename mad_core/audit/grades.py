@@ -112,9 +112,8 @@ def learn_from_ratings(store: Store, dataset_id: str, detector: str = "") -> Run
             f"{len(levels)} images are graded; in one subset {FEWEST} grades of {FEWEST_LEVELS} levels are needed."
         )
     base = part_run(store, "detector", detector, store.dataset(dataset_id), subsets)
-    asked = resolve_request(
-        store, replace(base.asked, subsets=subsets)
-    )  # what cannot run here leaves no version behind
+    # Before a version is kept: what cannot run here leaves none behind.
+    asked = resolve_request(store, replace(base.asked, subsets=subsets))
     version = with_ratings(store, dataset_id)
     store.request_run(replace(asked, dataset_id=version))
     return request_run(store, RunRequest(version, GRADED, {"detector": base.id}, subsets, device=base.device))

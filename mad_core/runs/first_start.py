@@ -27,7 +27,12 @@ def prepare_first_start(store: Store) -> None:
 
 def queue_demo(store: Store) -> int:
     """Queue the import of the demo, with the first scorers after it; returns the job's id."""
-    return submit(store.queue, ImportJob("demo", then=tuple(ready_scorers())))
+    return queue_import(store, "demo", FIRST_SCORERS)
+
+
+def queue_import(store: Store, source: str, scorer_ids: Iterable[str]) -> int:
+    """Queue the import of a source, with those of these scorers after it that run here; returns the job's id."""
+    return submit(store.queue, ImportJob(source, then=tuple(ready(scorer_ids))))
 
 
 def ready_scorers() -> list[str]:

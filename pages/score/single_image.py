@@ -1,7 +1,7 @@
 """Score uploaded images at once with fitted runs, and see where each falls among the levels."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -154,18 +154,19 @@ def _overview(info: DatasetInfo, runs: Mapping[str, Run], pictures: Sequence[Seq
     run = runs[first[0].payload["run"]]
     st.caption(plain(f"{len(pictures)} images by the score of {run.title}, highest first"))
     told: list[Any] = _verdicts(run, first).iloc[-len(first) :].to_dict("records")
+    levels = set(engine.table_of(run, first[0].payload["subset"])["level"].dropna())
     gallery(
-        [_tile(info, run, job, said) for job, said in zip(first, told, strict=True)],
+        [_tile(info, levels, job, said) for job, said in zip(first, told, strict=True)],
         key="single_gallery",
         selected=str(first[at].id),
         on_open=lambda job_id: session.put(picture=job_id),
     )
 
 
-def _tile(info: DatasetInfo, run: Run, job: Job, said: Mapping[str, Any]) -> Tile:
+def _tile(info: DatasetInfo, levels: Set[float], job: Job, said: Mapping[str, Any]) -> Tile:
+    """What is said of one picture; ``levels`` are those of the images that the run has scored."""
     subset, name = job.payload["subset"], job.payload.get("name") or "the uploaded image"
-    levels = sorted({*engine.table_of(run, subset)["level"].dropna(), said["called"]} - {math.nan})
-    colour, ink, _ = charts.level_tones(said["called"], levels)
+    colour, ink, _ = charts.level_tones(said["called"], sorted(levels | {said["called"]} - {math.nan}))
     called = f"called {level_text(said['called'], info.card.subset(subset))}"
     failed = bool(job.error) or _score(job) == -math.inf
     state = "being scored" if job.active else "failed" if failed else ""
@@ -222,9 +223,9 @@ def _present(info: DatasetInfo, jobs: list[Job]) -> None:
     steps = [of[0] for of in pictures] if len(pictures) > 1 else [job for of in pictures for job in of]
     if not steps:
         return
-    named = {session.get("stage"), *(str(job.id) for job in pictures[_in_view(pictures)])}
-    asked = [i for i, job in enumerate(steps) if str(job.id) == session.get("stage")]
-    at = next(iter(asked), next((i for i, job in enumerate(steps) if str(job.id) in named), 0))
+    ids = [str(job.id) for job in steps]
+    wanted = (session.get("stage"), *(str(job.id) for job in pictures[_in_view(pictures)]))
+    at = next((ids.index(one) for one in wanted if one in ids), 0)
 
     def move(way: Move) -> None:
         to = at + (1 if way == "next" else -1)

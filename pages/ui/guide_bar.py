@@ -8,8 +8,7 @@ import streamlit as st
 
 from mad_core.datasets import solar_cells
 from mad_core.palette import chrome
-from mad_core.runs.first_start import queue_first, ready
-from mad_core.runs.jobs import ImportJob, submit
+from mad_core.runs.first_start import queue_first, queue_import, ready
 from mad_core.runs.parts import kind_of
 from mad_core.scorers import catalog
 from pages.ui import charts, engine, session
@@ -166,7 +165,7 @@ def _no_dataset(route: Route) -> None:
 
 
 def _make(route: Route) -> int:
-    return submit(engine.store().queue, ImportJob(route.source, then=tuple(ready(route.scorers))))
+    return queue_import(engine.store(), route.source, route.scorers)
 
 
 def _offer(route: Route, number: int, current: Tour, missing: list[str]) -> None:
